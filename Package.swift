@@ -1,0 +1,48 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+]
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+
+let package = Package(
+    name: "skein",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Skein", targets: ["Skein"]),
+        .library(name: "SkeinHTTP", targets: ["SkeinHTTP"]),
+        .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
+        .executable(name: "skein", targets: ["SkeinCommand"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .target(name: "SkeinCore", dependencies: nio + [logging, collections]),
+        .target(name: "SkeinWire", dependencies: [.product(name: "NIOCore", package: "swift-nio"), collections]),
+        .target(name: "SkeinTransport", dependencies: nio + ["SkeinCore"]),
+        .target(name: "SkeinHTTP", dependencies: nio + ["SkeinCore", "SkeinWire", "SkeinTransport", logging, collections]),
+        .target(name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP"]),
+        .target(
+            name: "SkeinEngine",
+            dependencies: nio + [
+                "Skein", "SkeinWire", logging, collections,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .executableTarget(
+            name: "SkeinCommand",
+            dependencies: [
+                "Skein", "SkeinEngine",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
+    ]
+)

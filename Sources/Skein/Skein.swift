@@ -1,0 +1,148 @@
+// The session: one queue, one pool, one summary over every protocol. This is what most programs import.
+
+@_exported import Logging
+@_exported import NIOCore
+@_exported import SkeinCore
+@_exported import SkeinHTTP
+@_exported import SkeinWire
+import Synchronization
+
+/// A session: it starts requests, keeps their connections, and knows when all is done.
+///
+/// Every call that makes a request starts it and returns at once, from any thread, with a ``SkeinCore/Corequest``.
+public final class Skein: Sendable {
+    /// What is called with a response.
+    public typealias Callback = @Sendable (HTTPResponse) -> Void
+
+    /// The settings the session was made with.
+    public let configuration: Configuration
+    private let session: Session
+    private let http: HTTPClient
+    private let requests = Atomic<Int>(0)
+
+    /// A session.
+    public init(_ configuration: Configuration = Configuration()) {
+        self.configuration = configuration
+        session = Session(
+            threads: configuration.threads, shards: configuration.shards, concurrency: configuration.concurrency,
+            maximumQueued: configuration.maximumQueued, order: configuration.order, logger: configuration.logger)
+        http = HTTPClient(session: session, configuration: configuration.http)
+    }
+
+    /// A session with the settings that are set most often.
+    /// - Parameters:
+    ///   - concurrency: requests under way at one time.
+    ///   - timeout: for each request. Default: 30 s.
+    ///   - report: whether a response without a callback is reported in a line.
+    ///   - callback: called with every response that has no callback of its own.
+    public convenience init(
+        concurrency: Int, timeout: Duration = .seconds(30), report: Bool = false, callback: Callback? = nil
+    ) {
+        var configuration = Configuration()
+        configuration.concurrency = concurrency
+        configuration.http.timeout = timeout
+        configuration.report = report
+        configuration.callback = callback
+        self.init(configuration)
+    }
+
+    /// The shards of the session; a task that prefers a shard's executor calls the session without leaving its thread.
+    public var shards: [Shard] { session.shards.shards }
+
+    /// Connections made since the session began.
+    public var connectCount: Int { session.statistics.connectCount }
+
+    /// Starts a request that was put together by hand.
+    /// - Parameters:
+    ///   - request: what to ask.
+    ///   - callback: called with the response, on an event loop, instead of the session's callback.
+    /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
+    @discardableResult
+    public func start(_ request: HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+        http.start(stamped(request, callback), callback: callback ?? sessionCallback)
+    }
+
+    /// Starts a request with a method of any name and returns at once.
+    /// - Parameters:
+    ///   - method: the method.
+    ///   - url: an absolute URL; a malformed one ends the corequest with code 701.
+    ///   - body: what to send, for example `.json(value)`, `.form(["a": 1])`, `.xml(text)`, `.text(text)`. Default: nothing.
+    ///   - parameters: query parameters to append to the URL.
+    ///   - headers: header fields; one that cannot be sent ends the corequest with code 701.
+    ///   - timeout: from the moment it gets its place to the last byte of the answer. Default: the session's.
+    ///   - meta: what travels along to the response.
+    ///   - callback: called with the response, on an event loop, instead of the session's callback.
+    /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
+    @discardableResult
+    public func request(
+        _ method: HTTPMethod, _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        headers: Headers = Headers(), timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
+    ) -> Corequest<HTTPResponse> {
+        do {
+            let url = try HTTPURL(url, parameters: parameters)
+            return start(
+                HTTPRequest(method, url, headers: headers, body: body, timeout: timeout, meta: meta), callback: callback)
+        } catch {
+            let request = HTTPRequest(method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)
+            return http.fail(stamped(request, callback), error, callback: callback ?? sessionCallback)
+        }
+    }
+
+    /// Waits until nothing is queued or under way, whoever started it.
+    /// - Returns: what it came to since the session began, or since the last summary.
+    @discardableResult
+    public func fetchAll() async -> Summary {
+        await session.untilIdle()
+        return session.statistics.takeSummary()
+    }
+
+    /// Waits while kept connections stay as they are.
+    /// - Parameter time: how long.
+    /// - Throws: `CancellationError` when the task is cancelled before.
+    public func suspend(_ time: Duration) async throws {
+        try await session.pickShard().sleep(until: .after(time))
+    }
+
+    /// What the session holds right now, for finding what is not let go of.
+    public var tracking: Tracking {
+        Tracking(exchanges: session.statistics.liveExchanges, connections: session.statistics.openConnections)
+    }
+
+    /// Closes every connection, fails what waits for one with code 705, and ends the threads of the session.
+    /// The session cannot be used after it.
+    public func shutdown() async {
+        await http.shutdown()
+        await session.untilIdle()
+        await session.shutdown()
+    }
+
+    private func stamped(_ request: HTTPRequest, _ callback: Callback?) -> HTTPRequest {
+        var request = request
+        request.meta.stamp(
+            id: requests.wrappingAdd(1, ordering: .relaxed).oldValue, method: request.method.rawValue,
+            hasCallback: callback != nil)
+        return request
+    }
+
+    private var sessionCallback: Callback? {
+        if let callback = configuration.callback { return callback }
+        guard configuration.report else { return nil }
+        return { $0.logger.info("\($0.reportLine)") }
+    }
+}
+
+/// What a session holds at one moment.
+public struct Tracking: Sendable, CustomStringConvertible {
+    /// Requests queued or under way.
+    public let exchanges: Int
+    /// Connections open.
+    public let connections: Int
+    /// Bytes of memory that the process holds, where the system tells.
+    public let residentBytes: Int? = ProcessMemory.resident
+
+    /// One line with all of it.
+    public var description: String {
+        let memory = residentBytes.map { "\($0 >> 10) KiB resident" } ?? "resident memory unknown"
+        return "\(exchanges) requests queued or under way, \(connections) connections open, \(memory)"
+    }
+}

@@ -1,0 +1,62 @@
+// skein respond: a server that answers with one text, for trials and benchmarks.
+
+import ArgumentParser
+import ServiceLifecycle
+import SkeinEngine
+
+struct RespondCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "respond",
+        abstract: "Serve one text to every request.",
+        discussion: """
+            The text is answered by an ordinary asynchronous handler, or, with --immediate, by a plain call. The server \
+            ends in order on SIGINT and SIGTERM.
+
+              skein respond "hello world" --listen 127.0.0.1:8080
+              skein respond "hello world" --listen unix:/tmp/hello.sock --threads 2
+            """)
+
+    @Argument(help: "What to answer.")
+    var text: String
+
+    @Option(help: "HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 is a free one.")
+    var listen: String = "127.0.0.1:8080"
+
+    @Option(help: "Event-loop threads.")
+    var threads: Int = 1
+
+    @Flag(help: "Answer by a plain call on the loop, without a task for each request.")
+    var immediate = false
+
+    func validate() throws {
+        _ = try ListenAddress.parse(listen)
+        guard threads > 0 else { throw ValidationError("--threads must be at least 1.") }
+    }
+
+    func run() async throws {
+        var configuration = ServerConfiguration(addresses: [try ListenAddress.parse(listen)], threads: threads)
+        configuration.logger = .screen(label: "respond")
+        let response = ServerResponse.text(text)
+        let server =
+            immediate
+            ? HTTPServer(configuration, immediate: { _ in response })
+            : HTTPServer(configuration, handler: { _ in response })
+        let group = ServiceGroup(
+            services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: configuration.logger)
+        try await group.run()
+    }
+}
+
+/// Reads the addresses of `--listen`.
+enum ListenAddress {
+    static func parse(_ text: String) throws -> ServerConfiguration.Address {
+        if text.hasPrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { throw ValidationError("\(text.debugDescription) is not an address; write HOST:PORT or unix:PATH.") }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { throw ValidationError("\(text.debugDescription) has no host; 0.0.0.0 is every address.") }
+        return .tcp(String(host), port: port)
+    }
+}

@@ -1,0 +1,104 @@
+// Several corequests as one: they run side by side anyway; the group only waits for them together.
+
+/// A bundle of corequests with the same five methods as one.
+public struct CorequestGroup<Result: Response>: Sendable {
+    private var members: [Corequest<Result>]
+
+    /// A bundle of corequests, all of which have started already.
+    public init(_ members: some Sequence<Corequest<Result>>) { self.members = Array(members) }
+
+    /// Adds one more.
+    public mutating func add(_ member: Corequest<Result>) { members.append(member) }
+
+    /// Adds all of another group.
+    public mutating func merge(_ other: CorequestGroup) { members += other.members }
+
+    /// Waits for all and returns their responses in order. Never throws.
+    public func dispatch(timeout: Duration? = nil) async -> [Result] {
+        tighten(timeout)
+        var results: [Result] = []
+        results.reserveCapacity(count)
+        for member in members { results.append(await cancellingAll { await member.dispatch() }) }
+        return results
+    }
+
+    /// Waits for all and tells how each went.
+    public func wait(timeout: Duration? = nil) async -> [Outcome] { await dispatch(timeout: timeout).map(\.outcome) }
+
+    /// Waits for all and returns what they carry, in order.
+    /// - Throws: the error of the first, in order, that failed.
+    public func fetch(timeout: Duration? = nil) async throws -> [Result.Content] {
+        try await dispatch(timeout: timeout).map {
+            try $0.raiseForStatus()
+            return $0.content
+        }
+    }
+
+    /// Waits for all and decodes each.
+    public func fetch<T: Decodable & Sendable>(_ type: T.Type, timeout: Duration? = nil) async throws -> [T] {
+        tighten(timeout)
+        var values: [T] = []
+        for member in members { values.append(try await cancellingAll { try await member.fetch(type) }) }
+        return values
+    }
+
+    /// Waits for all and decodes the one record that each must carry.
+    /// - Throws: code 410 for the first that does not carry exactly one.
+    public func one<T: Decodable & Sendable>(_ type: T.Type, timeout: Duration? = nil) async throws -> [T] {
+        tighten(timeout)
+        var values: [T] = []
+        for member in members { values.append(try await cancellingAll { try await member.one(type) }) }
+        return values
+    }
+
+    /// Waits for all changes to be done.
+    /// - Throws: the error of the first, in order, that failed; the others have ended, too.
+    public func commit(timeout: Duration? = nil) async throws {
+        for response in await dispatch(timeout: timeout) { try response.raiseForStatus() }
+    }
+
+    /// Cancels every member that is not over.
+    public func cancel() {
+        for member in members { member.cancel() }
+    }
+
+    /// The responses in the order in which they arrive, each with the index of its corequest.
+    public var asCompleted: AsyncStream<(index: Int, response: Result)> {
+        AsyncStream { continuation in
+            let task = Task { [members] in
+                await withTaskGroup(of: (Int, Result).self) { group in
+                    for (index, member) in members.enumerated() {
+                        group.addTask { (index, await member.dispatch()) }
+                    }
+                    for await (index, response) in group { continuation.yield((index, response)) }
+                }
+                continuation.finish()
+            }
+            continuation.onTermination = { if case .cancelled = $0 { task.cancel() } }
+        }
+    }
+
+    private func tighten(_ timeout: Duration?) {
+        guard let timeout else { return }
+        let deadline = Deadline.after(timeout)
+        for member in members { member.tighten(deadline) }
+    }
+
+    /// A cancelled wait for one member cancels all: they were asked for together.
+    private func cancellingAll<T>(_ wait: () async throws -> T) async rethrows -> T {
+        try await withTaskCancellationHandler(operation: wait, onCancel: cancel)
+    }
+}
+
+extension CorequestGroup: RandomAccessCollection {
+    /// The first index, 0.
+    public var startIndex: Int { 0 }
+    /// The number of members.
+    public var endIndex: Int { members.count }
+
+    /// A member by its place.
+    public subscript(position: Int) -> Corequest<Result> { members[position] }
+
+    /// Some of the members, as a group.
+    public subscript(bounds: Range<Int>) -> CorequestGroup { CorequestGroup(members[bounds]) }
+}

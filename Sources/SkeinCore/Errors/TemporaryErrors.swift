@@ -1,0 +1,40 @@
+// Says whether trying again makes sense.
+
+import NIOCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Whether an error is a passing trouble of the network, so that a retry makes sense.
+///
+/// True for resets, refused and closed connections, timeouts, unreachable networks and names that could not be resolved
+/// right now; false for everything that would happen again, such as a malformed answer or too large a body.
+/// - Parameter error: any error that an operation on the network threw.
+public func isTemporaryNetworkError(_ error: any Error) -> Bool {
+    switch error {
+    case let error as SkeinError:
+        switch error.code {
+        case .socketError, .timeout, .socketPanic, .dnsNotFound, .noData, .channelClosed, .connectionFailed,
+            .http2ConnectionClosed, .http2StreamReset:
+            true
+        default: error.cause.map(isTemporaryNetworkError) ?? false
+        }
+    case let error as IOError: temporaryErrorNumbers.contains(error.errnoCode)
+    case let error as ChannelError:
+        switch error {
+        case .connectTimeout, .ioOnClosedChannel, .eof, .inputClosed, .outputClosed, .alreadyClosed: true
+        default: false
+        }
+    default: false
+    }
+}
+
+private let temporaryErrorNumbers: Set<CInt> = [
+    EAGAIN, EINTR, ECONNRESET, ECONNREFUSED, ECONNABORTED, EPIPE, ETIMEDOUT, EHOSTUNREACH, EHOSTDOWN, ENETUNREACH,
+    ENETDOWN, ENETRESET, ENOTCONN, EADDRNOTAVAIL, ENOBUFS,
+]

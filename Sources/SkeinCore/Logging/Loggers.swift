@@ -1,0 +1,33 @@
+// Ready-made loggers; any other swift-log handler does as well.
+
+import Logging
+
+extension Logger {
+    /// A logger that writes to standard error.
+    /// - Parameters:
+    ///   - label: the name at the start of each line.
+    ///   - level: what is left out below it. Default: info.
+    public static func screen(label: String = "skein", level: Level = .info) -> Logger {
+        var logger = Logger(label: label, factory: ScreenLogHandler.init)
+        logger.logLevel = level
+        return logger
+    }
+
+    /// A logger that writes to a file with rotation.
+    /// - Parameters:
+    ///   - path: the file; its folder must exist.
+    ///   - maximumBytes: the size at which a new file is begun. Default: 10 MiB.
+    ///   - keep: full files kept beside it. Default: 5.
+    /// - Throws: code 701 when the file cannot be opened.
+    public static func file(
+        _ path: String, maximumBytes: Int = 10 << 20, keep: Int = 5, label: String = "skein", level: Level = .info
+    ) throws -> Logger {
+        let file = try RotatingFile(path: path, maximumBytes: maximumBytes, keep: keep)
+        var logger = Logger(label: label) { RotatingFileLogHandler(label: $0, file: file) }
+        logger.logLevel = level
+        return logger
+    }
+
+    /// A logger that writes nothing.
+    public static var silent: Logger { Logger(label: "skein") { _ in SwiftLogNoOpLogHandler() } }
+}

@@ -1,0 +1,24 @@
+// How much memory the process holds, as the system counts it.
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// The memory of this process.
+package enum ProcessMemory {
+    /// Bytes resident now, or nil where the system does not tell.
+    package static var resident: Int? { status("VmRSS:") }
+
+    /// Bytes resident at most so far.
+    package static var peak: Int? { status("VmHWM:") }
+
+    private static func status(_ name: String) -> Int? {
+        guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name) }),
+            let kibibytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Int($0) })
+        else { return nil }
+        return kibibytes << 10
+    }
+}

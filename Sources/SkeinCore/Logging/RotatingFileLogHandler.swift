@@ -1,0 +1,104 @@
+// Log lines in a file that does not grow without end.
+
+import Logging
+import Synchronization
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Writes a line an event to a file; a full file is renamed to `name.1`, the one before to `name.2`, and so on.
+public struct RotatingFileLogHandler: LogHandler {
+    public var logLevel: Logger.Level = .info
+    public var metadata: Logger.Metadata = [:]
+    private let label: String
+    private let file: RotatingFile
+
+    /// A handler over a file that may be shared by many loggers.
+    public init(label: String, file: RotatingFile) {
+        self.label = label
+        self.file = file
+    }
+
+    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    public func log(event: LogEvent) {
+        file.write(LogLine.make(event.level, "\(event.message)", metadata, event.metadata, label: label))
+    }
+}
+
+/// A file for lines, replaced by a fresh one when it is full.
+public final class RotatingFile: Sendable {
+    private struct State {
+        var descriptor: CInt
+        var size: Int
+    }
+
+    private let path: String
+    private let maximumBytes: Int
+    private let keep: Int
+    private let state: Mutex<State>
+
+    /// Opens a file to append to, making it if it is not there.
+    /// - Parameters:
+    ///   - path: the file; its folder must exist.
+    ///   - maximumBytes: the size at which a new file is begun. Default: 10 MiB.
+    ///   - keep: full files kept beside it. Default: 5.
+    /// - Throws: code 701 when the file cannot be opened.
+    public init(path: String, maximumBytes: Int = 10 << 20, keep: Int = 5) throws {
+        self.path = path
+        self.maximumBytes = maximumBytes
+        self.keep = keep
+        guard let opened = Self.open(path) else {
+            throw SkeinError(
+                .exception, peer: path, because: "the log file cannot be opened (\(String(cString: strerror(errno))))")
+        }
+        state = Mutex(opened)
+    }
+
+    deinit { _ = state.withLock { close($0.descriptor) } }
+
+    /// Appends a line.
+    public func write(_ line: String) {
+        state.withLock { state in
+            if state.size > 0, state.size + line.utf8.count > maximumBytes { rotate(&state) }
+            FileHandleOutput(descriptor: state.descriptor).write(line)
+            state.size += line.utf8.count
+        }
+    }
+
+    private func rotate(_ state: inout State) {
+        for number in stride(from: keep, to: 0, by: -1) {
+            rename(number == 1 ? path : "\(path).\(number - 1)", "\(path).\(number)")
+        }
+        if keep == 0 { unlink(path) }
+        // When no new file can be had, the old one takes the lines: better too long than lost.
+        guard let fresh = Self.open(path) else { return }
+        close(state.descriptor)
+        state = fresh
+    }
+
+    private static func open(_ path: String) -> State? {
+        #if canImport(Darwin)
+        let descriptor = Darwin.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        #elseif canImport(Musl)
+        let descriptor = Musl.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        #else
+        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        #endif
+        guard descriptor >= 0 else { return nil }
+        return State(descriptor: descriptor, size: Int(lseek(descriptor, 0, SEEK_END)))
+    }
+}

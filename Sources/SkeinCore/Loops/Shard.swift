@@ -1,0 +1,77 @@
+// One event loop's share of everything: its executor and its timers. What belongs to a shard is touched on its loop only.
+
+import NIOCore
+import NIOPosix
+
+/// One event loop with its executor and its timers.
+public final class Shard: Sendable {
+    /// The shard's place in its group, from 0.
+    public let index: Int
+    /// The loop that owns whatever lives on this shard.
+    public let eventLoop: any EventLoop
+    /// Runs tasks on the loop's thread.
+    public let executor: EventLoopExecutor
+    /// The loop's deadlines.
+    package let timers: ShardTimers
+
+    /// A shard over a loop.
+    public init(index: Int, eventLoop: any EventLoop) {
+        self.index = index
+        self.eventLoop = eventLoop
+        executor = EventLoopExecutor(eventLoop)
+        timers = ShardTimers(eventLoop)
+    }
+
+    /// Whether the caller runs on this shard's loop.
+    public var isCurrent: Bool { eventLoop.inEventLoop }
+
+    /// Runs a piece of work on the loop: at once when the caller is there already.
+    package func run(_ work: @escaping @Sendable () -> Void) {
+        if eventLoop.inEventLoop { work() } else { eventLoop.execute(work) }
+    }
+
+    /// Suspends until a moment, resuming on the loop. More punctual than `Task.sleep` for tasks of the shard.
+    /// - Parameter deadline: the moment; one that has passed returns at once.
+    /// - Throws: `CancellationError` when the task is cancelled before.
+    public func sleep(until deadline: Deadline) async throws {
+        if deadline.hasPassed { return }
+        let task = eventLoop.scheduleTask(deadline: deadline.moment) {}
+        await withTaskCancellationHandler {
+            _ = try? await task.futureResult.get()
+        } onCancel: {
+            task.cancel()
+        }
+        try Task.checkCancellation()
+    }
+}
+
+/// The shards of a session or a server: one an event loop.
+public struct ShardGroup: Sendable {
+    /// The shards, at least one.
+    public let shards: [Shard]
+    private let turn = Turn()
+
+    /// Shards over the loops of a group.
+    public init(_ group: any EventLoopGroup) {
+        shards = group.makeIterator().enumerated().map { Shard(index: $0.offset, eventLoop: $0.element) }
+    }
+
+    /// The shard whose loop the caller is on, else the next in turn.
+    public func pick() -> Shard { current ?? shards[turn.next(of: shards.count)] }
+
+    /// The shard whose loop the caller is on.
+    public var current: Shard? {
+        for shard in shards where shard.isCurrent { return shard }
+        return nil
+    }
+}
+
+/// A value for each shard, made before the first use and owned by that shard's loop.
+package struct ShardLocal<Value: Sendable>: Sendable {
+    private let values: [Value]
+
+    package init(_ group: ShardGroup, make: (Shard) -> Value) { values = group.shards.map(make) }
+
+    package subscript(shard: Shard) -> Value { values[shard.index] }
+    package var all: [Value] { values }
+}

@@ -1,0 +1,55 @@
+// The timing wheel of one event loop, woken by the loop only when a timer may be due.
+
+import NIOCore
+
+/// What a timer wakes.
+package protocol TimerTarget: AnyObject {
+    /// The moment has come. Called on the loop.
+    func timerFired()
+}
+
+/// The deadlines of one event loop.
+///
+/// Unchecked: every method is called on the loop, which is asserted, so that its state has one thread.
+package final class ShardTimers: @unchecked Sendable {
+    package typealias Token = TimerWheel<any TimerTarget>.Token
+
+    private let eventLoop: any EventLoop
+    private var wheel: TimerWheel<any TimerTarget>
+    private var wakeAt: NIODeadline?
+
+    init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+        wheel = TimerWheel(tick: .milliseconds(10), now: .now())
+    }
+
+    /// The timers that are set.
+    package var count: Int { wheel.count }
+
+    /// Sets a timer; it fires up to 10 ms late, never early.
+    package func schedule(_ target: any TimerTarget, at deadline: NIODeadline) -> Token {
+        eventLoop.assertInEventLoop()
+        let token = wheel.schedule(target, at: deadline)
+        if wakeAt == nil || deadline < wakeAt ?? deadline { scheduleWake(at: deadline) }
+        return token
+    }
+
+    /// Takes a timer back.
+    package func cancel(_ token: Token) {
+        eventLoop.assertInEventLoop()
+        wheel.cancel(token)
+    }
+
+    private func scheduleWake(at deadline: NIODeadline) {
+        wakeAt = deadline
+        // Some ticks later than asked, so that the wheel's own rounding has passed by then.
+        eventLoop.scheduleTask(deadline: deadline + .milliseconds(10)) { self.wake(deadline) }
+    }
+
+    private func wake(_ planned: NIODeadline) {
+        guard wakeAt == planned else { return }
+        wakeAt = nil
+        for target in wheel.expire(now: .now()) { target.timerFired() }
+        if wakeAt == nil, let next = wheel.nextLook { scheduleWake(at: next) }
+    }
+}

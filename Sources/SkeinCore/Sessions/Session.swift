@@ -1,0 +1,146 @@
+// What all protocols of one session share: its shards, its queue, its numbers, and the moment when nothing is left to do.
+
+import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// An exchange as the session sees it: something that takes a place, starts, and ends.
+package protocol Exchange: CorequestDriver {
+    /// Whose turn it takes in the queue: the origin or the database.
+    var queueKey: AnyHashable { get }
+    /// Whether it ended while it waited, so that it need not start.
+    var isOver: Bool { get }
+    /// Begins, on the loop of its shard.
+    func start()
+    /// Ends before it began. On the loop.
+    func fail(_ error: SkeinError)
+}
+
+/// The loops, the limits and the numbers of one session.
+package final class Session: Sendable {
+    package let shards: ShardGroup
+    package let statistics = SessionStatistics()
+    package let logger: Logger
+    private let ownedGroup: MultiThreadedEventLoopGroup?
+    private let queues: ShardLocal<ShardQueue>
+    private let idle = IdleSignal()
+    private let usable: Int
+
+    /// A session on threads of its own, on shards it was given, or, with neither, on one loop of the process's own.
+    package init(
+        threads: Int?, shards given: ShardGroup?, concurrency: Int, maximumQueued: Int, order: QueueOrder, logger: Logger
+    ) {
+        self.logger = logger
+        let own = given == nil ? threads.map { MultiThreadedEventLoopGroup(numberOfThreads: max(1, $0)) } : nil
+        ownedGroup = own
+        shards = given ?? ShardGroup(own ?? MultiThreadedEventLoopGroup.singleton.any())
+        // The limit is dealt out to the shards; with fewer places than shards, only so many shards are used.
+        let count = shards.shards.count
+        let places = max(1, concurrency)
+        usable = min(count, places)
+        queues = ShardLocal(shards) { shard in
+            let share = places / count + (shard.index < places % count ? 1 : 0)
+            return ShardQueue(limit: share, maximumQueued: max(1, maximumQueued / count), order: order)
+        }
+    }
+
+    /// The shard for a request made here: the caller's own if it is on one, else the next in turn.
+    package func pickShard() -> Shard {
+        let shard = shards.pick()
+        return shard.index < usable ? shard : shards.shards[shard.index % usable]
+    }
+
+    /// Starts an exchange, or lets it wait for a place.
+    package func submit(_ exchange: any Exchange, on shard: Shard) {
+        statistics.started()
+        idle.begin()
+        let queue = queues[shard]
+        if shard.isCurrent {
+            queue.submit(exchange)
+        } else {
+            shard.eventLoop.execute { queue.submit(exchange) }
+        }
+    }
+
+    /// Ends an exchange that cannot be started, in a later tick, so that a callback that makes the next one does not recurse.
+    package func refuse(_ exchange: any Exchange, _ error: SkeinError, on shard: Shard) {
+        statistics.started()
+        idle.begin()
+        shard.eventLoop.execute { exchange.fail(error) }
+    }
+
+    /// An exchange that held a place has ended: the next one may start. On the loop.
+    package func released(on shard: Shard) { queues[shard].release() }
+
+    /// An exchange is over, its callback included.
+    package func ended() { idle.end() }
+
+    /// Waits until nothing is queued or under way.
+    package func untilIdle() async { await idle.wait() }
+
+    /// Ends the threads of the session. Whatever is still under way must have ended or been failed.
+    package func shutdown() async {
+        try? await ownedGroup?.shutdownGracefully()
+    }
+}
+
+/// The queue of one shard.
+///
+/// Unchecked: touched on its shard's loop only.
+private final class ShardQueue: @unchecked Sendable {
+    private var admission: AdmissionQueue<AnyHashable, any Exchange>
+    private let maximumQueued: Int
+
+    init(limit: Int, maximumQueued: Int, order: QueueOrder) {
+        admission = AdmissionQueue(limit: limit, order: order)
+        self.maximumQueued = maximumQueued
+    }
+
+    func submit(_ exchange: any Exchange) {
+        if admission.admit() {
+            exchange.start()
+        } else if admission.waiting < maximumQueued {
+            admission.enqueue(exchange, key: exchange.queueKey)
+        } else {
+            exchange.fail(
+                SkeinError(
+                    .socketPanic,
+                    because: "\(maximumQueued) requests are waiting already; wait for some, or raise maximumQueued"))
+        }
+    }
+
+    func release() {
+        while let next = admission.release() {
+            guard next.isOver else { return next.start() }
+        }
+    }
+}
+
+/// Counts what is under way and wakes those who wait for the end of it all.
+private final class IdleSignal: Sendable {
+    private let active = Atomic<Int>(0)
+    private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
+
+    func begin() { active.wrappingAdd(1, ordering: .relaxed) }
+
+    func end() {
+        guard active.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+        wake()
+    }
+
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            waiters.withLock { $0.append(continuation) }
+            if active.load(ordering: .acquiring) == 0 { wake() }
+        }
+    }
+
+    private func wake() {
+        let woken = waiters.withLock { waiters in
+            defer { waiters = [] }
+            return waiters
+        }
+        for waiter in woken { waiter.resume() }
+    }
+}

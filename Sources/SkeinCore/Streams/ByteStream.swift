@@ -1,0 +1,181 @@
+// Bytes on their way from an event loop to one consumer, never more than a limit of them at a time.
+
+import DequeModule
+import NIOCore
+import Synchronization
+
+/// A body that arrives in pieces, to be consumed once.
+///
+/// It holds back the peer: while more than the high-water mark is waiting to be consumed, the connection is not read.
+/// `Ending` is what is known only at the end, such as trailers.
+public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
+    public typealias Element = ByteBuffer
+
+    private enum End {
+        case finished(Ending)
+        case failed(any Error)
+    }
+
+    private enum Step {
+        case piece(ByteBuffer, resume: (any ByteStreamSource)?)
+        case end(End)
+        case wait
+        case misuse
+    }
+
+    private struct State {
+        var pieces = Deque<ByteBuffer>()
+        var buffered = 0
+        var end: End?
+        var waiter: UnsafeContinuation<ByteBuffer?, any Error>?
+        var isTaken = false
+        var isPaused = false
+        var source: (any ByteStreamSource)?
+    }
+
+    private let highWater: Int
+    private let state: Mutex<State>
+
+    /// A stream fed by a source.
+    package init(highWater: Int = 256 << 10, source: (any ByteStreamSource)?) {
+        self.highWater = highWater
+        state = Mutex(State(source: source))
+    }
+
+    /// What came with the end; nil before it.
+    public var ending: Ending? {
+        state.withLock { if case .finished(let ending) = $0.end { ending } else { nil } }
+    }
+
+    // MARK: The source's side
+
+    /// Adds a piece. Returns false when the source should pause until it is told to resume.
+    @discardableResult
+    package func push(_ bytes: ByteBuffer) -> Bool {
+        let (waiter, goOn) = state.withLock { state -> (UnsafeContinuation<ByteBuffer?, any Error>?, Bool) in
+            if state.end != nil { return (nil, true) }
+            if let waiter = state.waiter {
+                state.waiter = nil
+                return (waiter, true)
+            }
+            state.pieces.append(bytes)
+            state.buffered += bytes.readableBytes
+            state.isPaused = state.buffered >= highWater
+            return (nil, !state.isPaused)
+        }
+        waiter?.resume(returning: bytes)
+        return goOn
+    }
+
+    /// Ends the stream well.
+    package func finish(_ ending: Ending) { end(.finished(ending)) }
+
+    /// Ends the stream with an error, which the consumer gets after what has arrived before.
+    package func fail(_ error: any Error) { end(.failed(error)) }
+
+    private func end(_ end: End) {
+        let (waiter, _) = state.withLock { state -> (UnsafeContinuation<ByteBuffer?, any Error>?, (any ByteStreamSource)?) in
+            guard state.end == nil else { return (nil, nil) }
+            state.end = end
+            defer {
+                state.waiter = nil
+                state.source = nil
+            }
+            return (state.waiter, state.source)
+        }
+        switch end {
+        case .finished: waiter?.resume(returning: nil)
+        case .failed(let error): waiter?.resume(throwing: error)
+        }
+    }
+
+    // MARK: The consumer's side
+
+    /// Walks over the pieces. The second iterator of a stream throws at its first step.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let stream: ByteStream
+        fileprivate let isFirst: Bool
+
+        /// The next piece, or nil at the end.
+        /// - Throws: the connection's error; code 701 on a second pass.
+        public mutating func next() async throws -> ByteBuffer? {
+            guard isFirst else {
+                throw SkeinError(
+                    .exception, because: "the body was consumed already; keep the bytes of the first pass to use them again")
+            }
+            return try await stream.next()
+        }
+    }
+
+    /// Starts the only pass over the body.
+    public func makeAsyncIterator() -> AsyncIterator {
+        let (isFirst, source) = state.withLock { state in
+            defer { state.isTaken = true }
+            return (!state.isTaken, state.source)
+        }
+        if isFirst { source?.streamWantsMore() }
+        return AsyncIterator(stream: self, isFirst: isFirst)
+    }
+
+    /// Reads all that is left into one buffer.
+    /// - Parameter maximum: bytes at most.
+    /// - Throws: code 719 above the maximum; the connection's error; code 701 on a second pass.
+    public func collect(upTo maximum: Int) async throws -> ByteBuffer {
+        var whole = ByteBuffer()
+        for try await piece in self {
+            guard whole.readableBytes + piece.readableBytes <= maximum else {
+                cancel()
+                throw SkeinError(.contentTooLarge, because: "the body is larger than the limit of \(maximum) bytes")
+            }
+            if whole.readableBytes == 0 { whole = piece } else { whole.writeImmutableBuffer(piece) }
+        }
+        return whole
+    }
+
+    /// Says that the rest is not wanted; the source is told to drop it.
+    public func cancel() {
+        let source = state.withLock { $0.source }
+        fail(SkeinError(.controlledShutdown, because: "the body was cancelled by its consumer"))
+        source?.streamWasCancelled()
+    }
+
+    private func next() async throws -> ByteBuffer? {
+        try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { continuation in
+                let step = state.withLock { state -> Step in
+                    if let piece = state.pieces.popFirst() {
+                        state.buffered -= piece.readableBytes
+                        guard state.isPaused, state.buffered <= highWater / 2 else { return .piece(piece, resume: nil) }
+                        state.isPaused = false
+                        return .piece(piece, resume: state.source)
+                    }
+                    if let end = state.end { return .end(end) }
+                    if state.waiter != nil { return .misuse }
+                    state.waiter = continuation
+                    return .wait
+                }
+                switch step {
+                case .piece(let piece, let source):
+                    source?.streamWantsMore()
+                    continuation.resume(returning: piece)
+                case .end(.finished): continuation.resume(returning: nil)
+                case .end(.failed(let error)): continuation.resume(throwing: error)
+                case .misuse:
+                    continuation.resume(
+                        throwing: SkeinError(.exception, because: "two tasks read one body; let one of them read"))
+                case .wait: break
+                }
+            }
+        } onCancel: {
+            cancel()
+        }
+    }
+}
+
+/// Where the bytes of a ``ByteStream`` come from. Called on any thread.
+package protocol ByteStreamSource: AnyObject, Sendable {
+    /// The consumer has begun, or has caught up: read on.
+    func streamWantsMore()
+    /// The consumer does not want the rest.
+    func streamWasCancelled()
+}

@@ -1,0 +1,3 @@
+// An engine hands each app the client, so that whoever imports the engine has the client's types, too.
+
+@_exported import Skein

@@ -1,0 +1,45 @@
+// What a server serves: one method from a request to a response.
+
+/// Answers requests. Its method runs as a task on the loop of the connection that brought the request: calls to back ends
+/// on that loop do not leave the thread, and work that blocks or computes for long has to go elsewhere.
+public protocol App: Sendable {
+    /// Answers one request.
+    /// - Throws: any error; the client gets the status of a ``ServerError``, else 500, and the log gets the reason.
+    func respond(to request: ServerRequest) async throws -> ServerResponse
+}
+
+/// An app made of a closure.
+public struct ClosureApp: App {
+    private let closure: @Sendable (ServerRequest) async throws -> ServerResponse
+
+    /// Wraps a closure.
+    public init(_ closure: @escaping @Sendable (ServerRequest) async throws -> ServerResponse) { self.closure = closure }
+
+    /// Calls the closure.
+    public func respond(to request: ServerRequest) async throws -> ServerResponse { try await closure(request) }
+}
+
+/// How a server calls what answers.
+package enum Handling: Sendable {
+    /// A task for each request, on the connection's loop.
+    case task(any App)
+    /// A plain call in the tick in which the request arrived.
+    case immediate(@Sendable (ServerRequest) throws -> ServerResponse)
+}
+
+/// A failure that a handler wants the client to see as a status.
+public struct ServerError: Error, Sendable, CustomStringConvertible {
+    /// The status to answer with.
+    public let status: HTTPStatus
+    /// The text of the answer.
+    public let message: String
+
+    /// A failure with its status and text. Default: the status's own phrase.
+    public init(_ status: HTTPStatus, _ message: String? = nil) {
+        self.status = status
+        self.message = message ?? status.description
+    }
+
+    /// The status and the text.
+    public var description: String { "\(status.code): \(message)" }
+}

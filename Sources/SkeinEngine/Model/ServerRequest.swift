@@ -1,0 +1,81 @@
+// A request as a handler sees it, whatever version of HTTP carried it.
+
+/// One request to the server.
+public struct ServerRequest: Sendable {
+    /// The head as it was received.
+    public let head: RequestHead
+    /// The content, to be read once.
+    public let body: RequestBody
+    /// The address of the client, as the socket tells it; nil for unix sockets.
+    public let remoteAddress: SocketAddress?
+    /// The shard whose loop serves the request; a client session made on the server's shards stays on this thread.
+    public let shard: Shard
+
+    /// The method.
+    public var method: HTTPMethod { head.method }
+    /// The header section.
+    public var headers: Headers { head.headers }
+    /// The version that carried the request.
+    public var version: HTTPVersion { head.version }
+    /// The target as it was sent.
+    public var target: String { head.target }
+
+    /// The path of the target, still percent-encoded, without the query.
+    public var path: String {
+        let target = originForm
+        return target.firstIndex(of: "?").map { String(target[..<$0]) } ?? target
+    }
+
+    /// What stands behind the `?`, still percent-encoded; nil without one.
+    public var query: String? {
+        let target = originForm
+        return target.firstIndex(of: "?").map { String(target[target.index(after: $0)...]) }
+    }
+
+    /// The target without scheme and authority, which clients send to proxies (RFC 9112, section 3.2.2).
+    private var originForm: String {
+        let target = self.target
+        guard !target.hasPrefix("/"), let scheme = target.firstRange(of: "://") else { return target }
+        let rest = target[scheme.upperBound...]
+        guard let start = rest.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
+        return rest[start] == "/" ? String(rest[start...]) : "/" + rest[start...]
+    }
+}
+
+/// The content of a request: a sequence of pieces to be consumed once, or collected.
+public struct RequestBody: AsyncSequence, Sendable {
+    public typealias Element = ByteBuffer
+
+    let stream: BodyStream?
+    let maximum: Int
+
+    /// Whether the request has no content.
+    public var isEmpty: Bool { stream == nil }
+
+    /// The trailer section, once the content has been read to its end.
+    public var trailers: Headers? { stream?.ending ?? nil }
+
+    /// Reads the content whole.
+    /// - Parameter maximum: bytes at most. Default: the server's limit.
+    /// - Throws: `ServerError` 413 above the maximum, the connection's error when it ends before the content does.
+    public func collect(upTo maximum: Int? = nil) async throws -> ByteBuffer {
+        guard let stream else { return ByteBuffer() }
+        do {
+            return try await stream.collect(upTo: maximum ?? self.maximum)
+        } catch let error as SkeinError where error.code == .contentTooLarge {
+            throw ServerError(.contentTooLarge, error.message)
+        }
+    }
+
+    /// Walks over the pieces.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate var base: BodyStream.AsyncIterator?
+
+        /// The next piece, or nil at the end.
+        /// - Throws: the connection's error when it ends before the content does; code 701 on a second pass.
+        public mutating func next() async throws -> ByteBuffer? { try await base?.next() }
+    }
+
+    /// Starts the only pass over the content; a client that waits for `100 Continue` gets it now.
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(base: stream?.makeAsyncIterator()) }
+}

@@ -1,0 +1,33 @@
+// What a handler answers with, whatever version of HTTP will carry it.
+
+/// One answer of the server.
+public struct ServerResponse: Sendable {
+    /// The status. Default: 200.
+    public var status: HTTPStatus
+    /// The header section. Content-Length, Transfer-Encoding and Date are set by the server.
+    public var headers: Headers
+    /// The content: bytes, or pieces sent as they are made. Its media type is sent unless the headers name one.
+    public var body: HTTPBody
+    /// The trailer section, sent behind a chunked body.
+    public var trailers: Headers?
+
+    /// An answer.
+    public init(
+        _ status: HTTPStatus = .ok, headers: Headers = Headers(), body: HTTPBody = .none, trailers: Headers? = nil
+    ) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.trailers = trailers
+    }
+
+    /// An answer of text in UTF-8.
+    public static func text(_ text: String, status: HTTPStatus = .ok) -> ServerResponse {
+        ServerResponse(status, body: .text(text))
+    }
+
+    /// An answer of a value as JSON.
+    public static func json(_ value: some Encodable, status: HTTPStatus = .ok) -> ServerResponse {
+        ServerResponse(status, body: .json(value))
+    }
+}

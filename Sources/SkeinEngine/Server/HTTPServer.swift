@@ -1,0 +1,149 @@
+// The server: listeners on every loop, the connections they accept, and an orderly end.
+
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// An HTTP/1.1 server that answers with an app.
+///
+/// It is a service: `run()` serves until its service group shuts down. In tests and scripts, `start()` and `stop()` do.
+public final class HTTPServer: Service {
+    private struct State {
+        var group: MultiThreadedEventLoopGroup?
+        var listeners: [any Channel] = []
+        var shards: [ServerShard] = []
+    }
+
+    private let context: ServerContext
+    private let state = Mutex(State())
+
+    /// A server whose app runs as a task for each request.
+    public init(_ configuration: ServerConfiguration = ServerConfiguration(), app: some App) {
+        context = ServerContext(configuration: configuration, handling: .task(app))
+    }
+
+    /// A server whose closure runs as a task for each request, on the loop of the request's connection.
+    public convenience init(
+        _ configuration: ServerConfiguration = ServerConfiguration(),
+        handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
+    ) {
+        self.init(configuration, app: ClosureApp(handler))
+    }
+
+    /// A server whose closure is called on the loop as each request arrives, without a task; the fastest form for what
+    /// can be answered from memory. The closure must not block, and cannot wait for the request's content.
+    public init(
+        _ configuration: ServerConfiguration = ServerConfiguration(),
+        immediate handler: @escaping @Sendable (ServerRequest) throws -> ServerResponse
+    ) {
+        context = ServerContext(configuration: configuration, handling: .immediate(handler))
+    }
+
+    /// Connections open now.
+    public var connectionCount: Int { context.connectionCount }
+
+    /// Starts to listen.
+    /// - Returns: the addresses, with the ports that were chosen where 0 was asked for.
+    /// - Throws: `SkeinError` code 714 when an address cannot be listened on, 701 when the server runs already.
+    @discardableResult
+    public func start() async throws -> [ServerConfiguration.Address] {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, context.configuration.threads))
+        let isFirst = state.withLock { state in
+            guard state.group == nil else { return false }
+            state.group = group
+            return true
+        }
+        guard isFirst else {
+            try? await group.shutdownGracefully()
+            throw SkeinError(.exception, because: "the server runs already")
+        }
+        let shards = ShardGroup(group).shards.map { ServerShard(shard: $0, context: context) }
+        state.withLock { $0.shards = shards }
+        do {
+            var bound: [ServerConfiguration.Address] = []
+            for address in context.configuration.addresses { bound.append(try await listen(on: address, shards, group)) }
+            return bound
+        } catch {
+            await stop()
+            throw error
+        }
+    }
+
+    /// Stops to listen, lets requests under way finish, and ends every connection.
+    public func stop() async {
+        let (listeners, shards, group) = state.withLock { state in
+            defer { state = State() }
+            return (state.listeners, state.shards, state.group)
+        }
+        for listener in listeners { try? await listener.close() }
+        let timeout = context.configuration.shutdownTimeout
+        let drains = shards.map { shard in
+            shard.shard.eventLoop.flatSubmit { shard.drain(within: timeout) }
+        }
+        for drain in drains { try? await drain.get() }
+        try? await group?.shutdownGracefully()
+    }
+
+    /// Serves until the service group shuts down or the task is cancelled.
+    public func run() async throws {
+        for address in try await start() { context.configuration.logger.info("listening on \(address)") }
+        try? await gracefulShutdown()
+        await stop()
+    }
+
+    private func listen(
+        on address: ServerConfiguration.Address, _ shards: [ServerShard], _ group: MultiThreadedEventLoopGroup
+    ) async throws -> ServerConfiguration.Address {
+        do {
+            switch address {
+            case .unix(let path):
+                // A unix socket has one queue; one loop accepts from it for all.
+                let channel = try await bootstrap(shards[0].shard.eventLoop, children: group, shards)
+                    .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+                state.withLock { $0.listeners.append(channel) }
+                return address
+            case .tcp(let host, let port):
+                // Each loop has a socket of its own, so that a connection is accepted where it is served.
+                var chosen = port
+                for shard in shards {
+                    let channel = try await bootstrap(shard.shard.eventLoop, children: shard.shard.eventLoop, shards)
+                        .serverChannelOption(.socketOption(NIOBSDSocket.Option(rawValue: SO_REUSEPORT)), value: 1)
+                        .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                        .bind(host: host, port: chosen).get()
+                    state.withLock { $0.listeners.append(channel) }
+                    chosen = channel.localAddress?.port ?? chosen
+                }
+                return .tcp(host, port: chosen)
+            }
+        } catch {
+            throw SkeinError(
+                .connectionFailed, peer: "\(address)",
+                because: "the server cannot listen there (\(error)); is the address local and the port free?", cause: error)
+        }
+    }
+
+    private func bootstrap(
+        _ loop: any EventLoop, children: any EventLoopGroup, _ shards: [ServerShard]
+    ) -> ServerBootstrap {
+        ServerBootstrap(group: loop, childGroup: children)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let shard = shards.first(where: { $0.shard.isCurrent }) else {
+                        throw SkeinError(.exception, because: "a connection was accepted on a foreign loop")
+                    }
+                    try channel.pipeline.syncOperations.addHandler(HTTP1ServerConnection(owner: shard))
+                }
+            }
+    }
+}

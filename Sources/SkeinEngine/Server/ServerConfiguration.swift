@@ -1,0 +1,49 @@
+// What can be set for a server, with defaults for a server that anybody may talk to.
+
+/// Settings of a server.
+public struct ServerConfiguration: Sendable {
+    /// Where a server listens.
+    public enum Address: Hashable, Sendable, CustomStringConvertible {
+        /// A TCP port of a local address, IPv4 or IPv6; port 0 is a free one.
+        case tcp(String, port: Int)
+        /// A unix socket; a socket file that stands there is replaced.
+        case unix(path: String)
+
+        /// The address as it is written in messages.
+        public var description: String {
+            switch self {
+            case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            case .unix(let path): "unix:\(path)"
+            }
+        }
+    }
+
+    /// Where to listen. Default: port 8080 of the IPv4 loopback.
+    public var addresses: [Address]
+    /// Event-loop threads. Default: one a core.
+    public var threads: Int
+    /// From the first byte of a request, or the start of the connection, to the end of its head. Default: 10 s.
+    public var headerTimeout: Duration = .seconds(10)
+    /// The longest silence while a body is received or a response is not taken. Default: 30 s.
+    public var bodyTimeout: Duration = .seconds(30)
+    /// How long an unused connection is kept. Default: 75 s.
+    public var keepAliveTimeout: Duration = .seconds(75)
+    /// Bytes of a request's content; more is answered with 413. Default: 16 MiB.
+    public var maximumBodySize = 16 << 20
+    /// Connections at one time; further ones are answered with 503 and closed. Default: 20 000.
+    public var maximumConnections = 20_000
+    /// Requests on one connection before it is closed. Default: one million.
+    public var maximumRequestsPerConnection = 1_000_000
+    /// How long a shutdown waits for requests under way before it cuts them off. Default: 30 s.
+    public var shutdownTimeout: Duration = .seconds(30)
+    /// Limits of the codec.
+    public var limits = HTTP1Limits()
+    /// Where lines go.
+    public var logger = Logger.screen()
+
+    /// Settings with the given addresses and threads.
+    public init(addresses: [Address] = [.tcp("127.0.0.1", port: 8080)], threads: Int = System.coreCount) {
+        self.addresses = addresses
+        self.threads = threads
+    }
+}

@@ -1,0 +1,332 @@
+// A kept connection of the pool. It carries bytes between the socket and the codec, and answers to exchanges, in order.
+
+import DequeModule
+import NIOCore
+import SkeinCore
+import SkeinTransport
+import SkeinWire
+
+/// One HTTP/1.1 connection to an origin.
+///
+/// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only callers.
+final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let pool: OriginPool
+    private let born = NIODeadline.now()
+    private var decoder: HTTP1ResponseDecoder
+    private var inFlight = Deque<HTTPExchange>()
+    private var context: ChannelHandlerContext?
+    private var output = ByteBuffer()
+    private var outputIsWritten = true
+    private var flushIsScheduled = false
+    private var lastActivity = NIODeadline.now()
+    private var timer: ShardTimers.Token?
+    private var socketError: (any Error)?
+    private var isClosing = false
+    private var wasReused = false
+    /// The exchange whose body is still being sent; nothing else is sent before its end.
+    private var sender: HTTPExchange?
+
+    init(pool: OriginPool) {
+        self.pool = pool
+        decoder = HTTP1ResponseDecoder(limits: pool.context.configuration.limits)
+    }
+
+    /// Whether nothing is under way.
+    var isIdle: Bool { inFlight.isEmpty }
+
+    /// Whether the connection may take a request now, being idle.
+    func isUsable(at now: NIODeadline) -> Bool {
+        !isClosing && context != nil && now < born + pool.context.maximumAge && now < lastActivity + pool.context.idleTimeout
+    }
+
+    /// Whether another request may follow those under way.
+    func canPipeline(_ exchange: HTTPExchange) -> Bool {
+        !isClosing && sender == nil && inFlight.count < pool.context.configuration.pipelineDepth
+            && inFlight.allSatisfy { $0.request.method.isIdempotent && !$0.request.isStreamed }
+            && NIODeadline.now() < born + pool.context.maximumAge
+    }
+
+    // MARK: Sending
+
+    /// Sends a request. The connection is idle, or pipelines.
+    func send(_ exchange: HTTPExchange) {
+        let request = exchange.request
+        wasReused = wasReused || served > 0
+        if outputIsWritten {
+            output.clear()
+            outputIsWritten = false
+        }
+        do {
+            try HTTP1Encoder.writeRequestHead(
+                method: request.method, target: request.url.target, host: request.url.origin.authority,
+                headers: request.headers, defaults: pool.context.defaults.fields(for: request), bodyLength: request.body.length,
+                close: !pool.context.configuration.keepAlive, into: &output)
+        } catch {
+            exchange.fail(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
+            return pool.isFree(self)
+        }
+        served += 1
+        inFlight.append(exchange)
+        exchange.isCarried(by: self)
+        decoder.expectResponse(to: request.method)
+        lastActivity = .now()
+        switch request.body.content {
+        case .none: break
+        case .bytes(let bytes):
+            if bytes.readableBytes <= 32 << 10 {
+                output.writeImmutableBuffer(bytes)
+            } else {
+                writeOutput()
+                context?.write(wrapOutboundOut(bytes), promise: nil)
+                context?.flush()
+            }
+        case .stream(let length, _, let makeChunks):
+            startSender(exchange, length: length, makeChunks)
+        }
+        // Requests that are pipelined in one tick leave in one write.
+        if inFlight.count == 1 { return flush() }
+        guard !flushIsScheduled else { return }
+        flushIsScheduled = true
+        pool.shard.eventLoop.execute {
+            self.flushIsScheduled = false
+            self.flush()
+        }
+    }
+
+    private var served = 0
+
+    private func startSender(
+        _ exchange: HTTPExchange, length: Int?, _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks
+    ) {
+        sender = exchange
+        Task(executorPreference: pool.shard.executor) {
+            let outcome = await makeChunks().send(to: self, length: length, peer: exchange.peer)
+            guard self.sender === exchange else { return }
+            self.sender = nil
+            switch outcome {
+            case .failed(let fault): exchange.fail(fault)
+            case .sent where self.inFlight.isEmpty && !self.isClosing: self.pool.isFree(self)
+            case .sent, .unwanted: break
+            }
+        }
+    }
+
+    /// Writes a piece of a streamed body, waiting while the socket is full. On the loop.
+    func write(piece: ByteBuffer, chunked: Bool) async throws {
+        guard let context, !isClosing else { throw ChannelError.ioOnClosedChannel }
+        if outputIsWritten {
+            output.clear()
+            outputIsWritten = false
+        }
+        if chunked { HTTP1Encoder.writeChunk(piece, into: &output) } else { output.writeImmutableBuffer(piece) }
+        flush()
+        lastActivity = .now()
+        if !context.channel.isWritable { try await waitUntilWritable() }
+    }
+
+    /// Writes the end of a streamed body. On the loop.
+    func writeBodyEnd(chunked: Bool) {
+        guard chunked, context != nil, !isClosing else { return }
+        if outputIsWritten {
+            output.clear()
+            outputIsWritten = false
+        }
+        try? HTTP1Encoder.writeLastChunk(trailers: nil, into: &output)
+        flush()
+    }
+
+    private var writableWaiter: UnsafeContinuation<Void, any Error>?
+
+    private func waitUntilWritable() async throws {
+        try await withUnsafeThrowingContinuation { writableWaiter = $0 }
+    }
+
+    private func wakeWriter(_ error: (any Error)? = nil) {
+        guard let waiter = writableWaiter else { return }
+        writableWaiter = nil
+        if let error { waiter.resume(throwing: error) } else { waiter.resume() }
+    }
+
+    private func writeOutput() {
+        guard !outputIsWritten, output.readableBytes > 0 else { return }
+        context?.write(wrapOutboundOut(output), promise: nil)
+        outputIsWritten = true
+    }
+
+    private func flush() {
+        writeOutput()
+        context?.flush()
+    }
+
+    // MARK: The channel
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func channelActive(context: ChannelHandlerContext) {
+        pool.context.session.statistics.connected()
+        armTimer()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        lastActivity = .now()
+        decoder.append(unwrapInboundIn(data))
+        do {
+            while !isClosing, let event = try decoder.next() { handle(event) }
+        } catch {
+            fail(error)
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { wakeWriter() }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        socketError = error
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        pool.context.session.statistics.disconnected()
+        if !isClosing, socketError == nil {
+            do {
+                if let event = try decoder.finish() { handle(event) }
+            } catch {
+                failFirst(truncation())
+            }
+        }
+        close()
+        self.context = nil
+        if let timer { pool.shard.timers.cancel(timer) }
+        wakeWriter(ChannelError.ioOnClosedChannel)
+        pool.isGone(self)
+        loseExchanges()
+    }
+
+    // MARK: Receiving
+
+    private func handle(_ event: HTTP1ResponseDecoder.Event) {
+        guard let exchange = inFlight.first else { return close() }
+        switch event {
+        case .informational: break
+        case .head(let head):
+            if !exchange.receive(head) { close() }
+        case .body(let bytes):
+            if !exchange.receive(bytes) { pauseReading() }
+        case .end(let trailers, let reusable):
+            finishFirst(trailers, reusable: reusable)
+        case .upgraded:
+            failFirst(
+                SkeinError(.protocolSwitchingFailed, peer: exchange.peer, because: "the server left HTTP without being asked"))
+            close()
+        }
+    }
+
+    private func finishFirst(_ trailers: Headers?, reusable: Bool) {
+        guard let exchange = inFlight.popFirst() else { return }
+        // More bytes than were asked for could be an answer made up by somebody: never let the next request see them.
+        let isClean = !inFlight.isEmpty || !decoder.hasBufferedBytes
+        if !reusable || !isClean || !pool.context.configuration.keepAlive {
+            close()
+        } else if sender == nil {
+            pool.isFree(self)  // before the exchange ends, so that the request that follows finds the connection
+        }
+        exchange.complete(trailers: trailers)
+    }
+
+    /// The peer's bytes make no sense: the exchange they were for fails with the reason, and the connection ends.
+    private func fail(_ error: HTTP1Error) {
+        if let exchange = inFlight.first {
+            let code: SkeinError.Code
+            switch error {
+            case .unexpectedUpgrade: code = .protocolSwitchingFailed
+            case _ where error.concernsHead: code = .responseHeaderError
+            default: code = .bodyError
+            }
+            failFirst(
+                SkeinError(code, peer: exchange.peer, because: "the server's answer is malformed: \(error)", cause: error))
+        }
+        close()
+    }
+
+    private func failFirst(_ error: SkeinError) {
+        guard let exchange = inFlight.popFirst() else { return }
+        exchange.fail(error)
+    }
+
+    private func truncation() -> SkeinError {
+        SkeinError(
+            .bodyError, peer: pool.origin.description, because: "the connection ended in the middle of the answer",
+            cause: HTTP1Error.truncated)
+    }
+
+    /// What was under way when the connection ended: sent again where that is safe, failed where it is not.
+    private func loseExchanges() {
+        let lost = inFlight
+        inFlight = []
+        for (position, exchange) in lost.enumerated() {
+            if exchange.mayReplay(afterReuse: wasReused || position > 0) {
+                exchange.replay()
+            } else if let socketError {
+                exchange.fail(Connector.socketError(socketError, peer: exchange.peer))
+            } else if exchange.head != nil {
+                exchange.fail(truncation())
+            } else {
+                exchange.fail(
+                    SkeinError(
+                        position == 0 ? .noData : .channelClosed, peer: exchange.peer,
+                        because: "the server closed the connection without an answer"))
+            }
+        }
+    }
+
+    // MARK: Time, back-pressure, end
+
+    /// Looks after silence and idleness; armed once and again, not for each request.
+    func timerFired() {
+        timer = nil
+        guard !isClosing else { return }
+        let now = NIODeadline.now()
+        if inFlight.isEmpty {
+            if !isUsable(at: now) { return close() }
+        } else if lastActivity + pool.context.silenceTimeout <= now {
+            failFirst(
+                SkeinError(
+                    .timeout, peer: pool.origin.description,
+                    because: "nothing moved on the connection for \(pool.context.configuration.silenceTimeout)"))
+            return close()
+        }
+        armTimer()
+    }
+
+    private func armTimer() {
+        let from = max(lastActivity, .now() - min(pool.context.idleTimeout, pool.context.silenceTimeout) + .milliseconds(100))
+        timer = pool.shard.timers.schedule(self, at: from + min(pool.context.idleTimeout, pool.context.silenceTimeout))
+    }
+
+    private func pauseReading() {
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
+    }
+
+    func resumeReading() {
+        lastActivity = .now()
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
+    }
+
+    /// An exchange under way was given up. Its answer cannot be skipped, so the connection ends; the others are replayed.
+    func abandon(_ exchange: HTTPExchange) {
+        guard let position = inFlight.firstIndex(where: { $0 === exchange }) else { return }
+        inFlight.remove(at: position)
+        close()
+    }
+
+    /// Ends the connection.
+    func close() {
+        guard !isClosing else { return }
+        isClosing = true
+        context?.close(promise: nil)
+    }
+}

@@ -1,0 +1,68 @@
+// HTTP for a session: it turns requests into corequests and keeps the pools of each shard.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+/// What every pool, connection and exchange of a client reads, and none changes.
+final class HTTPClientContext: Sendable {
+    let session: Session
+    let configuration: HTTPConfiguration
+    let defaults: DefaultFields
+    let requestTimeout: TimeAmount
+    let idleTimeout: TimeAmount
+    let silenceTimeout: TimeAmount
+    let maximumAge: TimeAmount
+
+    init(session: Session, configuration: HTTPConfiguration) {
+        self.session = session
+        self.configuration = configuration
+        defaults = DefaultFields(configuration.defaultHeaders)
+        requestTimeout = TimeAmount(configuration.timeout)
+        idleTimeout = TimeAmount(configuration.idleTimeout)
+        silenceTimeout = TimeAmount(configuration.silenceTimeout)
+        maximumAge = TimeAmount(configuration.maximumAge)
+    }
+}
+
+/// The HTTP part of a session.
+package final class HTTPClient: Sendable {
+    package typealias Callback = @Sendable (HTTPResponse) -> Void
+
+    private let context: HTTPClientContext
+    private let pools: ShardLocal<ShardPools>
+
+    package init(session: Session, configuration: HTTPConfiguration) {
+        let context = HTTPClientContext(session: session, configuration: configuration)
+        self.context = context
+        pools = ShardLocal(session.shards) { ShardPools(shard: $0, context: context) }
+    }
+
+    /// Starts a request.
+    /// - Parameter callback: called on the shard's loop with the response.
+    package func start(_ request: HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+        let (corequest, exchange) = make(request, callback)
+        context.session.submit(exchange, on: corequest.shard)
+        return corequest
+    }
+
+    /// A corequest that has failed before it could start, such as one whose URL is malformed.
+    package func fail(_ request: HTTPRequest, _ error: SkeinError, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+        let (corequest, exchange) = make(request, callback)
+        context.session.refuse(exchange, error, on: corequest.shard)
+        return corequest
+    }
+
+    private func make(_ request: HTTPRequest, _ callback: Callback?) -> (Corequest<HTTPResponse>, HTTPExchange) {
+        let shard = context.session.pickShard()
+        let corequest = Corequest<HTTPResponse>(shard: shard)
+        let exchange = HTTPExchange(request, pools: pools[shard], corequest: corequest, callback: callback)
+        corequest.setDriver(exchange)
+        return (corequest, exchange)
+    }
+
+    /// Closes every connection and fails what waits for one.
+    package func shutdown() async {
+        for pools in pools.all { try? await pools.shard.eventLoop.submit { pools.shutdown() }.get() }
+    }
+}

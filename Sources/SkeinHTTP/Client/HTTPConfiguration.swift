@@ -1,0 +1,33 @@
+// What a caller can set for all HTTP requests of a session.
+
+import SkeinWire
+
+/// Settings of the HTTP client, each with a safe default.
+public struct HTTPConfiguration: Sendable {
+    /// For a connection to be made: name, addresses, handshake. Default: 10 s.
+    public var connectTimeout: Duration = .seconds(10)
+    /// For a request, from the moment it gets its place in the session to the last byte of the answer. Default: 30 s.
+    public var timeout: Duration = .seconds(30)
+    /// The longest silence while an answer is due or a streamed body is under way, in either direction. Default: 60 s.
+    public var silenceTimeout: Duration = .seconds(60)
+    /// Whether connections are kept for further requests (`use_pool`). Default: true.
+    public var keepAlive = true
+    /// How long an unused connection is kept. Default: 30 s, below what most servers grant.
+    public var idleTimeout: Duration = .seconds(30)
+    /// How old a connection may become before it takes no more requests. Default: 10 minutes.
+    public var maximumAge: Duration = .seconds(600)
+    /// Connections to one origin at most, for each shard. Default: 1024; the session's concurrency is the usual limit.
+    public var connectionsPerOrigin = 1024
+    /// Requests that may be under way on one connection when no other connection may be made; above 1, idempotent
+    /// requests are pipelined (RFC 9112, section 9.3.2). Default: 1.
+    public var pipelineDepth = 1
+    /// Bytes of a body that is received whole. Default: 256 MiB; a larger one ends with code 719. Streams have no limit.
+    public var maximumBodySize = 256 << 20
+    /// Fields for every request that does not set them itself. Default: User-Agent and Accept.
+    public var defaultHeaders: Headers = ["User-Agent": "skein/0.1", "Accept": "*/*"]
+    /// Limits of the codec.
+    public var limits = HTTP1Limits()
+
+    /// The defaults.
+    public init() {}
+}

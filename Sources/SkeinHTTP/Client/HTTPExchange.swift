@@ -1,0 +1,193 @@
+// One request on its way to its answer: what the pool queues, the connection sends, the clock ends, and the response shows.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+/// A request and what has become of it.
+///
+/// Unchecked: until it is over, it is touched on its shard's loop only; then it is published through its corequest and
+/// never changes again.
+package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
+    package let request: HTTPRequest
+    package let shard: Shard
+    private let pools: ShardPools
+    private let callback: (@Sendable (HTTPResponse) -> Void)?
+
+    // While it runs
+    private var corequest: Corequest<HTTPResponse>?
+    private weak var carrier: HTTP1ClientConnection?
+    private var timer: ShardTimers.Token?
+    private var deadline: NIODeadline?
+    private var holdsPlace = false
+    private var replays = 0
+    package private(set) var isOver = false
+
+    // The answer
+    private(set) var head: ResponseHead?
+    private(set) var body = ByteBuffer()
+    private(set) var stream: BodyStream?
+    private(set) var trailers: Headers?
+    private(set) var failure: SkeinError?
+    private var receivedBytes = 0
+
+    init(
+        _ request: HTTPRequest, pools: ShardPools, corequest: Corequest<HTTPResponse>,
+        callback: (@Sendable (HTTPResponse) -> Void)?
+    ) {
+        self.request = request
+        self.pools = pools
+        self.corequest = corequest
+        self.callback = callback
+        shard = corequest.shard
+        deadline = Deadline.current?.moment
+    }
+
+    package var queueKey: AnyHashable { request.url.origin }
+    var peer: String { request.url.origin.description }
+    var session: Session { context.session }
+    private var context: HTTPClientContext { pools.context }
+
+    // MARK: Start and end
+
+    package func start() {
+        holdsPlace = true
+        if isOver { return session.released(on: shard) }
+        if let problem = request.body.problem { return fail(problem) }
+        if request.method == .connect {
+            return fail(SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
+        }
+        let timeout = NIODeadline.now() + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
+        arm(min(timeout, deadline ?? timeout))
+        pools.pool(for: request.url.origin).submit(self)
+    }
+
+    package func cancel(_ error: SkeinError) {
+        shard.run { self.fail(error) }
+    }
+
+    package func tighten(_ deadline: Deadline) {
+        shard.run {
+            guard !self.isOver, deadline.moment < self.deadline ?? .distantFuture else { return }
+            self.arm(deadline.moment)
+        }
+    }
+
+    package func timerFired() {
+        timer = nil
+        let limit = request.timeout ?? context.configuration.timeout
+        let what = head == nil ? "no answer" : "the answer was not complete"
+        fail(SkeinError(.timeout, peer: peer, because: "\(what) within the time limit (\(limit) or the caller's deadline)"))
+    }
+
+    private func arm(_ moment: NIODeadline) {
+        deadline = moment
+        if let timer { shard.timers.cancel(timer) }
+        timer = shard.timers.schedule(self, at: moment)
+    }
+
+    package func fail(_ error: SkeinError) {
+        guard !isOver else { return }
+        // A response that was handed out at its head does not change any more: its stream tells of the failure.
+        if let stream { stream.fail(error) } else { failure = error }
+        let carrier = self.carrier
+        end()
+        carrier?.abandon(self)
+    }
+
+    /// The answer is complete.
+    func complete(trailers: Headers?) {
+        guard !isOver else { return }
+        if let stream { stream.finish(trailers) } else { self.trailers = trailers }
+        end()
+    }
+
+    private func end() {
+        isOver = true
+        carrier = nil
+        if let timer { shard.timers.cancel(timer) }
+        timer = nil
+        session.statistics.ended(bytes: receivedBytes, failed: failure != nil)
+        if holdsPlace { session.released(on: shard) }
+        if stream == nil { publish() }
+        session.ended()
+    }
+
+    /// Hands the response to those who wait for it.
+    private func publish() {
+        guard let corequest else { return }
+        self.corequest = nil  // the response holds the exchange; the exchange must not hold the response
+        let response = HTTPResponse(self)
+        corequest.finish(response)
+        callback?(response)
+    }
+
+    // MARK: On a connection
+
+    /// A connection has taken the exchange.
+    func isCarried(by connection: HTTP1ClientConnection) { carrier = connection }
+
+    /// Whether it may be sent once more after its connection died without a byte of answer.
+    func mayReplay(afterReuse wasReused: Bool) -> Bool {
+        !isOver && wasReused && replays == 0 && head == nil && request.isReplayable
+    }
+
+    /// Sends it again on another connection.
+    func replay() {
+        replays += 1
+        carrier = nil
+        pools.pool(for: request.url.origin).submit(self)
+    }
+
+    /// Takes the head of the answer. Returns false when the answer is refused.
+    func receive(_ head: ResponseHead) -> Bool {
+        guard !isOver else { return false }
+        if case .known(let length) = head.bodyLength, length > context.configuration.maximumBodySize, !request.isStreamed {
+            fail(tooLarge("\(length) bytes are announced"))
+            return false
+        }
+        self.head = head
+        guard request.isStreamed else { return true }
+        stream = BodyStream(source: self)
+        if let timer { shard.timers.cancel(timer) }  // from here on the silence timeout guards the body
+        timer = nil
+        publish()
+        return true
+    }
+
+    /// Takes a piece of the body. Returns whether more is wanted right now.
+    func receive(_ bytes: ByteBuffer) -> Bool {
+        receivedBytes += bytes.readableBytes
+        if let stream { return stream.push(bytes) }
+        if body.readableBytes == 0 {
+            body = bytes
+        } else {
+            if body.storageCapacity - body.readableBytes < bytes.readableBytes, case .known(let length) = head?.bodyLength {
+                body.reserveCapacity(min(length, max(body.readableBytes * 4, 1 << 20)))
+            }
+            body.writeImmutableBuffer(bytes)
+        }
+        if body.readableBytes > context.configuration.maximumBodySize { fail(tooLarge("more has arrived")) }
+        return true
+    }
+
+    private func tooLarge(_ what: String) -> SkeinError {
+        SkeinError(
+            .contentTooLarge, peer: peer,
+            because: "the body is larger than the limit of \(context.configuration.maximumBodySize) bytes (\(what)); "
+                + "raise maximumBodySize or stream it")
+    }
+}
+
+extension HTTPExchange: ByteStreamSource {
+    package func streamWantsMore() {
+        shard.run { self.carrier?.resumeReading() }
+    }
+
+    package func streamWasCancelled() {
+        cancel(SkeinError(.controlledShutdown, peer: peer, because: "the body was cancelled by its consumer"))
+    }
+}
+
+/// The body of a response or of a server's request as it arrives; its ending is the trailer section, if there was one.
+public typealias BodyStream = ByteStream<Headers?>

@@ -1,0 +1,52 @@
+// Sends a streamed body, of a request or of a response: one piece after the other, each when the socket has room for it.
+
+import NIOCore
+import SkeinCore
+
+/// What takes the pieces of a streamed body: a connection of either role.
+package protocol BodySink: AnyObject, Sendable {
+    /// Writes a piece and returns when there is room for the next one. On the loop.
+    func write(piece: ByteBuffer, chunked: Bool) async throws
+    /// Writes what ends the body. On the loop.
+    func writeBodyEnd(chunked: Bool)
+}
+
+/// How the pass over a streamed body ended.
+package enum BodyOutcome: Sendable {
+    /// All of it is written.
+    case sent
+    /// The connection ended or does not want the rest.
+    case unwanted
+    /// The source failed or did not keep to its length.
+    case failed(SkeinError)
+}
+
+extension AsyncThrowingChunks {
+    /// Writes all pieces to a sink. Runs on the sink's loop.
+    /// - Parameter length: the bytes that were announced; nil for a chunked body.
+    package func send(to sink: some BodySink, length: Int?, peer: String) async -> BodyOutcome {
+        func fault(_ message: String, cause: (any Error)? = nil) -> BodyOutcome {
+            .failed(SkeinError(.exception, peer: peer, because: message, cause: cause))
+        }
+        var sent = 0
+        while true {
+            let piece: ByteBuffer?
+            do {
+                piece = try await next()
+            } catch {
+                return fault("the body's source failed: \(error)", cause: error)
+            }
+            guard let piece else { break }
+            sent += piece.readableBytes
+            if let length, sent > length { return fault("the body is longer than the \(length) bytes announced") }
+            do {
+                try await sink.write(piece: piece, chunked: length == nil)
+            } catch {
+                return .unwanted
+            }
+        }
+        if let length, sent < length { return fault("the body ended after \(sent) of the \(length) bytes announced") }
+        sink.writeBodyEnd(chunked: length == nil)
+        return .sent
+    }
+}

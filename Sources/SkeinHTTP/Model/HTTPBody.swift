@@ -1,0 +1,133 @@
+// What a request carries: bytes that are there, or bytes that are still being made.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// The content of a request.
+public struct HTTPBody: Sendable {
+    package enum Content: Sendable {
+        case none
+        case bytes(ByteBuffer)
+        case stream(length: Int?, isReplayable: Bool, @Sendable () -> AsyncThrowingChunks)
+    }
+
+    package let content: Content
+    /// The media type that is sent unless the request names one.
+    public let contentType: String?
+    /// A fault found while the body was made; the request fails with it.
+    package let problem: SkeinError?
+
+    private init(_ content: Content, contentType: String?, problem: SkeinError? = nil) {
+        self.content = content
+        self.contentType = contentType
+        let isSendable = contentType?.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } ?? true
+        self.problem = problem ?? (isSendable ? nil : Self.unusableType)
+    }
+
+    private static let unusableType = SkeinError(.exception, because: "the content type holds a control character")
+
+    /// No content.
+    public static let none = HTTPBody(.none, contentType: nil)
+
+    /// Bytes as they are.
+    public static func bytes(_ bytes: ByteBuffer, contentType: String? = nil) -> HTTPBody {
+        HTTPBody(bytes.readableBytes == 0 ? .none : .bytes(bytes), contentType: contentType)
+    }
+
+    /// Bytes as they are.
+    public static func bytes(_ bytes: some Sequence<UInt8>, contentType: String? = nil) -> HTTPBody {
+        .bytes(ByteBuffer(bytes: bytes), contentType: contentType)
+    }
+
+    /// Text in UTF-8.
+    public static func text(_ text: String, contentType: String = "text/plain; charset=utf-8") -> HTTPBody {
+        .bytes(ByteBuffer(string: text), contentType: contentType)
+    }
+
+    /// An XML document in UTF-8.
+    public static func xml(_ text: String) -> HTTPBody { .text(text, contentType: "text/xml; charset=utf-8") }
+
+    /// A form.
+    public static func form(_ parameters: Parameters) -> HTTPBody {
+        .text(parameters.encoded, contentType: "application/x-www-form-urlencoded")
+    }
+
+    /// A value as JSON. One that cannot be encoded fails the request with code 701.
+    public static func json(_ value: some Encodable) -> HTTPBody {
+        do {
+            return .bytes(ByteBuffer(bytes: try JSONEncoder().encode(value)), contentType: "application/json")
+        } catch {
+            let problem = SkeinError(.exception, because: "the body cannot be encoded as JSON", cause: error)
+            return HTTPBody(.none, contentType: nil, problem: problem)
+        }
+    }
+
+    /// Pieces from a sequence, sent as they are made and no faster than the peer takes them.
+    /// - Parameters:
+    ///   - pieces: walked over once for each time the request is sent.
+    ///   - length: bytes of all pieces, if known: it is announced, and a sum that differs fails the request. Default: chunked.
+    public static func sequence<Pieces: Sequence & Sendable>(
+        _ pieces: Pieces, length: Int? = nil, contentType: String? = nil
+    ) -> HTTPBody where Pieces.Element == ByteBuffer {
+        HTTPBody(
+            .stream(length: length, isReplayable: true) {
+                var iterator = pieces.makeIterator()
+                return AsyncThrowingChunks { iterator.next() }
+            }, contentType: contentType)
+    }
+
+    /// Pieces from an asynchronous sequence, sent as they come and no faster than the peer takes them. It is walked over
+    /// once, so that the request cannot be replayed.
+    /// - Parameters:
+    ///   - pieces: what to send; an error it throws fails the request with code 701.
+    ///   - length: bytes of all pieces, if known. Default: chunked.
+    public static func stream<Pieces: AsyncSequence & Sendable>(
+        _ pieces: Pieces, length: Int? = nil, contentType: String? = nil
+    ) -> HTTPBody where Pieces.Element == ByteBuffer {
+        HTTPBody(
+            .stream(length: length, isReplayable: false) {
+                var iterator = pieces.makeAsyncIterator()
+                return AsyncThrowingChunks { try await iterator.next() }
+            }, contentType: contentType)
+    }
+
+    /// How the body is announced.
+    package var length: BodyLength {
+        switch content {
+        case .none: .none
+        case .bytes(let bytes): .known(bytes.readableBytes)
+        case .stream(let length?, _, _): length == 0 ? .none : .known(length)
+        case .stream(nil, _, _): .streamed
+        }
+    }
+
+    /// Whether it can be sent a second time.
+    package var isReplayable: Bool {
+        if case .stream(_, let isReplayable, _) = content { isReplayable } else { true }
+    }
+
+    /// The bytes, when they are there.
+    package var bytes: ByteBuffer? {
+        switch content {
+        case .none: ByteBuffer()
+        case .bytes(let bytes): bytes
+        case .stream: nil
+        }
+    }
+}
+
+/// The pieces of one pass over a streamed body.
+package struct AsyncThrowingChunks {
+    private let step: () async throws -> ByteBuffer?
+
+    init(_ step: @escaping () async throws -> ByteBuffer?) { self.step = step }
+
+    package func next() async throws -> ByteBuffer? { try await step() }
+}

@@ -1,0 +1,44 @@
+// A request as a caller describes it, before any version of the protocol has a say.
+
+import SkeinCore
+import SkeinWire
+
+/// What to ask for. A value; the client starts it as a corequest.
+public struct HTTPRequest: Sendable {
+    /// The method. Default: GET.
+    public var method: HTTPMethod
+    /// Whom to ask, and what for.
+    public var url: HTTPURL
+    /// The header section. Host, Content-Length and Transfer-Encoding are set by the client; User-Agent and Accept
+    /// unless they stand here.
+    public var headers: Headers
+    /// The content.
+    public var body: HTTPBody
+    /// From the start to the last byte of the answer; for a streamed one, to its head. Default: the session's.
+    public var timeout: Duration?
+    /// Whether the corequest ends at the head of the answer and hands out the body as a stream. Default: false.
+    public var isStreamed: Bool
+    /// Whether the request may be sent while another one is under way on the same connection (RFC 9112, section 9.3.2).
+    /// Only idempotent methods are. Default: the session's.
+    public var isPipelined: Bool?
+    /// What travels along to the response.
+    public var meta: Meta
+
+    /// A request.
+    public init(
+        _ method: HTTPMethod = .get, _ url: HTTPURL, headers: Headers = Headers(), body: HTTPBody = .none,
+        timeout: Duration? = nil, isStreamed: Bool = false, isPipelined: Bool? = nil, meta: Meta = Meta()
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+        self.isStreamed = isStreamed
+        self.isPipelined = isPipelined
+        self.meta = meta
+    }
+
+    /// Whether sending it twice is safe: its method is idempotent and its body can be made again.
+    package var isReplayable: Bool { method.isIdempotent && body.isReplayable }
+}

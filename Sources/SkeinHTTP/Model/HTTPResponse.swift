@@ -1,0 +1,103 @@
+// The answer to an HTTP request, as callers see it.
+
+import Logging
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// The answer to an HTTP request, or, with a code from 700, the failure that stood in its way.
+public struct HTTPResponse: Response {
+    private let exchange: HTTPExchange
+
+    init(_ exchange: HTTPExchange) { self.exchange = exchange }
+
+    /// Redirects are no success: 300 and above throws.
+    public static var highestSuccess: Int { 299 }
+
+    /// What the caller attached, with `req_id`, `req_method` and `req_callback`.
+    public var meta: Meta { exchange.request.meta }
+    /// The status code; 700 to 722 when the exchange failed.
+    public var statusCode: Int { failure?.code.rawValue ?? exchange.head?.status.code ?? 0 }
+    /// The reason phrase; the name of the code when the exchange failed.
+    public var reason: String { failure?.code.name ?? exchange.head?.reason ?? "" }
+    /// The request's method.
+    public var method: String { exchange.request.method.rawValue }
+    /// The failure below HTTP, if there was one.
+    public var failure: SkeinError? { exchange.failure }
+    /// The session's logger.
+    public var logger: Logger { exchange.session.logger }
+    /// The origin that was asked.
+    public var peer: String { exchange.peer }
+
+    /// The URL that was asked for.
+    public var url: HTTPURL { exchange.request.url }
+    /// The version that carried the answer; HTTP/1.1 when there was none.
+    public var version: HTTPVersion { exchange.head?.version ?? .http1_1 }
+    /// The header section of the answer.
+    public var headers: Headers { exchange.head?.headers ?? Headers() }
+    /// The trailer section, if the answer had one; of a streamed answer, look at the stream's `ending`.
+    public var trailers: Headers? { exchange.trailers }
+    /// The request as it was sent: its headers, its payload.
+    public var request: HTTPRequest { exchange.request }
+    /// The body, whole; empty for a streamed answer.
+    public var content: ByteBuffer { exchange.body }
+    /// The body as it arrives, when the request asked for that. It can be consumed once.
+    public var stream: BodyStream? { exchange.stream }
+
+    /// The first value of a header field, or a default.
+    public func header(_ name: String, default: String? = nil) -> String? { headers[name] ?? `default` }
+
+    /// A header field's value and its attributes: `text/html; charset=utf-8` gives `text/html` and `["charset": "utf-8"]`.
+    public func headerWithAttributes(_ name: String) -> (value: String, attributes: [String: String])? {
+        headers[name].map(MediaType.split)
+    }
+
+    /// The charset that the content type names, in lower case.
+    public var encoding: String? { headerWithAttributes("Content-Type")?.attributes["charset"]?.lowercased() }
+
+    /// The body as text.
+    ///
+    /// By the charset of the content type; without one, UTF-8 for JSON and XML and ISO-8859-1 for other `text/*`.
+    /// - Throws: code 709 when the content is binary, the charset is unknown, or the bytes are not of it.
+    public func text() throws(SkeinError) -> String {
+        try MediaType.text(content, contentType: headers["Content-Type"], peer: peer)
+    }
+
+    /// The body as a JSON tree.
+    /// - Throws: code 709 when it is not JSON.
+    public func json() throws -> JSONValue { try decode(JSONValue.self) }
+
+    /// What the body means: the JSON tree when the content type says JSON, else nil.
+    public var data: JSONValue? {
+        guard let type = headerWithAttributes("Content-Type")?.value, MediaType.isJSON(type) else { return nil }
+        return try? json()
+    }
+
+    /// The body decoded from JSON.
+    /// - Throws: code 709 when it does not decode.
+    public func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        do {
+            return try JSONDecoder().decode(type, from: Data(content.readableBytesView))
+        } catch {
+            throw SkeinError(.invalidContent, peer: peer, because: "the body is not the JSON of \(type): \(error)", cause: error)
+        }
+    }
+
+    /// The body decoded from a JSON array; an object is an array of one.
+    public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
+        let first = content.readableBytesView.first { $0 > 0x20 }
+        return first == UInt8(ascii: "[") ? try decode([T].self) : [try decode(type)]
+    }
+
+    /// The line that reports it: `REQID 3635. HTTP/1.1 200 OK 4210 bytes received`, or the failure in one sentence.
+    public var reportLine: String {
+        if let failure { return "REQID \(meta.requestID). \(failure)" }
+        return "REQID \(meta.requestID). \(version) \(statusCode) \(reason) \(content.readableBytes) bytes received"
+    }
+}

@@ -1,0 +1,138 @@
+// Just enough of a URL for a request: whom to ask, and what for.
+
+import SkeinCore
+import SkeinTransport
+import SkeinWire
+
+/// Whom a request goes to: scheme, host and port, or a unix socket.
+public struct Origin: Hashable, Sendable, CustomStringConvertible {
+    /// Where to connect to.
+    public let endpoint: Endpoint
+    /// The value of the Host field: the host, with the port unless it is the scheme's own.
+    public let authority: String
+
+    /// The origin as a URL without a path.
+    public var description: String {
+        if case .unix(let path) = endpoint { return "http+unix://\(path)" }
+        return "http://\(authority)"
+    }
+
+    /// Equal when the endpoint is.
+    public static func == (left: Origin, right: Origin) -> Bool { left.endpoint == right.endpoint }
+
+    /// Hashes the endpoint.
+    public func hash(into hasher: inout Hasher) { hasher.combine(endpoint) }
+}
+
+/// An absolute `http://` or `http+unix://` URL, taken apart once (RFC 3986, RFC 9110 section 4.2).
+///
+/// Spaces and non-ASCII characters of path and query are percent-encoded, the fragment is dropped.
+public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
+    /// Whom to ask.
+    public let origin: Origin
+    /// Path and query as they are sent, starting with a slash.
+    public let target: String
+
+    /// The whole URL, without fragment.
+    public var description: String { "\(origin)\(target)" }
+
+    /// Takes a URL apart.
+    /// - Parameters:
+    ///   - text: the URL; `http+unix://%2Frun%2Fapp.sock/path` names a unix socket, its path percent-encoded.
+    ///   - parameters: query parameters to append, in order, percent-encoded.
+    /// - Throws: `SkeinError` with code 701 and a sentence that says which part is wrong.
+    public init(_ text: String, parameters: Parameters = [:]) throws(SkeinError) {
+        guard let schemeEnd = text.utf8.firstIndex(of: UInt8(ascii: ":")), text[schemeEnd...].hasPrefix("://") else {
+            throw Self.malformed(text, "it has no scheme; write http://host/path")
+        }
+        let scheme = text[..<schemeEnd].lowercased()
+        guard scheme == "http" || scheme == "http+unix" else {
+            throw Self.malformed(text, "the scheme \(scheme) is not supported; http and http+unix are")
+        }
+        let rest = text[text.utf8.index(schemeEnd, offsetBy: 3)...]
+        let authorityEnd = rest.utf8.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
+        let authority = rest[..<(authorityEnd ?? rest.endIndex)]
+        origin = try scheme == "http" ? Self.tcp(authority, in: text) : Self.unix(authority, in: text)
+        target = try Self.target(authorityEnd.map { rest[$0...] } ?? "", parameters, in: text)
+    }
+
+    /// A URL of a known origin.
+    package init(origin: Origin, target: String) {
+        self.origin = origin
+        self.target = target
+    }
+
+    /// Stands for a URL that could not be taken apart, in the response that says so.
+    package static func unusable(_ text: String) -> HTTPURL {
+        HTTPURL(origin: Origin(endpoint: .host("", port: 0), authority: ""), target: text)
+    }
+
+    private static func tcp(_ authority: Substring, in text: String) throws(SkeinError) -> Origin {
+        guard !authority.utf8.contains(UInt8(ascii: "@")) else {
+            throw malformed(text, "it holds credentials; send them in an Authorization header instead")
+        }
+        let host: Substring
+        var portText: Substring?
+        if authority.first == "[" {
+            guard let end = authority.firstIndex(of: "]") else { throw malformed(text, "the IPv6 address has no ]") }
+            host = authority[authority.index(after: authority.startIndex)..<end]
+            let behind = authority[authority.index(after: end)...]
+            guard behind.isEmpty || behind.first == ":" else { throw malformed(text, "something stands behind the ]") }
+            portText = behind.isEmpty ? nil : behind.dropFirst()
+            guard host.utf8.allSatisfy({ Bytes.hexValue($0) != nil || $0 == Bytes.colon || $0 == UInt8(ascii: ".") }) else {
+                throw malformed(text, "the IPv6 address is malformed")
+            }
+        } else if let colon = authority.utf8.firstIndex(of: Bytes.colon) {
+            host = authority[..<colon]
+            portText = authority[authority.utf8.index(after: colon)...]
+        } else {
+            host = authority
+        }
+        guard !host.isEmpty else { throw malformed(text, "it has no host") }
+        guard host.first == nil || authority.first == "[" || host.utf8.allSatisfy(isHostByte) else {
+            throw malformed(text, "the host holds a character that no host name has")
+        }
+        var port = 80
+        if let portText, !portText.isEmpty {
+            guard portText.utf8.allSatisfy(Bytes.isDigit), let number = Int(portText), (1...65535).contains(number) else {
+                throw malformed(text, "the port is not a number from 1 to 65535")
+            }
+            port = number
+        }
+        let name = host.utf8.contains { $0 &- 0x41 < 26 } ? host.lowercased() : String(host)
+        let shown = authority.first == "[" ? "[\(name)]" : name
+        return Origin(endpoint: .host(name, port: port), authority: port == 80 ? shown : "\(shown):\(port)")
+    }
+
+    private static func unix(_ authority: Substring, in text: String) throws(SkeinError) -> Origin {
+        guard let path = Percent.decode(authority), !path.isEmpty, !path.utf8.contains(0) else {
+            throw malformed(text, "the socket's path is not percent-encoded; write http+unix://%2Frun%2Fapp.sock/")
+        }
+        guard path.utf8.count < 104 else { throw malformed(text, "the socket's path is longer than 103 bytes") }
+        return Origin(endpoint: .unix(path: path), authority: "localhost")
+    }
+
+    private static func target(
+        _ rest: Substring, _ parameters: Parameters, in text: String
+    ) throws(SkeinError) -> String {
+        var target = String(rest.prefix { $0 != "#" })
+        if target.utf8.contains(where: { !Bytes.isTarget($0) }) {
+            guard !target.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+                throw malformed(text, "it holds a control character")
+            }
+            target = Percent.encodeUnsafe(target)
+        }
+        if target.utf8.first != UInt8(ascii: "/") { target = "/" + target }
+        guard !parameters.isEmpty else { return target }
+        return target + (target.utf8.contains(UInt8(ascii: "?")) ? "&" : "?") + parameters.encoded
+    }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26 || byte == UInt8(ascii: "-")
+            || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_")
+    }
+
+    private static func malformed(_ text: String, _ why: String) -> SkeinError {
+        SkeinError(.exception, because: "the URL \(text.prefix(200).debugDescription) cannot be used: \(why)")
+    }
+}

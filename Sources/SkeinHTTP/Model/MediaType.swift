@@ -1,0 +1,75 @@
+// What a Content-Type says about text.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// Media types and their charsets (RFC 9110, section 8.3).
+package enum MediaType {
+    /// Splits `value; name=value; name="value"` at the semicolons outside of quotes.
+    static func split(_ field: String) -> (value: String, attributes: [String: String]) {
+        var parts: [Substring] = []
+        var start = field.startIndex
+        var isQuoted = false
+        for index in field.indices {
+            if field[index] == "\"" { isQuoted.toggle() }
+            if field[index] == ";", !isQuoted {
+                parts.append(field[start..<index])
+                start = field.index(after: index)
+            }
+        }
+        parts.append(field[start...])
+        var attributes: [String: String] = [:]
+        for part in parts.dropFirst() {
+            let pair = part.split(separator: "=", maxSplits: 1)
+            guard pair.count == 2 else { continue }
+            var value = pair[1].trimmingBlanks()
+            if value.count >= 2, value.first == "\"", value.last == "\"" { value = value.dropFirst().dropLast() }
+            attributes[pair[0].trimmingBlanks().lowercased()] = String(value)
+        }
+        return (String(parts[0].trimmingBlanks()), attributes)
+    }
+
+    /// Whether a type holds JSON: `application/json` or `…+json`.
+    static func isJSON(_ type: String) -> Bool {
+        let type = type.lowercased()
+        return type == "application/json" || type.hasSuffix("+json")
+    }
+
+    /// Bytes as text by their content type.
+    static func text(_ bytes: ByteBuffer, contentType: String?, peer: String) throws(SkeinError) -> String {
+        let (type, attributes) = split(contentType ?? "")
+        let lowered = type.lowercased()
+        let charset: String
+        if let named = attributes["charset"] {
+            charset = named.lowercased()
+        } else if isJSON(lowered) || lowered.hasSuffix("/xml") || lowered.hasSuffix("+xml") {
+            charset = "utf-8"
+        } else if lowered.hasPrefix("text/") || lowered == "application/x-www-form-urlencoded" {
+            charset = "iso-8859-1"
+        } else {
+            throw SkeinError(
+                .invalidContent, peer: peer,
+                because: "the content is binary (\(contentType ?? "no content type")); read its bytes from content")
+        }
+        guard let encoding = encodings[charset] else {
+            throw SkeinError(.invalidContent, peer: peer, because: "the charset \(charset.debugDescription) is not known")
+        }
+        guard let text = String(bytes: bytes.readableBytesView, encoding: encoding) else {
+            throw SkeinError(.invalidContent, peer: peer, because: "the content is not valid \(charset)")
+        }
+        return text
+    }
+
+    private static let encodings: [String: String.Encoding] = [
+        "utf-8": .utf8, "utf8": .utf8, "us-ascii": .ascii, "ascii": .ascii,
+        "iso-8859-1": .isoLatin1, "latin-1": .isoLatin1, "latin1": .isoLatin1, "windows-1252": .windowsCP1252,
+        "utf-16": .utf16, "utf-16le": .utf16LittleEndian, "utf-16be": .utf16BigEndian,
+    ]
+}

@@ -1,0 +1,107 @@
+// Names and values in a query or a form.
+
+import SkeinWire
+
+/// Names with values in order, a name as often as it is needed; encoded as a form (WHATWG URL, application/x-www-form-urlencoded).
+public struct Parameters: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+    private var pairs: [Pair] = []
+
+    private struct Pair: Hashable {
+        let name: String
+        let value: String
+    }
+
+    /// None.
+    public init() {}
+
+    /// Names and values from a literal, in order. A list gives the name once an element: `["id": [1, 2]]`.
+    public init(dictionaryLiteral elements: (String, any ParameterValue)...) {
+        for (name, value) in elements { add(name, value) }
+    }
+
+    /// Appends a name with its value or values.
+    public mutating func add(_ name: String, _ value: any ParameterValue) {
+        for text in value.parameterTexts { pairs.append(Pair(name: name, value: text)) }
+    }
+
+    /// Whether there is none.
+    public var isEmpty: Bool { pairs.isEmpty }
+
+    /// The form-encoded text: `a=1&b=two+words`.
+    public var encoded: String {
+        pairs.map { "\(Percent.encodeForm($0.name))=\(Percent.encodeForm($0.value))" }.joined(separator: "&")
+    }
+}
+
+/// What can be a parameter: text, numbers, truth, and lists of them.
+public protocol ParameterValue: Sendable {
+    /// The value as text; more than one for a list.
+    var parameterTexts: [String] { get }
+}
+
+extension String: ParameterValue {
+    /// The text itself.
+    public var parameterTexts: [String] { [self] }
+}
+extension Int: ParameterValue {
+    /// The decimal digits.
+    public var parameterTexts: [String] { [String(self)] }
+}
+extension Double: ParameterValue {
+    /// The shortest decimal form.
+    public var parameterTexts: [String] { [String(self)] }
+}
+extension Bool: ParameterValue {
+    /// `true` or `false`.
+    public var parameterTexts: [String] { [String(self)] }
+}
+extension Array: ParameterValue where Element: ParameterValue {
+    /// The texts of the elements.
+    public var parameterTexts: [String] { flatMap(\.parameterTexts) }
+}
+
+/// Percent-encoding (RFC 3986, section 2.1).
+package enum Percent {
+    /// Encodes what a request target cannot hold: everything but visible ASCII.
+    static func encodeUnsafe(_ text: String) -> String { encode(text) { Bytes.isTarget($0) } }
+
+    /// Encodes a form's name or value; a space becomes `+`.
+    static func encodeForm(_ text: String) -> String {
+        encode(text) { byte in
+            Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26 || byte == UInt8(ascii: "-")
+                || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "*")
+                || byte == UInt8(ascii: " ")
+        }.replacing(" ", with: "+")
+    }
+
+    /// Undoes the encoding, or nil when a `%` is not followed by two digits or the bytes are not UTF-8.
+    package static func decode(_ text: some StringProtocol) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8.makeIterator()
+        while let byte = rest.next() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.next().flatMap(Bytes.hexValue), let low = rest.next().flatMap(Bytes.hexValue) else {
+                return nil
+            }
+            bytes.append(UInt8(high << 4 | low))
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func encode(_ text: String, _ isSafe: (UInt8) -> Bool) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count + 16)
+        for byte in text.utf8 {
+            if isSafe(byte) {
+                bytes.append(byte)
+            } else {
+                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,135 @@
+// Finds the end of a message body in one of the ways of RFC 9112, section 6.3, handing out slices of what arrived.
+
+import NIOCore
+
+/// Reads one body, whatever tells its end.
+enum BodyDecoder {
+    case length(remaining: Int)
+    case chunked(ChunkedDecoder)
+    case untilClose
+
+    enum Piece {
+        case data(ByteBuffer)
+        case end(trailers: Headers?)
+    }
+
+    /// The next piece, or nil until more bytes arrive.
+    mutating func next(from buffer: inout ByteBuffer, limits: HTTP1Limits) throws(HTTP1Error) -> Piece? {
+        switch self {
+        case .length(let remaining):
+            guard remaining > 0 else { return .end(trailers: nil) }
+            guard let data = buffer.readSlice(length: min(remaining, buffer.readableBytes)), data.readableBytes > 0
+            else { return nil }
+            self = .length(remaining: remaining - data.readableBytes)
+            return .data(data)
+        case .chunked(var decoder):
+            self = .untilClose  // the decoder is moved out, changed and moved back, without a copy
+            defer { self = .chunked(decoder) }
+            return try decoder.next(from: &buffer, limits: limits)
+        case .untilClose:
+            guard let data = buffer.readSlice(length: buffer.readableBytes), data.readableBytes > 0 else { return nil }
+            return .data(data)
+        }
+    }
+}
+
+/// Undoes the chunked transfer coding (RFC 9112, section 7.1).
+struct ChunkedDecoder {
+    private enum State {
+        case size(digits: Int, value: Int)
+        case sizeExtension(size: Int)
+        case sizeLineFeed(size: Int)
+        case data(remaining: Int)
+        case dataEnd
+        case trailers(FieldSection)
+        case finished
+    }
+
+    private var state = State.size(digits: 0, value: 0)
+    private var extensionBytes = 0
+
+    mutating func next(from buffer: inout ByteBuffer, limits: HTTP1Limits) throws(HTTP1Error) -> BodyDecoder.Piece? {
+        while true {
+            switch state {
+            case .size(let digits, let value):
+                guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
+                state = try afterSize(byte, digits: digits, value: value)
+            case .sizeExtension(let size):
+                guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
+                extensionBytes += 1
+                guard extensionBytes <= limits.chunkExtensions else { throw .chunkExtensionsTooLarge }
+                if byte == Bytes.cr {
+                    state = .sizeLineFeed(size: size)
+                } else if byte == Bytes.lf {
+                    throw .bareLineFeed
+                } else if byte == 0x7F || (byte < 0x20 && byte != Bytes.tab) {
+                    throw .controlByte
+                }
+            case .sizeLineFeed(let size):
+                guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
+                guard byte == Bytes.lf else { throw .bareCarriageReturn }
+                state = size == 0 ? .trailers(FieldSection(expectedFields: 0)) : .data(remaining: size)
+            case .data(let remaining):
+                guard let data = buffer.readSlice(length: min(remaining, buffer.readableBytes)), data.readableBytes > 0
+                else { return nil }
+                let left = remaining - data.readableBytes
+                state = left == 0 ? .dataEnd : .data(remaining: left)
+                return .data(data)
+            case .dataEnd:
+                guard buffer.readableBytes >= 2 else {
+                    if let first = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self), first != Bytes.cr {
+                        throw .malformedChunk
+                    }
+                    return nil
+                }
+                guard buffer.readInteger(as: UInt16.self) == 0x0D0A else { throw .malformedChunk }
+                state = .size(digits: 0, value: 0)
+            case .trailers(var section):
+                state = .finished
+                let trailers = try Self.readTrailers(&section, from: &buffer, limits: limits)
+                guard let trailers else {
+                    state = .trailers(section)
+                    return nil
+                }
+                return .end(trailers: trailers.isEmpty ? nil : trailers)
+            case .finished:
+                return .end(trailers: nil)
+            }
+        }
+    }
+
+    /// A byte of the size line: one more digit, the start of an extension, or the line's end.
+    private func afterSize(_ byte: UInt8, digits: Int, value: Int) throws(HTTP1Error) -> State {
+        if let digit = Bytes.hexValue(byte) {
+            guard digits < 16, value <= Int.max >> 4 else { throw .chunkSizeTooLarge }
+            return .size(digits: digits + 1, value: value << 4 | digit)
+        }
+        guard digits > 0 else { throw .invalidChunkSize }
+        switch byte {
+        case Bytes.cr: return .sizeLineFeed(size: value)
+        case Bytes.lf: throw .bareLineFeed
+        case UInt8(ascii: ";"), Bytes.space, Bytes.tab: return .sizeExtension(size: value)
+        default: throw .invalidChunkSize
+        }
+    }
+
+    private static func readTrailers(
+        _ section: inout FieldSection, from buffer: inout ByteBuffer, limits: HTTP1Limits
+    ) throws(HTTP1Error) -> Headers? {
+        let bytes = buffer
+        let complete = try bytes.withUnsafeReadableBytes { all in
+            Result { () throws(HTTP1Error) -> Bool in
+                while let line = try section.nextLine(
+                    in: all, longest: limits.line, largest: limits.trailers, otherwise: .trailersTooLarge)
+                {
+                    if line.isEmpty { return true }
+                    try section.addField(line, in: all, limit: limits.fieldCount)
+                }
+                return false
+            }
+        }.get()
+        guard section.known.isDisjoint(with: .forbiddenInTrailers) else { throw .forbiddenTrailer }
+        guard complete, let block = buffer.readSlice(length: section.consumed) else { return nil }
+        return Headers(parsed: block, fields: section.fields, known: section.known)
+    }
+}

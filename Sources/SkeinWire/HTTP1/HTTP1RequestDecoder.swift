@@ -1,0 +1,146 @@
+// The server's half of reading: splits what a client sends into requests, one event at a time.
+
+import NIOCore
+
+/// Splits a byte stream into HTTP/1.1 requests (RFC 9112). A value without I/O: append bytes, take events.
+public struct HTTP1RequestDecoder: Sendable {
+    /// What the stream holds next.
+    public enum Event: Sendable {
+        /// A request begins.
+        case head(RequestHead)
+        /// A piece of its content, a slice of what was appended.
+        case body(ByteBuffer)
+        /// The request is complete; trailers if it had any.
+        case end(trailers: Headers?)
+    }
+
+    private enum State {
+        case head(FieldSection, RequestLine?)
+        case body(BodyDecoder)
+        case end
+    }
+
+    private let limits: HTTP1Limits
+    private var buffer = ByteBuffer()
+    private var state = State.head(FieldSection(expectedFields: 8), nil)
+    private var blankLines = 0
+
+    /// A decoder at the start of a connection.
+    /// - Parameter limits: what the client may make us hold.
+    public init(limits: HTTP1Limits = HTTP1Limits()) { self.limits = limits }
+
+    /// Takes bytes as they arrived.
+    public mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
+
+    /// Whether bytes are left that no event has taken yet.
+    public var hasBufferedBytes: Bool { buffer.readableBytes > 0 }
+
+    /// How many bytes are left that no event has taken yet.
+    package var bufferedBytes: Int { buffer.readableBytes }
+
+    /// Whether the stream stands between two requests, with nothing of the next one read.
+    public var isBetweenRequests: Bool {
+        if case .head(_, nil) = state { return buffer.readableBytes == 0 }
+        return false
+    }
+
+    /// Hands over the unread bytes, after an upgrade or a CONNECT.
+    public mutating func takeRemainder() -> ByteBuffer {
+        defer { buffer = ByteBuffer() }
+        return buffer
+    }
+
+    /// The next event, or nil until more bytes arrive.
+    /// - Throws: the violation; the connection cannot go on after it.
+    public mutating func next() throws(HTTP1Error) -> Event? {
+        switch state {
+        case .head(var section, var line):
+            guard buffer.readableBytes > 0 else { return nil }
+            state = .end  // moved out, so that growing the section copies nothing
+            guard try readHead(&section, &line), let line else {
+                state = .head(section, line)
+                return nil
+            }
+            return .head(try finishHead(section, line))
+        case .body(var body):
+            state = .end
+            switch try body.next(from: &buffer, limits: limits) {
+            case .data(let data):
+                state = .body(body)
+                return .body(data)
+            case .end(let trailers):
+                state = .head(FieldSection(expectedFields: 8), nil)
+                return .end(trailers: trailers)
+            case nil:
+                state = .body(body)
+                return nil
+            }
+        case .end:
+            state = .head(FieldSection(expectedFields: 8), nil)
+            return .end(trailers: nil)
+        }
+    }
+
+    /// Reads lines until the empty one.
+    private mutating func readHead(
+        _ section: inout FieldSection, _ requestLine: inout RequestLine?
+    ) throws(HTTP1Error) -> Bool {
+        let bytes = buffer
+        var blankLines = self.blankLines
+        defer { self.blankLines = blankLines }
+        return try bytes.withUnsafeReadableBytes { all in
+            Result { () throws(HTTP1Error) -> Bool in
+                while let line = try section.nextLine(in: all, longest: limits.line, largest: limits.headerBlock) {
+                    if requestLine != nil {
+                        if line.isEmpty { return true }
+                        try section.addField(line, in: all, limit: limits.fieldCount)
+                    } else if line.isEmpty {
+                        // A client may send an empty line after a body (RFC 9112, section 2.2); not many.
+                        blankLines += 1
+                        guard blankLines <= 2 else { throw .malformedRequestLine }
+                    } else {
+                        requestLine = try RequestLine(all, line)
+                        blankLines = 0
+                    }
+                }
+                return false
+            }
+        }.get()
+    }
+
+    private mutating func finishHead(_ section: FieldSection, _ line: RequestLine) throws(HTTP1Error) -> RequestHead {
+        let framing = section.framing
+        try framing.check(version: line.version)
+        if line.version != .http1_0, !section.known.contains(.host) { throw .missingHost }
+        guard let block = buffer.readSlice(length: section.consumed),
+            let target = block.getSlice(at: line.target.lowerBound, length: line.target.count)
+        else { throw .malformedRequestLine }
+        let bodyLength: BodyLength
+        if framing.isChunked {
+            bodyLength = .streamed
+            state = .body(.chunked(ChunkedDecoder()))
+        } else if let length = framing.contentLength, length > 0 {
+            bodyLength = .known(length)
+            state = .body(.length(remaining: length))
+        } else {
+            bodyLength = .none
+            state = .end
+        }
+        return RequestHead(
+            method: line.method, targetBytes: target, version: line.version,
+            headers: Headers(parsed: block, fields: section.fields, known: section.known), bodyLength: bodyLength,
+            keepAlive: framing.persists(version: line.version),
+            expectsContinue: framing.expectsContinue && bodyLength != .none && line.version != .http1_0)
+    }
+}
+
+extension ByteBuffer {
+    /// Takes over bytes: without a copy when nothing is left of earlier ones.
+    package mutating func absorb(_ bytes: ByteBuffer) {
+        if readableBytes == 0 {
+            self = bytes
+        } else {
+            writeImmutableBuffer(bytes)
+        }
+    }
+}

@@ -1,0 +1,188 @@
+// The client's half of reading. A response cannot be understood without its request, so the decoder is told of each
+// request that goes out, and matches what comes in with them in order: that is all there is to pipelining.
+
+import DequeModule
+import NIOCore
+
+/// Splits a byte stream into the responses to the requests that were sent on it (RFC 9112). A value without I/O.
+public struct HTTP1ResponseDecoder: Sendable {
+    /// What the stream holds next.
+    public enum Event: Sendable {
+        /// An interim response (1xx); the final one follows.
+        case informational(ResponseHead)
+        /// The final response to the oldest request begins.
+        case head(ResponseHead)
+        /// A piece of its content, a slice of what was appended.
+        case body(ByteBuffer)
+        /// The response is complete; `reusable` tells whether the connection can carry on.
+        case end(trailers: Headers?, reusable: Bool)
+        /// The connection has left HTTP (101, or 2xx to CONNECT): every further byte is the new protocol's.
+        case upgraded(ResponseHead, remainder: ByteBuffer)
+    }
+
+    /// What the decoder has to know of a request.
+    private struct Expectation {
+        let isHead: Bool
+        let isConnect: Bool
+        let mayUpgrade: Bool
+    }
+
+    private enum State {
+        case head(FieldSection, StatusLine?)
+        case body(BodyDecoder, reusable: Bool)
+        case end(reusable: Bool)
+        case upgraded
+    }
+
+    private let limits: HTTP1Limits
+    private var buffer = ByteBuffer()
+    private var state = State.head(FieldSection(expectedFields: 8), nil)
+    private var expected = Deque<Expectation>()
+
+    /// A decoder at the start of a connection.
+    /// - Parameter limits: what the server may make us hold.
+    public init(limits: HTTP1Limits = HTTP1Limits()) { self.limits = limits }
+
+    /// Takes note of a request that is being sent.
+    /// - Parameters:
+    ///   - method: decides with the status whether there is content (RFC 9112, section 6.3).
+    ///   - mayUpgrade: whether the request asks for another protocol, so that a 101 is an answer.
+    public mutating func expectResponse(to method: HTTPMethod, mayUpgrade: Bool = false) {
+        expected.append(
+            Expectation(isHead: method == .head, isConnect: method == .connect, mayUpgrade: mayUpgrade))
+    }
+
+    /// The requests whose responses are not complete.
+    public var outstanding: Int { expected.count }
+
+    /// Whether nothing has been received of the response to the oldest request.
+    public var isBetweenResponses: Bool {
+        if case .head(_, nil) = state { return buffer.readableBytes == 0 }
+        return false
+    }
+
+    /// Whether bytes are left that no event has taken yet.
+    public var hasBufferedBytes: Bool { buffer.readableBytes > 0 }
+
+    /// Takes bytes as they arrived.
+    public mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
+
+    /// The next event, or nil until more bytes arrive.
+    /// - Throws: the violation; the connection cannot go on after it.
+    public mutating func next() throws(HTTP1Error) -> Event? {
+        switch state {
+        case .head(var section, var line):
+            guard buffer.readableBytes > 0 else { return nil }
+            guard let expectation = expected.first else { throw .unsolicitedResponse }
+            state = .upgraded  // moved out, so that growing the section copies nothing
+            guard try readHead(&section, &line), let line else {
+                state = .head(section, line)
+                return nil
+            }
+            return try finishHead(section, line, expectation)
+        case .body(var body, let reusable):
+            state = .upgraded
+            switch try body.next(from: &buffer, limits: limits) {
+            case .data(let data):
+                state = .body(body, reusable: reusable)
+                return .body(data)
+            case .end(let trailers):
+                return finish(trailers: trailers, reusable: reusable)
+            case nil:
+                state = .body(body, reusable: reusable)
+                return nil
+            }
+        case .end(let reusable):
+            return finish(trailers: nil, reusable: reusable)
+        case .upgraded:
+            return nil
+        }
+    }
+
+    /// The peer has closed its side.
+    /// - Returns: the end of a body that lasts until the connection's, or nil when nothing was under way.
+    /// - Throws: `truncated` in the middle of a response.
+    public mutating func finish() throws(HTTP1Error) -> Event? {
+        switch state {
+        case .body(.untilClose, _): return finish(trailers: nil, reusable: false)
+        case .body, .end: throw .truncated
+        case .head(_, let line):
+            if line != nil || buffer.readableBytes > 0 { throw .truncated }
+            return nil
+        case .upgraded: return nil
+        }
+    }
+
+    private mutating func finish(trailers: Headers?, reusable: Bool) -> Event {
+        expected.removeFirst()
+        state = .head(FieldSection(expectedFields: 8), nil)
+        return .end(trailers: trailers, reusable: reusable)
+    }
+
+    private mutating func readHead(
+        _ section: inout FieldSection, _ statusLine: inout StatusLine?
+    ) throws(HTTP1Error) -> Bool {
+        let bytes = buffer
+        return try bytes.withUnsafeReadableBytes { all in
+            Result { () throws(HTTP1Error) -> Bool in
+                if statusLine == nil, !HTTPVersion.couldStart(all) { throw .malformedStatusLine }
+                while let line = try section.nextLine(in: all, longest: limits.line, largest: limits.headerBlock) {
+                    if statusLine == nil {
+                        statusLine = try StatusLine(all, line)
+                    } else {
+                        if line.isEmpty { return true }
+                        try section.addField(line, in: all, limit: limits.fieldCount)
+                    }
+                }
+                return false
+            }
+        }.get()
+    }
+
+    private mutating func finishHead(
+        _ section: FieldSection, _ line: StatusLine, _ request: Expectation
+    ) throws(HTTP1Error) -> Event {
+        let framing = section.framing
+        guard let block = buffer.readSlice(length: section.consumed) else { throw .malformedStatusLine }
+        var head = ResponseHead(
+            status: line.status, reason: Self.reason(line, in: block), version: line.version,
+            headers: Headers(parsed: block, fields: section.fields, known: section.known), bodyLength: .none)
+        if line.status == .switchingProtocols {
+            guard request.mayUpgrade else { throw .unexpectedUpgrade }
+            return upgrade(head)
+        }
+        if line.status.isInformational {
+            state = .head(FieldSection(expectedFields: 8), nil)
+            return .informational(head)
+        }
+        if request.isConnect, (200..<300).contains(line.status.code) { return upgrade(head) }
+        try framing.check(version: line.version)
+        let reusable = framing.persists(version: line.version)
+        if request.isHead || line.status.forbidsBody {
+            state = .end(reusable: reusable)
+        } else if framing.isChunked {
+            head.bodyLength = .streamed
+            state = .body(.chunked(ChunkedDecoder()), reusable: reusable)
+        } else if let length = framing.contentLength {
+            head.bodyLength = length == 0 ? .none : .known(length)
+            state = length == 0 ? .end(reusable: reusable) : .body(.length(remaining: length), reusable: reusable)
+        } else {
+            head.bodyLength = .streamed
+            state = .body(.untilClose, reusable: false)
+        }
+        return .head(head)
+    }
+
+    private mutating func upgrade(_ head: ResponseHead) -> Event {
+        expected.removeAll()
+        state = .upgraded
+        defer { buffer = ByteBuffer() }
+        return .upgraded(head, remainder: buffer)
+    }
+
+    /// The phrase as sent; the standard one is not made anew for each response.
+    private static func reason(_ line: StatusLine, in block: ByteBuffer) -> String {
+        if line.status == .ok, line.reason.count == 2 { return "OK" }
+        return block.getString(at: line.reason.lowerBound, length: line.reason.count) ?? ""
+    }
+}

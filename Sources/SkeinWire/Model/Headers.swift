@@ -1,0 +1,252 @@
+// A header section: one buffer of bytes and the places of the names and values in it. Parsed sections point into the
+// bytes that arrived, built ones into bytes that are ready to be sent; strings are made when somebody asks.
+
+import NIOCore
+
+/// The fields of a message's header or trailer section (RFC 9110, section 5), in order, names compared without case.
+///
+/// A field that cannot be sent (a name that is not a token, a value with CR, LF, NUL or another control byte) is
+/// remembered, and the message is refused with an error before any of it is written.
+public struct Headers: Sendable {
+    /// Where one field stands in ``bytes``, counted from its reader index.
+    package struct Field: Sendable {
+        package var name: UInt32
+        package var value: UInt32
+        package var valueLength: UInt32
+        package var nameLength: UInt16
+        package var known: KnownFields
+    }
+
+    package private(set) var bytes: ByteBuffer
+    package private(set) var fields: [Field]
+    /// The names among the well-known ones that occur; what is not in here need not be searched for.
+    package private(set) var known: KnownFields
+    /// Whether ``bytes`` is exactly the section in wire form, so that sending it is one copy.
+    private var isWireForm: Bool
+    /// Why the section cannot be sent: the first field that an application set wrongly.
+    package private(set) var problem: HeaderProblem?
+
+    /// An empty section.
+    public init() {
+        bytes = ByteBuffer()
+        fields = []
+        known = []
+        isWireForm = true
+    }
+
+    /// A section that was parsed: the bytes and the places in them.
+    package init(parsed bytes: ByteBuffer, fields: [Field], known: KnownFields) {
+        self.bytes = bytes
+        self.fields = fields
+        self.known = known
+        isWireForm = false
+    }
+
+    /// The number of field lines.
+    public var count: Int { fields.count }
+
+    /// Whether there is no field.
+    public var isEmpty: Bool { fields.isEmpty }
+
+    /// The first value of a name, or nil. Setting replaces every value of the name; setting nil removes them.
+    /// - Parameter name: the field's name in any case.
+    public subscript(name: String) -> String? {
+        get { firstIndex(of: name).map { value(at: $0) } }
+        set {
+            remove(name)
+            if let newValue { add(name, newValue) }
+        }
+    }
+
+    /// Every value of a name, in order; one entry a field line, not split at commas.
+    public func values(_ name: String) -> [String] {
+        fields.indices.filter { matches($0, name) }.map { value(at: $0) }
+    }
+
+    /// Whether a field of this name occurs.
+    public func contains(_ name: String) -> Bool { firstIndex(of: name) != nil }
+
+    /// Appends a field, keeping those of the same name.
+    /// - Parameters:
+    ///   - name: a token (RFC 9110, section 5.1).
+    ///   - value: without control bytes except tab; outer blanks are dropped.
+    public mutating func add(_ name: String, _ value: String) {
+        guard name.utf8.count <= UInt16.max, value.utf8.count <= Int(UInt32.max) / 2 else {
+            problem = problem ?? HeaderProblem(name: String(name.prefix(64)), fault: .tooLong)
+            return
+        }
+        // What an application has parsed stays where it is; what it adds goes behind, in wire form.
+        let start = bytes.readableBytes
+        let nameLength = bytes.writeString(name)
+        bytes.writeStaticString(": ")
+        let valueStart = bytes.readableBytes
+        let valueLength = bytes.writeString(value)
+        bytes.writeStaticString("\r\n")
+        let kind = bytes.withUnsafeReadableBytes { all -> KnownFields? in
+            guard nameLength > 0 else { return nil }
+            for index in start..<(start + nameLength) where !Bytes.isToken(all[index]) { return nil }
+            var cursor = valueStart
+            while true {
+                cursor = Bytes.firstControl(in: all, from: cursor, to: valueStart + valueLength)
+                if cursor == valueStart + valueLength { break }
+                guard all[cursor] == Bytes.tab else { return nil }
+                cursor += 1
+            }
+            return KnownFields(name: all, at: start, count: nameLength)
+        }
+        guard let kind else {
+            bytes.moveWriterIndex(to: bytes.readerIndex + start)
+            problem = problem ?? HeaderProblem(name: name, fault: nameLength == 0 ? .emptyName : .forbiddenByte)
+            return
+        }
+        fields.append(
+            Field(
+                name: UInt32(start), value: UInt32(valueStart), valueLength: UInt32(valueLength),
+                nameLength: UInt16(nameLength), known: kind))
+        known.formUnion(kind)
+    }
+
+    /// Removes every field of a name.
+    public mutating func remove(_ name: String) {
+        guard contains(name) else { return }
+        let kept = fields.indices.filter { !matches($0, name) }
+        fields = kept.map { fields[$0] }
+        known = fields.reduce(into: KnownFields()) { $0.formUnion($1.known) }
+        isWireForm = false
+    }
+
+    /// Takes over the fields of another section, replacing those of the same names.
+    public mutating func merge(_ other: Headers) {
+        problem = problem ?? other.problem
+        for field in other { remove(field.name) }
+        for field in other { add(field.name, field.value) }
+    }
+
+    /// Whether a comma-separated list field, such as Connection, holds a token, in any case.
+    public func listContains(_ name: String, token: String) -> Bool {
+        values(name).contains { value in
+            value.split(separator: ",").contains {
+                $0.trimmingBlanks().lowercased() == token.lowercased()
+            }
+        }
+    }
+
+    /// Appends the section in HTTP/1.1 wire form, leaving out the given well-known names.
+    package func write(to buffer: inout ByteBuffer, omitting omitted: KnownFields) {
+        if isWireForm, known.isDisjoint(with: omitted) {
+            buffer.writeImmutableBuffer(bytes)
+            return
+        }
+        for field in fields where field.known.isDisjoint(with: omitted) {
+            buffer.writeImmutableBuffer(slice(field.name, UInt32(field.nameLength)))
+            buffer.writeStaticString(": ")
+            buffer.writeImmutableBuffer(slice(field.value, field.valueLength))
+            buffer.writeStaticString("\r\n")
+        }
+    }
+
+    private func slice(_ offset: UInt32, _ length: UInt32) -> ByteBuffer {
+        bytes.getSlice(at: bytes.readerIndex + Int(offset), length: Int(length)) ?? ByteBuffer()
+    }
+
+    private func string(_ offset: UInt32, _ length: Int) -> String {
+        bytes.getString(at: bytes.readerIndex + Int(offset), length: length) ?? ""
+    }
+
+    private func name(at index: Int) -> String {
+        string(fields[index].name, Int(fields[index].nameLength))
+    }
+
+    private func value(at index: Int) -> String {
+        string(fields[index].value, Int(fields[index].valueLength))
+    }
+
+    private func firstIndex(of name: String) -> Int? {
+        fields.indices.first { matches($0, name) }
+    }
+
+    private func matches(_ index: Int, _ name: String) -> Bool {
+        let field = fields[index]
+        let wanted = name.utf8
+        guard wanted.count == Int(field.nameLength) else { return false }
+        return bytes.withUnsafeReadableBytes { all in
+            var cursor = Int(field.name)
+            for byte in wanted {
+                if Bytes.lowercased(byte) != Bytes.lowercased(all[cursor]) { return false }
+                cursor += 1
+            }
+            return true
+        }
+    }
+}
+
+extension Headers: Sequence {
+    /// Walks over the fields as strings.
+    public struct Iterator: IteratorProtocol {
+        fileprivate let headers: Headers
+        fileprivate var index = 0
+
+        /// The next field, or nil at the end.
+        public mutating func next() -> (name: String, value: String)? {
+            guard index < headers.fields.count else { return nil }
+            defer { index += 1 }
+            return (headers.name(at: index), headers.value(at: index))
+        }
+    }
+
+    /// The fields in order, as pairs of strings.
+    public func makeIterator() -> Iterator { Iterator(headers: self) }
+}
+
+extension Headers: ExpressibleByDictionaryLiteral {
+    /// A section written as a literal, in order: `["Accept": "text/html"]`.
+    public init(dictionaryLiteral elements: (String, String)...) {
+        self.init()
+        for (name, value) in elements { add(name, value) }
+    }
+}
+
+extension Headers: Equatable {
+    /// Two sections are equal when their fields are, in order, names without case.
+    public static func == (left: Headers, right: Headers) -> Bool {
+        left.elementsEqual(right) { $0.name.lowercased() == $1.name.lowercased() && $0.value == $1.value }
+    }
+}
+
+extension Headers: CustomStringConvertible {
+    /// The section as text, a line a field.
+    public var description: String { map { "\($0.name): \($0.value)" }.joined(separator: "\n") }
+}
+
+/// Why a header section that an application built cannot be sent.
+public struct HeaderProblem: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The kinds of faults.
+    public enum Fault: String, Sendable {
+        /// The name is empty.
+        case emptyName = "its name is empty"
+        /// The name is not a token, or the value holds CR, LF, NUL or another control byte.
+        case forbiddenByte = "its name is not a token or its value holds a line break, NUL or another control byte"
+        /// The name or the value is longer than any peer takes.
+        case tooLong = "it is too long"
+    }
+
+    /// The name of the field as it was given.
+    public let name: String
+    /// What is wrong with it.
+    public let fault: Fault
+
+    /// One sentence that names the field and the fault, the name's own control bytes made visible.
+    public var description: String {
+        "the header field \(name.debugDescription) was refused before anything was sent: \(fault.rawValue)"
+    }
+}
+
+extension Substring {
+    /// The text without spaces and tabs at its ends.
+    package func trimmingBlanks() -> Substring {
+        var rest = self
+        while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }
+        while let last = rest.last, last == " " || last == "\t" { rest.removeLast() }
+        return rest
+    }
+}

@@ -1,0 +1,43 @@
+// The field names that the protocol itself reads or writes, as a set of bits.
+
+/// Field names that matter to framing and defaults.
+package struct KnownFields: OptionSet, Sendable {
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    package static let host = KnownFields(rawValue: 1 << 0)
+    package static let contentLength = KnownFields(rawValue: 1 << 1)
+    package static let transferEncoding = KnownFields(rawValue: 1 << 2)
+    package static let connection = KnownFields(rawValue: 1 << 3)
+    package static let date = KnownFields(rawValue: 1 << 4)
+    package static let expect = KnownFields(rawValue: 1 << 5)
+    package static let upgrade = KnownFields(rawValue: 1 << 6)
+    package static let userAgent = KnownFields(rawValue: 1 << 7)
+    package static let accept = KnownFields(rawValue: 1 << 8)
+    package static let contentType = KnownFields(rawValue: 1 << 9)
+    package static let trailer = KnownFields(rawValue: 1 << 10)
+
+    /// The fields that frame a message; they are the codec's, never the application's.
+    package static let framing: KnownFields = [.contentLength, .transferEncoding]
+
+    /// What a trailer section must not hold (RFC 9110, section 6.5.1): framing, routing and connection fields.
+    package static let forbiddenInTrailers: KnownFields = [.host, .contentLength, .transferEncoding, .connection, .upgrade]
+
+    /// Recognises a name by its length first and its letters second.
+    @inline(__always)
+    package init(name bytes: UnsafeRawBufferPointer, at start: Int, count: Int) {
+        func named(_ name: StaticString, _ field: KnownFields) -> KnownFields {
+            Bytes.equal(bytes, start, count, lowercase: name) ? field : []
+        }
+        switch count {
+        case 4: self = named("host", .host).union(named("date", .date))
+        case 6: self = named("accept", .accept).union(named("expect", .expect))
+        case 7: self = named("upgrade", .upgrade).union(named("trailer", .trailer))
+        case 10: self = named("connection", .connection).union(named("user-agent", .userAgent))
+        case 12: self = named("content-type", .contentType)
+        case 14: self = named("content-length", .contentLength)
+        case 17: self = named("transfer-encoding", .transferEncoding)
+        default: self = []
+        }
+    }
+}
