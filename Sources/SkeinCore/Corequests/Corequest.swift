@@ -10,37 +10,36 @@ package protocol CorequestDriver: AnyObject, Sendable {
     func tighten(_ deadline: Deadline)
 }
 
-/// One exchange with one back end. It has started when you get it, lives on one event loop, and ends in one response.
+/// What is the same for corequests of every protocol: who waits, and who drives.
 ///
-/// Dropping a corequest does not cancel it. Cancelling a task that waits for it does.
-public final class Corequest<Result: Response>: Sendable {
+/// Kept free of the response's type, so that waiting and waking are plain code and not generic code.
+public class CorequestState: @unchecked Sendable {
     private struct State {
-        var result: Result?
+        var isOver = false
         var driver: (any CorequestDriver)?
-        var waiter: UnsafeContinuation<Result, Never>?
-        var moreWaiters: [UnsafeContinuation<Result, Never>] = []
+        var waiter: UnsafeContinuation<Void, Never>?
+        var moreWaiters: [UnsafeContinuation<Void, Never>] = []
     }
 
-    private let state: Mutex<State>
+    private let state = Mutex(State())
     /// The shard on whose loop the exchange lives.
     public let shard: Shard
 
-    package init(shard: Shard) {
-        self.shard = shard
-        state = Mutex(State())
-    }
+    fileprivate init(shard: Shard) { self.shard = shard }
 
     /// Says who drives the exchange; before it starts.
     package func setDriver(_ driver: any CorequestDriver) {
-        state.withLock { if $0.result == nil { $0.driver = driver } }
+        state.withLock { if !$0.isOver { $0.driver = driver } }
     }
 
-    /// Ends the corequest. Only the first end counts.
-    package func finish(_ result: Result) {
+    /// Whether the exchange has ended.
+    public var isOver: Bool { state.withLock { $0.isOver } }
+
+    /// Publishes the end, for which the result must be stored.
+    fileprivate func wake() {
         let (first, others, _) = state.withLock {
-            state -> (UnsafeContinuation<Result, Never>?, [UnsafeContinuation<Result, Never>], (any CorequestDriver)?) in
-            guard state.result == nil else { return (nil, [], nil) }
-            state.result = result
+            state -> (UnsafeContinuation<Void, Never>?, [UnsafeContinuation<Void, Never>], (any CorequestDriver)?) in
+            state.isOver = true
             defer {
                 state.waiter = nil
                 state.moreWaiters = []
@@ -48,35 +47,71 @@ public final class Corequest<Result: Response>: Sendable {
             }
             return (state.waiter, state.moreWaiters, state.driver)
         }
-        first?.resume(returning: result)
-        for waiter in others { waiter.resume(returning: result) }
+        first?.resume()
+        for waiter in others { waiter.resume() }
+    }
+
+    fileprivate func untilOver() async {
+        if isOver { return }
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                let isOver = state.withLock { state in
+                    if state.isOver { return true }
+                    if state.waiter == nil {
+                        state.waiter = continuation
+                    } else {
+                        state.moreWaiters.append(continuation)
+                    }
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            cancel()
+        }
+    }
+
+    /// Ends the exchange with code 712; does nothing when it is over. Safe at any time, from any thread.
+    public func cancel() {
+        let driver = state.withLock { $0.driver }
+        driver?.cancel(SkeinError(.controlledShutdown, because: "the corequest was cancelled"))
+    }
+
+    /// Sets the moment by which the exchange ends with code 702, unless an earlier one is in force.
+    public func tighten(_ deadline: Deadline) {
+        let driver = state.withLock { $0.driver }
+        driver?.tighten(deadline)
+    }
+}
+
+/// One exchange with one back end. It has started when you get it, lives on one event loop, and ends in one response.
+///
+/// Dropping a corequest does not cancel it. Cancelling a task that waits for it does.
+///
+/// Unchecked: the response is stored once, on the shard's loop, before the lock of the state publishes the end, and read
+/// only after it.
+public final class Corequest<Result: Response>: CorequestState, @unchecked Sendable {
+    private var stored: Result?
+
+    package override init(shard: Shard) { super.init(shard: shard) }
+
+    /// Ends the corequest. On its shard's loop, once.
+    package func finish(_ result: Result) {
+        stored = result
+        wake()
     }
 
     /// The response, when the exchange is over already.
-    public var result: Result? { state.withLock { $0.result } }
+    public var result: Result? { isOver ? stored : nil }
 
     /// Waits for the end and returns the response, whatever it is. Never throws: a failure is a response with a code of 7xx.
     /// - Parameter timeout: from now on; it shortens the corequest's own deadline, for everybody who waits. Default: unchanged.
     @discardableResult
     public func dispatch(timeout: Duration? = nil) async -> Result {
         if let timeout { tighten(.after(timeout)) }
-        if let result { return result }
-        return await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                let result = state.withLock { state -> Result? in
-                    if let result = state.result { return result }
-                    if state.waiter == nil {
-                        state.waiter = continuation
-                    } else {
-                        state.moreWaiters.append(continuation)
-                    }
-                    return nil
-                }
-                if let result { continuation.resume(returning: result) }
-            }
-        } onCancel: {
-            cancel()
-        }
+        await untilOver()
+        guard let stored else { preconditionFailure("a corequest is over before its response is stored") }
+        return stored
     }
 
     /// Waits for the end and tells only how it went.
@@ -115,17 +150,5 @@ public final class Corequest<Result: Response>: Sendable {
     /// - Throws: `SkeinError` when the exchange failed or the status is not a success.
     public func commit(timeout: Duration? = nil) async throws {
         try await dispatch(timeout: timeout).raiseForStatus()
-    }
-
-    /// Ends the exchange with code 712; does nothing when it is over. Safe at any time, from any thread.
-    public func cancel() {
-        let driver = state.withLock { $0.driver }
-        driver?.cancel(SkeinError(.controlledShutdown, because: "the corequest was cancelled"))
-    }
-
-    /// Sets the moment by which the exchange ends with code 702, unless an earlier one is in force.
-    public func tighten(_ deadline: Deadline) {
-        let driver = state.withLock { $0.driver }
-        driver?.tighten(deadline)
     }
 }

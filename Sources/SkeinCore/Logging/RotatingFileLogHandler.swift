@@ -74,7 +74,7 @@ public final class RotatingFile: Sendable {
     public func write(_ line: String) {
         state.withLock { state in
             if state.size > 0, state.size + line.utf8.count > maximumBytes { rotate(&state) }
-            FileHandleOutput(descriptor: state.descriptor).write(line)
+            FileDescriptorOutput(descriptor: state.descriptor).write(line)
             state.size += line.utf8.count
         }
     }

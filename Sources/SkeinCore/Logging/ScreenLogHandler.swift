@@ -24,7 +24,7 @@ public struct ScreenLogHandler: LogHandler {
 
     public func log(event: LogEvent) {
         let line = LogLine.make(event.level, "\(event.message)", metadata, event.metadata, label: label)
-        FileHandleOutput.standardError.write(line)
+        FileDescriptorOutput.standardError.write(line)
     }
 }
 
@@ -39,38 +39,5 @@ enum LogLine {
         // A message is one line, whatever a peer managed to get into it.
         let visible = String(message.map { $0.isNewline ? "⏎" : $0 })
         return "\(time) \(level) \(label): \(visible)\(pairs)\n"
-    }
-}
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
-/// A file descriptor that takes whole lines.
-struct FileHandleOutput {
-    let descriptor: CInt
-    static let standardError = FileHandleOutput(descriptor: 2)
-
-    func write(_ text: String) {
-        var text = text
-        text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while !rest.isEmpty {
-                #if canImport(Darwin)
-                let count = Darwin.write(descriptor, rest.baseAddress, rest.count)
-                #elseif canImport(Musl)
-                let count = Musl.write(descriptor, rest.baseAddress, rest.count)
-                #else
-                let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-                #endif
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            }
-        }
     }
 }

@@ -22,6 +22,9 @@ public final class Shard: Sendable {
         timers = ShardTimers(eventLoop)
     }
 
+    /// A shard over one loop of the process's own, for what has no session.
+    public static let standard = Shard(index: 0, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
+
     /// Whether the caller runs on this shard's loop.
     public var isCurrent: Bool { eventLoop.inEventLoop }
 

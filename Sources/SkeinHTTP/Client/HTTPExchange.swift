@@ -16,7 +16,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
 
     // While it runs
     private var corequest: Corequest<HTTPResponse>?
-    private weak var carrier: HTTP1ClientConnection?
+    private var carrier: HTTP1ClientConnection?
     private var timer: ShardTimers.Token?
     private var deadline: NIODeadline?
     private var holdsPlace = false

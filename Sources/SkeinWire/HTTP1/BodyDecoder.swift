@@ -68,7 +68,7 @@ struct ChunkedDecoder {
             case .sizeLineFeed(let size):
                 guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
                 guard byte == Bytes.lf else { throw .bareCarriageReturn }
-                state = size == 0 ? .trailers(FieldSection(expectedFields: 0)) : .data(remaining: size)
+                state = size == 0 ? .trailers(FieldSection()) : .data(remaining: size)
             case .data(let remaining):
                 guard let data = buffer.readSlice(length: min(remaining, buffer.readableBytes)), data.readableBytes > 0
                 else { return nil }
@@ -130,6 +130,6 @@ struct ChunkedDecoder {
         }.get()
         guard section.known.isDisjoint(with: .forbiddenInTrailers) else { throw .forbiddenTrailer }
         guard complete, let block = buffer.readSlice(length: section.consumed) else { return nil }
-        return Headers(parsed: block, fields: section.fields, known: section.known)
+        return section.takeHeaders(block)
     }
 }

@@ -14,7 +14,11 @@ struct FieldSection {
     /// The bytes read so far, once the last line has been taken.
     var consumed: Int { lineStart }
 
-    init(expectedFields: Int) { fields.reserveCapacity(expectedFields) }
+    /// The section as headers over the bytes it was read from.
+    mutating func takeHeaders(_ block: ByteBuffer) -> Headers {
+        defer { fields = [] }
+        return Headers(parsed: block, fields: fields, known: known)
+    }
 
     /// The next line without its CRLF, or nil until more bytes arrive.
     /// - Throws: on any control byte but tab, on CR or LF alone (RFC 9112, section 2.2), on a line or block over its limit.
@@ -63,6 +67,7 @@ struct FieldSection {
         while value < end, Self.isBlank(bytes[value]) { value &+= 1 }
         while end > value, Self.isBlank(bytes[end &- 1]) { end &-= 1 }
         let kind = KnownFields(name: bytes, at: start, count: colon &- start)
+        if fields.isEmpty { fields.reserveCapacity(8) }
         fields.append(
             Headers.Field(
                 name: UInt32(truncatingIfNeeded: start), value: UInt32(truncatingIfNeeded: value),

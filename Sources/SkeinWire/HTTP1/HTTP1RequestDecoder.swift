@@ -15,14 +15,20 @@ public struct HTTP1RequestDecoder: Sendable {
     }
 
     private enum State {
-        case head(FieldSection, RequestLine?)
-        case body(BodyDecoder)
+        /// Reading `section`, behind `requestLine` once that is there.
+        case head
+        /// Reading what `body` says.
+        case body
         case end
     }
 
     private let limits: HTTP1Limits
     private var buffer = ByteBuffer()
-    private var state = State.head(FieldSection(expectedFields: 8), nil)
+    // Beside the state, not in it: moving them in and out for each event would cost more than reading the head.
+    private var state = State.head
+    private var section = FieldSection()
+    private var requestLine: RequestLine?
+    private var body = BodyDecoder.untilClose
     private var blankLines = 0
 
     /// A decoder at the start of a connection.
@@ -40,8 +46,7 @@ public struct HTTP1RequestDecoder: Sendable {
 
     /// Whether the stream stands between two requests, with nothing of the next one read.
     public var isBetweenRequests: Bool {
-        if case .head(_, nil) = state { return buffer.readableBytes == 0 }
-        return false
+        state == .head && requestLine == nil && buffer.readableBytes == 0
     }
 
     /// Hands over the unread bytes, after an upgrade or a CONNECT.
@@ -54,40 +59,29 @@ public struct HTTP1RequestDecoder: Sendable {
     /// - Throws: the violation; the connection cannot go on after it.
     public mutating func next() throws(HTTP1Error) -> Event? {
         switch state {
-        case .head(var section, var line):
-            guard buffer.readableBytes > 0 else { return nil }
-            state = .end  // moved out, so that growing the section copies nothing
-            guard try readHead(&section, &line), let line else {
-                state = .head(section, line)
-                return nil
-            }
-            return .head(try finishHead(section, line))
-        case .body(var body):
-            state = .end
+        case .head:
+            guard buffer.readableBytes > 0, try readHead(), let requestLine else { return nil }
+            return .head(try finishHead(requestLine))
+        case .body:
             switch try body.next(from: &buffer, limits: limits) {
-            case .data(let data):
-                state = .body(body)
-                return .body(data)
-            case .end(let trailers):
-                state = .head(FieldSection(expectedFields: 8), nil)
-                return .end(trailers: trailers)
-            case nil:
-                state = .body(body)
-                return nil
+            case .data(let data): return .body(data)
+            case .end(let trailers): return finish(trailers: trailers)
+            case nil: return nil
             }
-        case .end:
-            state = .head(FieldSection(expectedFields: 8), nil)
-            return .end(trailers: nil)
+        case .end: return finish(trailers: nil)
         }
     }
 
+    private mutating func finish(trailers: Headers?) -> Event {
+        state = .head
+        requestLine = nil
+        section = FieldSection()
+        return .end(trailers: trailers)
+    }
+
     /// Reads lines until the empty one.
-    private mutating func readHead(
-        _ section: inout FieldSection, _ requestLine: inout RequestLine?
-    ) throws(HTTP1Error) -> Bool {
+    private mutating func readHead() throws(HTTP1Error) -> Bool {
         let bytes = buffer
-        var blankLines = self.blankLines
-        defer { self.blankLines = blankLines }
         return try bytes.withUnsafeReadableBytes { all in
             Result { () throws(HTTP1Error) -> Bool in
                 while let line = try section.nextLine(in: all, longest: limits.line, largest: limits.headerBlock) {
@@ -108,7 +102,7 @@ public struct HTTP1RequestDecoder: Sendable {
         }.get()
     }
 
-    private mutating func finishHead(_ section: FieldSection, _ line: RequestLine) throws(HTTP1Error) -> RequestHead {
+    private mutating func finishHead(_ line: RequestLine) throws(HTTP1Error) -> RequestHead {
         let framing = section.framing
         try framing.check(version: line.version)
         if line.version != .http1_0, !section.known.contains(.host) { throw .missingHost }
@@ -118,17 +112,19 @@ public struct HTTP1RequestDecoder: Sendable {
         let bodyLength: BodyLength
         if framing.isChunked {
             bodyLength = .streamed
-            state = .body(.chunked(ChunkedDecoder()))
+            state = .body
+            body = .chunked(ChunkedDecoder())
         } else if let length = framing.contentLength, length > 0 {
             bodyLength = .known(length)
-            state = .body(.length(remaining: length))
+            state = .body
+            body = .length(remaining: length)
         } else {
             bodyLength = .none
             state = .end
         }
         return RequestHead(
             method: line.method, targetBytes: target, version: line.version,
-            headers: Headers(parsed: block, fields: section.fields, known: section.known), bodyLength: bodyLength,
+            headers: section.takeHeaders(block), bodyLength: bodyLength,
             keepAlive: framing.persists(version: line.version),
             expectsContinue: framing.expectsContinue && bodyLength != .none && line.version != .http1_0)
     }

@@ -28,15 +28,22 @@ public struct HTTP1ResponseDecoder: Sendable {
     }
 
     private enum State {
-        case head(FieldSection, StatusLine?)
-        case body(BodyDecoder, reusable: Bool)
-        case end(reusable: Bool)
+        /// Reading `section`, behind `statusLine` once that is there.
+        case head
+        /// Reading what `body` says.
+        case body
+        case end
         case upgraded
     }
 
     private let limits: HTTP1Limits
     private var buffer = ByteBuffer()
-    private var state = State.head(FieldSection(expectedFields: 8), nil)
+    // Beside the state, not in it: moving them in and out for each event would cost more than reading the head.
+    private var state = State.head
+    private var section = FieldSection()
+    private var statusLine: StatusLine?
+    private var body = BodyDecoder.untilClose
+    private var isReusable = false
     private var expected = Deque<Expectation>()
 
     /// A decoder at the start of a connection.
@@ -57,12 +64,14 @@ public struct HTTP1ResponseDecoder: Sendable {
 
     /// Whether nothing has been received of the response to the oldest request.
     public var isBetweenResponses: Bool {
-        if case .head(_, nil) = state { return buffer.readableBytes == 0 }
-        return false
+        state == .head && statusLine == nil && buffer.readableBytes == 0
     }
 
     /// Whether bytes are left that no event has taken yet.
     public var hasBufferedBytes: Bool { buffer.readableBytes > 0 }
+
+    /// How many bytes are left that no event has taken yet.
+    package var bufferedBytes: Int { buffer.readableBytes }
 
     /// Takes bytes as they arrived.
     public mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
@@ -71,31 +80,19 @@ public struct HTTP1ResponseDecoder: Sendable {
     /// - Throws: the violation; the connection cannot go on after it.
     public mutating func next() throws(HTTP1Error) -> Event? {
         switch state {
-        case .head(var section, var line):
+        case .head:
             guard buffer.readableBytes > 0 else { return nil }
             guard let expectation = expected.first else { throw .unsolicitedResponse }
-            state = .upgraded  // moved out, so that growing the section copies nothing
-            guard try readHead(&section, &line), let line else {
-                state = .head(section, line)
-                return nil
-            }
-            return try finishHead(section, line, expectation)
-        case .body(var body, let reusable):
-            state = .upgraded
+            guard try readHead(), let line = statusLine else { return nil }
+            return try finishHead(line, expectation)
+        case .body:
             switch try body.next(from: &buffer, limits: limits) {
-            case .data(let data):
-                state = .body(body, reusable: reusable)
-                return .body(data)
-            case .end(let trailers):
-                return finish(trailers: trailers, reusable: reusable)
-            case nil:
-                state = .body(body, reusable: reusable)
-                return nil
+            case .data(let data): return .body(data)
+            case .end(let trailers): return finish(trailers: trailers)
+            case nil: return nil
             }
-        case .end(let reusable):
-            return finish(trailers: nil, reusable: reusable)
-        case .upgraded:
-            return nil
+        case .end: return finish(trailers: nil)
+        case .upgraded: return nil
         }
     }
 
@@ -104,24 +101,30 @@ public struct HTTP1ResponseDecoder: Sendable {
     /// - Throws: `truncated` in the middle of a response.
     public mutating func finish() throws(HTTP1Error) -> Event? {
         switch state {
-        case .body(.untilClose, _): return finish(trailers: nil, reusable: false)
-        case .body, .end: throw .truncated
-        case .head(_, let line):
-            if line != nil || buffer.readableBytes > 0 { throw .truncated }
+        case .body:
+            guard case .untilClose = body else { throw .truncated }
+            return finish(trailers: nil)
+        case .end: throw .truncated
+        case .head:
+            if statusLine != nil || buffer.readableBytes > 0 { throw .truncated }
             return nil
         case .upgraded: return nil
         }
     }
 
-    private mutating func finish(trailers: Headers?, reusable: Bool) -> Event {
+    private mutating func finish(trailers: Headers?) -> Event {
         expected.removeFirst()
-        state = .head(FieldSection(expectedFields: 8), nil)
-        return .end(trailers: trailers, reusable: reusable)
+        startHead()
+        return .end(trailers: trailers, reusable: isReusable)
     }
 
-    private mutating func readHead(
-        _ section: inout FieldSection, _ statusLine: inout StatusLine?
-    ) throws(HTTP1Error) -> Bool {
+    private mutating func startHead() {
+        state = .head
+        statusLine = nil
+        section = FieldSection()
+    }
+
+    private mutating func readHead() throws(HTTP1Error) -> Bool {
         let bytes = buffer
         return try bytes.withUnsafeReadableBytes { all in
             Result { () throws(HTTP1Error) -> Bool in
@@ -139,36 +142,38 @@ public struct HTTP1ResponseDecoder: Sendable {
         }.get()
     }
 
-    private mutating func finishHead(
-        _ section: FieldSection, _ line: StatusLine, _ request: Expectation
-    ) throws(HTTP1Error) -> Event {
+    private mutating func finishHead(_ line: StatusLine, _ request: Expectation) throws(HTTP1Error) -> Event {
         let framing = section.framing
         guard let block = buffer.readSlice(length: section.consumed) else { throw .malformedStatusLine }
         var head = ResponseHead(
             status: line.status, reason: Self.reason(line, in: block), version: line.version,
-            headers: Headers(parsed: block, fields: section.fields, known: section.known), bodyLength: .none)
+            headers: section.takeHeaders(block), bodyLength: .none)
         if line.status == .switchingProtocols {
             guard request.mayUpgrade else { throw .unexpectedUpgrade }
             return upgrade(head)
         }
         if line.status.isInformational {
-            state = .head(FieldSection(expectedFields: 8), nil)
+            startHead()
             return .informational(head)
         }
         if request.isConnect, (200..<300).contains(line.status.code) { return upgrade(head) }
         try framing.check(version: line.version)
-        let reusable = framing.persists(version: line.version)
+        isReusable = framing.persists(version: line.version)
         if request.isHead || line.status.forbidsBody {
-            state = .end(reusable: reusable)
+            state = .end
         } else if framing.isChunked {
             head.bodyLength = .streamed
-            state = .body(.chunked(ChunkedDecoder()), reusable: reusable)
+            state = .body
+            body = .chunked(ChunkedDecoder())
         } else if let length = framing.contentLength {
             head.bodyLength = length == 0 ? .none : .known(length)
-            state = length == 0 ? .end(reusable: reusable) : .body(.length(remaining: length), reusable: reusable)
+            state = length == 0 ? .end : .body
+            body = .length(remaining: length)
         } else {
             head.bodyLength = .streamed
-            state = .body(.untilClose, reusable: false)
+            state = .body
+            body = .untilClose
+            isReusable = false
         }
         return .head(head)
     }

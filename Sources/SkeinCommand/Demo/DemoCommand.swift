@@ -1,0 +1,76 @@
+// skein demo: what Skein is, in ten seconds and without anything to install: a server and a client, in one process.
+
+import ArgumentParser
+import SkeinEngine
+
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Start a server and run a mixed load against it, in one process.",
+        discussion: """
+            The server listens on a free port of the loopback interface. First a few requests of every kind are sent and \
+            reported line by line, failures among them; then many, through 100 workers. Some of the lines are meant to \
+            show failures; the exit code is 0 when each of them came out as it should.
+            """)
+
+    @Option(name: .customShort("n"), help: "Requests of the second part.")
+    var requests: Int = 20_000
+
+    func run() async throws {
+        let server = DemoServer.make()
+        guard case .tcp(_, let port)? = try await server.start().first else { throw ExitCode(1) }
+        let base = "http://127.0.0.1:\(port)"
+        Terminal.say("A server listens on \(base); a client of 100 workers calls it.\n")
+        let isAsExpected = try await showKinds(base)
+        await showVolume(base)
+        await server.stop()
+        guard isAsExpected else {
+            Terminal.complain("Some answers were not what they should have been.")
+            throw ExitCode(1)
+        }
+    }
+
+    /// A request of each kind, with its report line.
+    private func showKinds(_ base: String) async throws -> Bool {
+        let skein = Skein(concurrency: 100, timeout: .seconds(1))
+        let refused = try await FreePort.find()
+        struct Order: Codable { let item: String; let count: Int }
+        let pieces = (1...4).map { ByteBuffer(string: "piece \($0)\n") }
+        let calls: [(what: String, status: Int, corequest: Corequest<HTTPResponse>)] = [
+            ("GET", 200, skein.get("\(base)/")),
+            ("GET with parameters", 200, skein.get("\(base)/echo", parameters: ["q": "skein", "id": [1, 2]])),
+            ("POST of JSON", 200, skein.post("\(base)/echo", .json(Order(item: "yarn", count: 3)))),
+            ("PUT of a form", 200, skein.put("\(base)/echo", .form(["item": "yarn"]))),
+            ("POST of a stream", 200, skein.post("\(base)/echo", .sequence(pieces))),
+            ("a streamed answer", 200, skein.get("\(base)/stream")),
+            ("a slow answer", 200, skein.get("\(base)/slow")),
+            ("a failing handler", 500, skein.get("\(base)/fail")),
+            ("nothing there", 404, skein.get("\(base)/nothing")),
+            ("too slow an answer", 702, skein.get("\(base)/stuck", timeout: .milliseconds(300))),
+            ("a port that refuses", 714, skein.get("http://127.0.0.1:\(refused)/")),
+            ("a malformed URL", 701, skein.get("htp:/oops")),
+        ]
+        var isAsExpected = true
+        for call in calls {
+            let response = await call.corequest.dispatch()
+            isAsExpected = isAsExpected && response.statusCode == call.status
+            Terminal.say("\(call.what.padded(to: 20))  \(response.reportLine)")
+        }
+        Terminal.say("\n\(await skein.fetchAll())\n")
+        await skein.shutdown()
+        return isAsExpected
+    }
+
+    /// Many requests, each started by the answer to one before, as a generator does.
+    private func showVolume(_ base: String) async {
+        let volume = DemoVolume(base: base, limit: requests)
+        Terminal.say("\(requests) requests, each started in the callback of another:")
+        Terminal.say("\(await volume.run())")
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+}

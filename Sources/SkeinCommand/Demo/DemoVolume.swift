@@ -1,0 +1,27 @@
+// The generator of the demo: a fixed number of requests in flat memory, whatever their number.
+
+import Skein
+import Synchronization
+
+/// Starts a request in the callback of each one that ends, until so many are started.
+final class DemoVolume: Sendable {
+    private let url: String
+    private let limit: Int
+    private let started = Atomic<Int>(0)
+    private let skein = Skein(concurrency: 100)
+
+    init(base: String, limit: Int) {
+        url = "\(base)/"
+        self.limit = limit
+    }
+
+    func run() async -> Summary {
+        for _ in 0..<100 { startNext() }
+        return await skein.fetchAll()
+    }
+
+    private func startNext() {
+        guard started.wrappingAdd(1, ordering: .relaxed).oldValue < limit else { return }
+        skein.get(url) { _ in self.startNext() }
+    }
+}

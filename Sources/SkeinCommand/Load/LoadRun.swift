@@ -1,0 +1,79 @@
+// One run of a load: clients as tasks on the loops of their connections, through the public API and nothing else.
+
+import Skein
+import Synchronization
+
+/// Carries out a plan.
+final class LoadRun: Sendable {
+    private let plan: LoadPlan
+    private let skein: Skein
+    private let recorders: [LoadRecorder]
+    private let taken = Atomic<Int>(0)
+    private let finished = Atomic<Int>(0)
+
+    init(_ plan: LoadPlan) {
+        self.plan = plan
+        var configuration = Skein.Configuration()
+        configuration.threads = min(plan.threads, plan.clients)
+        configuration.concurrency = plan.clients
+        configuration.http.timeout = plan.timeout
+        configuration.http.keepAlive = plan.keepAlive
+        skein = Skein(configuration)
+        recorders = skein.shards.map { _ in LoadRecorder() }
+    }
+
+    func run() async -> LoadReport {
+        let start = NIODeadline.now()
+        let progress = Task { await showProgress(since: start) }
+        await withTaskGroup(of: Void.self) { group in
+            for number in 0..<plan.clients {
+                let shard = skein.shards[number % skein.shards.count]
+                let recorder = recorders[shard.index]
+                group.addTask(executorPreference: shard.executor) {
+                    await self.client(number, on: shard, recorder, since: start)
+                }
+            }
+        }
+        let elapsed = NIODeadline.now() - start
+        progress.cancel()
+        await progress.value
+        Terminal.endProgress()
+        let summary = await skein.fetchAll()
+        await skein.shutdown()
+        return LoadReport(
+            recorders, seconds: Double(elapsed.nanoseconds) / 1e9, connections: summary.connections, plan: plan)
+    }
+
+    /// One client: its next request is sent when the one before is answered, and not before it is due.
+    private func client(_ number: Int, on shard: Shard, _ recorder: LoadRecorder, since start: NIODeadline) async {
+        let end = plan.duration.map { start + .nanoseconds(Int64($0 * 1e9)) }
+        while true {
+            let turn = taken.wrappingAdd(1, ordering: .relaxed).oldValue
+            if let count = plan.count, turn >= count { return }
+            var began = NIODeadline.now()
+            if let rate = plan.rate {
+                let due = start + .nanoseconds(Int64(Double(turn) / rate * 1e9))
+                if let end, due >= end { return }
+                try? await shard.sleep(until: .after(.nanoseconds((due - began).nanoseconds)))
+                began = due
+            } else if let end, began >= end {
+                return
+            }
+            let response = await skein.start(plan.requests[turn % plan.requests.count]).dispatch()
+            recorder.record(response, nanoseconds: (NIODeadline.now() - began).nanoseconds)
+            finished.wrappingAdd(1, ordering: .relaxed)
+        }
+    }
+
+    private func showProgress(since start: NIODeadline) async {
+        var before = 0
+        while Terminal.isWatched, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(500))
+            let now = finished.load(ordering: .relaxed)
+            let seconds = Double((NIODeadline.now() - start).nanoseconds) / 1e9
+            let goal = plan.count.map { " of \($0)" } ?? ""
+            Terminal.progress("\(Int(seconds)) s: \(now)\(goal) requests, \((now - before) * 2) requests/s")
+            before = now
+        }
+    }
+}

@@ -1,0 +1,113 @@
+// What all request commands understand, and how it becomes a request.
+
+import ArgumentParser
+import Skein
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+struct RequestOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("URLs, or @FILE with one on each line (@- reads standard input).", valueName: "url"))
+    var urls: [String]
+
+    @Option(name: [.customShort("H"), .long], help: "A header field, 'Name: value'; may be repeated.")
+    var header: [String] = []
+
+    @Option(name: .shortAndLong, help: "What to send: TEXT, @FILE, or - for standard input.")
+    var data: String?
+
+    @Flag(help: "Print the bodies.")
+    var body = false
+
+    @Flag(help: "Print the status lines and header sections.")
+    var headers = false
+
+    @Flag(help: "Print a JSON record for each response; --headers and --body put those in, too.")
+    var json = false
+
+    @Option(name: .shortAndLong, help: "Write the body of the one URL to FILE as it arrives.")
+    var output: String?
+
+    @Option(name: [.short, .long, .customLong("workers")], help: "Requests under way at one time.")
+    var concurrency: Int = 10
+
+    @Option(help: ArgumentHelp("Seconds for each request.", valueName: "seconds"))
+    var timeout: Double = 30
+
+    func validate() throws {
+        guard !urls.isEmpty else { throw ValidationError("Name at least one URL.") }
+        guard concurrency > 0 else { throw ValidationError("--concurrency must be at least 1.") }
+        guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0 seconds.") }
+        if output != nil, urls.count != 1 || urls[0].hasPrefix("@") {
+            throw ValidationError("--output takes the body of one URL.")
+        }
+        if output != nil, body || json { throw ValidationError("--output cannot be combined with --body or --json.") }
+        _ = try HeaderArguments.parse(header)
+    }
+
+    /// The URLs, those in files included.
+    func allURLs() throws -> [String] {
+        try urls.flatMap { argument -> [String] in
+            guard argument.hasPrefix("@") else { return [argument] }
+            return try InputFile.text(String(argument.dropFirst())).split(whereSeparator: \.isNewline)
+                .map { $0.trimmingBlanks() }.filter { !$0.isEmpty && !$0.hasPrefix("#") }.map(String.init)
+        }
+    }
+
+    /// What to send.
+    func requestBody() throws -> HTTPBody { try InputFile.body(data) }
+}
+
+/// Reads 'Name: value' arguments.
+enum HeaderArguments {
+    static func parse(_ arguments: [String]) throws -> Headers {
+        var headers = Headers()
+        for argument in arguments {
+            guard let colon = argument.firstIndex(of: ":"), colon != argument.startIndex else {
+                throw ValidationError("\(argument.debugDescription) is not a header field; write 'Name: value'.")
+            }
+            headers.add(String(argument[..<colon]), String(argument[argument.index(after: colon)...].trimmingBlanks()))
+            if let problem = headers.problem { throw ValidationError("\(problem).") }
+        }
+        return headers
+    }
+}
+
+/// Files named on the command line.
+enum InputFile {
+    /// The content of `--data`: text, a file, or standard input. JSON and forms are told apart by a header, as in curl.
+    static func body(_ argument: String?) throws -> HTTPBody {
+        guard let argument else { return .none }
+        let bytes: [UInt8]
+        if argument == "-" {
+            bytes = try read("-")
+        } else if argument.hasPrefix("@") {
+            bytes = try read(String(argument.dropFirst()))
+        } else {
+            bytes = Array(argument.utf8)
+        }
+        return .bytes(bytes, contentType: contentType(bytes))
+    }
+
+    /// A file as text.
+    static func text(_ path: String) throws -> String { String(decoding: try read(path), as: UTF8.self) }
+
+    private static func contentType(_ bytes: [UInt8]) -> String {
+        switch bytes.first(where: { $0 > 0x20 }) {
+        case UInt8(ascii: "{"), UInt8(ascii: "["): "application/json"
+        case UInt8(ascii: "<"): "text/xml; charset=utf-8"
+        default: "application/x-www-form-urlencoded"
+        }
+    }
+
+    private static func read(_ path: String) throws -> [UInt8] {
+        do {
+            return Array(try Data(contentsOf: URL(filePath: path == "-" ? "/dev/stdin" : path)))
+        } catch {
+            throw ValidationError("The file \(path.debugDescription) cannot be read; is its name right?")
+        }
+    }
+}
