@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 let nio: [Target.Dependency] = [
@@ -44,5 +44,17 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
+        .target(name: "PeerSupport", dependencies: nio, path: "Tests/PeerSupport"),
+        .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", logging]),
+        .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire"]),
+        .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinHTTP", "SkeinWire"]),
+        .testTarget(name: "PeerTests", dependencies: ["Skein", "SkeinEngine", "SkeinCommand", "PeerSupport"]),
     ]
 )
+
+// CI sets this; for users of the package a new compiler's warning must not break the build.
+if Context.environment["SKEIN_WARNINGS_AS_ERRORS"] != nil {
+    for target in package.targets {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}

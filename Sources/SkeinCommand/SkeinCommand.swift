@@ -35,13 +35,13 @@ struct SkeinCommand: AsyncParsableCommand {
         } catch {
             if exitCode(for: error) == .validationFailure {
                 Terminal.complain(fullMessage(for: error))
-                Glibc_exit(2)
+                leave(2)
             }
             exit(withError: error)
         }
     }
 
-    private static func Glibc_exit(_ code: CInt) -> Never {
+    private static func leave(_ code: CInt) -> Never {
         #if canImport(Darwin)
         Darwin.exit(code)
         #elseif canImport(Musl)

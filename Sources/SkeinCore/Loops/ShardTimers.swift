@@ -30,7 +30,7 @@ package final class ShardTimers: @unchecked Sendable {
     package func schedule(_ target: any TimerTarget, at deadline: NIODeadline) -> Token {
         eventLoop.assertInEventLoop()
         let token = wheel.schedule(target, at: deadline)
-        if wakeAt == nil || deadline < wakeAt ?? deadline { scheduleWake(at: deadline) }
+        wakeNoLater(than: deadline)
         return token
     }
 
@@ -40,7 +40,8 @@ package final class ShardTimers: @unchecked Sendable {
         wheel.cancel(token)
     }
 
-    private func scheduleWake(at deadline: NIODeadline) {
+    private func wakeNoLater(than deadline: NIODeadline) {
+        if let wakeAt, wakeAt <= deadline { return }
         wakeAt = deadline
         // Some ticks later than asked, so that the wheel's own rounding has passed by then.
         eventLoop.scheduleTask(deadline: deadline + .milliseconds(10)) { self.wake(deadline) }
@@ -50,6 +51,6 @@ package final class ShardTimers: @unchecked Sendable {
         guard wakeAt == planned else { return }
         wakeAt = nil
         for target in wheel.expire(now: .now()) { target.timerFired() }
-        if wakeAt == nil, let next = wheel.nextLook { scheduleWake(at: next) }
+        if let next = wheel.nextLook { wakeNoLater(than: next) }
     }
 }

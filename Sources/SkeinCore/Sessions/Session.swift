@@ -45,6 +45,8 @@ package final class Session: Sendable {
         }
     }
 
+    deinit { ownedGroup?.shutdownGracefully { _ in } }  // does nothing after shutdown()
+
     /// The shard for a request made here: the caller's own if it is on one, else the next in turn.
     package func pickShard() -> Shard {
         let shard = shards.pick()

@@ -3,6 +3,7 @@
 import NIOCore
 import SkeinCore
 import SkeinWire
+import Synchronization
 
 /// What every pool, connection and exchange of a client reads, and none changes.
 final class HTTPClientContext: Sendable {
@@ -31,11 +32,17 @@ package final class HTTPClient: Sendable {
 
     private let context: HTTPClientContext
     private let pools: ShardLocal<ShardPools>
+    private let isShutDown = Atomic<Bool>(false)
 
     package init(session: Session, configuration: HTTPConfiguration) {
         let context = HTTPClientContext(session: session, configuration: configuration)
         self.context = context
         pools = ShardLocal(session.shards) { ShardPools(shard: $0, context: context) }
+    }
+
+    deinit {
+        guard !isShutDown.load(ordering: .acquiring) else { return }  // the loops may be gone
+        for pools in pools.all { pools.shard.eventLoop.execute { pools.retire() } }
     }
 
     /// Starts a request.
@@ -63,6 +70,7 @@ package final class HTTPClient: Sendable {
 
     /// Closes every connection and fails what waits for one.
     package func shutdown() async {
+        isShutDown.store(true, ordering: .releasing)
         for pools in pools.all { try? await pools.shard.eventLoop.submit { pools.shutdown() }.get() }
     }
 }

@@ -13,7 +13,7 @@ final class OriginPool: @unchecked Sendable {
     let origin: Origin
     let shard: Shard
     let context: HTTPClientContext
-    private unowned let owner: ShardPools
+    private let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
     private var connections: [HTTP1ClientConnection] = []
     private var idle: [HTTP1ClientConnection] = []
     private var connecting = 0
@@ -37,7 +37,7 @@ final class OriginPool: @unchecked Sendable {
         }
         if connections.count + connecting < context.configuration.connectionsPerOrigin {
             waiting.append(exchange)
-            return connect()
+            return connectForWaiting()
         }
         if context.configuration.pipelineDepth > 1, exchange.request.isPipelined ?? true, exchange.request.isReplayable,
             let connection = connections.first(where: { $0.canPipeline(exchange) })
@@ -52,7 +52,8 @@ final class OriginPool: @unchecked Sendable {
         while let next = waiting.popFirst() {
             if !next.isOver { return connection.send(next) }
         }
-        if connection.isIdle { idle.append(connection) }
+        guard connection.isIdle else { return }
+        if owner.isRetired { connection.close() } else { idle.append(connection) }
     }
 
     /// A connection has ended.
@@ -63,7 +64,13 @@ final class OriginPool: @unchecked Sendable {
         removeIfEmpty()
     }
 
-    /// Closes what is idle and fails what waits.
+    /// Closes what is idle.
+    func closeIdle() {
+        for connection in idle { connection.close() }
+        idle = []
+    }
+
+    /// Closes every connection and fails what waits.
     func shutdown() {
         let error = SkeinError(.shuttingDown, peer: origin.description, because: "the session is shutting down")
         for exchange in waiting { exchange.fail(error) }
@@ -120,6 +127,8 @@ final class ShardPools: @unchecked Sendable {
     let context: HTTPClientContext
     private var pools: [Origin: OriginPool] = [:]
     private var latest: OriginPool?
+    /// Whether the session is gone, so that connections are not kept any more.
+    private(set) var isRetired = false
 
     init(shard: Shard, context: HTTPClientContext) {
         self.shard = shard
@@ -141,8 +150,16 @@ final class ShardPools: @unchecked Sendable {
         if latest === pool { latest = nil }
     }
 
+    /// The session is gone: what is under way goes on, nothing is kept.
+    func retire() {
+        isRetired = true
+        latest = nil
+        for pool in pools.values { pool.closeIdle() }
+    }
+
     /// Closes all connections and fails what waits for one.
     func shutdown() {
+        isRetired = true
         for pool in pools.values { pool.shutdown() }
     }
 }

@@ -47,6 +47,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     private var timer: ShardTimers.Token?
     private var peerHasFinished = false
     private var isReadingPaused = false
+    private var isPipelining = false
 
     init(origin: Origin, shard: Shard, connectTimeout: Duration, timeout: Duration, limits: HTTP1Limits) {
         self.origin = origin
@@ -106,6 +107,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     func sendRequest(
         _ method: HTTPMethod, _ target: String, _ headers: Headers, _ body: HTTPConnection.Body, expectContinue: Bool
     ) async throws {
+        try Task.checkCancellation()
         if case .none = following {} else {
             throw stateError("the content of the request before is not complete; write the rest of it first")
         }
@@ -123,6 +125,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         }
         decoder.expectResponse(to: method)
         pending.append(Pending(method: method, target: target, expectsContinue: expectContinue))
+        if isPipelining, pending.count == 1 { wakeReader() }
         switch body {
         case .none: break
         case .bytes(let bytes): output.writeImmutableBuffer(bytes)
@@ -238,8 +241,41 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         }
     }
 
-    private func finishContent() async throws {
-        while reading == .content { try await readPiece() }
+    /// Reads to the end of the current content and drops it.
+    func finishContent() async throws {
+        leftover.clear()
+        while reading == .content {
+            try await readPiece()
+            leftover.clear()
+        }
+    }
+
+    // MARK: Pipelining
+
+    func beginPipeline() { isPipelining = true }
+
+    func endPipeline() {
+        isPipelining = false
+        wakeReader()
+    }
+
+    /// The next response, or nil when the sender has ended and all is read.
+    func nextPipelined() async throws -> HTTPConnection.Response? {
+        while pending.isEmpty {
+            guard isPipelining else { return nil }
+            if let failure { throw failure }
+            await waitForReader()
+            try Task.checkCancellation()
+        }
+        return try await readResponse()
+    }
+
+    private func waitForReader() async {
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { reader = $0 }
+        } onCancel: {
+            shard.run { self.wakeReader() }
+        }
     }
 
     private func readPiece() async throws {
@@ -269,11 +305,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
             flush()
             if isReadingPaused { setReading(true) }
             timer = shard.timers.schedule(self, at: .now() + TimeAmount(timeout))
-            await withTaskCancellationHandler {
-                await withUnsafeContinuation { reader = $0 }
-            } onCancel: {
-                shard.run { self.wakeReader() }
-            }
+            await waitForReader()
             if let timer { shard.timers.cancel(timer) }
             timer = nil
             try Task.checkCancellation()

@@ -99,6 +99,37 @@ public final class HTTPConnection: Sendable {
     /// - Throws: code 701 when no such content is due.
     public func endBody() async throws { try await onLoop { try $0.endBody() } }
 
+    /// Sends requests in one task while another one reads their responses, which is how pipelining cannot deadlock.
+    /// - Parameters:
+    ///   - sending: makes the requests with ``sendRequest(_:_:headers:body:expectContinue:)``; it runs on the connection's loop.
+    ///   - reading: called with each response in order. What it leaves unread of a content is skipped.
+    /// - Throws: what either of the two throws; the connection has ended then.
+    public func pipeline(
+        sending: @escaping @Sendable () async throws -> Void, reading: (Response) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            do {
+                try await onLoop { $0.beginPipeline() }
+                group.addTask(executorPreference: shard.executor) { [machine] in
+                    defer { machine.endPipeline() }
+                    try await sending()
+                }
+                while let response = try await onLoop({ try await $0.nextPipelined() }) {
+                    try await reading(response)
+                    try await onLoop { try await $0.finishContent() }
+                }
+                try await group.waitForAll()
+            } catch {
+                // The sender may be waiting for a full socket: the end of the connection wakes it, to find itself cancelled.
+                group.cancelAll()
+                await disconnect()
+                while await group.nextResult() != nil {}
+                await disconnect()
+                throw error
+            }
+        }
+    }
+
     /// Waits for the head of the next response.
     /// - Throws: code 701 when no response is pending or the content of the one before was not read to its end;
     ///   `SkeinError` when the connection or the server's bytes fail.

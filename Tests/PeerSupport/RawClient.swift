@@ -1,0 +1,63 @@
+// A client that sends bytes and collects bytes, and knows nothing of any protocol.
+
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A bare socket.
+public final class RawClient: Sendable {
+    private let channel: any Channel
+    private let received: Received
+
+    private init(_ channel: any Channel, _ received: Received) {
+        self.channel = channel
+        self.received = received
+    }
+
+    /// Connects to a port of the loopback interface.
+    /// - Parameter readsByItself: false for a client that leaves what arrives in the socket.
+    public static func connect(_ port: Int, readsByItself: Bool = true) async throws -> RawClient {
+        let received = Received()
+        let channel = try await ClientBootstrap(group: SupportLoops.group)
+            .channelOption(.autoRead, value: readsByItself)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(received) }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+        return RawClient(channel, received)
+    }
+
+    /// Sends text.
+    public func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
+
+    /// Waits for the peer to close and returns all that has come.
+    public func readToEnd() async -> String {
+        try? await channel.closeFuture.get()
+        return received.text
+    }
+
+    /// Waits until a text has come.
+    public func untilReceived(_ text: String) async throws {
+        while !received.text.contains(text) {
+            guard channel.isActive else { throw PeerError("the peer closed before it said \(text.debugDescription)") }
+            try await channel.eventLoop.scheduleTask(in: .milliseconds(5)) {}.futureResult.get()
+        }
+    }
+
+    /// Closes.
+    public func close() async { try? await channel.close() }
+
+    private final class Received: ChannelInboundHandler, Sendable {
+        typealias InboundIn = ByteBuffer
+        private let bytes = Mutex(ByteBuffer())
+
+        var text: String { bytes.withLock { String(buffer: $0) } }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let piece = unwrapInboundIn(data)
+            bytes.withLock { _ = $0.writeImmutableBuffer(piece) }
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+}

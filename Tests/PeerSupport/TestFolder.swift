@@ -1,0 +1,27 @@
+// A folder of this test run for files, sockets and the process ids of peers, so that whoever started the run can end
+// what a crash has left behind.
+
+import Foundation
+
+/// The folder of this run.
+public enum TestFolder {
+    /// Where it is: `SKEIN_TEST_FOLDER`, or a new temporary folder.
+    public static let url: URL = {
+        let named = ProcessInfo.processInfo.environment["SKEIN_TEST_FOLDER"].map { URL(filePath: $0) }
+        let url = named ?? FileManager.default.temporaryDirectory.appending(path: "skein-tests-\(getpid())")
+        try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        return url
+    }()
+
+    /// A path in the folder that nobody else uses, short enough for a unix socket.
+    public static func path(_ name: String) -> String {
+        url.appending(path: "\(UUID().uuidString.prefix(8))-\(name)").path
+    }
+
+    /// Writes a file into the folder.
+    public static func write(_ content: String, as name: String) throws -> String {
+        let path = path(name)
+        try content.write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+}

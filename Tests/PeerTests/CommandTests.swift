@@ -1,0 +1,145 @@
+import Foundation
+import PeerSupport
+import SkeinEngine
+import Testing
+
+/// The command line, as a user runs it.
+@Suite("Command line")
+struct CommandTests {
+    private let skein = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: ".build/debug/skein").path
+
+    private func run(_ arguments: String..., input: String? = nil) async throws -> Finished {
+        try await runToEnd(skein, arguments, input: input)
+    }
+
+    private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
+
+    @Test("demo shows every kind of call and ends well")
+    func demo() async throws {
+        let finished = try await run("demo", "-n", "2000")
+        #expect(finished.code == 0, "\(finished.errors)")
+        for text in ["HTTP/1.1 200 OK", "500 Internal", "702 timeout", "714 connection failure", "701 exception", "12 tasks in", "2000 tasks in"] {
+            #expect(finished.output.contains(text), "\(text)")
+        }
+    }
+
+    @Test("get reports a line for each URL, in files too, and its exit code tells of failures")
+    func get() async throws {
+        let base = try await nginx()
+        let one = try await run("get", "\(base)/hello")
+        #expect(one.output == "REQID 0. HTTP/1.1 200 OK 11 bytes received\n")
+        #expect(one.code == 0)
+        let file = try TestFolder.write("# a comment\n\(base)/hello\n\n  \(base)/small.txt\n", as: "urls")
+        let many = try await run("get", "@\(file)", "\(base)/nothing", "http://127.0.0.1:1/", "--workers", "2")
+        let lines = many.output.split(separator: "\n").map(String.init).sorted()
+        #expect(lines.count == 4)
+        #expect(lines[0] == "REQID 0. HTTP/1.1 200 OK 11 bytes received")
+        #expect(lines[1] == "REQID 1. HTTP/1.1 200 OK 13 bytes received")
+        #expect(lines[2].hasPrefix("REQID 2. HTTP/1.1 404 Not Found"))
+        #expect(lines[3].hasPrefix("REQID 3. 714 connection failure (127.0.0.1:1): the connection was refused"))
+        #expect(many.code == 1)
+        let piped = try await run("get", "@-", input: "\(base)/hello\n")
+        #expect(piped.code == 0)
+    }
+
+    @Test("get prints bodies, headers and JSON records, and writes files")
+    func outputs() async throws {
+        let base = try await nginx()
+        #expect(try await run("get", "--body", "\(base)/small.txt").output == "a small file\n")
+        let headers = try await run("get", "--headers", "\(base)/hello").output
+        #expect(headers.hasPrefix("HTTP/1.1 200 OK\nServer: nginx"))
+        let json = try await run("get", "--json", "--body", "--headers", "\(base)/hello", "http://127.0.0.1:1/", "-c", "1").output
+        let records = try json.split(separator: "\n").map { try JSONDecoder().decode(JSONValue.self, from: Data($0.utf8)) }
+        #expect(records[0]["status"]?.integer == 200)
+        #expect(records[0]["body"]?.string == "hello world")
+        #expect(records[1]["error"]?["code"]?.integer == 714)
+        let path = TestFolder.path("big")
+        #expect(try await run("get", "\(base)/big", "--output", path).output == "REQID 0. HTTP/1.1 200 OK 8388608 bytes received\n")
+        #expect(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int == 8 << 20)
+    }
+
+    @Test("post sends text, files and standard input, with headers")
+    func post() async throws {
+        let url = "http://127.0.0.1:\(try await Peers.shared.httpbinPort())/post"
+        let text = try await run("post", url, "--data", "a=b", "--body")
+        #expect(text.output.contains(#""a":"b""#))
+        let file = try TestFolder.write(#"{"c": "d"}"#, as: "json")
+        let json = try await run("post", url, "--data", "@\(file)", "--header", "X-Id: 7", "--body")
+        #expect(json.output.contains(#""c":"d""#))
+        #expect(json.output.contains(#""X-Id":"7""#))
+        #expect(try await run("post", url, "--data", "-", "--body", input: "e=f").output.contains(#""e":"f""#))
+    }
+
+    @Test(
+        "a command line that makes no sense is explained, with exit code 2",
+        arguments: [
+            (["get"], "url"), (["get", "http://a/", "--data", "@/no/such/file"], "/no/such/file"), (["get", "@/no/such/file"], "/no/such/file"),
+            (["get", "http://a/", "--header", "nonsense"], "Name: value"), (["get", "http://a/", "--header", "X: a\nb"], "line break"),
+            (["get", "http://a/", "--timeout", "0"], "--timeout"), (["get", "http://a/", "-c", "0"], "--concurrency"),
+            (["get", "http://a/", "http://b/", "--output", "x"], "--output"), (["load", "htp:/a"], "htp:/a"),
+            (["load", "http://a/", "-m", "2"], "HTTP/2"), (["load"], "url"), (["respond", "x", "--listen", "nowhere"], "HOST:PORT"), (["fly"], "fly"),
+        ])
+    func usage(arguments: [String], mention: String) async throws {
+        let finished = try await runToEnd(skein, arguments)
+        #expect(finished.code == 2)
+        #expect(finished.errors.contains(mention), "\(finished.errors)")
+        #expect(finished.output.isEmpty)
+    }
+
+    @Test("help teaches every command", arguments: ["", "get", "post", "load", "respond", "demo"])
+    func help(command: String) async throws {
+        let finished = try await runToEnd(skein, command.isEmpty ? ["--help"] : [command, "--help"])
+        #expect(finished.code == 0)
+        #expect(finished.output.contains("USAGE: skein"))
+    }
+
+    @Test("load reports what scripts need")
+    func load() async throws {
+        let base = try await nginx()
+        let finished = try await run("load", "-n", "500", "-c", "7", "--threads", "2", "--http1", "--json", "\(base)/hello", "\(base)/small.txt")
+        #expect(finished.code == 0)
+        let report = try JSONDecoder().decode(JSONValue.self, from: Data(finished.output.utf8))
+        #expect(report["requests"]?.integer == 500)
+        #expect(report["bytes"]?.integer == 250 * 11 + 250 * 13)
+        #expect(report["status"]?["200"]?.integer == 500)
+        #expect(report["errors"] == .object([:]))
+        for name in ["min", "mean", "p50", "p90", "p99", "p999", "max"] { #expect(report["latency_ms"]?[name] != nil) }
+        #expect(report["requests_per_second"] != nil)
+        #expect(report["duration_s"] != nil)
+        let failing = try await run("load", "-n", "5", "-c", "1", "--json", "http://127.0.0.1:1/")
+        #expect(failing.code == 1)
+        let errors = try JSONDecoder().decode(JSONValue.self, from: Data(failing.output.utf8))["errors"]
+        #expect(errors == .object(["714": .integer(5)]))
+    }
+
+    @Test("load keeps its rate, and a stalled server is not flattered")
+    func openLoop() async throws {
+        // One client, 100 requests a second, and a server that takes 50 ms for each: the queue grows, and so must latency.
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
+            try await request.shard.sleep(until: .after(.milliseconds(50)))
+            return .text("late")
+        }
+        guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+        let finished = try await run("load", "-n", "30", "-c", "1", "--rate", "100", "--json", "http://127.0.0.1:\(port)/")
+        let report = try JSONDecoder().decode(JSONValue.self, from: Data(finished.output.utf8))
+        guard case .number(let highest)? = report["latency_ms"]?["max"] else { throw PeerError("no latency: \(finished.output)") }
+        #expect(highest > 1000)
+        await server.stop()
+        let paced = try await run("load", "--duration", "1", "--rate", "200", "-c", "5", "--json", "\(try await nginx())/hello")
+        let count = try JSONDecoder().decode(JSONValue.self, from: Data(paced.output.utf8))["requests"]?.integer ?? 0
+        #expect((199...201).contains(count))
+    }
+
+    @Test("respond serves until it is told to stop", arguments: [[], ["--immediate"]])
+    func respond(flags: [String]) async throws {
+        let port = try await Ports.free()
+        let log = TestFolder.path("respond.log")
+        let server = try PeerProcess(skein, ["respond", "hello", "--listen", "127.0.0.1:\(port)", "--threads", "2"] + flags, log: log)
+        try await Ports.untilOpen(port)
+        let answer = try await runToEnd("curl", ["-sS", "http://127.0.0.1:\(port)/"])
+        #expect(answer.output == "hello")
+        #expect(await server.stop() == 0)
+        #expect(try String(contentsOfFile: log, encoding: .utf8).contains("listening on 127.0.0.1:\(port)"))
+    }
+}

@@ -1,0 +1,97 @@
+import NIOCore
+import SkeinCore
+import SkeinTransport
+import Testing
+
+@testable import SkeinHTTP
+
+@Suite("URLs")
+struct URLTests {
+    @Test(
+        "a URL is taken apart",
+        arguments: [
+            ("http://example.org", "example.org", 80, "example.org", "/"),
+            ("HTTP://Example.ORG/a/b?c=d#e", "example.org", 80, "example.org", "/a/b?c=d"),
+            ("http://127.0.0.1:8080/x", "127.0.0.1", 8080, "127.0.0.1:8080", "/x"),
+            ("http://[::1]:81/", "::1", 81, "[::1]:81", "/"),
+            ("http://[2001:DB8::1]", "2001:db8::1", 80, "[2001:db8::1]", "/"),
+            ("http://a?b=c", "a", 80, "a", "/?b=c"),
+            ("http://a:/", "a", 80, "a", "/"),
+            ("http://a/b c/ü?d=é", "a", 80, "a", "/b%20c/%C3%BC?d=%C3%A9"),
+            ("http://a#b", "a", 80, "a", "/"),
+            ("http://under_score.local/", "under_score.local", 80, "under_score.local", "/"),
+        ])
+    func parsed(text: String, host: String, port: Int, authority: String, target: String) throws {
+        let url = try HTTPURL(text)
+        #expect(url.origin.endpoint == .host(host, port: port))
+        #expect(url.origin.authority == authority)
+        #expect(url.target == target)
+    }
+
+    @Test("a unix socket is named by its percent-encoded path")
+    func unix() throws {
+        let url = try HTTPURL("http+unix://%2Frun%2Fapp.sock/status?x")
+        #expect(url.origin.endpoint == .unix(path: "/run/app.sock"))
+        #expect(url.target == "/status?x")
+        #expect("\(url.origin)" == "http+unix:///run/app.sock")
+    }
+
+    @Test(
+        "a malformed URL is a clear error",
+        arguments: [
+            "", "example.org", "/path", "http:/a", "http://", "http:///path", "http://a:x/", "http://a:0/", "http://a:65536/", "http://a:-1/",
+            "http://[::1/", "http://[::1]x/", "http://[gg]/", "http://a b/", "http://a\u{0}/", "http://a/\r\nX: y", "http://u:p@a/", "ftp://a/",
+            "http://a\\b/", "http://exämple.org/", "http+unix://%2/", "http+unix:///x", "http://a/\u{7F}",
+        ])
+    func malformed(text: String) {
+        let error = #expect(throws: SkeinError.self) { try HTTPURL(text) }
+        #expect(error?.code == .exception)
+        #expect(error?.message.hasPrefix("the URL ") == true)
+    }
+
+    @Test("parameters are appended in order, lists as often as they have elements")
+    func parameters() throws {
+        let parameters: Parameters = ["q": "a b&c=d/é", "id": [1, 2], "on": true, "x": ""]
+        #expect(parameters.encoded == "q=a+b%26c%3Dd%2F%C3%A9&id=1&id=2&on=true&x=")
+        #expect(try HTTPURL("http://a/b", parameters: parameters).target == "/b?" + parameters.encoded)
+        #expect(try HTTPURL("http://a/b?c", parameters: ["d": 1]).target == "/b?c&d=1")
+    }
+}
+
+@Suite("Media types")
+struct MediaTypeTests {
+    @Test(
+        "text is read by its charset",
+        arguments: [
+            ([0xE9], "text/plain", "é"),
+            ([0xC3, 0xA9], "text/plain; charset=utf-8", "é"),
+            ([0xC3, 0xA9], "text/plain; charset=\"UTF-8\"", "é"),
+            ([0xC3, 0xA9], "application/json", "é"),
+            ([0xC3, 0xA9], "application/problem+json", "é"),
+            ([0x80], "text/html; charset=windows-1252", "€"),
+            ([0xE9], "text/html;charset=ISO-8859-1", "é"),
+            ([0xE9, 0x00], "text/html;charset=utf-16le", "é"),
+        ] as [([UInt8], String, String)])
+    func text(bytes: [UInt8], type: String, expected: String) throws {
+        #expect(try MediaType.text(ByteBuffer(bytes: bytes), contentType: type, peer: "p") == expected)
+    }
+
+    @Test(
+        "binary content, an unknown charset and wrong bytes are errors",
+        arguments: [
+            ([0x41], "image/png"), ([0x41], nil), ([0x41], "text/plain; charset=klingon"), ([0xE9], "text/plain; charset=utf-8"),
+        ] as [([UInt8], String?)])
+    func notText(bytes: [UInt8], type: String?) {
+        let error = #expect(throws: SkeinError.self) {
+            try MediaType.text(ByteBuffer(bytes: bytes), contentType: type, peer: "p")
+        }
+        #expect(error?.code == .invalidContent)
+    }
+
+    @Test("a field is split at semicolons outside of quotes")
+    func split() {
+        let (value, attributes) = MediaType.split("multipart/form-data; Boundary=\"a;b\" ; x=y;z")
+        #expect(value == "multipart/form-data")
+        #expect(attributes == ["boundary": "a;b", "x": "y"])
+    }
+}
