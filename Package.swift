@@ -29,7 +29,8 @@ let package = Package(
         .target(name: "SkeinCore", dependencies: nio + [logging, collections]),
         .target(name: "SkeinWire", dependencies: [.product(name: "NIOCore", package: "swift-nio"), collections]),
         .target(name: "SkeinTransport", dependencies: nio + ["SkeinCore"]),
-        .target(name: "SkeinHTTP", dependencies: nio + ["SkeinCore", "SkeinWire", "SkeinTransport", logging, collections]),
+        .target(
+            name: "SkeinHTTP", dependencies: nio + ["SkeinCore", "SkeinWire", "SkeinTransport", logging, collections]),
         .target(name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP"]),
         .target(
             name: "SkeinEngine",

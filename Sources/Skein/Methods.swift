@@ -25,7 +25,8 @@ extension Skein {
         _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), timeout: Duration? = nil,
         meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
-        request(.options, url, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+        request(
+            .options, url, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
     }
 
     /// Starts a TRACE and returns at once.
@@ -44,7 +45,8 @@ extension Skein {
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .delete, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+            .delete, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta,
+            callback: callback)
     }
 
     /// Starts a POST and returns at once.
@@ -53,7 +55,9 @@ extension Skein {
         _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
-        request(.post, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+        request(
+            .post, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback
+        )
     }
 
     /// Starts a PUT and returns at once.
@@ -62,7 +66,8 @@ extension Skein {
         _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
-        request(.put, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+        request(
+            .put, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
     }
 
     /// Starts a PATCH and returns at once.
@@ -71,7 +76,9 @@ extension Skein {
         _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
-        request(.patch, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+        request(
+            .patch, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta,
+            callback: callback)
     }
 
     /// Starts a GET whose corequest ends at the head of the answer; the body is its response's `stream`.

@@ -81,9 +81,11 @@ public final class Skein: Sendable {
         do {
             let url = try HTTPURL(url, parameters: parameters)
             return start(
-                HTTPRequest(method, url, headers: headers, body: body, timeout: timeout, meta: meta), callback: callback)
+                HTTPRequest(method, url, headers: headers, body: body, timeout: timeout, meta: meta), callback: callback
+            )
         } catch {
-            let request = HTTPRequest(method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)
+            let request = HTTPRequest(
+                method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)
             return http.fail(stamped(request, callback), error, callback: callback ?? sessionCallback)
         }
     }

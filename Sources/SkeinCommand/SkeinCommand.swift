@@ -3,11 +3,11 @@
 import ArgumentParser
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 @main
@@ -43,11 +43,11 @@ struct SkeinCommand: AsyncParsableCommand {
 
     private static func leave(_ code: CInt) -> Never {
         #if canImport(Darwin)
-        Darwin.exit(code)
+            Darwin.exit(code)
         #elseif canImport(Musl)
-        Musl.exit(code)
+            Musl.exit(code)
         #else
-        Glibc.exit(code)
+            Glibc.exit(code)
         #endif
     }
 }

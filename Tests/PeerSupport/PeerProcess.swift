@@ -105,7 +105,8 @@ public func runToEnd(
                     String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
                 }
                 continuation.resume(
-                    returning: Finished(code: process.terminationStatus, output: text(outputPath), errors: text(errorPath)))
+                    returning: Finished(
+                        code: process.terminationStatus, output: text(outputPath), errors: text(errorPath)))
             } catch {
                 continuation.resume(throwing: error)
             }

@@ -36,7 +36,9 @@ public actor Peers {
         }
         try Data(repeating: UInt8(ascii: "x"), count: 8 << 20).write(to: URL(filePath: "\(folder)/files/big"))
         try "a small file\n".write(toFile: "\(folder)/files/small.txt", atomically: true, encoding: .utf8)
-        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \(folder)/temp/\($0);" }
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map {
+            "\($0)_temp_path \(folder)/temp/\($0);"
+        }
         let configuration = """
             daemon off; worker_processes 1; pid \(folder)/pid; error_log \(folder)/error.log;
             events { worker_connections 4096; }
@@ -64,7 +66,9 @@ public actor Peers {
     public func nginxSocket() async throws -> String {
         _ = try await nginxPort()
         let folders = try FileManager.default.contentsOfDirectory(atPath: TestFolder.url.path)
-        guard let name = folders.first(where: { $0.hasSuffix("-nginx") }) else { throw PeerError("nginx has no folder") }
+        guard let name = folders.first(where: { $0.hasSuffix("-nginx") }) else {
+            throw PeerError("nginx has no folder")
+        }
         return TestFolder.url.appending(path: name).appending(path: "s").path
     }
 
@@ -80,7 +84,8 @@ public actor Peers {
 
     /// A program of the Python environment that `scripts/setup tests` makes.
     public static func python(_ program: String = "python") -> String {
-        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
         return package.appending(path: ".build/peers/bin/\(program)").path
     }
 }

@@ -163,7 +163,8 @@ struct ClientTests {
         let xml = try await skein.request(method, url, .xml("<a/>")).fetch(Echo.self)
         #expect(xml.data == "<a/>")
         #expect(xml.headers["Content-Type"] == "text/xml; charset=utf-8")
-        let text = try await skein.request(method, url, .text("hé"), headers: ["Content-Type": "text/x"]).fetch(Echo.self)
+        let text = try await skein.request(method, url, .text("hé"), headers: ["Content-Type": "text/x"]).fetch(
+            Echo.self)
         #expect(text.data == "hé")
         #expect(text.headers["Content-Type"] == "text/x")
     }
@@ -202,7 +203,8 @@ struct ClientTests {
     func parameters() async throws {
         let skein = Skein()
         let url = "\(try await httpbin())/get"
-        let echo = try await skein.get(url, parameters: ["q": "a&b", "id": ["1", "2"]], headers: ["X-Id": "7"]).fetch(Echo.self)
+        let echo = try await skein.get(url, parameters: ["q": "a&b", "id": ["1", "2"]], headers: ["X-Id": "7"]).fetch(
+            Echo.self)
         #expect(echo.args == ["q": .string("a&b"), "id": .array([.string("1"), .string("2")])])
         #expect(echo.headers["X-Id"] == "7")
         #expect(echo.headers["User-Agent"]?.hasPrefix("skein/") == true)

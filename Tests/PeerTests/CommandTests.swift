@@ -19,7 +19,10 @@ struct CommandTests {
     func demo() async throws {
         let finished = try await run("demo", "-n", "2000")
         #expect(finished.code == 0, "\(finished.errors)")
-        for text in ["HTTP/1.1 200 OK", "500 Internal", "702 timeout", "714 connection failure", "701 exception", "12 tasks in", "2000 tasks in"] {
+        for text in [
+            "HTTP/1.1 200 OK", "500 Internal", "702 timeout", "714 connection failure", "701 exception", "12 tasks in",
+            "2000 tasks in",
+        ] {
             #expect(finished.output.contains(text), "\(text)")
         }
     }
@@ -49,13 +52,19 @@ struct CommandTests {
         #expect(try await run("get", "--body", "\(base)/small.txt").output == "a small file\n")
         let headers = try await run("get", "--headers", "\(base)/hello").output
         #expect(headers.hasPrefix("HTTP/1.1 200 OK\nServer: nginx"))
-        let json = try await run("get", "--json", "--body", "--headers", "\(base)/hello", "http://127.0.0.1:1/", "-c", "1").output
-        let records = try json.split(separator: "\n").map { try JSONDecoder().decode(JSONValue.self, from: Data($0.utf8)) }
+        let json = try await run(
+            "get", "--json", "--body", "--headers", "\(base)/hello", "http://127.0.0.1:1/", "-c", "1"
+        ).output
+        let records = try json.split(separator: "\n").map {
+            try JSONDecoder().decode(JSONValue.self, from: Data($0.utf8))
+        }
         #expect(records[0]["status"]?.integer == 200)
         #expect(records[0]["body"]?.string == "hello world")
         #expect(records[1]["error"]?["code"]?.integer == 714)
         let path = TestFolder.path("big")
-        #expect(try await run("get", "\(base)/big", "--output", path).output == "REQID 0. HTTP/1.1 200 OK 8388608 bytes received\n")
+        #expect(
+            try await run("get", "\(base)/big", "--output", path).output
+                == "REQID 0. HTTP/1.1 200 OK 8388608 bytes received\n")
         #expect(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int == 8 << 20)
     }
 
@@ -74,11 +83,14 @@ struct CommandTests {
     @Test(
         "a command line that makes no sense is explained, with exit code 2",
         arguments: [
-            (["get"], "url"), (["get", "http://a/", "--data", "@/no/such/file"], "/no/such/file"), (["get", "@/no/such/file"], "/no/such/file"),
-            (["get", "http://a/", "--header", "nonsense"], "Name: value"), (["get", "http://a/", "--header", "X: a\nb"], "line break"),
+            (["get"], "url"), (["get", "http://a/", "--data", "@/no/such/file"], "/no/such/file"),
+            (["get", "@/no/such/file"], "/no/such/file"),
+            (["get", "http://a/", "--header", "nonsense"], "Name: value"),
+            (["get", "http://a/", "--header", "X: a\nb"], "line break"),
             (["get", "http://a/", "--timeout", "0"], "--timeout"), (["get", "http://a/", "-c", "0"], "--concurrency"),
             (["get", "http://a/", "http://b/", "--output", "x"], "--output"), (["load", "htp:/a"], "htp:/a"),
-            (["load", "http://a/", "-m", "2"], "HTTP/2"), (["load"], "url"), (["respond", "x", "--listen", "nowhere"], "HOST:PORT"), (["fly"], "fly"),
+            (["load", "http://a/", "-m", "2"], "HTTP/2"), (["load"], "url"),
+            (["respond", "x", "--listen", "nowhere"], "HOST:PORT"), (["fly"], "fly"),
         ])
     func usage(arguments: [String], mention: String) async throws {
         let finished = try await runToEnd(skein, arguments)
@@ -97,7 +109,8 @@ struct CommandTests {
     @Test("load reports what scripts need")
     func load() async throws {
         let base = try await nginx()
-        let finished = try await run("load", "-n", "500", "-c", "7", "--threads", "2", "--http1", "--json", "\(base)/hello", "\(base)/small.txt")
+        let finished = try await run(
+            "load", "-n", "500", "-c", "7", "--threads", "2", "--http1", "--json", "\(base)/hello", "\(base)/small.txt")
         #expect(finished.code == 0)
         let report = try JSONDecoder().decode(JSONValue.self, from: Data(finished.output.utf8))
         #expect(report["requests"]?.integer == 500)
@@ -121,12 +134,16 @@ struct CommandTests {
             return .text("late")
         }
         guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
-        let finished = try await run("load", "-n", "30", "-c", "1", "--rate", "100", "--json", "http://127.0.0.1:\(port)/")
+        let finished = try await run(
+            "load", "-n", "30", "-c", "1", "--rate", "100", "--json", "http://127.0.0.1:\(port)/")
         let report = try JSONDecoder().decode(JSONValue.self, from: Data(finished.output.utf8))
-        guard case .number(let highest)? = report["latency_ms"]?["max"] else { throw PeerError("no latency: \(finished.output)") }
+        guard case .number(let highest)? = report["latency_ms"]?["max"] else {
+            throw PeerError("no latency: \(finished.output)")
+        }
         #expect(highest > 1000)
         await server.stop()
-        let paced = try await run("load", "--duration", "1", "--rate", "200", "-c", "5", "--json", "\(try await nginx())/hello")
+        let paced = try await run(
+            "load", "--duration", "1", "--rate", "200", "-c", "5", "--json", "\(try await nginx())/hello")
         let count = try JSONDecoder().decode(JSONValue.self, from: Data(paced.output.utf8))["requests"]?.integer ?? 0
         #expect((199...201).contains(count))
     }
@@ -135,7 +152,8 @@ struct CommandTests {
     func respond(flags: [String]) async throws {
         let port = try await Ports.free()
         let log = TestFolder.path("respond.log")
-        let server = try PeerProcess(skein, ["respond", "hello", "--listen", "127.0.0.1:\(port)", "--threads", "2"] + flags, log: log)
+        let server = try PeerProcess(
+            skein, ["respond", "hello", "--listen", "127.0.0.1:\(port)", "--threads", "2"] + flags, log: log)
         try await Ports.untilOpen(port)
         let answer = try await runToEnd("curl", ["-sS", "http://127.0.0.1:\(port)/"])
         #expect(answer.output == "hello")

@@ -31,16 +31,34 @@ struct FailureTests {
             ("a peer that falls silent in the head", [.send("HTTP/1.1 200 OK\r\nX: ")], 702),
             ("a peer that falls silent in the body", [.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")], 702),
             ("a truncated body", [.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"), .close], 707),
-            ("a truncated chunk", [.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"), .close], 707),
-            ("a malformed chunk", [.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-9\r\nabc"), .wait], 707),
+            (
+                "a truncated chunk", [.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"), .close],
+                707
+            ),
+            (
+                "a malformed chunk", [.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-9\r\nabc"), .wait],
+                707
+            ),
             ("no answer", [.close], 708),
             ("garbage instead of a status line", [.send("ceci n'est pas HTTP"), .wait], 715),
             ("a head cut short", [.send("HTTP/1.1 200 OK\r\nX: y\r\n"), .close], 707),
-            ("a head that never ends", [.send("HTTP/1.1 200 OK\r\n" + String(repeating: "X: y\r\n", count: 9000)), .wait], 715),
-            ("two lengths", [.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), .wait], 715),
+            (
+                "a head that never ends",
+                [.send("HTTP/1.1 200 OK\r\n" + String(repeating: "X: y\r\n", count: 9000)), .wait], 715
+            ),
+            (
+                "two lengths", [.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), .wait],
+                715
+            ),
             ("a 101 that nobody asked for", [.send("HTTP/1.1 101 Switching Protocols\r\n\r\n"), .wait], 716),
-            ("a body announced larger than the limit", [.send("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n"), .wait], 719),
-            ("a body that grows larger than the limit", [.send("HTTP/1.1 200 OK\r\n\r\n" + String(repeating: "x", count: 2000)), .wait], 719),
+            (
+                "a body announced larger than the limit",
+                [.send("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n"), .wait], 719
+            ),
+            (
+                "a body that grows larger than the limit",
+                [.send("HTTP/1.1 200 OK\r\n\r\n" + String(repeating: "x", count: 2000)), .wait], 719
+            ),
         ].map(Misbehaviour.init))
     func misbehaving(server: Misbehaviour) async throws {
         let code = server.code
@@ -89,7 +107,9 @@ struct FailureTests {
         #expect(server.connectionCount == 2)
         await server.stop()
 
-        let hopeless = try await ScriptedServer.start { number in number == 0 ? [.send(Self.ok), .wait, .close] : [.close] }
+        let hopeless = try await ScriptedServer.start { number in
+            number == 0 ? [.send(Self.ok), .wait, .close] : [.close]
+        }
         let again = "http://127.0.0.1:\(hopeless.port)/"
         #expect(await skein.get(again).dispatch().statusCode == 200)
         #expect(await skein.get(again).dispatch().statusCode == 708)

@@ -60,12 +60,20 @@ struct HostileClientTests {
     @Test("pipelined requests are answered in order, whatever their handlers take")
     func pipelined() async throws {
         try await ServerTests.serving { port in
-            let requests = ["/slow", "/", "/echo?x", "/nothing", "/stream", "/json"].map { "GET \($0) HTTP/1.1\r\nHost: a\r\n\r\n" }
+            let requests = ["/slow", "/", "/echo?x", "/nothing", "/stream", "/json"].map {
+                "GET \($0) HTTP/1.1\r\nHost: a\r\n\r\n"
+            }
             let answer = try await exchange(
-                port, [requests.joined() + "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nend"])
+                port,
+                [
+                    requests.joined()
+                        + "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nend"
+                ])
             #expect(answer.components("HTTP/1.1 ") == 7)
-            let places = ["slow", "hello world", "X-Query: x", "404 Not Found", "X-Lines: 1000", "[1,2,3]", "\r\n\r\nend"]
-                .map { answer.firstRange(of: $0)?.lowerBound }
+            let places = [
+                "slow", "hello world", "X-Query: x", "404 Not Found", "X-Lines: 1000", "[1,2,3]", "\r\n\r\nend",
+            ]
+            .map { answer.firstRange(of: $0)?.lowerBound }
             #expect(!places.contains(nil))
             #expect(places.compactMap { $0 } == places.compactMap { $0 }.sorted())
         }
@@ -74,7 +82,8 @@ struct HostileClientTests {
     @Test("a request cut at every byte is answered all the same")
     func cut() async throws {
         try await ServerTests.serving { port in
-            let request = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+            let request =
+                "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
             for cut in stride(from: 1, to: request.utf8.count, by: 5) {
                 let head = String(decoding: Array(request.utf8)[..<cut], as: UTF8.self)
                 let tail = String(decoding: Array(request.utf8)[cut...], as: UTF8.self)
@@ -148,5 +157,7 @@ struct HostileClientTests {
 
 extension String {
     /// How often a text occurs.
-    fileprivate func components(_ separator: String) -> Int { split(separator: separator, omittingEmptySubsequences: false).count - 1 }
+    fileprivate func components(_ separator: String) -> Int {
+        split(separator: separator, omittingEmptySubsequences: false).count - 1
+    }
 }

@@ -74,7 +74,8 @@ struct ServerTests {
             #expect(try await curl("-w", "%{http_code}", "\(base)/empty") == "204")
             #expect(try await curl("-i", "\(base)/inject").hasPrefix("HTTP/1.1 500 "))
             #expect(try await curl("\(base)/json") == #"{"a":[1,2,3]}"#)
-            #expect(try await curl("-X", "BREW", "-D", "-", "-o", "/dev/null", "\(base)/echo").contains("X-Method: BREW"))
+            #expect(
+                try await curl("-X", "BREW", "-D", "-", "-o", "/dev/null", "\(base)/echo").contains("X-Method: BREW"))
         }
     }
 
@@ -103,7 +104,8 @@ struct ServerTests {
             #expect(try await curl("-o", "/dev/null", "-w", "%{http_code}", "-T", file, "\(base)/echo").contains("413"))
             #expect(
                 try await curl(
-                    "-o", "/dev/null", "-w", "%{http_code}", "-H", "Transfer-Encoding: chunked", "-T", file, "\(base)/echo"
+                    "-o", "/dev/null", "-w", "%{http_code}", "-H", "Transfer-Encoding: chunked", "-T", file,
+                    "\(base)/echo"
                 ).contains("413"))
             #expect(try await curl("\(base)/") == "hello world")
         }
@@ -120,12 +122,14 @@ struct ServerTests {
             #expect(old.hasSuffix("line 999\n"))
             let kept = try await curl("-0", "-i", "-H", "Connection: keep-alive", "\(base)/", "\(base)/")
             #expect(kept.contains("Connection: keep-alive"))
-            let reused = try await curl("-o", "/dev/null", "-o", "/dev/null", "-w", "%{num_connects} ", "\(base)/", "\(base)/")
+            let reused = try await curl(
+                "-o", "/dev/null", "-o", "/dev/null", "-w", "%{num_connects} ", "\(base)/", "\(base)/")
             #expect(reused == "1 0 ")
             let socket = try await curl("--unix-socket", path, "http://localhost/")
             #expect(socket == "hello world")
         }
-        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("::1", port: 0)], threads: 1)) { _ in .text("six") }
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("::1", port: 0)], threads: 1)) { _ in .text("six")
+        }
         guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
         #expect(try await curl("http://[::1]:\(port)/") == "six")
         await server.stop()
@@ -234,7 +238,9 @@ struct ServerTests {
     @Test("a port in use is an error that says so")
     func portInUse() async throws {
         let port = try await Peers.shared.nginxPort()
-        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: port)], threads: 1)) { _ in .text("") }
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: port)], threads: 1)) { _ in
+            .text("")
+        }
         let error = await #expect(throws: SkeinError.self) { try await server.start() }
         #expect(error?.code == .connectionFailed)
         #expect(error?.peer == "127.0.0.1:\(port)")

@@ -204,6 +204,47 @@ struct SessionTests {
         await skein.fetchAll()
     }
 
+    @Test("a shutdown ends what is under way and what waits with code 705")
+    func shutdown() async throws {
+        var configuration = Skein.Configuration()
+        configuration.threads = 1
+        configuration.concurrency = 2
+        let skein = Skein(configuration)
+        let url = try await slow(9)
+        let calls = CorequestGroup((0..<500).map { _ in skein.get(url) })
+        await skein.shutdown()
+        let codes = await calls.dispatch().map(\.statusCode)
+        #expect(codes.allSatisfy { $0 == 705 })
+    }
+
+    @Test("a callback that repeats a request which cannot be sent ends when it wants to, not with the stack")
+    func failingGenerator() async throws {
+        let count = Tally()
+        let skein = Skein(concurrency: 3)
+        let url = try await hello()
+        @Sendable func next() {
+            guard count.count < 30_000 else { return }
+            count.add()
+            skein.get(url, headers: ["X": "a\nb"]) { _ in next() }
+        }
+        next()
+        let queued = CorequestGroup((0..<1000).map { _ in skein.get(url, headers: ["X": "a\nb"]) })
+        #expect(await queued.dispatch().allSatisfy { $0.statusCode == 701 })
+        await skein.fetchAll()
+        #expect(count.count == 30_000)
+    }
+
+    @Test("a deadline counts while a request waits for its place, too")
+    func queuedDeadline() async throws {
+        let skein = Skein(concurrency: 1)
+        let url = try await slow(3)
+        skein.get(url)
+        let start = ContinuousClock.now
+        let response = await withDeadline(.after(.milliseconds(200))) { await skein.get(url).dispatch() }
+        #expect(response.statusCode == 702)
+        #expect(ContinuousClock.now - start < .seconds(2))
+    }
+
     @Test("many threads and many shards share one session")
     func shards() async throws {
         var configuration = Skein.Configuration()

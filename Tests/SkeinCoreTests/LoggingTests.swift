@@ -14,7 +14,10 @@ struct LoggingTests {
         let path = folder.appending(path: "app.log").path
         let logger = try Logger.file(path, maximumBytes: 400, keep: 2)
         for number in 0..<40 { logger.info("line \(number)\nwith a break", metadata: ["n": "\(number)"]) }
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["app.log", "app.log.1", "app.log.2"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == [
+                "app.log", "app.log.1", "app.log.2",
+            ])
         let newest = try String(contentsOfFile: path, encoding: .utf8)
         #expect(newest.contains("line 39⏎with a break n=39\n"))
         for name in ["app.log", "app.log.1", "app.log.2"] {

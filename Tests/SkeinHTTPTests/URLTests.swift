@@ -39,8 +39,10 @@ struct URLTests {
     @Test(
         "a malformed URL is a clear error",
         arguments: [
-            "", "example.org", "/path", "http:/a", "http://", "http:///path", "http://a:x/", "http://a:0/", "http://a:65536/", "http://a:-1/",
-            "http://[::1/", "http://[::1]x/", "http://[gg]/", "http://a b/", "http://a\u{0}/", "http://a/\r\nX: y", "http://u:p@a/", "ftp://a/",
+            "", "example.org", "/path", "http:/a", "http://", "http:///path", "http://a:x/", "http://a:0/",
+            "http://a:65536/", "http://a:-1/",
+            "http://[::1/", "http://[::1]x/", "http://[gg]/", "http://a b/", "http://a\u{0}/", "http://a/\r\nX: y",
+            "http://u:p@a/", "ftp://a/",
             "http://a\\b/", "http://exämple.org/", "http+unix://%2/", "http+unix:///x", "http://a/\u{7F}",
         ])
     func malformed(text: String) {
@@ -79,7 +81,8 @@ struct MediaTypeTests {
     @Test(
         "binary content, an unknown charset and wrong bytes are errors",
         arguments: [
-            ([0x41], "image/png"), ([0x41], nil), ([0x41], "text/plain; charset=klingon"), ([0xE9], "text/plain; charset=utf-8"),
+            ([0x41], "image/png"), ([0x41], nil), ([0x41], "text/plain; charset=klingon"),
+            ([0xE9], "text/plain; charset=utf-8"),
         ] as [([UInt8], String?)])
     func notText(bytes: [UInt8], type: String?) {
         let error = #expect(throws: SkeinError.self) {

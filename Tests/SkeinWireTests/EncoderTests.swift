@@ -32,7 +32,10 @@ struct EncoderTests {
 
     @Test(
         "a field that cannot be sent is refused before anything is written",
-        arguments: [("X", "a\r\nY: b"), ("X", "a\nb"), ("X", "a\rb"), ("X", "a\0b"), ("X", "\u{7F}"), ("X Y", "a"), ("", "a"), ("X:", "a"), ("X\r\nY", "a")])
+        arguments: [
+            ("X", "a\r\nY: b"), ("X", "a\nb"), ("X", "a\rb"), ("X", "a\0b"), ("X", "\u{7F}"), ("X Y", "a"), ("", "a"),
+            ("X:", "a"), ("X\r\nY", "a"),
+        ])
     func injection(name: String, value: String) throws {
         var buffer = ByteBuffer(string: "before")
         #expect(throws: HeaderProblem.self) {
@@ -48,7 +51,10 @@ struct EncoderTests {
 
     @Test(
         "a method, target or host that cannot be sent is refused",
-        arguments: [("GET", "/a b", "a"), ("GET", "/\r\nX: y", "a"), ("GET", "", "a"), ("G T", "/", "a"), ("", "/", "a"), ("GET", "/", "a\r\nX: y"), ("GET", "/é", "a")])
+        arguments: [
+            ("GET", "/a b", "a"), ("GET", "/\r\nX: y", "a"), ("GET", "", "a"), ("G T", "/", "a"), ("", "/", "a"),
+            ("GET", "/", "a\r\nX: y"), ("GET", "/é", "a"),
+        ])
     func startLine(method: String, target: String, host: String) {
         #expect(throws: HeaderProblem.self) {
             try requestHead(HTTPMethod(rawValue: method), target: target, host: host)
@@ -68,9 +74,13 @@ struct EncoderTests {
             return String(buffer: buffer)
         }
         #expect(try head(200, [:], .length(0)) == "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 0\r\n\r\n")
-        #expect(try head(404, ["date": "then"], .chunked) == "HTTP/1.1 404 Not Found\r\ndate: then\r\nTransfer-Encoding: chunked\r\n\r\n")
+        #expect(
+            try head(404, ["date": "then"], .chunked)
+                == "HTTP/1.1 404 Not Found\r\ndate: then\r\nTransfer-Encoding: chunked\r\n\r\n")
         #expect(try head(599, [:], .bodiless, .close) == "HTTP/1.1 599 \r\nDate: now\r\nConnection: close\r\n\r\n")
-        #expect(try head(204, ["Connection": "x", "Content-Length": "3"], .bodiless, .keepAlive) == "HTTP/1.1 204 No Content\r\nDate: now\r\nConnection: keep-alive\r\n\r\n")
+        #expect(
+            try head(204, ["Connection": "x", "Content-Length": "3"], .bodiless, .keepAlive)
+                == "HTTP/1.1 204 No Content\r\nDate: now\r\nConnection: keep-alive\r\n\r\n")
     }
 
     @Test("chunks are framed, an empty one is not sent, trailers follow the last")

@@ -3,9 +3,9 @@ import SkeinWire
 import Testing
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// A generator that gives the same numbers for the same seed (SplitMix64).
@@ -26,7 +26,8 @@ struct SeededGenerator: RandomNumberGenerator {
 /// Changes messages in the ways in which they go wrong: bits, bytes, pieces lost, doubled, moved and spliced.
 struct Mutator {
     private static let spice: [[UInt8]] = [
-        "\r\n", "\r", "\n", "\0", ":", " ", "\t", "0", "ffffffffffffffff", "chunked", "Content-Length: ", "Transfer-Encoding: ",
+        "\r\n", "\r", "\n", "\0", ":", " ", "\t", "0", "ffffffffffffffff", "chunked", "Content-Length: ",
+        "Transfer-Encoding: ",
         "HTTP/1.1", "Connection: close\r\n", "\u{7F}", "-1", "99999999999999999999",
     ].map { Array($0.utf8) }
 
@@ -98,7 +99,8 @@ struct FuzzTests {
                 while try step() {
                     events += 1
                     if events > input.count + 2 {
-                        Issue.record("the decoder does not end: \(String(decoding: input, as: UTF8.self).debugDescription)")
+                        Issue.record(
+                            "the decoder does not end: \(String(decoding: input, as: UTF8.self).debugDescription)")
                         return true
                     }
                 }

@@ -21,7 +21,8 @@ private func decode(_ pieces: [ByteBuffer], limits: HTTP1Limits = HTTP1Limits())
             while let event = try decoder.next() {
                 switch event {
                 case .head(let head):
-                    decoded.heads.append("\(head.method) \(head.target) \(head.version) \(head.keepAlive)|\(head.headers)")
+                    decoded.heads.append(
+                        "\(head.method) \(head.target) \(head.version) \(head.keepAlive)|\(head.headers)")
                     body = ""
                 case .body(let bytes): body += String(buffer: bytes)
                 case .end(let trailers):
@@ -45,7 +46,10 @@ struct RequestDecoderTests {
     @Test(
         "a malformed request is refused with its own error",
         arguments: [
-            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", .contentLengthWithTransferEncoding),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+                .contentLengthWithTransferEncoding
+            ),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", .conflictingContentLengths),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\n", .invalidContentLength),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\n", .invalidContentLength),
@@ -95,7 +99,10 @@ struct RequestDecoderTests {
             ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", .unknownTransferCoding),
             ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", .unknownTransferCoding),
             ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", .unknownTransferCoding),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", .unknownTransferCoding),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                .unknownTransferCoding
+            ),
             ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", .unknownTransferCoding),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", .transferEncodingInHTTP10),
             ("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", .malformedRequestLine),
@@ -171,7 +178,8 @@ struct RequestDecoderTests {
         (
             "POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: Chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0006 ;z\r\n world\r\n0\r\nX: y\r\n\r\n"
                 + "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            ["POST / HTTP/1.1 true|Host: a\ntransfer-encoding: Chunked", "GET / HTTP/1.1 true|Host: a"], ["hello world", ""]
+            ["POST / HTTP/1.1 true|Host: a\ntransfer-encoding: Chunked", "GET / HTTP/1.1 true|Host: a"],
+            ["hello world", ""]
         ),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nX: \u{E9}t\u{E9}\tb\r\nEmpty:\r\n\r\n",
@@ -195,7 +203,8 @@ struct RequestDecoderTests {
 
     @Test("trailers are handed out with the end")
     func trailers() {
-        let input = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\nC: d\r\n\r\n"
+        let input =
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\nC: d\r\n\r\n"
         #expect(decode(input).trailers == ["A: b\nC: d"])
     }
 
@@ -209,7 +218,10 @@ struct RequestDecoderTests {
             ("GET /\(long)", .lineTooLong),
             ("GET / HTTP/1.1\r\nHost: a\r\nX: \(long)", .lineTooLong),
             ("GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nC: d\r\nE: f\r\n\r\n", .tooManyFields),
-            ("GET / HTTP/1.1\r\nHost: a\r\nA: \(long.prefix(55))\r\nB: \(long.prefix(55))\r\nC: \(long.prefix(40))", .headerBlockTooLarge),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nA: \(long.prefix(55))\r\nB: \(long.prefix(55))\r\nC: \(long.prefix(40))",
+                .headerBlockTooLarge
+            ),
             (chunked + "1;\(long)\r\na\r\n", .chunkExtensionsTooLarge),
             (chunked + "1;12345678\r\na\r\n1;12345678\r\na\r\n", .chunkExtensionsTooLarge),
             (chunked + "0\r\nA: \(long.prefix(30))\r\nB: \(long.prefix(30))\r\n", .trailersTooLarge),
@@ -247,4 +259,3 @@ struct RequestDecoderTests {
         #expect(try expects("PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n") == false)
     }
 }
-

@@ -13,12 +13,14 @@ private func decode(
     func note(_ event: HTTP1ResponseDecoder.Event) {
         switch event {
         case .informational(let head): lines.append("info \(head.status.code)")
-        case .head(let head): lines.append("head \(head.version) \(head.status.code) [\(head.reason)] \(head.bodyLength)")
+        case .head(let head):
+            lines.append("head \(head.version) \(head.status.code) [\(head.reason)] \(head.bodyLength)")
         case .body(let bytes): body += String(buffer: bytes)
         case .end(let trailers, let reusable):
             lines.append("end [\(body)] \(reusable ? "reusable" : "closing")\(trailers.map { " \($0)" } ?? "")")
             body = ""
-        case .upgraded(let head, let remainder): lines.append("upgraded \(head.status.code) [\(String(buffer: remainder))]")
+        case .upgraded(let head, let remainder):
+            lines.append("upgraded \(head.status.code) [\(String(buffer: remainder))]")
         }
     }
     do throws(HTTP1Error) {
@@ -45,13 +47,25 @@ private func decode(
 @Suite("HTTP/1.1 responses")
 struct ResponseDecoderTests {
     static let wholesome: [(String, [HTTPMethod], [String])] = [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", [.get], ["head HTTP/1.1 200 [OK] known(2)", "end [hi] reusable"]),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", [.get],
+            ["head HTTP/1.1 200 [OK] known(2)", "end [hi] reusable"]
+        ),
         ("HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", [.get], ["head HTTP/1.1 200 [] none", "end [] reusable"]),
         ("HTTP/1.1 404\r\nContent-Length: 0\r\n\r\n", [.get], ["head HTTP/1.1 404 [] none", "end [] reusable"]),
-        ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", [.get], ["head HTTP/1.1 204 [No Content] none", "end [] reusable"]),
-        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", [.get], ["head HTTP/1.1 304 [Not Modified] none", "end [] reusable"]),
+        (
+            "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", [.get],
+            ["head HTTP/1.1 204 [No Content] none", "end [] reusable"]
+        ),
+        (
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", [.get],
+            ["head HTTP/1.1 304 [Not Modified] none", "end [] reusable"]
+        ),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", [.head], ["head HTTP/1.1 200 [OK] none", "end [] reusable"]),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", [.head], ["head HTTP/1.1 200 [OK] none", "end [] reusable"]),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", [.head],
+            ["head HTTP/1.1 200 [OK] none", "end [] reusable"]
+        ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: u\r\n\r\n", [.get],
             ["head HTTP/1.1 200 [OK] streamed", "end [abc] reusable T: u"]
@@ -60,13 +74,17 @@ struct ResponseDecoderTests {
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx", [.get],
             ["head HTTP/1.1 200 [OK] known(1)", "end [x] closing"]
         ),
-        ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", [.get], ["head HTTP/1.0 200 [OK] known(1)", "end [x] closing"]),
+        (
+            "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", [.get],
+            ["head HTTP/1.0 200 [OK] known(1)", "end [x] closing"]
+        ),
         (
             "HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\nx", [.get],
             ["head HTTP/1.0 200 [OK] known(1)", "end [x] reusable"]
         ),
         (
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", [.post],
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+            [.post],
             ["info 100", "info 103", "head HTTP/1.1 200 [OK] known(1)", "end [x] reusable"]
         ),
         (
@@ -83,7 +101,8 @@ struct ResponseDecoderTests {
     func cut(input: String, methods: [HTTPMethod], expected: [String]) {
         let bytes = Array(input.utf8)
         for cut in 0...bytes.count {
-            #expect(decode([ByteBuffer(bytes: bytes[..<cut]), ByteBuffer(bytes: bytes[cut...])], to: methods) == expected)
+            #expect(
+                decode([ByteBuffer(bytes: bytes[..<cut]), ByteBuffer(bytes: bytes[cut...])], to: methods) == expected)
         }
         #expect(decode(bytes.map { ByteBuffer(bytes: [$0]) }, to: methods) == expected)
     }
@@ -91,13 +110,15 @@ struct ResponseDecoderTests {
     @Test("a body without a length ends with the connection, which is not reused")
     func untilClose() {
         let input = "HTTP/1.1 200 OK\r\n\r\nall of this"
-        #expect(decode(input, closes: true) == ["head HTTP/1.1 200 [OK] streamed", "end [all of this] closing", "closed"])
+        #expect(
+            decode(input, closes: true) == ["head HTTP/1.1 200 [OK] streamed", "end [all of this] closing", "closed"])
     }
 
     @Test(
         "an end in the middle is a truncation",
         arguments: [
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "HTTP/1.1 20", "HTTP/1.1 200 OK\r\nX: ",
         ])
     func truncated(input: String) {
@@ -118,7 +139,10 @@ struct ResponseDecoderTests {
             ("HTTP/1.1 200 OK\nX: y\r\n\r\n", .bareLineFeed),
             ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", .obsoleteFolding),
             ("HTTP/1.1 200 OK\r\nX : a\r\n\r\n", .whitespaceBeforeColon),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", .contentLengthWithTransferEncoding),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                .contentLengthWithTransferEncoding
+            ),
             ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", .conflictingContentLengths),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: br\r\n\r\n", .unknownTransferCoding),
             ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n\r\n", .unsolicitedResponse),

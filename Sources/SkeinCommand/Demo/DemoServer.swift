@@ -12,7 +12,8 @@ enum DemoServer {
             switch request.path {
             case "/": return .text("Hello from the engine.\n")
             case "/echo": return try await echo(request)
-            case "/stream": return ServerResponse(body: .sequence((1...100).lazy.map { ByteBuffer(string: "line \($0)\n") }))
+            case "/stream":
+                return ServerResponse(body: .sequence((1...100).lazy.map { ByteBuffer(string: "line \($0)\n") }))
             case "/slow": return try await late(.milliseconds(200))
             case "/stuck": return try await late(.seconds(5))
             case "/fail": throw DemoFailure()
@@ -39,7 +40,9 @@ enum DemoServer {
 /// Finds a port on which nobody listens.
 enum FreePort {
     static func find() async throws -> Int {
-        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { _ in .text("") }
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { _ in
+            .text("")
+        }
         guard case .tcp(_, let port)? = try await server.start().first else { return 1 }
         await server.stop()
         return port

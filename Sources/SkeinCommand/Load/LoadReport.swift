@@ -4,9 +4,9 @@ import Histogram
 import Skein
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// The result of a load.
@@ -79,7 +79,9 @@ struct LoadReport: Encodable {
 
     /// A table.
     var table: String {
-        func row(_ name: String, _ text: String) -> String { "  " + name + String(repeating: " ", count: 13 - name.count) + text }
+        func row(_ name: String, _ text: String) -> String {
+            "  " + name + String(repeating: " ", count: 13 - name.count) + text
+        }
         func counts(_ table: [Int: Int]) -> String {
             table.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
         }
@@ -87,7 +89,10 @@ struct LoadReport: Encodable {
         var lines = [
             "\(requests) requests in \(seconds.rounded(to: 3)) s over \(connections) connections",
             row("throughput", "\(Int(requestsPerSecond.rounded())) requests/s, \(megabytes) MB/s of content"),
-            row("latency", "min \(latency.min)  mean \(latency.mean)  max \(latency.max) ms" + (isOpenLoop ? "  (from the moment due)" : "")),
+            row(
+                "latency",
+                "min \(latency.min)  mean \(latency.mean)  max \(latency.max) ms"
+                    + (isOpenLoop ? "  (from the moment due)" : "")),
             row("percentiles", "50% \(latency.p50)  90% \(latency.p90)  99% \(latency.p99)  99.9% \(latency.p999) ms"),
         ]
         if !status.isEmpty { lines.append(row("status", counts(status))) }

@@ -4,11 +4,11 @@ import ArgumentParser
 import Skein
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// A request whose answer goes to a file.
@@ -36,7 +36,8 @@ struct Download {
         let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
             stream.cancel()
-            throw ValidationError("The file \(file.debugDescription) cannot be written (\(String(cString: strerror(errno)))).")
+            throw ValidationError(
+                "The file \(file.debugDescription) cannot be written (\(String(cString: strerror(errno)))).")
         }
         defer { close(descriptor) }
         let total = response.header("Content-Length").flatMap { Int($0) }
@@ -46,7 +47,8 @@ struct Download {
                 let isWritten = piece.withUnsafeReadableBytes { Terminal.writeAll($0, to: descriptor) }
                 guard isWritten else {
                     stream.cancel()
-                    throw ValidationError("The file \(file.debugDescription) takes no more (\(String(cString: strerror(errno)))).")
+                    throw ValidationError(
+                        "The file \(file.debugDescription) takes no more (\(String(cString: strerror(errno)))).")
                 }
                 received += piece.readableBytes
                 Terminal.progress("\(received >> 10) KiB\(total.map { " of \($0 >> 10) KiB" } ?? "")")
@@ -57,7 +59,8 @@ struct Download {
             return false
         }
         Terminal.endProgress()
-        Terminal.say("REQID 0. \(response.version) \(response.statusCode) \(response.reason) \(received) bytes received")
+        Terminal.say(
+            "REQID 0. \(response.version) \(response.statusCode) \(response.reason) \(received) bytes received")
         return response.statusCode < 400
     }
 }

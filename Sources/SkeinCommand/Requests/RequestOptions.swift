@@ -4,9 +4,9 @@ import ArgumentParser
 import Skein
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 struct RequestOptions: ParsableArguments {

@@ -3,9 +3,9 @@
 import Skein
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// What `--json` prints for one response.

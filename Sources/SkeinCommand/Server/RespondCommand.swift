@@ -56,7 +56,9 @@ enum ListenAddress {
         else { throw ValidationError("\(text.debugDescription) is not an address; write HOST:PORT or unix:PATH.") }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty else { throw ValidationError("\(text.debugDescription) has no host; 0.0.0.0 is every address.") }
+        guard !host.isEmpty else {
+            throw ValidationError("\(text.debugDescription) has no host; 0.0.0.0 is every address.")
+        }
         return .tcp(String(host), port: port)
     }
 }

@@ -141,7 +141,8 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         try response.raiseForStatus()
         let records = try response.decodeRecords(type)
         guard records.count == 1, let record = records.first else {
-            throw SkeinError.status(410, peer: response.peer, because: "one record was asked for, \(records.count) came")
+            throw SkeinError.status(
+                410, peer: response.peer, because: "one record was asked for, \(records.count) came")
         }
         return record
     }

@@ -1,14 +1,14 @@
 // Whole writes to a file descriptor: what every log, file and terminal needs, and no more.
 
 #if canImport(Glibc)
-import Glibc
-private let systemWrite = Glibc.write
+    import Glibc
+    private let systemWrite = Glibc.write
 #elseif canImport(Musl)
-import Musl
-private let systemWrite = Musl.write
+    import Musl
+    private let systemWrite = Musl.write
 #elseif canImport(Darwin)
-import Darwin
-private let systemWrite = Darwin.write
+    import Darwin
+    private let systemWrite = Darwin.write
 #endif
 
 /// A file descriptor that takes all bytes of a call, or says that it does not.

@@ -11,6 +11,8 @@ package protocol Exchange: CorequestDriver {
     var queueKey: AnyHashable { get }
     /// Whether it ended while it waited, so that it need not start.
     var isOver: Bool { get }
+    /// Has to wait for a place; its deadline counts already. On the loop of its shard.
+    func enqueued()
     /// Begins, on the loop of its shard.
     func start()
     /// Ends before it began. On the loop.
@@ -29,7 +31,8 @@ package final class Session: Sendable {
 
     /// A session on threads of its own, on shards it was given, or, with neither, on one loop of the process's own.
     package init(
-        threads: Int?, shards given: ShardGroup?, concurrency: Int, maximumQueued: Int, order: QueueOrder, logger: Logger
+        threads: Int?, shards given: ShardGroup?, concurrency: Int, maximumQueued: Int, order: QueueOrder,
+        logger: Logger
     ) {
         self.logger = logger
         let own = given == nil ? threads.map { MultiThreadedEventLoopGroup(numberOfThreads: max(1, $0)) } : nil
@@ -93,6 +96,7 @@ package final class Session: Sendable {
 private final class ShardQueue: @unchecked Sendable {
     private var admission: AdmissionQueue<AnyHashable, any Exchange>
     private let maximumQueued: Int
+    private var freed = 0
 
     init(limit: Int, maximumQueued: Int, order: QueueOrder) {
         admission = AdmissionQueue(limit: limit, order: order)
@@ -104,6 +108,7 @@ private final class ShardQueue: @unchecked Sendable {
             exchange.start()
         } else if admission.waiting < maximumQueued {
             admission.enqueue(exchange, key: exchange.queueKey)
+            exchange.enqueued()
         } else {
             exchange.fail(
                 SkeinError(
@@ -112,9 +117,19 @@ private final class ShardQueue: @unchecked Sendable {
         }
     }
 
+    /// Gives a place to the next in turn. A start that fails at once gives it back from inside, so this is a loop and not
+    /// a recursion as deep as the queue.
     func release() {
-        while let next = admission.release() {
-            guard next.isOver else { return next.start() }
+        freed += 1
+        guard freed == 1 else { return }
+        while freed > 0 {
+            while let next = admission.release() {
+                guard next.isOver else {
+                    next.start()
+                    break
+                }
+            }
+            freed -= 1
         }
     }
 }

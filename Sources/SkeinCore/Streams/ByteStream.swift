@@ -74,7 +74,8 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
     package func fail(_ error: any Error) { end(.failed(error)) }
 
     private func end(_ end: End) {
-        let (waiter, _) = state.withLock { state -> (UnsafeContinuation<ByteBuffer?, any Error>?, (any ByteStreamSource)?) in
+        let (waiter, _) = state.withLock {
+            state -> (UnsafeContinuation<ByteBuffer?, any Error>?, (any ByteStreamSource)?) in
             guard state.end == nil else { return (nil, nil) }
             state.end = end
             defer {
@@ -101,7 +102,8 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
         public mutating func next() async throws -> ByteBuffer? {
             guard isFirst else {
                 throw SkeinError(
-                    .exception, because: "the body was consumed already; keep the bytes of the first pass to use them again")
+                    .exception,
+                    because: "the body was consumed already; keep the bytes of the first pass to use them again")
             }
             return try await stream.next()
         }

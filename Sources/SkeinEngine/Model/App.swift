@@ -13,7 +13,9 @@ public struct ClosureApp: App {
     private let closure: @Sendable (ServerRequest) async throws -> ServerResponse
 
     /// Wraps a closure.
-    public init(_ closure: @escaping @Sendable (ServerRequest) async throws -> ServerResponse) { self.closure = closure }
+    public init(_ closure: @escaping @Sendable (ServerRequest) async throws -> ServerResponse) {
+        self.closure = closure
+    }
 
     /// Calls the closure.
     public func respond(to request: ServerRequest) async throws -> ServerResponse { try await closure(request) }

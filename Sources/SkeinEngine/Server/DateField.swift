@@ -1,11 +1,11 @@
 // The Date field, made once a second for all responses of a loop.
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// The Date field in wire form (RFC 9110, section 6.6.1).

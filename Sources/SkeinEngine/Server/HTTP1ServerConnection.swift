@@ -94,7 +94,9 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case ChannelEvent.inputClosed? = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
+        guard case ChannelEvent.inputClosed? = event as? ChannelEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
         // The client has sent all it wants to send; what it has asked for is still answered.
         peerHasFinished = true
         switch phase {
@@ -153,7 +155,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
     private func begin(_ head: RequestHead) throws(HTTP1Error) {
         served += 1
         if case .known(let length) = head.bodyLength, length > configuration.maximumBodySize {
-            return refuse(.contentTooLarge, "the content is larger than \(configuration.maximumBodySize) bytes", to: head)
+            return refuse(
+                .contentTooLarge, "the content is larger than \(configuration.maximumBodySize) bytes", to: head)
         }
         var answering = Answering(head: head, owesContinue: head.expectsContinue)
         if head.bodyLength == .none {
@@ -269,7 +272,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
     }
 
     private func send(
-        _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks, length: Int?, _ framing: HTTP1Encoder.ResponseFraming,
+        _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks, length: Int?,
+        _ framing: HTTP1Encoder.ResponseFraming,
         trailers: Headers?, _ answering: Answering, _ persists: Bool
     ) {
         flush()
@@ -299,7 +303,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
         task = nil
         guard case .answering(var current) = phase else { return }
         guard persists else {
-            current.body?.fail(SkeinError(.channelClosed, because: "the request was answered before its content was read"))
+            current.body?.fail(
+                SkeinError(.channelClosed, because: "the request was answered before its content was read"))
             return linger()
         }
         if current.isReceived { return finishExchange(current) }
@@ -367,7 +372,11 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
 
     /// The server is shutting down: finish what is under way, begin nothing.
     func drain() {
-        if case .idle = phase { cutOff() }
+        switch phase {
+        case .idle: cutOff()
+        case .head: if decoder.isBetweenRequests { cutOff() }
+        case .answering, .lingering, .closed: break
+        }
     }
 
     // MARK: Writing
@@ -512,7 +521,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
             // A handler may take its time; a client that neither sends nor takes what it should may not.
             let isStalled = (!answering.isReceived && !isReadingPaused) || writableWaiter != nil
             guard isStalled else { return setDeadline(owner.context.bodyTimeout) }
-            answering.body?.fail(SkeinError(.timeout, because: "the client sent nothing for \(configuration.bodyTimeout)"))
+            answering.body?.fail(
+                SkeinError(.timeout, because: "the client sent nothing for \(configuration.bodyTimeout)"))
             cutOff()
         case .idle, .lingering, .closed: cutOff()
         }

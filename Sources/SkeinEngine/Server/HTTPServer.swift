@@ -5,11 +5,11 @@ import ServiceLifecycle
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// An HTTP/1.1 server that answers with an app.
@@ -69,7 +69,9 @@ public final class HTTPServer: Service {
         state.withLock { $0.shards = shards }
         do {
             var bound: [ServerConfiguration.Address] = []
-            for address in context.configuration.addresses { bound.append(try await listen(on: address, shards, group)) }
+            for address in context.configuration.addresses {
+                bound.append(try await listen(on: address, shards, group))
+            }
             return bound
         } catch {
             await stop()
@@ -126,7 +128,8 @@ public final class HTTPServer: Service {
         } catch {
             throw SkeinError(
                 .connectionFailed, peer: "\(address)",
-                because: "the server cannot listen there (\(error)); is the address local and the port free?", cause: error)
+                because: "the server cannot listen there (\(error)); is the address local and the port free?",
+                cause: error)
         }
     }
 

@@ -39,7 +39,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
 
     /// Whether the connection may take a request now, being idle.
     func isUsable(at now: NIODeadline) -> Bool {
-        !isClosing && context != nil && now < born + pool.context.maximumAge && now < lastActivity + pool.context.idleTimeout
+        !isClosing && context != nil && now < born + pool.context.maximumAge
+            && now < lastActivity + pool.context.idleTimeout
     }
 
     /// Whether another request may follow those under way.
@@ -62,10 +63,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         do {
             try HTTP1Encoder.writeRequestHead(
                 method: request.method, target: request.url.target, host: request.url.origin.authority,
-                headers: request.headers, defaults: pool.context.defaults.fields(for: request), bodyLength: request.body.length,
+                headers: request.headers, defaults: pool.context.defaults.fields(for: request),
+                bodyLength: request.body.length,
                 close: !pool.context.configuration.keepAlive, into: &output)
         } catch {
-            exchange.fail(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
+            exchange.failLater(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
             return pool.isFree(self)
         }
         served += 1
@@ -220,7 +222,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
             finishFirst(trailers, reusable: reusable)
         case .upgraded:
             failFirst(
-                SkeinError(.protocolSwitchingFailed, peer: exchange.peer, because: "the server left HTTP without being asked"))
+                SkeinError(
+                    .protocolSwitchingFailed, peer: exchange.peer, because: "the server left HTTP without being asked"))
             close()
         }
     }
@@ -247,7 +250,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
             default: code = .bodyError
             }
             failFirst(
-                SkeinError(code, peer: exchange.peer, because: "the server's answer is malformed: \(error)", cause: error))
+                SkeinError(
+                    code, peer: exchange.peer, because: "the server's answer is malformed: \(error)", cause: error))
         }
         close()
     }
@@ -303,7 +307,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
     }
 
     private func armTimer() {
-        let from = max(lastActivity, .now() - min(pool.context.idleTimeout, pool.context.silenceTimeout) + .milliseconds(100))
+        let from = max(
+            lastActivity, .now() - min(pool.context.idleTimeout, pool.context.silenceTimeout) + .milliseconds(100))
         timer = pool.shard.timers.schedule(self, at: from + min(pool.context.idleTimeout, pool.context.silenceTimeout))
     }
 
@@ -320,6 +325,13 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
     func abandon(_ exchange: HTTPExchange) {
         guard let position = inFlight.firstIndex(where: { $0 === exchange }) else { return }
         inFlight.remove(at: position)
+        wasReused = true  // those behind it are not to blame
+        close()
+    }
+
+    /// The session is shutting down: what is under way fails with the reason.
+    func shutdown(_ error: SkeinError) {
+        while !inFlight.isEmpty { failFirst(error) }
         close()
     }
 

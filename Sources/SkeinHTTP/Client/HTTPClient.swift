@@ -54,7 +54,8 @@ package final class HTTPClient: Sendable {
     }
 
     /// A corequest that has failed before it could start, such as one whose URL is malformed.
-    package func fail(_ request: HTTPRequest, _ error: SkeinError, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+    package func fail(_ request: HTTPRequest, _ error: SkeinError, callback: Callback? = nil) -> Corequest<HTTPResponse>
+    {
         let (corequest, exchange) = make(request, callback)
         context.session.refuse(exchange, error, on: corequest.shard)
         return corequest

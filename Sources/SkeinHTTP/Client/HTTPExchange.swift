@@ -50,12 +50,16 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
 
     // MARK: Start and end
 
+    package func enqueued() {
+        if let deadline { arm(deadline) }
+    }
+
     package func start() {
         holdsPlace = true
-        if isOver { return session.released(on: shard) }
-        if let problem = request.body.problem { return fail(problem) }
+        if let problem = request.body.problem { return failLater(problem) }
         if request.method == .connect {
-            return fail(SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
+            return failLater(
+                SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
         }
         let timeout = NIODeadline.now() + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
         arm(min(timeout, deadline ?? timeout))
@@ -77,7 +81,9 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         timer = nil
         let limit = request.timeout ?? context.configuration.timeout
         let what = head == nil ? "no answer" : "the answer was not complete"
-        fail(SkeinError(.timeout, peer: peer, because: "\(what) within the time limit (\(limit) or the caller's deadline)"))
+        fail(
+            SkeinError(
+                .timeout, peer: peer, because: "\(what) within the time limit (\(limit) or the caller's deadline)"))
     }
 
     private func arm(_ moment: NIODeadline) {
@@ -91,23 +97,28 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         // A response that was handed out at its head does not change any more: its stream tells of the failure.
         if let stream { stream.fail(error) } else { failure = error }
         let carrier = self.carrier
-        end()
+        end(failed: true)
         carrier?.abandon(self)
+    }
+
+    /// Fails in a later tick: a callback that makes the next request like this one must not become a recursion.
+    func failLater(_ error: SkeinError) {
+        shard.eventLoop.execute { self.fail(error) }
     }
 
     /// The answer is complete.
     func complete(trailers: Headers?) {
         guard !isOver else { return }
         if let stream { stream.finish(trailers) } else { self.trailers = trailers }
-        end()
+        end(failed: false)
     }
 
-    private func end() {
+    private func end(failed: Bool) {
         isOver = true
         carrier = nil
         if let timer { shard.timers.cancel(timer) }
         timer = nil
-        session.statistics.ended(bytes: receivedBytes, failed: failure != nil)
+        session.statistics.ended(bytes: receivedBytes, failed: failed)
         if holdsPlace { session.released(on: shard) }
         if stream == nil { publish() }
         session.ended()
@@ -142,7 +153,9 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     /// Takes the head of the answer. Returns false when the answer is refused.
     func receive(_ head: ResponseHead) -> Bool {
         guard !isOver else { return false }
-        if case .known(let length) = head.bodyLength, length > context.configuration.maximumBodySize, !request.isStreamed {
+        if case .known(let length) = head.bodyLength, length > context.configuration.maximumBodySize,
+            !request.isStreamed
+        {
             fail(tooLarge("\(length) bytes are announced"))
             return false
         }
@@ -162,7 +175,9 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         if body.readableBytes == 0 {
             body = bytes
         } else {
-            if body.storageCapacity - body.readableBytes < bytes.readableBytes, case .known(let length) = head?.bodyLength {
+            if body.storageCapacity - body.readableBytes < bytes.readableBytes,
+                case .known(let length) = head?.bodyLength
+            {
                 body.reserveCapacity(min(length, max(body.readableBytes * 4, 1 << 20)))
             }
             body.writeImmutableBuffer(bytes)

@@ -26,8 +26,13 @@ final class OriginPool: @unchecked Sendable {
         self.owner = owner
     }
 
+    private var shuttingDown: SkeinError {
+        SkeinError(.shuttingDown, peer: origin.description, because: "the session is shutting down")
+    }
+
     /// Sends an exchange on a connection, or lets it wait for one.
     func submit(_ exchange: HTTPExchange) {
+        if owner.isShutDown { return exchange.failLater(shuttingDown) }
         if !idle.isEmpty {
             let now = NIODeadline.now()
             while let connection = idle.popLast() {
@@ -72,10 +77,10 @@ final class OriginPool: @unchecked Sendable {
 
     /// Closes every connection and fails what waits.
     func shutdown() {
-        let error = SkeinError(.shuttingDown, peer: origin.description, because: "the session is shutting down")
-        for exchange in waiting { exchange.fail(error) }
+        let lost = waiting
         waiting = []
-        for connection in connections { connection.close() }
+        for exchange in lost { exchange.fail(shuttingDown) }
+        for connection in connections { connection.shutdown(shuttingDown) }
     }
 
     private func connectForWaiting() {
@@ -89,7 +94,8 @@ final class OriginPool: @unchecked Sendable {
     private func connect() {
         connecting += 1
         let connection = HTTP1ClientConnection(pool: self)
-        Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: context.configuration.connectTimeout) { channel in
+        Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: context.configuration.connectTimeout) {
+            channel in
             channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(connection) }
         }.whenComplete { self.connected(connection, $0) }
     }
@@ -129,6 +135,8 @@ final class ShardPools: @unchecked Sendable {
     private var latest: OriginPool?
     /// Whether the session is gone, so that connections are not kept any more.
     private(set) var isRetired = false
+    /// Whether the session takes no more requests.
+    private(set) var isShutDown = false
 
     init(shard: Shard, context: HTTPClientContext) {
         self.shard = shard
@@ -160,6 +168,7 @@ final class ShardPools: @unchecked Sendable {
     /// Closes all connections and fails what waits for one.
     func shutdown() {
         isRetired = true
+        isShutDown = true
         for pool in pools.values { pool.shutdown() }
     }
 }

@@ -74,7 +74,8 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         let handler = DrivenChannelHandler(self)
         reset()
         self.handler = handler
-        channel = try await Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: connectTimeout) { channel in
+        channel = try await Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: connectTimeout) {
+            channel in
             channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler) }
         }.get()
     }
@@ -108,7 +109,8 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         _ method: HTTPMethod, _ target: String, _ headers: Headers, _ body: HTTPConnection.Body, expectContinue: Bool
     ) async throws {
         try Task.checkCancellation()
-        if case .none = following {} else {
+        if case .none = following {
+        } else {
             throw stateError("the content of the request before is not complete; write the rest of it first")
         }
         if case .following(let count) = body, count < 0 { throw stateError("a content cannot have \(count) bytes") }
@@ -140,7 +142,8 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         switch following {
         case .following(let left):
             guard bytes.readableBytes <= left else {
-                throw stateError("\(bytes.readableBytes) bytes are more than the \(left) that are left of the announced content")
+                throw stateError(
+                    "\(bytes.readableBytes) bytes are more than the \(left) that are left of the announced content")
             }
             output.writeImmutableBuffer(bytes)
             following = left == bytes.readableBytes ? .none : .following(left - bytes.readableBytes)

@@ -5,9 +5,9 @@ import SkeinCore
 import SkeinWire
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// The content of a request.

@@ -6,9 +6,9 @@ import SkeinCore
 import SkeinWire
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// The answer to an HTTP request, or, with a code from 700, the failure that stood in its way.
@@ -85,7 +85,8 @@ public struct HTTPResponse: Response {
         do {
             return try JSONDecoder().decode(type, from: Data(content.readableBytesView))
         } catch {
-            throw SkeinError(.invalidContent, peer: peer, because: "the body is not the JSON of \(type): \(error)", cause: error)
+            throw SkeinError(
+                .invalidContent, peer: peer, because: "the body is not the JSON of \(type): \(error)", cause: error)
         }
     }
 

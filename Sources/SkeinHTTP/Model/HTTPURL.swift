@@ -50,7 +50,9 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             throw Self.malformed(text, "the scheme \(scheme) is not supported; http and http+unix are")
         }
         let rest = text[text.utf8.index(schemeEnd, offsetBy: 3)...]
-        let authorityEnd = rest.utf8.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
+        let authorityEnd = rest.utf8.firstIndex {
+            $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#")
+        }
         let authority = rest[..<(authorityEnd ?? rest.endIndex)]
         origin = try scheme == "http" ? Self.tcp(authority, in: text) : Self.unix(authority, in: text)
         target = try Self.target(authorityEnd.map { rest[$0...] } ?? "", parameters, in: text)
@@ -79,7 +81,8 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             let behind = authority[authority.index(after: end)...]
             guard behind.isEmpty || behind.first == ":" else { throw malformed(text, "something stands behind the ]") }
             portText = behind.isEmpty ? nil : behind.dropFirst()
-            guard host.utf8.allSatisfy({ Bytes.hexValue($0) != nil || $0 == Bytes.colon || $0 == UInt8(ascii: ".") }) else {
+            guard host.utf8.allSatisfy({ Bytes.hexValue($0) != nil || $0 == Bytes.colon || $0 == UInt8(ascii: ".") })
+            else {
                 throw malformed(text, "the IPv6 address is malformed")
             }
         } else if let colon = authority.utf8.firstIndex(of: Bytes.colon) {
@@ -94,7 +97,8 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         }
         var port = 80
         if let portText, !portText.isEmpty {
-            guard portText.utf8.allSatisfy(Bytes.isDigit), let number = Int(portText), (1...65535).contains(number) else {
+            guard portText.utf8.allSatisfy(Bytes.isDigit), let number = Int(portText), (1...65535).contains(number)
+            else {
                 throw malformed(text, "the port is not a number from 1 to 65535")
             }
             port = number

@@ -5,9 +5,9 @@ import SkeinCore
 import SkeinWire
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// Media types and their charsets (RFC 9110, section 8.3).
@@ -59,7 +59,8 @@ package enum MediaType {
                 because: "the content is binary (\(contentType ?? "no content type")); read its bytes from content")
         }
         guard let encoding = encodings[charset] else {
-            throw SkeinError(.invalidContent, peer: peer, because: "the charset \(charset.debugDescription) is not known")
+            throw SkeinError(
+                .invalidContent, peer: peer, because: "the charset \(charset.debugDescription) is not known")
         }
         guard let text = String(bytes: bytes.readableBytesView, encoding: encoding) else {
             throw SkeinError(.invalidContent, peer: peer, because: "the content is not valid \(charset)")

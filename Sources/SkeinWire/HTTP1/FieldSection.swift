@@ -24,7 +24,8 @@ struct FieldSection {
     /// - Throws: on any control byte but tab, on CR or LF alone (RFC 9112, section 2.2), on a line or block over its limit.
     @inline(__always)
     mutating func nextLine(
-        in bytes: UnsafeRawBufferPointer, longest: Int, largest: Int, otherwise tooLarge: HTTP1Error = .headerBlockTooLarge
+        in bytes: UnsafeRawBufferPointer, longest: Int, largest: Int,
+        otherwise tooLarge: HTTP1Error = .headerBlockTooLarge
     ) throws(HTTP1Error) -> Range<Int>? {
         while true {
             cursor = Bytes.firstControl(in: bytes, from: cursor, to: bytes.count)

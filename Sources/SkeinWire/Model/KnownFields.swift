@@ -21,7 +21,9 @@ package struct KnownFields: OptionSet, Sendable {
     package static let framing: KnownFields = [.contentLength, .transferEncoding]
 
     /// What a trailer section must not hold (RFC 9110, section 6.5.1): framing, routing and connection fields.
-    package static let forbiddenInTrailers: KnownFields = [.host, .contentLength, .transferEncoding, .connection, .upgrade]
+    package static let forbiddenInTrailers: KnownFields = [
+        .host, .contentLength, .transferEncoding, .connection, .upgrade,
+    ]
 
     /// Recognises a name by its length first and its letters second.
     @inline(__always)

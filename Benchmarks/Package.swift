@@ -1,0 +1,26 @@
+// swift-tools-version: 6.2
+// The peers that Skein is compared with, and probes of Skein itself. A package of its own, so that nobody who uses
+// Skein builds them.
+import PackageDescription
+
+let package = Package(
+    name: "benchmarks",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(name: "skein", path: ".."),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "async-http-client-load",
+            dependencies: [.product(name: "AsyncHTTPClient", package: "async-http-client")]),
+        .executableTarget(
+            name: "hummingbird-hello", dependencies: [.product(name: "Hummingbird", package: "hummingbird")]),
+        .executableTarget(
+            name: "skein-probe",
+            dependencies: [
+                .product(name: "Skein", package: "skein"), .product(name: "SkeinEngine", package: "skein"),
+            ]),
+    ]
+)

@@ -1,0 +1,94 @@
+// Probes of Skein that its command line has no use for; each prints one JSON object.
+//
+//   skein-probe million URL REQUESTS     requests in callbacks through 100 workers, memory on the way
+//   skein-probe pipeline URL REQUESTS    pipelined requests on one hand-driven connection
+//   skein-probe idle CONNECTIONS         memory of idle keep-alive connections on the server
+
+import Foundation
+import Skein
+import SkeinEngine
+import Synchronization
+
+@main
+enum Main {
+    static func main() async throws {
+        let arguments = CommandLine.arguments
+        switch (arguments.dropFirst().first, arguments.count) {
+        case ("million", 4): await Million(url: arguments[2], limit: Int(arguments[3]) ?? 1_000_000).run()
+        case ("pipeline", 4): try await pipeline(arguments[2], count: Int(arguments[3]) ?? 10_000)
+        case ("idle", 3): try await idle(Int(arguments[2]) ?? 10_000)
+        default: fatalError("usage: skein-probe million|pipeline URL REQUESTS, or idle CONNECTIONS")
+        }
+    }
+
+    /// Sends and reads so many requests on one connection.
+    static func pipeline(_ url: String, count: Int) async throws {
+        let connection = try HTTPConnection(url)
+        let target = try HTTPURL(url).target
+        let start = ContinuousClock.now
+        try await Task(executorPreference: connection.shard.executor) {
+            try await connection.pipeline {
+                for _ in 0..<count { try await connection.sendRequest(.get, target) }
+            } reading: { _ in
+                _ = try await connection.readAll()
+            }
+        }.value
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        print("{\"requests\": \(count), \"requests_per_second\": \(Double(count) / seconds)}")
+    }
+
+    /// Opens connections, sends one request on each, and weighs the process.
+    static func idle(_ count: Int) async throws {
+        var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
+        configuration.logger = .silent
+        let server = HTTPServer(configuration) { _ in .text("hello world") }
+        guard case .tcp(_, let port)? = try await server.start().first else { fatalError("no port") }
+        // The clients live in processes of their own, so that the weight is the server's alone.
+        print(port)
+        let before = ProcessStatus.resident()
+        while server.connectionCount < count { try await Task.sleep(for: .milliseconds(50)) }
+        try await Task.sleep(for: .seconds(2))
+        let after = ProcessStatus.resident()
+        print(
+            "{\"connections\": \(server.connectionCount), \"bytes_each\": \((after - before) / max(1, server.connectionCount))}"
+        )
+        exit(0)
+    }
+}
+
+/// The generator style, a million times.
+final class Million: Sendable {
+    private let url: String
+    private let limit: Int
+    private let started = Atomic<Int>(0)
+    private let failed = Atomic<Int>(0)
+    private let samples = Mutex<[Int]>([])
+    private let skein = Skein(concurrency: 100)
+
+    init(url: String, limit: Int) {
+        self.url = url
+        self.limit = limit
+    }
+
+    func run() async {
+        for _ in 0..<100 { next() }
+        let summary = await skein.fetchAll()
+        let samples = samples.withLock { $0 }
+        print(
+            """
+            {"requests": \(summary.tasks), "failed": \(failed.load(ordering: .relaxed)), \
+            "requests_per_second": \(summary.tasksPerSecond), "peak_bytes": \(ProcessStatus.peak()), \
+            "resident_bytes_each_tenth": \(samples)}
+            """)
+    }
+
+    private func next() {
+        let number = started.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard number < limit else { return }
+        if number % max(1, limit / 10) == 0 { samples.withLock { $0.append(ProcessStatus.resident()) } }
+        skein.get(url) { response in
+            if response.statusCode != 200 { self.failed.wrappingAdd(1, ordering: .relaxed) }
+            self.next()
+        }
+    }
+}

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Runs Skein and its peers in turn against the same servers, some rounds each, and prints medians and ratios.
+
+A figure means something only beside its peer's of the same run; the machine's own are not comparable with any other's.
+Called by scripts/bench, which builds what is measured.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SKEIN = os.path.join(ROOT, ".build/release/skein")
+PEERS = os.path.join(ROOT, "Benchmarks/.build/release")
+PYTHON = os.path.join(ROOT, ".build/peers/bin/python")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A process that listens, ended by its process id."""
+
+    def __init__(self, command, port):
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.url = f"http://127.0.0.1:{port}/hello"
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit(f"{command[0]} does not listen on port {port}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+def nginx(folder):
+    port = free_port()
+    paths = " ".join(f"{n}_temp_path {folder}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    path = os.path.join(folder, "nginx.conf")
+    with open(path, "w") as file:
+        file.write(
+            f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
+            "events { worker_connections 16384; }"
+            f"http {{ access_log off; keepalive_requests 1000000000; {paths}"
+            f"server {{ listen 127.0.0.1:{port} backlog=4096;"
+            'location = /hello { default_type text/plain; return 200 "hello world"; } } }'
+        )
+    return Server(["nginx", "-c", path, "-p", folder, "-e", f"{folder}/error.log"], port)
+
+
+def skein_server(*flags):
+    port = free_port()
+    return Server([SKEIN, "respond", "hello world", "--listen", f"127.0.0.1:{port}", "--threads", "1", *flags], port)
+
+
+def hummingbird():
+    port = free_port()
+    return Server([os.path.join(PEERS, "hummingbird-hello"), str(port), "1"], port)
+
+
+def run(command):
+    """Runs a command; returns its output and the CPU seconds it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if finished.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{finished.stdout}")
+    return finished.stdout, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def number(pattern, text):
+    found = re.search(pattern, text)
+    if not found:
+        raise SystemExit(f"no figure like {pattern} in:\n{text}")
+    return float(found.group(1))
+
+
+def client_skein(url, n):
+    text, cpu = run([SKEIN, "load", "-n", str(n), "-c", "64", "--threads", "1", "--http1", "--json", url])
+    report = json.loads(text)
+    assert report["status"] == {"200": n} and not report["errors"], report
+    return report["requests_per_second"], cpu / n
+
+
+def client_h2load(url, n):
+    text, cpu = run(["h2load", "--h1", "-t1", "-c64", "-n", str(n), url])
+    return number(r"finished in .*?, ([\d.]+) req/s", text), cpu / n
+
+
+def client_wrk(url, _):
+    text, _ = run(["wrk", "-t1", "-c64", "-d3s", url])
+    return number(r"Requests/sec:\s+([\d.]+)", text), None
+
+
+def client_hey(url, n):
+    text, cpu = run(["hey", "-n", str(n), "-c", "64", "-cpus", "1", url])
+    return number(r"Requests/sec:\s+([\d.]+)", text), cpu / n
+
+
+def client_ahc(url, n):
+    n //= 4
+    text, cpu = run([os.path.join(PEERS, "async-http-client-load"), url, str(n), "64", "1"])
+    return number(r"([\d.]+)", text), cpu / n
+
+
+def rounds(count, measures):
+    """Measures each in turn, so that a slow spell of the machine does not fall on one of them alone."""
+    taken = {name: [] for name in measures}
+    for turn in range(count):
+        for name, measure in measures.items():
+            print(f"  round {turn + 1} of {count}: {name}        ", end="\r", file=sys.stderr)
+            taken[name].append(measure())
+    print(" " * 60, end="\r", file=sys.stderr)
+    return taken
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def table(title, rows):
+    print(f"\n{title}")
+    for name, text in rows:
+        print(f"  {name:<44} {text}")
+
+
+def ratio_row(results, what, value, bar, at_most=False):
+    met = value <= bar if at_most else value >= bar
+    results.append({"what": what, "ratio": round(value, 3), "bar": bar, "met": met})
+
+
+def http1(options, folder, results):
+    server = nginx(folder)
+    clients = {
+        "skein load": client_skein, "h2load --h1": client_h2load, "wrk": client_wrk, "hey": client_hey,
+        "AsyncHTTPClient": client_ahc,
+    }
+    taken = rounds(
+        options.rounds, {name: (lambda client=client: client(server.url, options.requests)) for name, client in clients.items()})
+    server.stop()
+    rate = {name: median([r for r, _ in values]) for name, values in taken.items()}
+    cpu = {name: median([c for _, c in values]) for name, values in taken.items() if values[0][1] is not None}
+    table(
+        "HTTP/1.1 clients, 64 connections, one thread, against nginx with one worker",
+        [(n, f"{rate[n]:>10.0f} requests/s" + (f"  {cpu[n] * 1e6:>7.2f} µs CPU each" if n in cpu else "")) for n in clients])
+    ratio_row(results, "client requests/s, skein / h2load", rate["skein load"] / rate["h2load --h1"], 0.70)
+    ratio_row(results, "client CPU a request, AsyncHTTPClient / skein", cpu["AsyncHTTPClient"] / cpu["skein load"], 5)
+
+    servers = {
+        "nginx": nginx(folder), "skein, async handler": skein_server(), "skein, immediate handler": skein_server("--immediate"),
+        "Hummingbird": hummingbird(),
+    }
+    taken = rounds(
+        options.rounds, {name: (lambda server=server: client_wrk(server.url, 0)[0]) for name, server in servers.items()})
+    for server in servers.values():
+        server.stop()
+    rate = {name: median(values) for name, values in taken.items()}
+    table("HTTP/1.1 servers, one thread, under wrk -t1 -c64", [(n, f"{rate[n]:>10.0f} requests/s") for n in servers])
+    ratio_row(results, "server requests/s, async / nginx", rate["skein, async handler"] / rate["nginx"], 0.60)
+    ratio_row(results, "server requests/s, immediate / nginx", rate["skein, immediate handler"] / rate["nginx"], 0.75)
+    ratio_row(results, "server requests/s, async / Hummingbird", rate["skein, async handler"] / rate["Hummingbird"], 2)
+
+
+DUGONG = """
+import sys, threading, time
+from dugong import HTTPConnection
+port, n = int(sys.argv[1]), int(sys.argv[2])
+c = HTTPConnection("127.0.0.1", port=port)
+start = time.monotonic()
+def send():
+    for _ in range(n): c.send_request("GET", "/hello")
+t = threading.Thread(target=send); t.start()
+for _ in range(n):
+    while not c.response_pending(): time.sleep(0)
+    c.read_response(); c.readall()
+t.join()
+print(n / (time.monotonic() - start))
+"""
+
+
+def pipelining(options, folder, results):
+    server = nginx(folder)
+    port = server.url.split(":")[2].split("/")[0]
+    taken = rounds(
+        options.rounds,
+        {
+            "skein": lambda: json.loads(run([os.path.join(PEERS, "skein-probe"), "pipeline", server.url, "10000"])[0])[
+                "requests_per_second"],
+            "dugong": lambda: number(r"([\d.]+)", run([PYTHON, "-c", DUGONG, port, "10000"])[0]),
+        })
+    server.stop()
+    rate = {name: median(values) for name, values in taken.items()}
+    table("10 000 pipelined requests on one connection driven by hand", [(n, f"{r:>10.0f} requests/s") for n, r in rate.items()])
+    ratio_row(results, "pipelined requests/s, skein / dugong", rate["skein"] / rate["dugong"], 10)
+
+
+def memory(options, folder, results):
+    server = nginx(folder)
+    report = json.loads(run([os.path.join(PEERS, "skein-probe"), "million", server.url, str(options.million)])[0])
+    server.stop()
+    tenths = report["resident_bytes_each_tenth"]
+    mebibytes = [round(t / 2**20, 1) for t in tenths]
+    table(
+        f"{report['requests']} requests in callbacks through 100 workers",
+        [("rate", f"{report['requests_per_second']:.0f} requests/s, {report['failed']} failed"),
+         ("peak memory", f"{report['peak_bytes'] / 2**20:.1f} MiB"), ("at each tenth", f"{mebibytes} MiB")])
+    ratio_row(results, "peak memory, MiB", report["peak_bytes"] / 2**20, 64, at_most=True)
+    ratio_row(results, "memory at the end / after the first tenth", tenths[-1] / tenths[1], 1.1, at_most=True)
+
+    probe = subprocess.Popen(
+        [os.path.join(PEERS, "skein-probe"), "idle", str(options.idle)], stdout=subprocess.PIPE, text=True)
+    port = int(probe.stdout.readline())
+    sockets = []
+    for _ in range(options.idle):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        sockets.append(connection)
+        connection.recv(1024)
+    report = json.loads(probe.stdout.readline())
+    probe.wait()
+    table(f"{report['connections']} idle keep-alive connections", [("memory each", f"{report['bytes_each'] / 1024:.1f} KiB")])
+    ratio_row(results, "idle connection on the server, KiB", report["bytes_each"] / 1024, 8, at_most=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "pipelining", "memory", "all"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=200_000)
+    parser.add_argument("--million", type=int, default=1_000_000)
+    parser.add_argument("--idle", type=int, default=10_000)
+    parser.add_argument("--json", help="also write the results to this file")
+    options = parser.parse_args()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    results = []
+    folder = tempfile.mkdtemp(prefix="skein-bench-")
+    try:
+        for name, measure in (("http1", http1), ("pipelining", pipelining), ("memory", memory)):
+            if options.what in (name, "all"):
+                measure(options, folder, results)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    table(
+        "Ratios",
+        [(r["what"], f"{r['ratio']:>8.2f}   bar {r['bar']:<5} {'met' if r['met'] else 'NOT MET'}") for r in results])
+    print("\n" + json.dumps(results))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(results, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
