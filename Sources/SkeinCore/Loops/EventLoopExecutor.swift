@@ -7,15 +7,45 @@ import NIOCore
 /// A task that prefers it (`Task(executorPreference:)`, `withTaskExecutorPreference`) runs on the loop's thread: calls to
 /// connections of that loop are plain function calls, and an answer resumes the task in the tick in which it arrived.
 /// Such a task must not block; what blocks or computes for long belongs on the global executor.
-public final class EventLoopExecutor: TaskExecutor {
+///
+/// Unchecked: `jobs` and `isScheduled` are touched on the loop only; jobs from elsewhere come through the loop's own queue.
+public final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
     private let eventLoop: any EventLoop
+    @exclusivity(unchecked) private var jobs: [UnownedJob] = []
+    @exclusivity(unchecked) private var isScheduled = false
 
     /// An executor over a loop; the loop must outlive the tasks that prefer it.
-    public init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+    public init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+        jobs.reserveCapacity(64)
+    }
 
     /// Queues a job for the loop's next tick. Called by the concurrency runtime.
+    ///
+    /// Jobs made on the loop itself, most of all by the answers of one tick, are collected and run together: one entry in
+    /// the loop's queue for all of them, not a closure and a lock for each.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        guard eventLoop.inEventLoop else {
+            return eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        }
+        jobs.append(job)
+        schedule()
+    }
+
+    private func schedule() {
+        guard !isScheduled else { return }
+        isScheduled = true
+        eventLoop.execute { self.runJobs() }
+    }
+
+    /// Runs the jobs that are there now; what they make waits for the next tick, so that the sockets have their turn.
+    private func runJobs() {
+        isScheduled = false
+        var batch: [UnownedJob] = []
+        swap(&batch, &jobs)
+        for job in batch { job.runSynchronously(on: asUnownedTaskExecutor()) }
+        batch.removeAll(keepingCapacity: true)
+        if jobs.isEmpty { swap(&batch, &jobs) }
     }
 }

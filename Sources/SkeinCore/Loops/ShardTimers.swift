@@ -15,8 +15,8 @@ package final class ShardTimers: @unchecked Sendable {
     package typealias Token = TimerWheel<any TimerTarget>.Token
 
     private let eventLoop: any EventLoop
-    private var wheel: TimerWheel<any TimerTarget>
-    private var wakeAt: NIODeadline?
+    @exclusivity(unchecked) private var wheel: TimerWheel<any TimerTarget>
+    @exclusivity(unchecked) private var wakeAt: NIODeadline?
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop

@@ -94,9 +94,9 @@ package final class Session: Sendable {
 ///
 /// Unchecked: touched on its shard's loop only.
 private final class ShardQueue: @unchecked Sendable {
-    private var admission: AdmissionQueue<AnyHashable, any Exchange>
+    @exclusivity(unchecked) private var admission: AdmissionQueue<AnyHashable, any Exchange>
     private let maximumQueued: Int
-    private var freed = 0
+    @exclusivity(unchecked) private var freed = 0
 
     init(limit: Int, maximumQueued: Int, order: QueueOrder) {
         admission = AdmissionQueue(limit: limit, order: order)

@@ -35,21 +35,21 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
     private static let highWater = 64 << 10
 
     private let owner: ServerShard
-    private var decoder: HTTP1RequestDecoder
-    private var context: ChannelHandlerContext?
-    private var phase = Phase.head
-    private var task: Task<Void, Never>?
-    private var output = ByteBuffer()
-    private var outputIsWritten = true
+    @exclusivity(unchecked) private var decoder: HTTP1RequestDecoder
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) private var phase = Phase.head
+    @exclusivity(unchecked) private var task: Task<Void, Never>?
+    @exclusivity(unchecked) private var output = ByteBuffer()
+    @exclusivity(unchecked) private var outputIsWritten = true
     private var flushIsScheduled = false
-    private var isAdvancing = false
+    @exclusivity(unchecked) private var isAdvancing = false
     private var isReadingPaused = false
     private var peerHasFinished = false
-    private var served = 0
+    @exclusivity(unchecked) private var served = 0
     private var remoteAddress: SocketAddress?
-    private var deadline = NIODeadline.distantFuture
+    @exclusivity(unchecked) private var deadline = NIODeadline.distantFuture
     private var timer: ShardTimers.Token?
-    private var timerAt = NIODeadline.distantFuture
+    @exclusivity(unchecked) private var timerAt = NIODeadline.distantFuture
     private var writableWaiter: UnsafeContinuation<Void, any Error>?
 
     init(owner: ServerShard) {

@@ -8,7 +8,7 @@ import Synchronization
 final class ServerShard: @unchecked Sendable {
     let shard: Shard
     let context: ServerContext
-    private var date = DateField()
+    @exclusivity(unchecked) private var date = DateField()
     private var connections: [ObjectIdentifier: HTTP1ServerConnection] = [:]
     private(set) var isDraining = false
     private var drained: EventLoopPromise<Void>?

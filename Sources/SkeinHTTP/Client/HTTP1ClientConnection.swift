@@ -15,17 +15,17 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
 
     private let pool: OriginPool
     private let born = NIODeadline.now()
-    private var decoder: HTTP1ResponseDecoder
-    private var inFlight = Deque<HTTPExchange>()
-    private var context: ChannelHandlerContext?
-    private var output = ByteBuffer()
-    private var outputIsWritten = true
+    @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
+    @exclusivity(unchecked) private var inFlight = Deque<HTTPExchange>()
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) private var output = ByteBuffer()
+    @exclusivity(unchecked) private var outputIsWritten = true
     private var flushIsScheduled = false
-    private var lastActivity = NIODeadline.now()
+    @exclusivity(unchecked) private var lastActivity = NIODeadline.now()
     private var timer: ShardTimers.Token?
     private var socketError: (any Error)?
-    private var isClosing = false
-    private var wasReused = false
+    @exclusivity(unchecked) private var isClosing = false
+    @exclusivity(unchecked) private var wasReused = false
     /// The exchange whose body is still being sent; nothing else is sent before its end.
     private var sender: HTTPExchange?
 
@@ -53,8 +53,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
     // MARK: Sending
 
     /// Sends a request. The connection is idle, or pipelines.
-    func send(_ exchange: HTTPExchange) {
-        let request = exchange.request
+    func send(_ exchange: HTTPExchange, at now: NIODeadline) {
         wasReused = wasReused || served > 0
         if outputIsWritten {
             output.clear()
@@ -62,9 +61,9 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         }
         do {
             try HTTP1Encoder.writeRequestHead(
-                method: request.method, target: request.url.target, host: request.url.origin.authority,
-                headers: request.headers, defaults: pool.context.defaults.fields(for: request),
-                bodyLength: request.body.length,
+                method: exchange.request.method, target: exchange.request.url.target,
+                host: exchange.request.url.origin.authority, headers: exchange.request.headers,
+                defaults: pool.context.defaults.fields(for: exchange.request), bodyLength: exchange.request.body.length,
                 close: !pool.context.configuration.keepAlive, into: &output)
         } catch {
             exchange.failLater(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
@@ -73,9 +72,9 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         served += 1
         inFlight.append(exchange)
         exchange.isCarried(by: self)
-        decoder.expectResponse(to: request.method)
-        lastActivity = .now()
-        switch request.body.content {
+        decoder.expectResponse(to: exchange.request.method)
+        lastActivity = now
+        switch exchange.request.body.content {
         case .none: break
         case .bytes(let bytes):
             if bytes.readableBytes <= 32 << 10 {
@@ -98,7 +97,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         }
     }
 
-    private var served = 0
+    @exclusivity(unchecked) private var served = 0
 
     private func startSender(
         _ exchange: HTTPExchange, length: Int?, _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks

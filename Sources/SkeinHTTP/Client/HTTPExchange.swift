@@ -15,21 +15,21 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     private let callback: (@Sendable (HTTPResponse) -> Void)?
 
     // While it runs
-    private var corequest: Corequest<HTTPResponse>?
-    private var carrier: HTTP1ClientConnection?
-    private var timer: ShardTimers.Token?
-    private var deadline: NIODeadline?
-    private var holdsPlace = false
+    @exclusivity(unchecked) private var corequest: Corequest<HTTPResponse>?
+    @exclusivity(unchecked) private var carrier: HTTP1ClientConnection?
+    @exclusivity(unchecked) private var timer: ShardTimers.Token?
+    @exclusivity(unchecked) private var deadline: NIODeadline?
+    @exclusivity(unchecked) private var holdsPlace = false
     private var replays = 0
-    package private(set) var isOver = false
+    @exclusivity(unchecked) package private(set) var isOver = false
 
     // The answer
-    private(set) var head: ResponseHead?
-    private(set) var body = ByteBuffer()
-    private(set) var stream: BodyStream?
+    @exclusivity(unchecked) private(set) var head: ResponseHead?
+    @exclusivity(unchecked) private(set) var body = ByteBuffer()
+    @exclusivity(unchecked) private(set) var stream: BodyStream?
     private(set) var trailers: Headers?
     private(set) var failure: SkeinError?
-    private var receivedBytes = 0
+    @exclusivity(unchecked) private var receivedBytes = 0
 
     init(
         _ request: HTTPRequest, pools: ShardPools, corequest: Corequest<HTTPResponse>,
@@ -61,9 +61,10 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
             return failLater(
                 SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
         }
-        let timeout = NIODeadline.now() + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
+        let now = NIODeadline.now()
+        let timeout = now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
         arm(min(timeout, deadline ?? timeout))
-        pools.pool(for: request.url.origin).submit(self)
+        pools.pool(for: request.url.origin).submit(self, at: now)
     }
 
     package func cancel(_ error: SkeinError) {

@@ -14,10 +14,10 @@ final class OriginPool: @unchecked Sendable {
     let shard: Shard
     let context: HTTPClientContext
     private let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
-    private var connections: [HTTP1ClientConnection] = []
-    private var idle: [HTTP1ClientConnection] = []
+    @exclusivity(unchecked) private var connections: [HTTP1ClientConnection] = []
+    @exclusivity(unchecked) private var idle: [HTTP1ClientConnection] = []
     private var connecting = 0
-    private var waiting = Deque<HTTPExchange>()
+    @exclusivity(unchecked) private var waiting = Deque<HTTPExchange>()
 
     init(origin: Origin, owner: ShardPools) {
         self.origin = origin
@@ -31,12 +31,11 @@ final class OriginPool: @unchecked Sendable {
     }
 
     /// Sends an exchange on a connection, or lets it wait for one.
-    func submit(_ exchange: HTTPExchange) {
+    func submit(_ exchange: HTTPExchange, at now: NIODeadline = .now()) {
         if owner.isShutDown { return exchange.failLater(shuttingDown) }
         if !idle.isEmpty {
-            let now = NIODeadline.now()
             while let connection = idle.popLast() {
-                if connection.isUsable(at: now) { return connection.send(exchange) }
+                if connection.isUsable(at: now) { return connection.send(exchange, at: now) }
                 connection.close()
             }
         }
@@ -47,7 +46,7 @@ final class OriginPool: @unchecked Sendable {
         if context.configuration.pipelineDepth > 1, exchange.request.isPipelined ?? true, exchange.request.isReplayable,
             let connection = connections.first(where: { $0.canPipeline(exchange) })
         {
-            return connection.send(exchange)
+            return connection.send(exchange, at: now)
         }
         waiting.append(exchange)
     }
@@ -55,7 +54,7 @@ final class OriginPool: @unchecked Sendable {
     /// A connection has nothing under way: it takes the next exchange or is kept.
     func isFree(_ connection: HTTP1ClientConnection) {
         while let next = waiting.popFirst() {
-            if !next.isOver { return connection.send(next) }
+            if !next.isOver { return connection.send(next, at: .now()) }
         }
         guard connection.isIdle else { return }
         if owner.isRetired { connection.close() } else { idle.append(connection) }
@@ -132,7 +131,7 @@ final class ShardPools: @unchecked Sendable {
     let shard: Shard
     let context: HTTPClientContext
     private var pools: [Origin: OriginPool] = [:]
-    private var latest: OriginPool?
+    @exclusivity(unchecked) private var latest: OriginPool?
     /// Whether the session is gone, so that connections are not kept any more.
     private(set) var isRetired = false
     /// Whether the session takes no more requests.

@@ -18,23 +18,39 @@ public struct HTTPBody: Sendable {
         case stream(length: Int?, isReplayable: Bool, @Sendable () -> AsyncThrowingChunks)
     }
 
-    package let content: Content
+    // One reference, or none for the many requests without content.
+    private final class Storage: Sendable {
+        let content: Content
+        let contentType: String?
+        let problem: SkeinError?
+
+        init(content: Content, contentType: String?, problem: SkeinError?) {
+            self.content = content
+            self.contentType = contentType
+            self.problem = problem
+        }
+    }
+
+    private let storage: Storage?
+
+    package var content: Content { storage?.content ?? .none }
     /// The media type that is sent unless the request names one.
-    public let contentType: String?
+    public var contentType: String? { storage?.contentType }
     /// A fault found while the body was made; the request fails with it.
-    package let problem: SkeinError?
+    package var problem: SkeinError? { storage?.problem }
+
+    private init() { storage = nil }
 
     private init(_ content: Content, contentType: String?, problem: SkeinError? = nil) {
-        self.content = content
-        self.contentType = contentType
         let isSendable = contentType?.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } ?? true
-        self.problem = problem ?? (isSendable ? nil : Self.unusableType)
+        storage = Storage(
+            content: content, contentType: contentType, problem: problem ?? (isSendable ? nil : Self.unusableType))
     }
 
     private static let unusableType = SkeinError(.exception, because: "the content type holds a control character")
 
     /// No content.
-    public static let none = HTTPBody(.none, contentType: nil)
+    public static let none = HTTPBody()
 
     /// Bytes as they are.
     public static func bytes(_ bytes: ByteBuffer, contentType: String? = nil) -> HTTPBody {
@@ -100,7 +116,8 @@ public struct HTTPBody: Sendable {
 
     /// How the body is announced.
     package var length: BodyLength {
-        switch content {
+        guard let storage else { return .none }
+        return switch storage.content {
         case .none: .none
         case .bytes(let bytes): .known(bytes.readableBytes)
         case .stream(let length?, _, _): length == 0 ? .none : .known(length)

@@ -6,10 +6,25 @@ import SkeinWire
 
 /// Whom a request goes to: scheme, host and port, or a unix socket.
 public struct Origin: Hashable, Sendable, CustomStringConvertible {
+    // One reference, however often a request is passed on.
+    private final class Storage: Sendable {
+        let endpoint: Endpoint
+        let authority: String
+
+        init(endpoint: Endpoint, authority: String) {
+            self.endpoint = endpoint
+            self.authority = authority
+        }
+    }
+
+    private let storage: Storage
+
+    init(endpoint: Endpoint, authority: String) { storage = Storage(endpoint: endpoint, authority: authority) }
+
     /// Where to connect to.
-    public let endpoint: Endpoint
+    public var endpoint: Endpoint { storage.endpoint }
     /// The value of the Host field: the host, with the port unless it is the scheme's own.
-    public let authority: String
+    public var authority: String { storage.authority }
 
     /// The origin as a URL without a path.
     public var description: String {
@@ -18,7 +33,9 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Equal when the endpoint is.
-    public static func == (left: Origin, right: Origin) -> Bool { left.endpoint == right.endpoint }
+    public static func == (left: Origin, right: Origin) -> Bool {
+        left.storage === right.storage || left.endpoint == right.endpoint
+    }
 
     /// Hashes the endpoint.
     public func hash(into hasher: inout Hasher) { hasher.combine(endpoint) }

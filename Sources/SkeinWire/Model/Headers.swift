@@ -23,8 +23,20 @@ public struct Headers: Sendable {
     package private(set) var known: KnownFields
     /// Whether ``bytes`` is exactly the section in wire form, so that sending it is one copy.
     private var isWireForm: Bool
+    private var fault: Fault?
+
     /// Why the section cannot be sent: the first field that an application set wrongly.
-    package private(set) var problem: HeaderProblem?
+    package private(set) var problem: HeaderProblem? {
+        get { fault?.problem }
+        set { fault = newValue.map(Fault.init) }
+    }
+
+    /// Out of line: most sections have no problem, and every copy would carry its place.
+    private final class Fault: Sendable {
+        let problem: HeaderProblem
+
+        init(_ problem: HeaderProblem) { self.problem = problem }
+    }
 
     /// An empty section.
     public init() {

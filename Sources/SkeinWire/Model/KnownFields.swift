@@ -25,20 +25,28 @@ package struct KnownFields: OptionSet, Sendable {
         .host, .contentLength, .transferEncoding, .connection, .upgrade,
     ]
 
-    /// Recognises a name by its length first and its letters second.
+    /// Recognises a name by its length and first letter, then by all of its letters.
     @inline(__always)
     package init(name bytes: UnsafeRawBufferPointer, at start: Int, count: Int) {
         func named(_ name: StaticString, _ field: KnownFields) -> KnownFields {
             Bytes.equal(bytes, start, count, lowercase: name) ? field : []
         }
-        switch count {
-        case 4: self = named("host", .host).union(named("date", .date))
-        case 6: self = named("accept", .accept).union(named("expect", .expect))
-        case 7: self = named("upgrade", .upgrade).union(named("trailer", .trailer))
-        case 10: self = named("connection", .connection).union(named("user-agent", .userAgent))
-        case 12: self = named("content-type", .contentType)
-        case 14: self = named("content-length", .contentLength)
-        case 17: self = named("transfer-encoding", .transferEncoding)
+        guard count > 3, count < 18 else {
+            self = []
+            return
+        }
+        switch (count, Bytes.lowercased(bytes[start])) {
+        case (4, UInt8(ascii: "h")): self = named("host", .host)
+        case (4, UInt8(ascii: "d")): self = named("date", .date)
+        case (6, UInt8(ascii: "a")): self = named("accept", .accept)
+        case (6, UInt8(ascii: "e")): self = named("expect", .expect)
+        case (7, UInt8(ascii: "u")): self = named("upgrade", .upgrade)
+        case (7, UInt8(ascii: "t")): self = named("trailer", .trailer)
+        case (10, UInt8(ascii: "c")): self = named("connection", .connection)
+        case (10, UInt8(ascii: "u")): self = named("user-agent", .userAgent)
+        case (12, UInt8(ascii: "c")): self = named("content-type", .contentType)
+        case (14, UInt8(ascii: "c")): self = named("content-length", .contentLength)
+        case (17, UInt8(ascii: "t")): self = named("transfer-encoding", .transferEncoding)
         default: self = []
         }
     }
