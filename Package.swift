@@ -53,6 +53,11 @@ let package = Package(
     ]
 )
 
+// An asynchronous function stays where its caller is: no hop, and no question whether one is needed.
+for target in package.targets where ["SkeinCore", "Skein", "SkeinCommand"].contains(target.name) {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+}
+
 // CI sets this; for users of the package a new compiler's warning must not break the build.
 if Context.environment["SKEIN_WARNINGS_AS_ERRORS"] != nil {
     for target in package.targets {
