@@ -34,12 +34,23 @@ public final class PeerProcess: Sendable {
         process.standardOutput = output
         process.standardError = output
         process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try Self.withoutSignalMask { try process.run() }
         id = process.processIdentifier
         Self.running.withLock { $0.append(process.processIdentifier) }
         let file = TestFolder.url.appending(path: "\(process.processIdentifier).pid").path
         try "\(process.processIdentifier)\n".write(toFile: file, atomically: true, encoding: .utf8)
         self.process = Mutex(process)
+    }
+
+    /// A child inherits the signals that its parent's thread blocks, and threads of a task block them all: without this,
+    /// a peer that does not set its own mask could not be ended.
+    private static func withoutSignalMask(_ spawn: () throws -> Void) throws {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try spawn()
     }
 
     /// Sends it a signal.

@@ -8,7 +8,8 @@ import SkeinWire
 
 /// One HTTP/1.1 connection to an origin.
 ///
-/// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only callers.
+/// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only
+/// callers. What each request touches opts out of the run-time check of exclusive access, which one thread does not need.
 final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -1,0 +1,133 @@
+// From a request to its handler, and from the handler's answer to the bytes of the response.
+
+extension HTTP1ServerConnection {
+    func handle(_ request: ServerRequest) {
+        switch owner.context.handling {
+        case .immediate(let closure):
+            do {
+                try answer(closure(request))
+            } catch {
+                answer(self.response(for: error))
+            }
+        case .task(let app):
+            task = Task(executorPreference: shard.executor) {
+                do {
+                    let response = try await app.respond(to: request)
+                    self.answer(response)
+                } catch {
+                    self.answer(self.response(for: error))
+                }
+            }
+        }
+    }
+
+    func response(for error: any Error) -> ServerResponse {
+        if let error = error as? ServerError { return .text(error.message + "\n", status: error.status) }
+        if !(error is CancellationError) { configuration.logger.error("a handler failed: \(error)") }
+        return .text("Internal Server Error\n", status: .internalServerError)
+    }
+
+    /// Sends a handler's answer.
+    func answer(_ response: ServerResponse) {
+        guard case .answering(var answering) = phase, !answering.isAnswered else { return }
+        if let problem = response.body.problem { return answer(self.response(for: problem)) }
+        let head = answering.head
+        let persists = willPersist(answering)
+        let framing = Self.framing(response, to: head)
+        prepareOutput()
+        do {
+            try HTTP1Encoder.writeResponseHead(
+                status: response.status, headers: response.headers, contentType: response.body.contentType,
+                framing: framing, connection: !persists ? .close : head.version == .http1_0 ? .keepAlive : .asIs,
+                date: owner.dateField(), into: &output)
+        } catch {
+            return answer(self.response(for: error))
+        }
+        answering.owesContinue = false
+        answering.isAnswered = true
+        phase = .answering(answering)
+        if head.method == .head || response.status.forbidsBody { return finishAnswer(answering, persists) }
+        switch response.body.content {
+        case .none: finishAnswer(answering, persists)
+        case .bytes(let bytes):
+            write(bytes)
+            finishAnswer(answering, persists)
+        case .stream(let length, _, let makeChunks):
+            send(makeChunks, length: length, framing, trailers: response.trailers, answering, persists)
+        }
+    }
+
+    static func framing(_ response: ServerResponse, to head: RequestHead) -> HTTP1Encoder.ResponseFraming {
+        if response.status.forbidsBody { return .bodiless }
+        return switch response.body.length {
+        case .none: .length(0)
+        case .known(let length): .length(length)
+        case .streamed: head.version == .http1_0 ? .untilClose : .chunked
+        }
+    }
+
+    /// Whether the connection goes on after this answer: both want it, and the rest of the content is here or worth reading.
+    func willPersist(_ answering: Answering) -> Bool {
+        guard answering.head.keepAlive, !owner.isDraining, !peerHasFinished,
+            served < configuration.maximumRequestsPerConnection
+        else { return false }
+        if answering.isReceived { return true }
+        guard !answering.owesContinue, case .known(let length) = answering.head.bodyLength else { return false }
+        return length - answering.received <= 256 << 10
+    }
+
+    func send(
+        _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks, length: Int?,
+        _ framing: HTTP1Encoder.ResponseFraming,
+        trailers: Headers?, _ answering: Answering, _ persists: Bool
+    ) {
+        flush()
+        bodyIsChunked = if case .chunked = framing { true } else { false }
+        self.trailers = trailers
+        task = Task(executorPreference: shard.executor) {
+            switch await makeChunks().send(to: self, length: length, peer: "the response") {
+            case .sent: self.finishAnswer(answering, persists && self.endsItself(framing))
+            case .unwanted: break
+            case .failed(let fault):
+                // The client can tell from the missing end that the content is not whole.
+                self.configuration.logger.error("a response body failed: \(fault)")
+                self.cutOff()
+            }
+        }
+    }
+
+    func endsItself(_ framing: HTTP1Encoder.ResponseFraming) -> Bool {
+        if case .untilClose = framing { false } else { true }
+    }
+
+    /// The answer is written: the connection goes on with the next request, or ends.
+    func finishAnswer(_ answering: Answering, _ persists: Bool) {
+        task = nil
+        guard case .answering(var current) = phase else { return }
+        guard persists else {
+            current.body?.fail(
+                SkeinError(.channelClosed, because: "the request was answered before its content was read"))
+            return linger()
+        }
+        if current.isReceived { return finishExchange(current) }
+        current.body?.cancel()  // answered early: what is still to come is skipped
+        current.isAnswered = true
+        phase = .answering(current)
+        resumeReading()
+    }
+
+    func finishExchange(_ answering: Answering) {
+        phase = .idle
+        if isReadingPaused, decoder.bufferedBytes < Self.highWater { resumeReading() }
+        guard !isAdvancing else { return }  // the loop that called us goes on by itself
+        if decoder.hasBufferedBytes {
+            // Answers to pipelined requests that are ready in one tick leave in one write.
+            scheduleFlush()
+            phase = .head
+            advance()
+        } else {
+            flush()
+            keepTime()
+        }
+    }
+}

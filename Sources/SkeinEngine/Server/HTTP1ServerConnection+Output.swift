@@ -1,0 +1,104 @@
+// What leaves the connection, and what is let in: one buffer that is kept, one write a tick, and pauses on both sides.
+
+extension HTTP1ServerConnection {
+    // MARK: Writing
+
+    func prepareOutput() {
+        guard outputIsWritten else { return }
+        output.clear()
+        outputIsWritten = false
+    }
+
+    func write(_ bytes: ByteBuffer) {
+        if bytes.readableBytes <= 32 << 10 {
+            output.writeImmutableBuffer(bytes)
+        } else {
+            writeOutput()
+            context?.write(wrapOutboundOut(bytes), promise: nil)
+            context?.flush()
+        }
+    }
+
+    func writeOutput() {
+        guard !outputIsWritten, output.readableBytes > 0 else { return }
+        outputIsWritten = true
+        context?.write(wrapOutboundOut(output), promise: nil)
+    }
+
+    func flush() {
+        guard !outputIsWritten, output.readableBytes > 0 else { return }
+        writeOutput()
+        context?.flush()
+    }
+
+    func scheduleFlush() {
+        guard !flushIsScheduled else { return }
+        flushIsScheduled = true
+        shard.eventLoop.execute {
+            self.flushIsScheduled = false
+            self.flush()
+        }
+    }
+
+    func write(piece: ByteBuffer, chunked: Bool) async throws {
+        guard let context, case .answering = phase else { throw ChannelError.ioOnClosedChannel }
+        prepareOutput()
+        if bodyIsChunked { HTTP1Encoder.writeChunk(piece, into: &output) } else { output.writeImmutableBuffer(piece) }
+        flush()
+        setDeadline(owner.context.bodyTimeout)
+        guard !context.channel.isWritable else { return }
+        try await withUnsafeThrowingContinuation { writableWaiter = $0 }
+    }
+
+    func writeBodyEnd(chunked: Bool) {
+        guard bodyIsChunked, context != nil else { return }
+        prepareOutput()
+        do {
+            try HTTP1Encoder.writeLastChunk(trailers: trailers, into: &output)
+            flush()
+        } catch {
+            configuration.logger.error("a trailer cannot be sent: \(error)")
+            cutOff()
+        }
+    }
+
+    func wakeWriter(_ error: (any Error)? = nil) {
+        guard let waiter = writableWaiter else { return }
+        writableWaiter = nil
+        if let error { waiter.resume(throwing: error) } else { waiter.resume() }
+    }
+
+    // MARK: Back-pressure
+
+    func pauseReading() {
+        isReadingPaused = true
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
+    }
+
+    func resumeReading() {
+        isReadingPaused = false
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
+    }
+
+    /// The handler reads the content: let it come, and tell a client that waits for our word.
+    func streamWantsMore() {
+        shard.run {
+            guard case .answering(var answering) = self.phase else { return }
+            if answering.owesContinue {
+                answering.owesContinue = false
+                self.phase = .answering(answering)
+                self.prepareOutput()
+                HTTP1Encoder.writeContinue(into: &self.output)
+                self.flush()
+            }
+            if self.isReadingPaused {
+                self.setDeadline(self.owner.context.bodyTimeout)
+                self.resumeReading()
+            }
+        }
+    }
+
+    func streamWasCancelled() {
+        shard.run { if self.isReadingPaused { self.resumeReading() } }
+    }
+}

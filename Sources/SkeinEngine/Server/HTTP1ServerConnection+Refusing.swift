@@ -1,0 +1,51 @@
+// The ends of a connection that do not come from a handler: malformed requests, limits, shutdown.
+
+extension HTTP1ServerConnection {
+    /// A malformed request: it is answered with its own status, and the connection ends.
+    func reject(_ error: HTTP1Error) {
+        if case .answering(let answering) = phase {
+            answering.body?.fail(SkeinError(.bodyError, because: "the request is malformed: \(error)", cause: error))
+            if answering.isAnswered || task != nil {
+                // An answer may be half written; nothing can be said any more.
+                if answering.isAnswered { return cutOff() }
+                task?.cancel()
+                task = nil
+            }
+        }
+        refuse(error.status, "\(error)")
+    }
+
+    /// Answers without a handler and ends the connection.
+    func refuse(_ status: HTTPStatus, _ message: String, to head: RequestHead? = nil) {
+        prepareOutput()
+        let text = "\(message)\n"
+        try? HTTP1Encoder.writeResponseHead(
+            status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], framing: .length(text.utf8.count),
+            connection: .close, date: owner.dateField(), into: &output)
+        if head?.method != .head { output.writeString(text) }
+        linger()
+    }
+
+    /// Ends our side and waits a moment for the client to end its own, so that a reset does not destroy the last answer
+    /// (RFC 9112, section 9.6).
+    func linger() {
+        phase = .lingering
+        flush()
+        context?.close(mode: .output, promise: nil)
+        if isReadingPaused { resumeReading() }
+        if peerHasFinished { context?.close(promise: nil) }
+        setDeadline(.seconds(1))
+    }
+
+    /// Ends the connection at once.
+    func cutOff() { context?.close(promise: nil) }
+
+    /// The server is shutting down: finish what is under way, begin nothing.
+    func drain() {
+        switch phase {
+        case .idle: cutOff()
+        case .head: if decoder.isBetweenRequests { cutOff() }
+        case .answering, .lingering, .closed: break
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// The reader's side of a connection driven by hand: events are decoded when somebody asks for them.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+extension DrivenConnection {
+    // MARK: Reading
+
+    func readResponse() async throws -> HTTPConnection.Response {
+        guard reading != .content else {
+            throw stateError("the content of the response before was not read to its end; read it or disconnect")
+        }
+        guard let request = pending.first else { throw stateError("no response is pending; send a request first") }
+        while true {
+            switch try await nextEvent() {
+            case .informational(let head):
+                guard request.expectsContinue, head.status == .continue else { continue }
+                pending[0] = Pending(method: request.method, target: request.target, expectsContinue: false)
+                return HTTPConnection.Response(method: request.method, target: request.target, head: head)
+            case .head(let head):
+                pending.removeFirst()
+                reading = .content
+                if head.bodyLength == .none { try await finishContent() }
+                // A refusal spares the content (RFC 9110, section 10.1.1).
+                if request.expectsContinue, head.status.code >= 300 { following = .none }
+                return HTTPConnection.Response(method: request.method, target: request.target, head: head)
+            case .upgraded:
+                throw fail(.protocolSwitchingFailed, "the server left HTTP")
+            case .body, .end:
+                throw fail(.responseHeaderError, "the server's answer is out of order")
+            }
+        }
+    }
+
+    func read(_ count: Int) async throws -> ByteBuffer {
+        guard count > 0 else { return ByteBuffer() }
+        while true {
+            if let piece = leftover.readSlice(length: min(count, leftover.readableBytes)), piece.readableBytes > 0 {
+                return piece
+            }
+            switch reading {
+            case .nothing: throw stateError("no response was read; call readResponse() first")
+            case .finished: return ByteBuffer()
+            case .content: try await readPiece()
+            }
+        }
+    }
+
+    func readAll(upTo maximum: Int) async throws -> ByteBuffer {
+        var whole = try await read(.max)
+        while true {
+            guard whole.readableBytes <= maximum else {
+                throw fail(.contentTooLarge, "the content is larger than the limit of \(maximum) bytes")
+            }
+            let piece = try await read(.max)
+            if piece.readableBytes == 0 { return whole }
+            whole.writeImmutableBuffer(piece)
+        }
+    }
+
+    /// Reads to the end of the current content and drops it.
+    func finishContent() async throws {
+        leftover.clear()
+        while reading == .content {
+            try await readPiece()
+            leftover.clear()
+        }
+    }
+
+    // MARK: Pipelining
+
+    func beginPipeline() { isPipelining = true }
+
+    func endPipeline() {
+        isPipelining = false
+        wakeReader()
+    }
+
+    /// The next response, or nil when the sender has ended and all is read.
+    func nextPipelined() async throws -> HTTPConnection.Response? {
+        while pending.isEmpty {
+            guard isPipelining else { return nil }
+            if let failure { throw failure }
+            await waitForReader()
+            try Task.checkCancellation()
+        }
+        return try await readResponse()
+    }
+
+    func waitForReader() async {
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { reader = $0 }
+        } onCancel: {
+            shard.run { self.wakeReader() }
+        }
+    }
+
+    func readPiece() async throws {
+        switch try await nextEvent() {
+        case .body(let bytes): leftover = bytes
+        case .end(_, let reusable):
+            reading = .finished
+            if !reusable { channel?.close(promise: nil) }
+        case .informational, .head, .upgraded: throw fail(.bodyError, "the server's answer is out of order")
+        }
+    }
+
+    /// The next event of the codec, as soon as its bytes are here.
+    func nextEvent() async throws -> HTTP1ResponseDecoder.Event {
+        while true {
+            do {
+                if let event = try decoder.next() { return event }
+                if peerHasFinished, let event = try decoder.finish() { return event }
+            } catch .truncated {
+                throw fail(.bodyError, "the connection ended in the middle of the answer")
+            } catch {
+                throw fail(error.concernsHead ? .responseHeaderError : .bodyError, "the answer is malformed: \(error)")
+            }
+            if let failure { throw failure }
+            if peerHasFinished { throw fail(.noData, "the server closed the connection without an answer") }
+            guard reader == nil else { throw stateError("two tasks read from one connection; let one of them read") }
+            flush()
+            if isReadingPaused { setReading(true) }
+            timer = shard.timers.schedule(self, at: .now() + TimeAmount(timeout))
+            await waitForReader()
+            if let timer { shard.timers.cancel(timer) }
+            timer = nil
+            try Task.checkCancellation()
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// The sender's side of a connection driven by hand.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+extension DrivenConnection {
+    func sendRequest(
+        _ method: HTTPMethod, _ target: String, _ headers: Headers, _ body: HTTPConnection.Body, expectContinue: Bool
+    ) async throws {
+        try Task.checkCancellation()
+        if case .none = following {
+        } else {
+            throw stateError("the content of the request before is not complete; write the rest of it first")
+        }
+        if case .following(let count) = body, count < 0 { throw stateError("a content cannot have \(count) bytes") }
+        try await connect()
+        if let failure { throw failure }
+        var headers = headers
+        if expectContinue { headers["Expect"] = "100-continue" }
+        do {
+            try HTTP1Encoder.writeRequestHead(
+                method: method, target: target, host: origin.authority, headers: headers, bodyLength: body.length,
+                into: &output)
+        } catch {
+            throw SkeinError(.exception, peer: origin.description, because: error.description, cause: error)
+        }
+        decoder.expectResponse(to: method)
+        pending.append(Pending(method: method, target: target, expectsContinue: expectContinue))
+        if isPipelining, pending.count == 1 { wakeReader() }
+        switch body {
+        case .none: break
+        case .bytes(let bytes): output.writeImmutableBuffer(bytes)
+        case .following(0): break
+        case .following, .followingChunks: following = body
+        }
+        try await flushOutput()
+    }
+
+    func write(_ bytes: ByteBuffer) async throws {
+        if let failure { throw failure }
+        switch following {
+        case .following(let left):
+            guard bytes.readableBytes <= left else {
+                throw stateError(
+                    "\(bytes.readableBytes) bytes are more than the \(left) that are left of the announced content")
+            }
+            output.writeImmutableBuffer(bytes)
+            following = left == bytes.readableBytes ? .none : .following(left - bytes.readableBytes)
+        case .followingChunks: HTTP1Encoder.writeChunk(bytes, into: &output)
+        case .none, .bytes: throw stateError("no content is due; announce it with sendRequest(body: .following(n))")
+        }
+        try await flushOutput()
+    }
+
+    func endBody() throws {
+        if let failure { throw failure }
+        guard case .followingChunks = following else {
+            throw stateError("no content in chunks is due; announce it with sendRequest(body: .followingChunks)")
+        }
+        following = .none
+        try HTTP1Encoder.writeLastChunk(trailers: nil, into: &output)
+        scheduleFlush()
+    }
+
+    /// Requests sent in one tick leave in one write; a sender that is ahead of the socket waits for it.
+    func flushOutput() async throws {
+        scheduleFlush()
+        guard output.readableBytes > Self.highWater / 4 else { return }
+        flush()
+        while let channel, failure == nil, !channel.isWritable {
+            guard writer == nil else { throw stateError("two tasks send on one connection; let one of them send") }
+            await withUnsafeContinuation { writer = $0 }
+        }
+        if let failure { throw failure }
+    }
+
+    func scheduleFlush() {
+        guard !flushIsScheduled else { return }
+        flushIsScheduled = true
+        shard.eventLoop.execute {
+            self.flushIsScheduled = false
+            self.flush()
+        }
+    }
+
+    func flush() {
+        guard output.readableBytes > 0 else { return }
+        channel?.writeAndFlush(output, promise: nil)
+        output.clear()
+    }
+}
