@@ -20,6 +20,7 @@ public final class RawClient: Sendable {
         let received = Received()
         let channel = try await ClientBootstrap(group: SupportLoops.group)
             .channelOption(.autoRead, value: readsByItself)
+            .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(received) }
             }
@@ -29,6 +30,9 @@ public final class RawClient: Sendable {
 
     /// Sends text.
     public func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
+
+    /// Ends its own side, and goes on reading.
+    public func finishSending() async throws { try await channel.close(mode: .output) }
 
     /// Waits for the peer to close and returns all that has come.
     public func readToEnd() async -> String {
@@ -56,6 +60,10 @@ public final class RawClient: Sendable {
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let piece = unwrapInboundIn(data)
             bytes.withLock { _ = $0.writeImmutableBuffer(piece) }
+        }
+
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            if case ChannelEvent.inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

@@ -199,6 +199,18 @@ struct ClientTests {
         try await skein.post(url, .sequence(piece, length: 5)).commit()
     }
 
+    @Test("a large body of bytes is sent whole, and the connection is kept")
+    func largeUpload() async throws {
+        let skein = Skein(concurrency: 1)
+        let base = try await httpbin()
+        let bytes = ByteBuffer(repeating: 0x61, count: 3 << 20)
+        for _ in 0..<2 {
+            let echo = try await skein.put("\(base)/put", .bytes(bytes, contentType: "text/plain")).fetch(Echo.self)
+            #expect(echo.data?.utf8.count == 3 << 20)
+        }
+        #expect(skein.connectCount == 1)
+    }
+
     @Test("parameters and headers arrive; User-Agent and Accept are set unless given")
     func parameters() async throws {
         let skein = Skein()

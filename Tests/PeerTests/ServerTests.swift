@@ -96,6 +96,23 @@ struct ServerTests {
         }
     }
 
+    @Test("curl: a slow reader of a large answer gets all of it, also when the connection ends behind it")
+    func curlSlow() async throws {
+        try await Self.serving({ $0.bodyTimeout = .seconds(2) }) { port in
+            let base = "http://127.0.0.1:\(port)"
+            for version in ["--http1.0", "--http1.1"] {
+                let size = try await curl(
+                    version, "--limit-rate", "5M", "-o", "/dev/null", "-w", "%{size_download}", "\(base)/large")
+                #expect(size == "\(20 << 20)")
+            }
+            // A client that has said all it wants to say still gets its answer.
+            let client = try await RawClient.connect(port)
+            try await client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await client.finishSending()
+            #expect(await client.readToEnd().utf8.count > 20 << 20)
+        }
+    }
+
     @Test("curl: too large a content is refused before and while it arrives")
     func curlTooLarge() async throws {
         try await Self.serving({ $0.maximumBodySize = 1000 }) { port in

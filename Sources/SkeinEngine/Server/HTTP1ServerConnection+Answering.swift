@@ -50,8 +50,13 @@ extension HTTP1ServerConnection {
         switch response.body.content {
         case .none: finishAnswer(answering, persists)
         case .bytes(let bytes):
-            write(bytes)
-            finishAnswer(answering, persists)
+            if bytes.readableBytes <= BodyPieces.size {
+                output.writeImmutableBuffer(bytes)
+                finishAnswer(answering, persists)
+            } else {
+                let pieces = BodyPieces.of(bytes)
+                send(pieces, length: bytes.readableBytes, framing, trailers: nil, answering, persists)
+            }
         case .stream(let length, _, let makeChunks):
             send(makeChunks, length: length, framing, trailers: response.trailers, answering, persists)
         }

@@ -9,16 +9,6 @@ extension HTTP1ServerConnection {
         outputIsWritten = false
     }
 
-    func write(_ bytes: ByteBuffer) {
-        if bytes.readableBytes <= 32 << 10 {
-            output.writeImmutableBuffer(bytes)
-        } else {
-            writeOutput()
-            context?.write(wrapOutboundOut(bytes), promise: nil)
-            context?.flush()
-        }
-    }
-
     func writeOutput() {
         guard !outputIsWritten, output.readableBytes > 0 else { return }
         outputIsWritten = true
@@ -42,9 +32,14 @@ extension HTTP1ServerConnection {
 
     func write(piece: ByteBuffer, chunked: Bool) async throws {
         guard let context, case .answering = phase else { throw ChannelError.ioOnClosedChannel }
-        prepareOutput()
-        if bodyIsChunked { HTTP1Encoder.writeChunk(piece, into: &output) } else { output.writeImmutableBuffer(piece) }
-        flush()
+        if bodyIsChunked {
+            prepareOutput()
+            HTTP1Encoder.writeChunk(piece, into: &output)
+            flush()
+        } else {
+            writeOutput()
+            context.writeAndFlush(wrapOutboundOut(piece), promise: nil)
+        }
         setDeadline(owner.context.bodyTimeout)
         guard !context.channel.isWritable else { return }
         try await withUnsafeThrowingContinuation { writableWaiter = $0 }

@@ -29,11 +29,20 @@ extension HTTP1ServerConnection {
     /// Ends our side and waits a moment for the client to end its own, so that a reset does not destroy the last answer
     /// (RFC 9112, section 9.6).
     func linger() {
+        guard let context else { return }
         phase = .lingering
-        flush()
-        context?.close(mode: .output, promise: nil)
         if isReadingPaused { resumeReading() }
-        if peerHasFinished { context?.close(promise: nil) }
+        setDeadline(owner.context.bodyTimeout)
+        flush()
+        // Behind everything that the socket has not taken yet.
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in self.endOutput() }
+    }
+
+    private func endOutput() {
+        guard let context, case .lingering = phase else { return }
+        hasEndedOutput = true
+        if peerHasFinished { return cutOff() }
+        context.close(mode: .output, promise: nil)
         setDeadline(.seconds(1))
     }
 

@@ -46,6 +46,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
     @exclusivity(unchecked) var isAdvancing = false
     var isReadingPaused = false
     var peerHasFinished = false
+    var hasEndedOutput = false
     @exclusivity(unchecked) var served = 0
     var remoteAddress: SocketAddress?
     @exclusivity(unchecked) var deadline = NIODeadline.distantFuture
@@ -105,7 +106,9 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
         peerHasFinished = true
         switch phase {
         case .answering(let answering) where answering.isReceived: break
-        default: context.close(promise: nil)
+        case .lingering where !hasEndedOutput: break
+        case .idle, .head: linger()
+        case .answering, .lingering, .closed: cutOff()
         }
     }
 

@@ -78,12 +78,10 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         switch exchange.request.body.content {
         case .none: break
         case .bytes(let bytes):
-            if bytes.readableBytes <= 32 << 10 {
+            if bytes.readableBytes <= BodyPieces.size {
                 output.writeImmutableBuffer(bytes)
             } else {
-                writeOutput()
-                context?.write(wrapOutboundOut(bytes), promise: nil)
-                context?.flush()
+                startSender(exchange, length: bytes.readableBytes, BodyPieces.of(bytes))
             }
         case .stream(let length, _, let makeChunks):
             startSender(exchange, length: length, makeChunks)
