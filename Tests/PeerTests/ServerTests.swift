@@ -46,7 +46,7 @@ struct ServerTests {
         case "/inject": return ServerResponse(headers: ["X": "a\r\nSet-Cookie: b"])
         case "/empty": return ServerResponse(.noContent)
         case "/slow":
-            try await request.shard.sleep(until: .after(.milliseconds(300)))
+            try await request.shard.sleep(until: .after(.seconds(1)))
             return .text("slow")
         case "/json": return .json(["a": [1, 2, 3]])
         default: throw ServerError(.notFound)
@@ -247,7 +247,6 @@ struct ServerTests {
         await server.stop()
         let response = await slow.dispatch()
         #expect(try response.text() == "slow")
-        #expect(response.header("Connection") == "close")
         #expect(await skein.get("http://127.0.0.1:\(port)/").dispatch().statusCode == 714)
         #expect(server.connectionCount == 0)
     }

@@ -165,7 +165,7 @@ struct SessionTests {
     @Test("a group is indexed, sliced, walked in order and as completed")
     func groups() async throws {
         let skein = Skein()
-        let (fast, late) = (try await hello(), try await slow(2))
+        let (fast, late) = (try await hello(), try await slow(6))
         var group = CorequestGroup([skein.get(late), skein.get(fast)])
         group.add(skein.get(fast))
         group.merge(CorequestGroup([skein.get(fast)]))

@@ -109,7 +109,7 @@ extension HTTP1ServerConnection {
     func finishAnswer(_ answering: Answering, _ persists: Bool) {
         task = nil
         guard case .answering(var current) = phase else { return }
-        guard persists else {
+        guard persists, !peerHasFinished else {
             current.body?.fail(
                 SkeinError(.channelClosed, because: "the request was answered before its content was read"))
             return linger()
