@@ -120,8 +120,11 @@ extension DrivenConnection {
             if let failure { throw failure }
             if peerHasFinished { throw fail(.noData, "the server closed the connection without an answer") }
             guard reader == nil else { throw stateError("two tasks read from one connection; let one of them read") }
-            flush()
-            if isReadingPaused { setReading(true) }
+            if output.readableBytes > 0 || isReadingPaused {
+                flush()
+                if isReadingPaused { setReading(true) }
+                continue  // either may have ended the connection, or brought bytes, before anybody waited for them
+            }
             timer = shard.timers.schedule(self, at: .now() + TimeAmount(timeout))
             await waitForReader()
             if let timer { shard.timers.cancel(timer) }
