@@ -3,6 +3,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// The loops of the test support itself, so that it is never kept waiting by what it tests.
 public enum SupportLoops {
@@ -11,14 +12,18 @@ public enum SupportLoops {
 
 /// Finds ports and waits for those who listen on them.
 public enum Ports {
-    /// A port on which nobody listens.
+    private static let taken = Mutex<Set<Int>>([])
+
+    /// A port on which nobody listens, another one each time.
     public static func free() async throws -> Int {
-        let channel = try await ServerBootstrap(group: SupportLoops.group)
-            .bind(host: "127.0.0.1", port: 0).get()
-        let port = channel.localAddress?.port
-        try await channel.close()
-        guard let port else { throw PeerError("no port was bound") }
-        return port
+        while true {
+            let channel = try await ServerBootstrap(group: SupportLoops.group)
+                .bind(host: "127.0.0.1", port: 0).get()
+            let port = channel.localAddress?.port
+            try await channel.close()
+            guard let port else { throw PeerError("no port was bound") }
+            if taken.withLock({ $0.insert(port).inserted }) { return port }
+        }
     }
 
     /// Waits until somebody accepts connections on a port.
