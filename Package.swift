@@ -19,6 +19,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -27,7 +28,12 @@ let package = Package(
     ],
     targets: [
         .target(name: "SkeinCore", dependencies: nio + [logging, collections]),
-        .target(name: "SkeinWire", dependencies: [.product(name: "NIOCore", package: "swift-nio"), collections]),
+        .target(
+            name: "SkeinWire",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHPACK", package: "swift-nio-http2"),
+                collections,
+            ]),
         .target(name: "SkeinTransport", dependencies: nio + ["SkeinCore"]),
         .target(
             name: "SkeinHTTP", dependencies: nio + ["SkeinCore", "SkeinWire", "SkeinTransport", logging, collections]),

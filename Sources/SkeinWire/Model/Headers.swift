@@ -165,11 +165,25 @@ public struct Headers: Sendable {
         bytes.getString(at: bytes.readerIndex + Int(offset), length: length) ?? ""
     }
 
-    private func name(at index: Int) -> String {
+    package func name(at index: Int) -> String {
         string(fields[index].name, Int(fields[index].nameLength))
     }
 
-    private func value(at index: Int) -> String {
+    /// The name of a field, its letters made small.
+    package func lowercaseName(at index: Int) -> String {
+        let field = fields[index]
+        return bytes.withUnsafeReadableBytes { all in
+            String(unsafeUninitializedCapacity: Int(field.nameLength)) { name in
+                for offset in 0..<Int(field.nameLength) {
+                    name[offset] = Bytes.lowercased(all[Int(field.name) + offset])
+                }
+                return Int(field.nameLength)
+            }
+        }
+    }
+
+    /// The value of a field.
+    package func value(at index: Int) -> String {
         string(fields[index].value, Int(fields[index].valueLength))
     }
 

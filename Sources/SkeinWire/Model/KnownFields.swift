@@ -16,9 +16,18 @@ package struct KnownFields: OptionSet, Sendable {
     package static let accept = KnownFields(rawValue: 1 << 8)
     package static let contentType = KnownFields(rawValue: 1 << 9)
     package static let trailer = KnownFields(rawValue: 1 << 10)
+    package static let te = KnownFields(rawValue: 1 << 11)
+    package static let keepAlive = KnownFields(rawValue: 1 << 12)
+    package static let proxyConnection = KnownFields(rawValue: 1 << 13)
+    package static let priority = KnownFields(rawValue: 1 << 14)
 
     /// The fields that frame a message; they are the codec's, never the application's.
     package static let framing: KnownFields = [.contentLength, .transferEncoding]
+
+    /// The fields about one connection, which HTTP/2 does not have (RFC 9113, section 8.2.2).
+    package static let aboutTheConnection: KnownFields = [
+        .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
+    ]
 
     /// What a trailer section must not hold (RFC 9110, section 6.5.1): framing, routing and connection fields.
     package static let forbiddenInTrailers: KnownFields = [
@@ -31,23 +40,47 @@ package struct KnownFields: OptionSet, Sendable {
         func named(_ name: StaticString, _ field: KnownFields) -> KnownFields {
             Bytes.equal(bytes, start, count, lowercase: name) ? field : []
         }
-        guard count > 3, count < 18 else {
+        guard count > 1, count < 18 else {
             self = []
             return
         }
         switch (count, Bytes.lowercased(bytes[start])) {
+        case (2, UInt8(ascii: "t")): self = named("te", .te)
         case (4, UInt8(ascii: "h")): self = named("host", .host)
         case (4, UInt8(ascii: "d")): self = named("date", .date)
         case (6, UInt8(ascii: "a")): self = named("accept", .accept)
         case (6, UInt8(ascii: "e")): self = named("expect", .expect)
         case (7, UInt8(ascii: "u")): self = named("upgrade", .upgrade)
         case (7, UInt8(ascii: "t")): self = named("trailer", .trailer)
+        case (8, UInt8(ascii: "p")): self = named("priority", .priority)
+        case (10, UInt8(ascii: "k")): self = named("keep-alive", .keepAlive)
         case (10, UInt8(ascii: "c")): self = named("connection", .connection)
         case (10, UInt8(ascii: "u")): self = named("user-agent", .userAgent)
         case (12, UInt8(ascii: "c")): self = named("content-type", .contentType)
         case (14, UInt8(ascii: "c")): self = named("content-length", .contentLength)
+        case (16, UInt8(ascii: "p")): self = named("proxy-connection", .proxyConnection)
         case (17, UInt8(ascii: "t")): self = named("transfer-encoding", .transferEncoding)
         default: self = []
+        }
+    }
+
+    /// The name of a single field in lower case, as HTTP/2 sends it; nil for a name that is not known.
+    package var lowercaseName: String? {
+        switch self {
+        case .host: "host"
+        case .contentLength: "content-length"
+        case .transferEncoding: "transfer-encoding"
+        case .connection: "connection"
+        case .date: "date"
+        case .expect: "expect"
+        case .upgrade: "upgrade"
+        case .userAgent: "user-agent"
+        case .accept: "accept"
+        case .contentType: "content-type"
+        case .trailer: "trailer"
+        case .te: "te"
+        case .priority: "priority"
+        default: nil
         }
     }
 }

@@ -27,11 +27,14 @@ public struct RequestHead: Sendable {
     /// Whether the client waits for `100 Continue` before it sends the content (RFC 9110, section 10.1.1).
     public var expectsContinue: Bool
 
+    /// The protocol that an extended CONNECT asks for, such as `websocket` (RFC 8441).
+    public var protocolName: String?
+
     package var targetBytes: ByteBuffer
 
     package init(
         method: HTTPMethod, targetBytes: ByteBuffer, version: HTTPVersion = .http1_1, headers: Headers,
-        bodyLength: BodyLength, keepAlive: Bool, expectsContinue: Bool
+        bodyLength: BodyLength, keepAlive: Bool, expectsContinue: Bool, protocolName: String? = nil
     ) {
         self.method = method
         self.targetBytes = targetBytes
@@ -40,6 +43,7 @@ public struct RequestHead: Sendable {
         self.bodyLength = bodyLength
         self.keepAlive = keepAlive
         self.expectsContinue = expectsContinue
+        self.protocolName = protocolName
     }
 
     /// The request target as it was sent: path and query, an absolute URL, `host:port` or `*` (RFC 9112, section 3.2).
