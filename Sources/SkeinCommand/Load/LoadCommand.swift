@@ -12,7 +12,10 @@ struct LoadCommand: AsyncParsableCommand {
             closed loop). With --rate, requests are due at fixed moments whatever the server does, and latency counts \
             from the moment a request was due: a server that stalls is not flattered (an open loop).
 
+            Over HTTP/2, each of the -c clients has one connection and -m requests under way on it.
+
               skein load -n 100000 -c 64 http://localhost:8080/
+              skein load -n 100000 -c 4 -m 32 --http2 http://localhost:8080/
               skein load --duration 10 --rate 2000 -c 200 http://localhost:8080/ --json
             """)
 
@@ -34,11 +37,16 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: "Event-loop threads.")
     var threads: Int = 1
 
-    @Option(name: .customShort("m"), help: "Streams on each connection; HTTP/1.1 has one.")
+    @Option(
+        name: [.customShort("m"), .customLong("streams")],
+        help: "Streams on each connection; more than 1 means HTTP/2.")
     var streams: Int = 1
 
     @Flag(name: .customLong("http1"), help: "Speak HTTP/1.1.")
     var isHTTP1 = false
+
+    @Flag(name: .customLong("http2"), help: "Speak HTTP/2 from the first byte, also in clear text (prior knowledge).")
+    var isHTTP2 = false
 
     @Option(help: "The method.")
     var method: String = "GET"
@@ -66,7 +74,10 @@ struct LoadCommand: AsyncParsableCommand {
         guard duration ?? 1 > 0, rate ?? 1 > 0, timeout > 0 else {
             throw ValidationError("--duration, --rate and --timeout must be more than 0.")
         }
-        guard streams == 1 else { throw ValidationError("-m needs HTTP/2, which is not spoken yet; leave it at 1.") }
+        guard streams > 0 else { throw ValidationError("-m must be at least 1.") }
+        guard !isHTTP1 || (streams == 1 && !isHTTP2) else {
+            throw ValidationError("--http1 has one stream on a connection; leave out -m and --http2.")
+        }
         _ = try HeaderArguments.parse(header)
     }
 
@@ -77,7 +88,7 @@ struct LoadCommand: AsyncParsableCommand {
         let plan = LoadPlan(
             requests: try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) },
             count: requests ?? (duration == nil ? 1000 : nil), duration: duration, rate: rate, clients: clients,
-            threads: threads, timeout: .seconds(timeout), keepAlive: !noKeepAlive)
+            streams: isHTTP2 || streams > 1 ? streams : nil, threads: threads, timeout: .seconds(timeout), keepAlive: !noKeepAlive)
         let report = await LoadRun(plan).run()
         Terminal.say(json ? report.json : report.table)
         if !report.errors.isEmpty || report.status.keys.contains(where: { $0 >= 400 }) { throw ExitCode(1) }
@@ -91,7 +102,12 @@ struct LoadPlan: Sendable {
     let duration: Double?
     let rate: Double?
     let clients: Int
+    /// Streams on each connection; nil for HTTP/1.1.
+    let streams: Int?
     let threads: Int
+
+    /// Requests under way at one time.
+    var callers: Int { clients * (streams ?? 1) }
     let timeout: Duration
     let keepAlive: Bool
 }

@@ -15,9 +15,15 @@ final class LoadRun: Sendable {
         self.plan = plan
         var configuration = Skein.Configuration()
         configuration.threads = min(plan.threads, plan.clients)
-        configuration.concurrency = plan.clients
+        configuration.concurrency = plan.callers
         configuration.http.timeout = plan.timeout
         configuration.http.keepAlive = plan.keepAlive
+        if let streams = plan.streams {
+            let shards = min(plan.threads, plan.clients)
+            configuration.http.http2.use = .priorKnowledge
+            configuration.http.http2.streamsPerConnection = streams
+            configuration.http.http2.connectionsPerOrigin = (plan.clients + shards - 1) / shards
+        }
         skein = Skein(configuration)
         recorders = skein.shards.map { _ in LoadRecorder() }
     }
@@ -26,7 +32,7 @@ final class LoadRun: Sendable {
         let start = NIODeadline.now()
         let progress = Task { await showProgress(since: start) }
         await withTaskGroup(of: Void.self) { group in
-            for number in 0..<plan.clients {
+            for number in 0..<plan.callers {
                 let shard = skein.shards[number % skein.shards.count]
                 let recorder = recorders[shard.index]
                 group.addTask(executorPreference: shard.executor) {

@@ -37,6 +37,9 @@ struct RequestOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Seconds for each request.", valueName: "seconds"))
     var timeout: Double = 30
 
+    @Flag(help: "Which HTTP to speak; without a flag, HTTP/1.1 in clear text.")
+    var version: VersionOption?
+
     func validate() throws {
         guard !urls.isEmpty else { throw ValidationError("Name at least one URL.") }
         guard concurrency > 0 else { throw ValidationError("--concurrency must be at least 1.") }
@@ -46,6 +49,15 @@ struct RequestOptions: ParsableArguments {
         }
         if output != nil, body || json { throw ValidationError("--output cannot be combined with --body or --json.") }
         _ = try HeaderArguments.parse(header)
+    }
+
+    /// The session for the requests.
+    func session() -> Skein {
+        var configuration = Skein.Configuration()
+        configuration.concurrency = concurrency
+        configuration.http.timeout = .seconds(timeout)
+        if let version { configuration.http.http2.use = version.use }
+        return Skein(configuration)
     }
 
     /// The URLs, those in files included.
@@ -59,6 +71,29 @@ struct RequestOptions: ParsableArguments {
 
     /// What to send.
     func requestBody() throws -> HTTPBody { try InputFile.body(data) }
+}
+
+/// The flags that say which HTTP to speak.
+enum VersionOption: EnumerableFlag {
+    case http1
+    case http2
+    case http2Upgrade
+
+    var use: HTTP2Use {
+        switch self {
+        case .http1: .never
+        case .http2: .priorKnowledge
+        case .http2Upgrade: .upgrade
+        }
+    }
+
+    static func help(for value: VersionOption) -> ArgumentHelp? {
+        switch value {
+        case .http1: "Speak HTTP/1.1."
+        case .http2: "Speak HTTP/2 from the first byte, also in clear text (prior knowledge)."
+        case .http2Upgrade: "Offer HTTP/2 in the first request (Upgrade: h2c)."
+        }
+    }
 }
 
 /// Reads 'Name: value' arguments.

@@ -14,7 +14,7 @@ struct RequestRunner {
         let urls = try options.allURLs()
         let body = try options.requestBody()
         let headers = try HeaderArguments.parse(options.header)
-        let skein = Skein(concurrency: options.concurrency, timeout: .seconds(options.timeout))
+        let skein = options.session()
         if let output = options.output {
             return try await Download(file: output, method: method, body: body, headers: headers, skein: skein)
                 .run(urls[0])

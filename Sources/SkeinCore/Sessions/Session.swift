@@ -75,6 +75,12 @@ package final class Session: Sendable {
         shard.eventLoop.execute { exchange.fail(error) }
     }
 
+    /// Counts an exchange that began without a place of its own.
+    package func adopt() {
+        statistics.started()
+        idle.begin()
+    }
+
     /// An exchange that held a place has ended: the next one may start. On the loop.
     package func released(on shard: Shard) { queues[shard].release() }
 

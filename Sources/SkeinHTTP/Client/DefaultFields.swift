@@ -5,7 +5,7 @@ import SkeinWire
 
 /// Default request fields in wire form.
 struct DefaultFields: Sendable {
-    private let headers: Headers
+    let headers: Headers
     private let wire: ByteBuffer
 
     init(_ headers: Headers) {

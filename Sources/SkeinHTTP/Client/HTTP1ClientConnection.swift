@@ -10,23 +10,25 @@ import SkeinWire
 ///
 /// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only
 /// callers. What each request touches opts out of the run-time check of exclusive access, which one thread does not need.
-final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget, @unchecked Sendable {
+final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, ExchangeCarrier, TimerTarget, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let pool: OriginPool
+    let pool: OriginPool
     private let born = NIODeadline.now()
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
-    @exclusivity(unchecked) private var inFlight = Deque<HTTPExchange>()
-    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) var inFlight = Deque<HTTPExchange>()
+    @exclusivity(unchecked) var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var output = ByteBuffer()
     @exclusivity(unchecked) private var outputIsWritten = true
     private var flushIsScheduled = false
     @exclusivity(unchecked) private var lastActivity = NIODeadline.now()
-    private var timer: ShardTimers.Token?
+    var timer: ShardTimers.Token?
     private var socketError: (any Error)?
-    @exclusivity(unchecked) private var isClosing = false
+    @exclusivity(unchecked) var isClosing = false
     @exclusivity(unchecked) private var wasReused = false
+    /// What takes over when the server accepts the upgrade that the first request offers.
+    @exclusivity(unchecked) var successor: HTTP2ClientConnection?
     /// The exchange whose body is still being sent; nothing else is sent before its end.
     private var sender: HTTPExchange?
 
@@ -60,10 +62,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
             output.clear()
             outputIsWritten = false
         }
+        let headers = pool.version == .undecided ? offerUpgrade(exchange.request) : exchange.request.headers
         do {
             try HTTP1Encoder.writeRequestHead(
                 method: exchange.request.method, target: exchange.request.url.target,
-                host: exchange.request.url.origin.authority, headers: exchange.request.headers,
+                host: exchange.request.url.origin.authority, headers: headers,
                 defaults: pool.context.defaults.fields(for: exchange.request), bodyLength: exchange.request.body.length,
                 close: !pool.context.configuration.keepAlive, into: &output)
         } catch {
@@ -73,7 +76,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         served += 1
         inFlight.append(exchange)
         exchange.isCarried(by: self)
-        decoder.expectResponse(to: exchange.request.method)
+        decoder.expectResponse(to: exchange.request.method, mayUpgrade: successor != nil)
         lastActivity = now
         switch exchange.request.body.content {
         case .none: break
@@ -134,7 +137,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
             output.clear()
             outputIsWritten = false
         }
-        try? HTTP1Encoder.writeLastChunk(trailers: nil, into: &output)
+        do {
+            try HTTP1Encoder.writeLastChunk(trailers: sender?.request.trailers, into: &output)
+        } catch {
+            sender?.fail(SkeinError(.exception, peer: sender?.peer, because: error.description, cause: error))
+        }
         flush()
     }
 
@@ -213,11 +220,13 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         switch event {
         case .informational: break
         case .head(let head):
+            if pool.version == .undecided { refuseUpgrade() }
             if !exchange.receive(head) { close() }
         case .body(let bytes):
             if !exchange.receive(bytes) { pauseReading() }
         case .end(let trailers, let reusable):
             finishFirst(trailers, reusable: reusable)
+        case .upgraded(_, let remainder) where successor != nil: switchToHTTP2(remainder)
         case .upgraded:
             failFirst(
                 SkeinError(
@@ -314,7 +323,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, BodySink, TimerTarget,
         try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
     }
 
-    func resumeReading() {
+    func resume(_ exchange: HTTPExchange) {
         lastActivity = .now()
         try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
     }

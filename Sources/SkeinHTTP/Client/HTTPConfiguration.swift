@@ -25,8 +25,10 @@ public struct HTTPConfiguration: Sendable {
     public var maximumBodySize = 256 << 20
     /// Fields for every request that does not set them itself. Default: User-Agent and Accept.
     public var defaultHeaders: Headers = ["User-Agent": "skein/0.1", "Accept": "*/*"]
-    /// Limits of the codec.
+    /// Limits of the HTTP/1.1 codec.
     public var limits = HTTP1Limits()
+    /// HTTP/2: when it is spoken, its streams, its limits.
+    public var http2 = HTTP2Configuration()
 
     /// The defaults.
     public init() {}

@@ -16,7 +16,9 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
 
     // While it runs
     @exclusivity(unchecked) private var corequest: Corequest<HTTPResponse>?
-    @exclusivity(unchecked) private var carrier: HTTP1ClientConnection?
+    @exclusivity(unchecked) private var carrier: (any ExchangeCarrier)?
+    /// Which of its carrier's streams it has, over HTTP/2.
+    @exclusivity(unchecked) private(set) var carrierStream: HTTP2Stream?
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
     @exclusivity(unchecked) private var deadline: NIODeadline?
     @exclusivity(unchecked) private var holdsPlace = false
@@ -52,6 +54,13 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
 
     package func enqueued() {
         if let deadline { arm(deadline) }
+    }
+
+    /// Begins with an answer that nobody asked for: a response that the server pushes.
+    func startPushed(on connection: any ExchangeCarrier, _ stream: HTTP2Stream) {
+        session.adopt()
+        isCarried(by: connection, on: stream)
+        arm(.now() + context.requestTimeout)
     }
 
     package func start() {
@@ -137,12 +146,18 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     // MARK: On a connection
 
     /// A connection has taken the exchange.
-    func isCarried(by connection: HTTP1ClientConnection) { carrier = connection }
+    func isCarried(by connection: any ExchangeCarrier, on stream: HTTP2Stream? = nil) {
+        carrier = connection
+        carrierStream = stream
+    }
 
     /// Whether it may be sent once more after its connection died without a byte of answer.
     func mayReplay(afterReuse wasReused: Bool) -> Bool {
         !isOver && wasReused && replays == 0 && head == nil && request.isReplayable
     }
+
+    /// Whether it may be sent once more, since the server has not looked at it.
+    var mayReplayUnprocessed: Bool { !isOver && replays < 3 && head == nil && request.body.isReplayable }
 
     /// Sends it again on another connection.
     func replay() {
@@ -197,7 +212,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
 
 extension HTTPExchange: ByteStreamSource {
     package func streamWantsMore() {
-        shard.run { self.carrier?.resumeReading() }
+        shard.run { self.carrier?.resume(self) }
     }
 
     package func streamWasCancelled() {

@@ -6,16 +6,28 @@ import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// Keeps connections to an origin and hands them to exchanges, the most recently used first.
+/// Keeps connections to an origin and hands them to exchanges: of HTTP/1.1 the most recently used first, of HTTP/2 the
+/// first that has a stream to spare.
 ///
 /// Unchecked: touched on its shard's loop only.
 final class OriginPool: @unchecked Sendable {
+    /// What the origin speaks, as far as that is known.
+    enum Version {
+        case http1
+        case http2
+        /// The first request offers an upgrade; the others wait for the answer.
+        case undecided
+    }
+
     let origin: Origin
+    let scheme = "http"
     let shard: Shard
     let context: HTTPClientContext
-    private let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
+    let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
+    @exclusivity(unchecked) private(set) var version: Version
     @exclusivity(unchecked) private var connections: [HTTP1ClientConnection] = []
     @exclusivity(unchecked) private var idle: [HTTP1ClientConnection] = []
+    @exclusivity(unchecked) private var multiplexed: [HTTP2ClientConnection] = []
     private var connecting = 0
     @exclusivity(unchecked) private var waiting = Deque<HTTPExchange>()
 
@@ -24,6 +36,12 @@ final class OriginPool: @unchecked Sendable {
         shard = owner.shard
         context = owner.context
         self.owner = owner
+        version =
+            switch owner.context.configuration.http2.use {
+            case .never, .negotiated: .http1
+            case .priorKnowledge: .http2
+            case .upgrade: .undecided
+            }
     }
 
     private var shuttingDown: SkeinError {
@@ -33,32 +51,41 @@ final class OriginPool: @unchecked Sendable {
     /// Sends an exchange on a connection, or lets it wait for one.
     func submit(_ exchange: HTTPExchange, at now: NIODeadline = .now()) {
         if owner.isShutDown { return exchange.failLater(shuttingDown) }
-        if !idle.isEmpty {
-            while let connection = idle.popLast() {
-                if connection.isUsable(at: now) { return connection.send(exchange, at: now) }
-                connection.close()
-            }
+        if version == .http2, waiting.isEmpty, let connection = multiplexed.first(where: \.hasRoom) {
+            return connection.send(exchange, at: now)
         }
-        if connections.count + connecting < context.configuration.connectionsPerOrigin {
-            waiting.append(exchange)
-            return connectForWaiting()
+        while let connection = idle.popLast() {
+            if connection.isUsable(at: now) { return connection.send(exchange, at: now) }
+            connection.close()
         }
-        if context.configuration.pipelineDepth > 1, exchange.request.isPipelined ?? true, exchange.request.isReplayable,
-            let connection = connections.first(where: { $0.canPipeline(exchange) })
+        if !mayConnect, context.configuration.pipelineDepth > 1, exchange.request.isPipelined ?? true,
+            exchange.request.isReplayable, let connection = connections.first(where: { $0.canPipeline(exchange) })
         {
             return connection.send(exchange, at: now)
         }
         waiting.append(exchange)
+        connectForWaiting()
     }
+
+    // MARK: What connections tell
 
     /// A connection has nothing under way: it takes the next exchange or is kept.
     func isFree(_ connection: HTTP1ClientConnection) {
-        while let next = waiting.popFirst() {
-            if !next.isOver { return connection.send(next, at: .now()) }
-        }
+        if let next = nextWaiting() { return connection.send(next, at: .now()) }
         guard connection.isIdle else { return }
         if owner.isRetired { connection.close() } else { idle.append(connection) }
     }
+
+    /// A connection may have streams to spare.
+    func hasRoom(_ connection: HTTP2ClientConnection) {
+        let now = NIODeadline.now()
+        while connection.hasRoom, let next = nextWaiting() { connection.send(next, at: now) }
+        if !waiting.isEmpty { connectForWaiting() }
+        if owner.isRetired, connection.isIdle { connection.retire() }
+    }
+
+    /// A connection takes no more requests.
+    func isLeaving(_ connection: HTTP2ClientConnection) { connectForWaiting() }
 
     /// A connection has ended.
     func isGone(_ connection: HTTP1ClientConnection) {
@@ -68,10 +95,34 @@ final class OriginPool: @unchecked Sendable {
         removeIfEmpty()
     }
 
+    /// A connection has ended.
+    func isGone(_ connection: HTTP2ClientConnection) {
+        multiplexed.removeAll { $0 === connection }
+        connectForWaiting()
+        removeIfEmpty()
+    }
+
+    /// The server has accepted the upgrade of a connection.
+    func upgraded(_ connection: HTTP1ClientConnection, to successor: HTTP2ClientConnection) {
+        connections.removeAll { $0 === connection }
+        multiplexed.append(successor)
+        successor.armTimer()
+        version = .http2
+    }
+
+    /// The server stays with HTTP/1.1.
+    func upgradeRefused() {
+        version = .http1
+        connectForWaiting()
+    }
+
+    // MARK: The end
+
     /// Closes what is idle.
     func closeIdle() {
         for connection in idle { connection.close() }
         idle = []
+        for connection in multiplexed where connection.isIdle { connection.retire() }
     }
 
     /// Closes every connection and fails what waits.
@@ -80,47 +131,94 @@ final class OriginPool: @unchecked Sendable {
         waiting = []
         for exchange in lost { exchange.fail(shuttingDown) }
         for connection in connections { connection.shutdown(shuttingDown) }
+        for connection in multiplexed { connection.shutdown(shuttingDown) }
+    }
+
+    // MARK: Connecting
+
+    private func nextWaiting() -> HTTPExchange? {
+        while let next = waiting.popFirst() {
+            if !next.isOver { return next }
+        }
+        return nil
+    }
+
+    private var mayConnect: Bool {
+        switch version {
+        case .http1: connections.count + connecting < context.configuration.connectionsPerOrigin
+        case .http2:
+            multiplexed.count(where: \.takesRequests) + connecting
+                < max(1, context.configuration.http2.connectionsPerOrigin)
+        case .undecided: connections.isEmpty && connecting == 0
+        }
+    }
+
+    /// Whether those that wait are more than the connections under way will take.
+    private var needsConnection: Bool {
+        guard version == .http2 else { return waiting.count > connecting }
+        // What the server allows is known from the first connection on; until then, it is asked with one.
+        let known = multiplexed.last(where: \.isSettled)?.capacity
+        let capacity = known ?? context.configuration.http2.streamsPerConnection
+        if capacity == .max { return connecting == 0 && multiplexed.allSatisfy { !$0.takesRequests } }
+        let unsettled = multiplexed.count { $0.takesRequests && !$0.isSettled }
+        return waiting.count > (connecting + (known == nil ? 0 : unsettled)) * capacity
     }
 
     private func connectForWaiting() {
         while let first = waiting.first, first.isOver { waiting.removeFirst() }
-        guard waiting.count > connecting,
-            connections.count + connecting < context.configuration.connectionsPerOrigin
-        else { return }
-        connect()
+        if !waiting.isEmpty, needsConnection, mayConnect { connect() }
     }
 
     private func connect() {
         connecting += 1
-        let connection = HTTP1ClientConnection(pool: self)
-        Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: context.configuration.connectTimeout) {
-            channel in
-            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(connection) }
-        }.whenComplete { self.connected(connection, $0) }
-    }
-
-    private func connected(_ connection: HTTP1ClientConnection, _ result: Result<any Channel, any Error>) {
-        connecting -= 1
-        switch result {
-        case .success(let channel):
-            guard channel.isActive else { return connectForWaiting() }
-            connections.append(connection)
-            isFree(connection)
-        case .failure(let error):
-            while let exchange = waiting.popFirst() {
-                guard !exchange.isOver else { continue }
-                exchange.fail(
-                    error as? SkeinError
-                        ?? SkeinError(.connectionFailed, peer: origin.description, because: "\(error)", cause: error))
-                break
+        switch version {
+        case .http1, .undecided:
+            let connection = HTTP1ClientConnection(pool: self)
+            connect(adding: connection) { self.connections.append(connection) } then: { self.isFree(connection) }
+        case .http2:
+            let connection = HTTP2ClientConnection(pool: self)
+            connect(adding: connection.driver) {
+                self.context.session.statistics.connected()
+                self.multiplexed.append(connection)
+                connection.armTimer()
+            } then: {
+                self.hasRoom(connection)
             }
-            connectForWaiting()
-            removeIfEmpty()
         }
     }
 
+    private func connect(
+        adding handler: some ChannelHandler & Sendable, _ keep: @escaping @Sendable () -> Void,
+        then use: @escaping @Sendable () -> Void
+    ) {
+        Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: context.configuration.connectTimeout) {
+            channel in
+            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler) }
+        }.whenComplete { result in
+            self.connecting -= 1
+            switch result {
+            case .success(let channel):
+                guard channel.isActive else { return self.connectForWaiting() }
+                keep()
+                use()
+            case .failure(let error): self.connectFailed(error)
+            }
+        }
+    }
+
+    private func connectFailed(_ error: any Error) {
+        // Each attempt that fails takes one with it; of many that wait for one connection, all.
+        repeat {
+            nextWaiting()?.fail(
+                error as? SkeinError
+                    ?? SkeinError(.connectionFailed, peer: origin.description, because: "\(error)", cause: error))
+        } while version != .http1 && connecting == 0 && !waiting.isEmpty
+        connectForWaiting()
+        removeIfEmpty()
+    }
+
     private func removeIfEmpty() {
-        if connections.isEmpty, connecting == 0, waiting.isEmpty { owner.remove(self) }
+        if connections.isEmpty, multiplexed.isEmpty, connecting == 0, waiting.isEmpty { owner.remove(self) }
     }
 }
 

@@ -14,6 +14,8 @@ public struct HTTPRequest: Sendable {
     public var headers: Headers
     /// The content.
     public var body: HTTPBody
+    /// The trailer section, sent behind the content; over HTTP/1.1 only behind content of unknown length.
+    public var trailers: Headers?
     /// From the start to the last byte of the answer; for a streamed one, to its head. Default: the session's.
     public var timeout: Duration?
     /// Whether the corequest ends at the head of the answer and hands out the body as a stream. Default: false.
@@ -27,12 +29,14 @@ public struct HTTPRequest: Sendable {
     /// A request.
     public init(
         _ method: HTTPMethod = .get, _ url: HTTPURL, headers: Headers = Headers(), body: HTTPBody = .none,
-        timeout: Duration? = nil, isStreamed: Bool = false, isPipelined: Bool? = nil, meta: Meta = Meta()
+        trailers: Headers? = nil, timeout: Duration? = nil, isStreamed: Bool = false, isPipelined: Bool? = nil,
+        meta: Meta = Meta()
     ) {
         self.method = method
         self.url = url
         self.headers = headers
         self.body = body
+        self.trailers = trailers
         self.timeout = timeout
         self.isStreamed = isStreamed
         self.isPipelined = isPipelined

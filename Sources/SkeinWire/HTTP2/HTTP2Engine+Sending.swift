@@ -195,6 +195,11 @@ extension HTTP2Engine {
     /// Whether content waits that its windows let go.
     package var hasSendable: Bool { !schedule.isEmpty && sendWindow.size > 0 }
 
+    /// Whether content may be sent on a stream.
+    package func isSending(_ stream: HTTP2Stream) -> Bool {
+        streams.slot(of: stream).map { streams[$0].sending == .body } ?? false
+    }
+
     /// Whether a stream's receiving half is still open.
     package func isReceiving(_ stream: HTTP2Stream) -> Bool {
         streams.slot(of: stream).map { streams[$0].receiving != .ended } ?? false

@@ -1,0 +1,57 @@
+// The way from HTTP/1.1 to HTTP/2 in clear text: an offer in the first request (RFC 7540, section 3.2).
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+extension HTTP1ClientConnection {
+    /// The header section of a request that offers the upgrade. One with content would have to be sent whole before the
+    /// server could answer in HTTP/2, so it does not offer it.
+    func offerUpgrade(_ request: HTTPRequest) -> Headers {
+        guard request.body.length == .none, successor == nil else { return request.headers }
+        let successor = HTTP2ClientConnection(pool: pool)
+        self.successor = successor
+        var headers = request.headers
+        let settings = Data(successor.driver.engine.upgradeSettings.readableBytesView).base64EncodedString()
+        headers["Connection"] = "Upgrade, HTTP2-Settings"
+        headers["Upgrade"] = "h2c"
+        headers["HTTP2-Settings"] =
+            settings.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        return headers
+    }
+
+    /// The answer came in HTTP/1.1.
+    func refuseUpgrade() {
+        successor?.discard()
+        successor = nil
+        pool.upgradeRefused()
+    }
+
+    /// The answer is a 101: the rest of the connection, the answer to the request included, is HTTP/2.
+    func switchToHTTP2(_ remainder: ByteBuffer) {
+        guard let context, let successor, let exchange = inFlight.popFirst() else { return }
+        self.context = nil
+        self.successor = nil
+        isClosing = true
+        if let timer { pool.shard.timers.cancel(timer) }
+        timer = nil
+        pool.upgraded(self, to: successor)
+        do {
+            try context.pipeline.syncOperations.addHandler(successor.driver)
+            context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+        } catch {
+            exchange.fail(SkeinError(.protocolSwitchingFailed, peer: exchange.peer, because: "\(error)", cause: error))
+            return context.close(promise: nil)
+        }
+        successor.adopt(exchange, at: .now())
+        successor.driver.receive(remainder)
+        successor.driver.flushSoon()
+        pool.hasRoom(successor)
+    }
+}

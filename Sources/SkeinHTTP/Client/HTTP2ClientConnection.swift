@@ -1,0 +1,318 @@
+// A kept HTTP/2 connection of the pool: every exchange of the shard to its origin is a stream on it.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+import SkeinWire
+
+/// One HTTP/2 connection to an origin.
+///
+/// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only
+/// callers. What each request touches opts out of the run-time check of exclusive access, which one thread does not need.
+final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarget, @unchecked Sendable {
+    /// An exchange with what only the connection knows of it.
+    private struct Carried {
+        let exchange: HTTPExchange
+        let stream: HTTP2Stream
+        /// Bytes that its consumer has not caught up with.
+        var withheld = 0
+        var lastActivity: NIODeadline
+    }
+
+    private let pool: OriginPool
+    let driver: HTTP2Driver
+    /// The exchanges by the slots of their streams.
+    @exclusivity(unchecked) private var carried: [Carried?] = []
+    private let born = NIODeadline.now()
+    @exclusivity(unchecked) private var lastUse = NIODeadline.now()
+    private var timer: ShardTimers.Token?
+    private var pingSent: NIODeadline?
+    private var isGone = false
+    private var isTooOld = false
+    private var hasAnswered = false
+
+    init(pool: OriginPool) {
+        self.pool = pool
+        let configuration = pool.context.configuration.http2
+        let engine = HTTP2Engine(
+            .client, limits: configuration.limits, acceptsPush: configuration.onPush != nil, at: .now())
+        driver = HTTP2Driver(engine: engine, eventLoop: pool.shard.eventLoop)
+        driver.owner = self
+    }
+
+    private var configuration: HTTP2Configuration { pool.context.configuration.http2 }
+
+    // MARK: What the pool asks
+
+    /// Whether a request can be sent right now.
+    var hasRoom: Bool {
+        takesRequests && driver.engine.canOpen && driver.engine.streamCount < configuration.streamsPerConnection
+    }
+
+    /// Whether a request can be sent now or when another one is answered.
+    var takesRequests: Bool { !isGone && !isTooOld && driver.isOpen && driver.engine.takesStreams }
+
+    /// Whether the server has said how many streams it allows.
+    var isSettled: Bool { driver.engine.isSettled }
+
+    /// How many requests it carries at most.
+    var capacity: Int { min(configuration.streamsPerConnection, driver.engine.peer.maximumConcurrentStreams) }
+
+    /// Whether nothing is under way.
+    var isIdle: Bool { driver.engine.streamCount == 0 }
+
+    /// Takes no more requests and ends with the last one.
+    func retire() {
+        isTooOld = true
+        driver.closeWhenDrained()
+    }
+
+    /// The server did not want the upgrade: nothing was ever sent.
+    func discard() { isGone = true }
+
+    /// The session is shutting down: what is under way fails with the reason.
+    func shutdown(_ error: SkeinError) {
+        for case let item? in carried { finish(item.stream) { $0.fail(error) } }
+        driver.close()
+    }
+
+    // MARK: Sending
+
+    /// Sends a request. The connection has room for it.
+    func send(_ exchange: HTTPExchange, at now: NIODeadline) {
+        let request = exchange.request
+        let stream: HTTP2Stream
+        do {
+            stream = try driver.engine.open(
+                method: request.method, scheme: pool.scheme, authority: request.url.origin.authority,
+                path: request.url.target, headers: request.headers, defaults: pool.context.defaults.headers,
+                contentType: request.body.contentType, bodyLength: request.body.length,
+                hasTrailers: request.trailers != nil)
+        } catch {
+            return exchange.failLater(
+                SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
+        }
+        carry(exchange, stream, at: now)
+        switch request.body.content {
+        case .none: if request.trailers != nil { finishBody(exchange, stream) }
+        case .bytes(let bytes):
+            driver.engine.send(bytes, isLast: request.trailers == nil, on: stream)
+            if request.trailers != nil { finishBody(exchange, stream) }
+        case .stream(let length, _, let makeChunks): send(makeChunks, length: length, exchange, stream)
+        }
+        driver.flushSoon()
+    }
+
+    /// Takes over an exchange that went out as the HTTP/1.1 request of an upgrade.
+    func adopt(_ exchange: HTTPExchange, at now: NIODeadline) {
+        let stream = driver.engine.adoptUpgradedRequest(isHead: exchange.request.method == .head)
+        carry(exchange, stream, at: now)
+    }
+
+    private func carry(_ exchange: HTTPExchange, _ stream: HTTP2Stream, at now: NIODeadline) {
+        lastUse = now
+        while carried.count <= stream.slot { carried.append(nil) }
+        carried[stream.slot] = Carried(exchange: exchange, stream: stream, lastActivity: now)
+        exchange.isCarried(by: self, on: stream)
+    }
+
+    private func finishBody(_ exchange: HTTPExchange, _ stream: HTTP2Stream) {
+        do {
+            try driver.engine.finish(exchange.request.trailers, on: stream)
+        } catch {
+            let peer = exchange.peer
+            exchange.failLater(SkeinError(.exception, peer: peer, because: error.description, cause: error))
+        }
+    }
+
+    private func send(
+        _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks, length: Int?, _ exchange: HTTPExchange,
+        _ stream: HTTP2Stream
+    ) {
+        let sink = HTTP2BodySink(driver, stream, trailers: exchange.request.trailers)
+        Task(executorPreference: pool.shard.executor) {
+            guard case .failed(let fault) = await makeChunks().send(to: sink, length: length, peer: exchange.peer),
+                self.item(stream) != nil
+            else { return }
+            exchange.fail(fault)
+        }
+    }
+
+    // MARK: Receiving
+
+    func handle(_ event: HTTP2Engine.Event) {
+        switch event {
+        case .response(let stream, let head):
+            hasAnswered = true
+            guard let exchange = touch(stream), exchange.receive(head) else { return }
+            if head.bodyLength == .none { finish(stream) { $0.complete(trailers: nil) } }
+        case .data(let stream, let bytes, let isLast):
+            receive(bytes, stream)
+            if isLast { finish(stream) { $0.complete(trailers: nil) } }
+        case .trailers(let stream, let trailers): finish(stream) { $0.complete(trailers: trailers) }
+        case .reset(let stream, let reset): finish(stream) { lose($0, reset) }
+        case .settings: pool.hasRoom(self)
+        case .goAway: pool.isLeaving(self)
+        case .promise(let stream, _, let head): receivePush(head, stream)
+        case .pong: pingSent = nil
+        case .informational(let stream, _): _ = touch(stream)
+        case .request, .oversizedRequest, .drained: break
+        }
+    }
+
+    private func receive(_ bytes: ByteBuffer, _ stream: HTTP2Stream) {
+        guard let exchange = touch(stream) else { return }
+        if exchange.receive(bytes) {
+            driver.engine.consumed(bytes.readableBytes, on: stream)
+        } else {
+            carried[stream.slot]?.withheld += bytes.readableBytes
+        }
+    }
+
+    private func item(_ stream: HTTP2Stream) -> Carried? {
+        guard stream.slot < carried.count, let item = carried[stream.slot], item.stream == stream else { return nil }
+        return item
+    }
+
+    private func touch(_ stream: HTTP2Stream) -> HTTPExchange? {
+        guard let item = item(stream) else { return nil }
+        carried[stream.slot]?.lastActivity = driver.lastRead
+        return item.exchange
+    }
+
+    /// A stream is over: its exchange ends, and the next one may have its place.
+    private func finish(_ stream: HTTP2Stream, _ end: (HTTPExchange) -> Void) {
+        guard let item = item(stream) else { return }
+        carried[stream.slot] = nil
+        lastUse = driver.lastRead
+        // The answer is here; what the server does not want of the request is not sent.
+        if driver.engine.isSending(stream) { driver.cancel(stream, .noError) }
+        end(item.exchange)
+        pool.hasRoom(self)
+    }
+
+    private func lose(_ exchange: HTTPExchange, _ reset: HTTP2Engine.StreamReset) {
+        if reset.isUnprocessed, exchange.mayReplayUnprocessed { return exchange.replay() }
+        let isMalformed = !reset.byPeer
+        exchange.fail(
+            SkeinError(
+                isMalformed ? (exchange.head == nil ? .responseHeaderError : .bodyError) : .http2StreamReset,
+                peer: exchange.peer,
+                because: isMalformed
+                    ? "the server's answer is malformed: \(reset.reason)"
+                    : "the server gave the request up (\(reset.code))",
+                cause: HTTP2Error(reset.code, reset.reason)))
+    }
+
+    /// A response that the server sends unasked: an exchange of its own, for the session's handler.
+    private func receivePush(_ head: RequestHead, _ stream: HTTP2Stream) {
+        guard let onPush = configuration.onPush, head.headers["host"] == pool.origin.authority else {
+            return driver.cancel(stream, .cancel)
+        }
+        let url = HTTPURL(origin: pool.origin, target: head.target)
+        let corequest = Corequest<HTTPResponse>(shard: pool.shard)
+        let exchange = HTTPExchange(
+            HTTPRequest(head.method, url, headers: head.headers), pools: pool.owner, corequest: corequest,
+            callback: onPush)
+        corequest.setDriver(exchange)
+        carry(exchange, stream, at: driver.lastRead)
+        exchange.startPushed(on: self, stream)
+    }
+
+    // MARK: What exchanges ask
+
+    func resume(_ exchange: HTTPExchange) {
+        guard let stream = exchange.carrierStream, let item = item(stream), item.withheld > 0 else { return }
+        carried[stream.slot]?.withheld = 0
+        carried[stream.slot]?.lastActivity = .now()
+        driver.engine.consumed(item.withheld, on: stream)
+        driver.flushSoon()
+    }
+
+    func abandon(_ exchange: HTTPExchange) {
+        guard let stream = exchange.carrierStream, item(stream) != nil else { return }
+        carried[stream.slot] = nil
+        driver.cancel(stream, .cancel)
+        pool.hasRoom(self)
+    }
+
+    // MARK: Time and end
+
+    private var silence: TimeAmount { TimeAmount(configuration.pingInterval) }
+
+    /// Looks after silence, age and idleness; armed once and again, not for each request.
+    func timerFired() {
+        timer = nil
+        guard !isGone, driver.isOpen else { return }
+        let now = NIODeadline.now()
+        if !isTooOld, now >= born + pool.context.maximumAge {
+            pool.isLeaving(self)
+            retire()
+        }
+        if isIdle {
+            if now >= lastUse + pool.context.idleTimeout || pool.owner.isRetired {
+                pool.isLeaving(self)
+                return retire()
+            }
+        } else {
+            failStalled(at: now)
+            if let pingSent, now >= pingSent + TimeAmount(configuration.pingTimeout) {
+                driver.end(HTTP2Error(.noError, "no answer to a PING for \(configuration.pingTimeout)"))
+            } else if pingSent == nil, now >= driver.lastRead + silence {
+                pingSent = now
+                driver.engine.ping()
+                driver.flushSoon()
+            }
+        }
+        armTimer()
+    }
+
+    /// The connection is alive, but a stream on it may not be.
+    private func failStalled(at now: NIODeadline) {
+        for case let item? in carried
+        where item.withheld == 0 && now >= item.lastActivity + pool.context.silenceTimeout {
+            item.exchange.fail(
+                SkeinError(
+                    .timeout, peer: item.exchange.peer,
+                    because: "nothing moved on the stream for \(pool.context.configuration.silenceTimeout)"))
+        }
+    }
+
+    /// The connection is made: time begins to count.
+    func armTimer() {
+        let spans = [
+            silence, TimeAmount(configuration.pingTimeout), pool.context.idleTimeout, pool.context.silenceTimeout,
+        ]
+        timer = pool.shard.timers.schedule(self, at: .now() + max(.milliseconds(50), spans.min() ?? silence))
+    }
+
+    func ended(_ error: (any Error)?) {
+        guard !isGone else { return }
+        isGone = true
+        if let timer { pool.shard.timers.cancel(timer) }
+        pool.context.session.statistics.disconnected()
+        pool.isGone(self)
+        let lost = carried
+        carried = []
+        for case let item? in lost {
+            if error == nil, item.exchange.mayReplay(afterReuse: hasAnswered) {
+                item.exchange.replay()
+            } else {
+                item.exchange.fail(failure(error, item.exchange))
+            }
+        }
+    }
+
+    private func failure(_ error: (any Error)?, _ exchange: HTTPExchange) -> SkeinError {
+        switch error {
+        case nil:
+            SkeinError(
+                .http2ConnectionClosed, peer: exchange.peer, because: "the server closed the connection with the request under way")
+        case let error as HTTP2Error:
+            SkeinError(
+                .http2ConnectionClosed, peer: exchange.peer, because: "the connection was given up: \(error)",
+                cause: error)
+        case let error?: Connector.socketError(error, peer: exchange.peer)
+        }
+    }
+}

@@ -1,0 +1,248 @@
+// Carries bytes between a channel and the HTTP/2 engine, for both roles: reads go in, one write a tick comes out, and
+// whoever sends faster than the peer takes waits here.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+/// What uses the driver: the client's or the server's idea of a connection. Called on the loop.
+package protocol HTTP2DriverOwner: AnyObject {
+    /// The peer did something.
+    func handle(_ event: HTTP2Engine.Event)
+    /// The connection is over; the driver is called no more.
+    /// - Parameter error: what ended it; nil when the peer closed.
+    func ended(_ error: (any Error)?)
+}
+
+/// The channel handler of an HTTP/2 connection.
+///
+/// Unchecked: every method is called on the loop of its channel. What each request touches opts out of the run-time check
+/// of exclusive access, which one thread does not need.
+package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
+    package typealias InboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    /// Bytes that wait for a peer who does not read, above which we do not read either.
+    private static let highWater = 256 << 10
+    /// Bytes that are read and thrown away behind a fatal error, so that the peer gets to see why.
+    private static let discardLimit = 1 << 20
+
+    @exclusivity(unchecked) package var engine: HTTP2Engine
+    private let eventLoop: any EventLoop
+    /// Who hears of events; set before the driver is added to a channel.
+    @exclusivity(unchecked) package weak var owner: (any HTTP2DriverOwner)?
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) private var flushIsScheduled = false
+    @exclusivity(unchecked) private var isFlushing = false
+    @exclusivity(unchecked) private var isReading = false
+    private var isReadingPaused = false
+    private var discarded = 0
+    private var failure: (any Error)?
+    private var inputHasEnded = false
+    private var isClosing = false
+    private var waiters: [UInt32: UnsafeContinuation<Void, any Error>] = [:]
+    /// When the peer last said something.
+    @exclusivity(unchecked) package private(set) var lastRead = NIODeadline.now()
+
+    package init(engine: HTTP2Engine, eventLoop: any EventLoop) {
+        self.engine = engine
+        self.eventLoop = eventLoop
+    }
+
+    /// Whether the connection can carry something.
+    package var isOpen: Bool { context != nil && !engine.hasFailed && failure == nil }
+
+    package var remoteAddress: SocketAddress? { context?.remoteAddress }
+
+    // MARK: The channel
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { flush() }
+    }
+
+    package func channelActive(context: ChannelHandlerContext) { flush() }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) { receive(unwrapInboundIn(data)) }
+
+    package func channelReadComplete(context: ChannelHandlerContext) { flush() }
+
+    /// Takes bytes of the peer.
+    package func receive(_ bytes: ByteBuffer) {
+        guard failure == nil else {
+            discarded += bytes.readableBytes
+            if discarded > Self.discardLimit { context?.close(promise: nil) }
+            return
+        }
+        lastRead = .now()
+        engine.append(bytes, at: lastRead)
+        isReading = true
+        takeEvents()
+        isReading = false
+    }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        guard context.channel.isWritable else { return }
+        if isReadingPaused { setReading(true) }
+        flush()
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case ChannelEvent.inputClosed? = event as? ChannelEvent else { return }
+        // Nothing more will be asked: what was is answered, and that is the end.
+        inputHasEnded = true
+        closeIfDrained()
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        failure = failure ?? error
+        context.close(promise: nil)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        self.context = nil
+        wakeAll()
+        owner?.ended(failure)
+    }
+
+    // MARK: Events and output
+
+    private func takeEvents() {
+        do {
+            while failure == nil, let event = try engine.next() {
+                switch event {
+                case .drained(let stream): wake(stream)
+                case .reset(let stream, let reset):
+                    wake(stream, HTTP2Error(reset.code, reset.reason))
+                    owner?.handle(event)
+                default: owner?.handle(event)
+                }
+            }
+        } catch {
+            end(error)
+        }
+    }
+
+    /// Writes at the end of this tick what its events and tasks have brought.
+    package func flushSoon() {
+        guard !flushIsScheduled, !isReading else { return }
+        flushIsScheduled = true
+        eventLoop.execute {
+            self.flushIsScheduled = false
+            self.flush()
+        }
+    }
+
+    private func flush() {
+        guard !isFlushing, let context else { return }
+        isFlushing = true
+        while context.channel.isWritable {
+            engine.fill()
+            guard engine.output.readableBytes > 0 else { break }
+            context.writeAndFlush(wrapOutboundOut(engine.output), promise: nil)
+            engine.output.clear()
+        }
+        isFlushing = false
+        if engine.output.readableBytes > Self.highWater, !isReadingPaused { setReading(false) }
+        takeEvents()  // streams whose senders may go on
+        closeIfDrained()
+    }
+
+    private func setReading(_ isOn: Bool) {
+        isReadingPaused = !isOn
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
+    }
+
+    // MARK: Sending content
+
+    /// Sends a piece and returns when there is room for the next one.
+    /// - Throws: when the stream or the connection has ended.
+    package func send(_ piece: ByteBuffer, on stream: HTTP2Stream) async throws {
+        guard isOpen, engine.isSending(stream) else { throw ChannelError.ioOnClosedChannel }
+        engine.send(piece, isLast: false, on: stream)
+        flushSoon()
+        guard engine.notifyWhenDrained(stream) else { return }
+        try await withUnsafeThrowingContinuation { waiters[stream.id] = $0 }
+    }
+
+    /// Ends a stream from our side; the peer is told with a code.
+    package func cancel(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
+        engine.cancel(stream, code)
+        wake(stream, ChannelError.ioOnClosedChannel)
+        flushSoon()
+    }
+
+    private func wake(_ stream: HTTP2Stream, _ error: (any Error)? = nil) {
+        guard let waiter = waiters.removeValue(forKey: stream.id) else { return }
+        if let error { waiter.resume(throwing: error) } else { waiter.resume() }
+    }
+
+    private func wakeAll() {
+        let all = waiters
+        waiters = [:]
+        for waiter in all.values { waiter.resume(throwing: failure ?? ChannelError.ioOnClosedChannel) }
+    }
+
+    // MARK: The end
+
+    /// Ends the connection with an error that the peer is told of.
+    package func end(_ error: HTTP2Error) {
+        guard failure == nil else { return }
+        engine.fail(error)
+        failure = error
+        guard let context else { return }
+        // A close with unread bytes would be a reset, which destroys the GOAWAY on its way (RFC 9112, section 9.6).
+        context.writeAndFlush(wrapOutboundOut(engine.output), promise: nil)
+        engine.output.clear()
+        context.close(mode: .output, promise: nil)
+        setReading(true)
+        wakeAll()
+        eventLoop.scheduleTask(in: .seconds(1)) { self.context?.close(promise: nil) }
+    }
+
+    /// Ends the connection when the streams under way are over.
+    package func closeWhenDrained() {
+        engine.beginShutdown()
+        flushSoon()
+    }
+
+    /// Ends the connection now.
+    package func close() {
+        guard let context else { return }
+        flush()
+        context.close(promise: nil)
+    }
+
+    private func closeIfDrained() {
+        guard engine.isDrained || (inputHasEnded && engine.streamCount == 0), engine.output.readableBytes == 0,
+            failure == nil, !isClosing, let context
+        else { return }
+        isClosing = true
+        // Behind everything that the socket has not taken yet.
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in self.context?.close(promise: nil) }
+    }
+}
+
+/// The sending half of a stream, for a body that is made while it is sent.
+package final class HTTP2BodySink: BodySink {
+    private let driver: HTTP2Driver
+    private let stream: HTTP2Stream
+    private let trailers: Headers?
+
+    package init(_ driver: HTTP2Driver, _ stream: HTTP2Stream, trailers: Headers?) {
+        self.driver = driver
+        self.stream = stream
+        self.trailers = trailers
+    }
+
+    package func write(piece: ByteBuffer, chunked: Bool) async throws { try await driver.send(piece, on: stream) }
+
+    package func writeBodyEnd(chunked: Bool) {
+        do {
+            try driver.engine.finish(trailers, on: stream)
+            driver.flushSoon()
+        } catch {
+            driver.cancel(stream, .internalError)
+        }
+    }
+}
