@@ -10,6 +10,7 @@ public struct ServerRequest: Sendable {
     public let remoteAddress: SocketAddress?
     /// The shard whose loop serves the request; a client session made on the server's shards stays on this thread.
     public let shard: Shard
+    let channel: (any RequestChannel)?
 
     /// The method.
     public var method: HTTPMethod { head.method }

@@ -8,19 +8,20 @@
     import Darwin
 #endif
 
-/// The Date field in wire form (RFC 9110, section 6.6.1).
+/// The Date field (RFC 9110, section 6.6.1).
 struct DateField {
     private var second: time_t = -1
-    private var field = ByteBuffer()
+    private var made = (field: ByteBuffer(), text: "")
 
-    /// The field for now.
-    mutating func current() -> ByteBuffer {
+    /// The field for now, in wire form and as its value alone.
+    mutating func current() -> (field: ByteBuffer, text: String) {
         let now = time(nil)
         if now != second {
             second = now
-            field = ByteBuffer(string: "Date: \(Self.format(now))\r\n")
+            let text = Self.format(now)
+            made = (ByteBuffer(string: "Date: \(text)\r\n"), text)
         }
-        return field
+        return made
     }
 
     /// A moment in the fixed-length format of RFC 9110, section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -1,32 +1,6 @@
-// From a request to its handler, and from the handler's answer to the bytes of the response.
+// From a handler's answer to the bytes of the response.
 
 extension HTTP1ServerConnection {
-    func handle(_ request: ServerRequest) {
-        switch owner.context.handling {
-        case .immediate(let closure):
-            do {
-                try answer(closure(request))
-            } catch {
-                answer(self.response(for: error))
-            }
-        case .task(let app):
-            task = Task(executorPreference: shard.executor) {
-                do {
-                    let response = try await app.respond(to: request)
-                    self.answer(response)
-                } catch {
-                    self.answer(self.response(for: error))
-                }
-            }
-        }
-    }
-
-    func response(for error: any Error) -> ServerResponse {
-        if let error = error as? ServerError { return .text(error.message + "\n", status: error.status) }
-        if !(error is CancellationError) { configuration.logger.error("a handler failed: \(error)") }
-        return .text("Internal Server Error\n", status: .internalServerError)
-    }
-
     /// Sends a handler's answer.
     func answer(_ response: ServerResponse) {
         guard case .answering(var answering) = phase, !answering.isAnswered else { return }

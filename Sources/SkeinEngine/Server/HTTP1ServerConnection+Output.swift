@@ -57,6 +57,25 @@ extension HTTP1ServerConnection {
         }
     }
 
+    // MARK: What a handler may say before its answer
+
+    func hint(_ headers: Headers) {
+        shard.run {
+            guard case .answering(let answering) = self.phase, !answering.isAnswered, answering.head.version != .http1_0
+            else { return }
+            self.prepareOutput()
+            do {
+                try HTTP1Encoder.writeResponseHead(
+                    status: 103, headers: headers, framing: .bodiless, connection: .asIs, date: nil, into: &self.output)
+                self.flush()
+            } catch {
+                self.configuration.logger.warning("an early hint was not sent: \(error)")
+            }
+        }
+    }
+
+    func push(_ path: String, _ headers: Headers) { hint(EarlyHints.preload(path)) }
+
     func wakeWriter(_ error: (any Error)? = nil) {
         guard let waiter = writableWaiter else { return }
         writableWaiter = nil

@@ -5,7 +5,9 @@
 ///
 /// Unchecked: every method is called on the loop of its channel; handlers' tasks prefer that loop's executor. What each
 /// request touches opts out of the run-time check of exclusive access, which one thread does not need.
-final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSource, TimerTarget, @unchecked Sendable {
+final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandler, ServerConnection, Answerer, RequestChannel, BodySink,
+    ByteStreamSource, TimerTarget, @unchecked Sendable
+{
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -37,6 +39,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
 
     let owner: ServerShard
     @exclusivity(unchecked) var decoder: HTTP1RequestDecoder
+    /// The first bytes of the connection, until they tell which HTTP it speaks.
+    @exclusivity(unchecked) var prelude: ByteBuffer? = ByteBuffer()
     @exclusivity(unchecked) var context: ChannelHandlerContext?
     @exclusivity(unchecked) var phase = Phase.head
     @exclusivity(unchecked) var task: Task<Void, Never>?
@@ -86,7 +90,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
         case .head: break
         case .answering: deadline = .now() + owner.context.bodyTimeout
         }
-        decoder.append(unwrapInboundIn(data))
+        guard let bytes = recogniseVersion(unwrapInboundIn(data)) else { return }
+        decoder.append(bytes)
         advance()
     }
 
@@ -168,15 +173,16 @@ final class HTTP1ServerConnection: ChannelInboundHandler, BodySink, ByteStreamSo
         var answering = Answering(head: head, owesContinue: head.expectsContinue)
         if head.bodyLength == .none {
             _ = try decoder.next()  // the end that follows at once
+            if head.headers.known.contains(.upgrade), upgrade(head) { return }
             answering.isReceived = true
         } else {
             answering.body = BodyStream(source: self)
         }
         phase = .answering(answering)
-        handle(
-            ServerRequest(
-                head: head, body: RequestBody(stream: answering.body, maximum: configuration.maximumBodySize),
-                remoteAddress: remoteAddress, shard: shard))
+        let request = ServerRequest(
+            head: head, body: RequestBody(stream: answering.body, maximum: configuration.maximumBodySize),
+            remoteAddress: remoteAddress, shard: shard, channel: self)
+        if let task = handle(request) { self.task = task }
     }
 
     func receive(_ bytes: ByteBuffer, _ answering: Answering) {

@@ -12,7 +12,7 @@ import Synchronization
     import Darwin
 #endif
 
-/// An HTTP/1.1 server that answers with an app.
+/// A server of HTTP/1.1 and HTTP/2 that answers with an app.
 ///
 /// It is a service: `run()` serves until its service group shuts down. In tests and scripts, `start()` and `stop()` do.
 public final class HTTPServer: Service {

@@ -36,8 +36,21 @@ public struct ServerConfiguration: Sendable {
     public var maximumRequestsPerConnection = 1_000_000
     /// How long a shutdown waits for requests under way before it cuts them off. Default: 30 s.
     public var shutdownTimeout: Duration = .seconds(30)
-    /// Limits of the codec.
+    /// Limits of the HTTP/1.1 codec.
     public var limits = HTTP1Limits()
+    /// HTTP/2: whether it is spoken, and its limits.
+    public var http2 = HTTP2()
+
+    /// What a server does about HTTP/2. It is spoken on the same port as HTTP/1.1: by prior knowledge and by upgrade.
+    public struct HTTP2: Sendable {
+        /// Whether it is spoken. Default: true.
+        public var isEnabled = true
+        /// Limits of the codec. Default: 128 streams a connection.
+        public var limits = HTTP2Limits()
+
+        /// The defaults.
+        public init() {}
+    }
     /// Where lines go.
     public var logger = Logger.screen()
 

@@ -9,7 +9,7 @@ final class ServerShard: @unchecked Sendable {
     let shard: Shard
     let context: ServerContext
     @exclusivity(unchecked) private var date = DateField()
-    private var connections: [ObjectIdentifier: HTTP1ServerConnection] = [:]
+    private var connections: [ObjectIdentifier: any ServerConnection] = [:]
     private(set) var isDraining = false
     private var drained: EventLoopPromise<Void>?
 
@@ -18,14 +18,22 @@ final class ServerShard: @unchecked Sendable {
         self.context = context
     }
 
-    func dateField() -> ByteBuffer { date.current() }
+    func dateField() -> ByteBuffer { date.current().field }
+    func dateText() -> String { date.current().text }
 
-    func opened(_ connection: HTTP1ServerConnection) {
+    func opened(_ connection: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = connection
         if isDraining { connection.drain() }
     }
 
-    func closed(_ connection: HTTP1ServerConnection) {
+    /// A connection goes on in another version of HTTP.
+    func replaced(_ connection: any ServerConnection, by successor: any ServerConnection) {
+        connections[ObjectIdentifier(connection)] = nil
+        connections[ObjectIdentifier(successor)] = successor
+        if isDraining { successor.drain() }
+    }
+
+    func closed(_ connection: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = nil
         context.connectionClosed()
         if isDraining, connections.isEmpty { drained?.succeed() }
@@ -54,6 +62,7 @@ final class ServerContext: Sendable {
     let bodyTimeout: TimeAmount
     let keepAliveTimeout: TimeAmount
     private let connections = Atomic<Int>(0)
+    let scheme = "http"
 
     init(configuration: ServerConfiguration, handling: Handling) {
         self.configuration = configuration

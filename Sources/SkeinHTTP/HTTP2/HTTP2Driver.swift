@@ -137,7 +137,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         guard !isFlushing, let context else { return }
         isFlushing = true
         while context.channel.isWritable {
-            engine.fill()
+            engine.fill(at: .now())
             guard engine.output.readableBytes > 0 else { break }
             context.writeAndFlush(wrapOutboundOut(engine.output), promise: nil)
             engine.output.clear()
@@ -169,6 +169,13 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     package func cancel(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
         engine.cancel(stream, code)
         wake(stream, ChannelError.ioOnClosedChannel)
+        flushSoon()
+    }
+
+    /// Ends the streams on which the peer neither sends nor takes what it should.
+    package func resetStalled(before moment: NIODeadline) {
+        engine.resetStalled(before: moment)
+        takeEvents()
         flushSoon()
     }
 

@@ -123,7 +123,7 @@ extension HTTP2Engine {
         streams.insert(
             StreamRecord(
                 id: id, isOurs: isOurs, receiving: receiving, sending: sending,
-                sendWindow: FlowWindow(peer.initialWindowSize), receiveWindow: FlowWindow(windows.stream)))
+                sendWindow: FlowWindow(peer.initialWindowSize), receiveWindow: FlowWindow(windows.stream), progress: now))
     }
 
     // MARK: The client's side

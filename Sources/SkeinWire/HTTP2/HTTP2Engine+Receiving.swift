@@ -116,6 +116,7 @@ extension HTTP2Engine {
         case .ended: try resetStream(slot, .streamClosed, "DATA after the end")
         case .body:
             streams[slot].receiveWindow.take(header.length)
+            streams[slot].progress = now
             guard streams[slot].receiveWindow.size >= 0 else {
                 try resetStream(slot, .flowControlError, "more DATA than the window of the stream allows")
                 return .more
@@ -262,6 +263,17 @@ extension HTTP2Engine {
         forget(slot)
         events.append(.reset(stream, StreamReset(code: code, reason: reason, byPeer: false, isUnprocessed: false)))
         try spendReset()
+    }
+
+    /// Ends the streams on which nothing has moved since a moment, although the peer could have moved it: it sends nothing of
+    /// what it announced, or takes nothing of what waits for it.
+    package mutating func resetStalled(before moment: NIODeadline) {
+        for stream in streams.open where streams[stream.slot].progress < moment {
+            let record = streams[stream.slot]
+            let isReceiving = record.receiving == .body && record.receiveWindow.size > 0 && record.sending != .ended
+            guard record.outgoing != nil || (isReceiving && role == .server) else { continue }
+            try? resetStream(stream.slot, .cancel, "nothing moved on the stream for too long")
+        }
     }
 
     /// Takes a stream out of everything.

@@ -206,7 +206,9 @@ extension HTTP2Engine {
     }
 
     /// Writes waiting content to the output until that is full, a frame of each stream in turn.
-    package mutating func fill() {
+    package mutating func fill(at now: NIODeadline) {
+        guard !schedule.isEmpty else { return }
+        self.now = now
         while output.readableBytes < Self.fullOutput, sendWindow.size > 0, let slot = schedule.next() {
             streams[slot].isScheduled = false
             sendNextFrame(slot)
@@ -220,6 +222,7 @@ extension HTTP2Engine {
         let isLast = count == outgoing.bytes && outgoing.isComplete && outgoing.trailers == nil
         writeDataHeader(slot, count, isLast: isLast)
         outgoing.bytes -= count
+        streams[slot].progress = now
         while count > 0, var piece = outgoing.pieces.popFirst() {
             if piece.readableBytes > count, let part = piece.readSlice(length: count) {
                 outgoing.pieces.prepend(piece)

@@ -28,6 +28,8 @@ struct StreamRecord {
     var sending: StreamHalf
     var sendWindow: FlowWindow
     var receiveWindow: FlowWindow
+    /// When content last moved, in either direction.
+    var progress: NIODeadline
     /// Bytes that the owner has consumed and the peer does not know of.
     var unannounced = 0
     /// What is left of the announced content.

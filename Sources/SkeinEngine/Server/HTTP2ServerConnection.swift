@@ -1,0 +1,140 @@
+// One HTTP/2 connection of the server: many requests at a time, each answered by itself.
+
+import SkeinHTTP
+import SkeinWire
+
+/// A connection of a client that speaks HTTP/2.
+///
+/// Unchecked: every method is called on the loop of its channel; handlers' tasks prefer that loop's executor.
+final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarget, @unchecked Sendable {
+    let owner: ServerShard
+    let driver: HTTP2Driver
+    /// The requests under way, by the slots of their streams.
+    @exclusivity(unchecked) private var streams: [HTTP2ServerStream?] = []
+    private let begun = NIODeadline.now()
+    @exclusivity(unchecked) private var lastAnswer = NIODeadline.now()
+    private var timer: ShardTimers.Token?
+    let remoteAddress: SocketAddress?
+
+    init(owner: ServerShard, remoteAddress: SocketAddress?) {
+        self.owner = owner
+        self.remoteAddress = remoteAddress
+        let engine = HTTP2Engine(.server, limits: owner.context.configuration.http2.limits, at: .now())
+        driver = HTTP2Driver(engine: engine, eventLoop: owner.shard.eventLoop)
+        driver.owner = self
+        armTimer()
+    }
+
+    /// Answers the request that came as HTTP/1.1 and asked for the upgrade.
+    func acceptUpgrade(_ head: RequestHead, settings: ByteBuffer) throws(HTTP2Error) {
+        let stream = try driver.engine.acceptUpgrade(settings: settings, isHead: head.method == .head)
+        begin(head, stream)
+    }
+
+    // MARK: Events
+
+    func handle(_ event: HTTP2Engine.Event) {
+        switch event {
+        case .request(let stream, let head): begin(head, stream)
+        case .data(let stream, let bytes, let isLast): self.stream(stream)?.receive(bytes, isLast: isLast)
+        case .trailers(let stream, let trailers): self.stream(stream)?.receivedAll(trailers)
+        case .reset(let stream, let reset):
+            self.stream(stream)?.wasReset(reset)
+            forget(stream)
+        case .oversizedRequest(let stream):
+            keep(HTTP2ServerStream(stream, of: self, head: nil)).answer(
+                .text("the header section is larger than the limit\n", status: 431))
+        case .settings, .goAway, .pong, .informational, .response, .promise, .drained: break
+        }
+    }
+
+    private func begin(_ head: RequestHead, _ stream: HTTP2Stream) {
+        let served = keep(HTTP2ServerStream(stream, of: self, head: head))
+        if case .known(let length) = head.bodyLength, length > owner.context.configuration.maximumBodySize {
+            return served.answer(
+                .text(
+                    "the content is larger than \(owner.context.configuration.maximumBodySize) bytes\n",
+                    status: .contentTooLarge))
+        }
+        served.begin(head)
+    }
+
+    private func stream(_ stream: HTTP2Stream) -> HTTP2ServerStream? {
+        guard stream.slot < streams.count, let served = streams[stream.slot], served.stream == stream else { return nil }
+        return served
+    }
+
+    private func keep(_ served: HTTP2ServerStream) -> HTTP2ServerStream {
+        while streams.count <= served.stream.slot { streams.append(nil) }
+        streams[served.stream.slot] = served
+        return served
+    }
+
+    /// Nothing more has to be done for a stream.
+    func forget(_ stream: HTTP2Stream) {
+        guard self.stream(stream) != nil else { return }
+        streams[stream.slot] = nil
+        lastAnswer = driver.lastRead
+    }
+
+    /// Promises the answer to a request of our own making, and lets the handler make it. Returns false where the client
+    /// takes no pushes.
+    func push(_ path: String, _ headers: Headers, for request: RequestHead, on parent: HTTP2Stream) -> Bool {
+        let authority = request.headers["host"] ?? ""
+        let promised: HTTP2Stream?
+        do {
+            promised = try driver.engine.promise(
+                path: path, scheme: owner.context.scheme, authority: authority, headers: headers, on: parent)
+        } catch {
+            owner.context.configuration.logger.warning("\(path.debugDescription) was not pushed: \(error)")
+            return true
+        }
+        guard let promised else { return false }
+        var complete = headers
+        complete["host"] = authority
+        begin(
+            RequestHead(
+                method: .get, targetBytes: ByteBuffer(string: path), version: .http2, headers: complete,
+                bodyLength: .none, keepAlive: true, expectsContinue: false), promised)
+        driver.flushSoon()
+        return true
+    }
+
+    // MARK: Time and end
+
+    private func armTimer() {
+        let context = owner.context
+        let span = min(context.headerTimeout, context.bodyTimeout, context.keepAliveTimeout)
+        timer = owner.shard.timers.schedule(self, at: .now() + max(.milliseconds(50), span))
+    }
+
+    /// Looks after silence, stalled streams and idleness; armed once and again, not for each request.
+    func timerFired() {
+        timer = nil
+        let now = NIODeadline.now()
+        if !driver.engine.isSettled, now >= begun + owner.context.headerTimeout { return cutOff() }
+        if driver.engine.streamCount == 0 {
+            if now >= max(lastAnswer, begun) + owner.context.keepAliveTimeout { driver.closeWhenDrained() }
+            if now >= driver.lastRead + owner.context.keepAliveTimeout + owner.context.bodyTimeout { return cutOff() }
+        } else {
+            driver.resetStalled(before: now - owner.context.bodyTimeout)
+        }
+        armTimer()
+    }
+
+    func ended(_ error: (any Error)?) {
+        if let timer { owner.shard.timers.cancel(timer) }
+        timer = nil
+        if let error = error as? HTTP2Error {
+            owner.context.configuration.logger.debug("a client's connection was ended: \(error)")
+        }
+        let lost = streams
+        streams = []
+        for case let served? in lost { served.connectionEnded() }
+        owner.closed(self)
+    }
+
+    func drain() { driver.closeWhenDrained() }
+
+    func cutOff() { driver.close() }
+}

@@ -1,0 +1,188 @@
+// One request on a stream of HTTP/2, and its answer.
+
+import SkeinHTTP
+import SkeinWire
+
+/// A request under way.
+///
+/// Unchecked: touched on its connection's loop only, but for what a body's consumer says, which is sent there.
+final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unchecked Sendable {
+    /// Content that is read and thrown away behind an early answer, so that the client need not be cut off.
+    private static let discardLimit = 256 << 10
+
+    let stream: HTTP2Stream
+    private let connection: HTTP2ServerConnection
+    private let head: RequestHead?
+    private var body: BodyStream?
+    @exclusivity(unchecked) private var task: Task<Void, Never>?
+    private var received = 0
+    private var withheld = 0
+    private var owesContinue: Bool
+    @exclusivity(unchecked) private var isAnswered = false
+
+    init(_ stream: HTTP2Stream, of connection: HTTP2ServerConnection, head: RequestHead?) {
+        self.stream = stream
+        self.connection = connection
+        self.head = head
+        owesContinue = head?.expectsContinue ?? false
+    }
+
+    var owner: ServerShard { connection.owner }
+    private var driver: HTTP2Driver { connection.driver }
+    private var configuration: ServerConfiguration { owner.context.configuration }
+
+    // MARK: The request
+
+    func begin(_ head: RequestHead) {
+        if head.bodyLength != .none { body = BodyStream(source: self) }
+        let request = ServerRequest(
+            head: head, body: RequestBody(stream: body, maximum: configuration.maximumBodySize),
+            remoteAddress: connection.remoteAddress, shard: owner.shard, channel: self)
+        if let task = handle(request) { self.task = task }
+    }
+
+    func receive(_ bytes: ByteBuffer, isLast: Bool) {
+        received += bytes.readableBytes
+        if isAnswered {
+            driver.engine.consumed(bytes.readableBytes, on: stream)
+            if !isLast, received > Self.discardLimit { driver.cancel(stream, .noError) }
+        } else if received > configuration.maximumBodySize {
+            body?.fail(
+                ServerError(.contentTooLarge, "the content is larger than \(configuration.maximumBodySize) bytes"))
+        } else if body?.push(bytes) ?? true {
+            driver.engine.consumed(bytes.readableBytes, on: stream)
+        } else {
+            withheld += bytes.readableBytes
+        }
+        if isLast { receivedAll(nil) }
+    }
+
+    func receivedAll(_ trailers: Headers?) {
+        body?.finish(trailers)
+        if isAnswered { connection.forget(stream) }
+    }
+
+    func streamWantsMore() {
+        owner.shard.run {
+            if self.owesContinue, !self.isAnswered {
+                self.owesContinue = false
+                self.inform(.continue, Headers())
+            }
+            guard self.withheld > 0 else { return }
+            self.driver.engine.consumed(self.withheld, on: self.stream)
+            self.withheld = 0
+            self.driver.flushSoon()
+        }
+    }
+
+    func streamWasCancelled() { streamWantsMore() }
+
+    // MARK: The answer
+
+    func answer(_ response: ServerResponse) {
+        guard !isAnswered else { return }
+        if let problem = response.body.problem { return answer(self.response(for: problem)) }
+        let isBodiless = head?.method == .head || response.status.forbidsBody
+        let length: Int? =
+            switch response.body.length {
+            case .none: response.status.forbidsBody || response.trailers != nil ? nil : 0
+            case .known(let length): response.status.forbidsBody ? nil : length
+            case .streamed: nil
+            }
+        let hasNoContent = isBodiless || response.body.length == .none
+        let trailers = isBodiless ? nil : response.trailers
+        do {
+            try driver.engine.respond(
+                response.status, headers: response.headers, contentType: response.body.contentType, length: length,
+                date: owner.dateText(), isLast: hasNoContent && trailers == nil, on: stream)
+        } catch {
+            return answer(self.response(for: error))
+        }
+        isAnswered = true
+        if hasNoContent {
+            finish(trailers)
+        } else {
+            switch response.body.content {
+            case .none: finish(trailers)
+            case .bytes(let bytes):
+                driver.engine.send(bytes, isLast: trailers == nil, on: stream)
+                finish(trailers)
+            case .stream(let length, _, let makeChunks): send(makeChunks, length: length, trailers)
+            }
+        }
+        driver.flushSoon()
+    }
+
+    private func send(
+        _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks, length: Int?, _ trailers: Headers?
+    ) {
+        let sink = HTTP2BodySink(driver, stream, trailers: trailers)
+        task = Task(executorPreference: owner.shard.executor) {
+            switch await makeChunks().send(to: sink, length: length, peer: "the response") {
+            case .sent: self.finish(nil)
+            case .unwanted: break
+            case .failed(let fault):
+                self.configuration.logger.error("a response body failed: \(fault)")
+                self.driver.cancel(self.stream, .internalError)
+                self.connection.forget(self.stream)
+            }
+        }
+    }
+
+    /// All of the answer is with the engine.
+    private func finish(_ trailers: Headers?) {
+        task = nil
+        if let trailers {
+            do {
+                try driver.engine.finish(trailers, on: stream)
+            } catch {
+                configuration.logger.error("a trailer cannot be sent: \(error)")
+                driver.cancel(stream, .internalError)
+            }
+        }
+        guard driver.engine.isReceiving(stream) else { return connection.forget(stream) }
+        // Answered early: what is still to come is thrown away, if it is not much.
+        body?.cancel()
+        if received > Self.discardLimit {
+            driver.cancel(stream, .noError)
+            connection.forget(stream)
+        }
+    }
+
+    // MARK: What a handler may say before its answer
+
+    func hint(_ headers: Headers) {
+        owner.shard.run { if !self.isAnswered { self.inform(103, headers) } }
+    }
+
+    func push(_ path: String, _ headers: Headers) {
+        owner.shard.run {
+            guard !self.isAnswered, let head = self.head else { return }
+            if !self.connection.push(path, headers, for: head, on: self.stream) {
+                self.inform(103, EarlyHints.preload(path))
+            }
+        }
+    }
+
+    private func inform(_ status: HTTPStatus, _ headers: Headers) {
+        do {
+            try driver.engine.respond(
+                status, headers: headers, contentType: nil, length: nil, date: nil, isLast: false, on: stream)
+            driver.flushSoon()
+        } catch {
+            configuration.logger.warning("an interim response was not sent: \(error)")
+        }
+    }
+
+    // MARK: The end
+
+    func wasReset(_ reset: HTTP2Engine.StreamReset) {
+        body?.fail(SkeinError(.http2StreamReset, because: "the stream was reset (\(reset.code)): \(reset.reason)"))
+        task?.cancel()
+    }
+
+    func connectionEnded() {
+        body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
+        task?.cancel()
+    }
+}

@@ -1,0 +1,9 @@
+// A connection of the server as its shard sees it, whatever version of HTTP it speaks.
+
+/// A connection that a shard keeps. Called on the loop.
+protocol ServerConnection: AnyObject {
+    /// The server is shutting down: finish what is under way, begin nothing.
+    func drain()
+    /// Ends the connection at once.
+    func cutOff()
+}
