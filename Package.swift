@@ -53,7 +53,8 @@ let package = Package(
             ]),
         .target(name: "PeerSupport", dependencies: nio, path: "Tests/PeerSupport"),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", logging]),
-        .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire"]),
+        .testTarget(
+            name: "SkeinWireTests", dependencies: ["SkeinWire", .product(name: "NIOHPACK", package: "swift-nio-http2")]),
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinHTTP", "SkeinWire"]),
         .testTarget(name: "PeerTests", dependencies: ["Skein", "SkeinEngine", "SkeinCommand", "PeerSupport"]),
     ]

@@ -53,7 +53,7 @@ struct Mutator {
 }
 
 /// Mutated input finds no crash, no hang and no trap. `SKEIN_FUZZ` sets the number of inputs; `scripts/fuzz` runs ten million.
-@Suite("HTTP/1.1 fuzzed")
+@Suite("Codecs fuzzed")
 struct FuzzTests {
     static let inputs = ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 40_000
 
