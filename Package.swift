@@ -51,10 +51,11 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
-        .target(name: "PeerSupport", dependencies: nio, path: "Tests/PeerSupport"),
+        .target(
+            name: "PeerSupport", dependencies: nio + [.product(name: "NIOHPACK", package: "swift-nio-http2")],
+            path: "Tests/PeerSupport"),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", logging]),
-        .testTarget(
-            name: "SkeinWireTests", dependencies: ["SkeinWire", .product(name: "NIOHPACK", package: "swift-nio-http2")]),
+        .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinHTTP", "SkeinWire"]),
         .testTarget(name: "PeerTests", dependencies: ["Skein", "SkeinEngine", "SkeinCommand", "PeerSupport"]),
     ]

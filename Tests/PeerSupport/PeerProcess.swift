@@ -101,6 +101,15 @@ public final class PeerProcess: Sendable {
     /// What it has printed.
     public var output: String { String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self) }
 
+    /// Bytes of memory that it holds; Linux only.
+    public var residentBytes: Int {
+        get throws {
+            let fields = try String(contentsOfFile: "/proc/\(child.id)/statm", encoding: .utf8).split(separator: " ")
+            guard fields.count > 1, let pages = Int(fields[1]) else { throw PeerError("its memory is not known") }
+            return pages * Int(getpagesize())
+        }
+    }
+
     /// Waits until it has printed a text, and returns what follows it in that line.
     public func untilPrinted(_ text: String) async throws -> String {
         for _ in 0..<1500 {

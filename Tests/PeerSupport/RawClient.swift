@@ -31,6 +31,9 @@ public final class RawClient: Sendable {
     /// Sends text.
     public func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
 
+    /// Sends bytes.
+    public func send(_ bytes: ByteBuffer) async throws { try await channel.writeAndFlush(bytes) }
+
     /// Ends its own side, and goes on reading.
     public func finishSending() async throws { try await channel.close(mode: .output) }
 
@@ -38,6 +41,12 @@ public final class RawClient: Sendable {
     public func readToEnd() async -> String {
         try? await channel.closeFuture.get()
         return received.text
+    }
+
+    /// Waits for the peer to close and returns all that has come, as bytes.
+    public func bytesToEnd() async -> ByteBuffer {
+        try? await channel.closeFuture.get()
+        return received.all
     }
 
     /// Waits until a text has come.
@@ -55,6 +64,7 @@ public final class RawClient: Sendable {
         typealias InboundIn = ByteBuffer
         private let bytes = Mutex(ByteBuffer())
 
+        var all: ByteBuffer { bytes.withLock { $0 } }
         var text: String { bytes.withLock { String(buffer: $0) } }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -16,6 +16,8 @@ public final class ScriptedServer: Sendable {
     public enum Step: Sendable {
         /// Send bytes.
         case send(String)
+        /// Send bytes that are no text.
+        case sendBytes(ByteBuffer)
         /// End the connection in order.
         case close
         /// End the connection with a reset.
@@ -79,6 +81,7 @@ private final class ScriptHandler: ChannelInboundHandler {
         while !steps.isEmpty {
             switch steps.removeFirst() {
             case .send(let text): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
+            case .sendBytes(let bytes): context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
             case .close: context.close(promise: nil)
             case .reset:
                 // With a linger time of zero, close() sends a reset.

@@ -6,11 +6,11 @@ import Testing
 /// The command line, as a user runs it.
 @Suite("Command line", .timeLimit(.minutes(1)))
 struct CommandTests {
-    private let skein = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    static let skein = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: ".build/debug/skein").path
 
     private func run(_ arguments: String..., input: String? = nil) async throws -> Finished {
-        try await runToEnd(skein, arguments, input: input)
+        try await runToEnd(Self.skein, arguments, input: input)
     }
 
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
@@ -89,11 +89,11 @@ struct CommandTests {
             (["get", "http://a/", "--header", "X: a\nb"], "line break"),
             (["get", "http://a/", "--timeout", "0"], "--timeout"), (["get", "http://a/", "-c", "0"], "--concurrency"),
             (["get", "http://a/", "http://b/", "--output", "x"], "--output"), (["load", "htp:/a"], "htp:/a"),
-            (["load", "http://a/", "-m", "2"], "HTTP/2"), (["load"], "url"),
+            (["load", "http://a/", "-m", "2", "--http1"], "one stream"), (["load"], "url"),
             (["respond", "x", "--listen", "nowhere"], "HOST:PORT"), (["fly"], "fly"),
         ])
     func usage(arguments: [String], mention: String) async throws {
-        let finished = try await runToEnd(skein, arguments)
+        let finished = try await runToEnd(Self.skein, arguments)
         #expect(finished.code == 2)
         #expect(finished.errors.contains(mention), "\(finished.errors)")
         #expect(finished.output.isEmpty)
@@ -101,7 +101,7 @@ struct CommandTests {
 
     @Test("help teaches every command", arguments: ["", "get", "post", "load", "respond", "demo"])
     func help(command: String) async throws {
-        let finished = try await runToEnd(skein, command.isEmpty ? ["--help"] : [command, "--help"])
+        let finished = try await runToEnd(Self.skein, command.isEmpty ? ["--help"] : [command, "--help"])
         #expect(finished.code == 0)
         #expect(finished.output.contains("USAGE: skein"))
     }
@@ -151,7 +151,7 @@ struct CommandTests {
     @Test("respond serves until it is told to stop", arguments: [[], ["--immediate"]])
     func respond(flags: [String]) async throws {
         let server = try PeerProcess(
-            skein, ["respond", "hello", "--listen", "127.0.0.1:0", "--threads", "2"] + flags,
+            Self.skein, ["respond", "hello", "--listen", "127.0.0.1:0", "--threads", "2"] + flags,
             log: TestFolder.path("respond.log"))
         let address = try await server.untilPrinted("listening on ")
         let answer = try await runToEnd("curl", ["-sS", "http://\(address)/"])

@@ -53,6 +53,21 @@ struct ByteStreamTests {
         #expect(source.wanted.load(ordering: .relaxed) == wantedAtStart + 1)
     }
 
+    @Test("a source that was told to pause stays so until it is told to go on, however little is left between")
+    func pauseLasts() async throws {
+        let source = Source()
+        let stream = ByteStream<Void>(highWater: 8, source: source)
+        var iterator = stream.makeAsyncIterator()
+        for _ in 0..<3 { #expect(stream.push(ByteBuffer(string: "ab"))) }
+        #expect(!stream.push(ByteBuffer(string: "ab")))
+        let wanted = source.wanted.load(ordering: .relaxed)
+        _ = try await iterator.next()
+        #expect(!stream.push(ByteBuffer(string: "a")))
+        #expect(source.wanted.load(ordering: .relaxed) == wanted)
+        for _ in 0..<2 { _ = try await iterator.next() }
+        #expect(source.wanted.load(ordering: .relaxed) == wanted + 1)
+    }
+
     @Test("an error comes after what has arrived before it")
     func failure() async throws {
         let stream = ByteStream<Void>(source: nil)

@@ -60,7 +60,8 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
             }
             state.pieces.append(bytes)
             state.buffered += bytes.readableBytes
-            state.isPaused = state.buffered >= highWater
+            // Until the consumer has caught up, which is when the source hears of it: not just until there is some room.
+            if state.buffered >= highWater { state.isPaused = true }
             return (nil, !state.isPaused)
         }
         waiter?.resume(returning: bytes)

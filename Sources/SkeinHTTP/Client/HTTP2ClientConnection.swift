@@ -192,7 +192,9 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     }
 
     private func lose(_ exchange: HTTPExchange, _ reset: HTTP2Engine.StreamReset) {
-        if reset.isUnprocessed, exchange.mayReplayUnprocessed { return exchange.replay() }
+        // A server that refuses has too much to do; one that goes away leaves a new connection with room behind.
+        let limit = reset.code == .refusedStream ? 3 : 30
+        if reset.isUnprocessed, exchange.mayReplayUnprocessed(upTo: limit) { return exchange.replay() }
         let isMalformed = !reset.byPeer
         exchange.fail(
             SkeinError(

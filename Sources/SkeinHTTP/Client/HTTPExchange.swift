@@ -157,7 +157,10 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     }
 
     /// Whether it may be sent once more, since the server has not looked at it.
-    var mayReplayUnprocessed: Bool { !isOver && replays < 3 && head == nil && request.body.isReplayable }
+    /// - Parameter limit: how often at most.
+    func mayReplayUnprocessed(upTo limit: Int) -> Bool {
+        !isOver && replays < limit && head == nil && request.body.isReplayable
+    }
 
     /// Sends it again on another connection.
     func replay() {

@@ -25,7 +25,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     /// Bytes that wait for a peer who does not read, above which we do not read either.
     private static let highWater = 256 << 10
     /// Bytes that are read and thrown away behind a fatal error, so that the peer gets to see why.
-    private static let discardLimit = 1 << 20
+    private static let discardLimit = 16 << 20
 
     @exclusivity(unchecked) package var engine: HTTP2Engine
     private let eventLoop: any EventLoop

@@ -38,11 +38,11 @@ extension HTTP2Engine {
 
     private mutating func readFrame() throws(HTTP2Error) -> Progress {
         guard let header = FrameHeader(peeking: input) else { return .starved }
+        if !hasPeerSettings, header.type != .settings || header.flags.contains(.acknowledgement) {
+            throw HTTP2Error(.protocolError, "the first frame is not SETTINGS; does the peer speak HTTP/2?")
+        }
         guard header.length <= limits.frameSize else {
             throw HTTP2Error(.frameSizeError, "a frame of \(header.length) bytes is larger than \(limits.frameSize)")
-        }
-        if !hasPeerSettings, header.type != .settings || header.flags.contains(.acknowledgement) {
-            throw HTTP2Error(.protocolError, "the first frame is not SETTINGS")
         }
         if let openBlock, header.type != .continuation || header.stream != openBlock.stream {
             throw HTTP2Error(.protocolError, "a frame came in the middle of a header block")

@@ -124,8 +124,8 @@ struct PairTests {
         #expect(pair.client.isDrained)
     }
 
-    @Test("a gigabyte through windows of 64 KiB")
-    func largeBody() throws {
+    @Test("much content through windows of 64 KiB")
+    func largeBody() async throws {
         var limits = HTTP2Limits()
         limits.maximumStreamWindow = limits.streamWindow
         let pair = Pair(seed: 9, limits: limits)
@@ -133,11 +133,14 @@ struct PairTests {
         let stream = try pair.client.ask(.post, body: .streamed)
         // The same megabyte again and again: what is tested is the windows, not the memory.
         let megabyte = ByteBuffer(repeating: 7, count: 1 << 20)
-        for number in 0..<1024 {
-            pair.client.send(megabyte, isLast: number == 1023, on: stream)
-            if number % 8 == 7 { try pair.run() }
+        for number in 0..<128 {
+            pair.client.send(megabyte, isLast: number == 127, on: stream)
+            if number % 8 == 7 {
+                try pair.run()
+                await Task.yield()
+            }
         }
-        #expect(pair.received[stream.id] == 1 << 30)
-        #expect(pair.answered[stream.id] == 1 << 30)
+        #expect(pair.received[stream.id] == 128 << 20)
+        #expect(pair.answered[stream.id] == 128 << 20)
     }
 }
