@@ -50,7 +50,7 @@ class Server:
         self.process.wait()
 
 
-def nginx(folder):
+def nginx(folder, version=""):
     port = free_port()
     paths = " ".join(f"{n}_temp_path {folder}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     path = os.path.join(folder, "nginx.conf")
@@ -59,7 +59,7 @@ def nginx(folder):
             f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
             "events { worker_connections 16384; }"
             f"http {{ access_log off; keepalive_requests 1000000000; {paths}"
-            f"server {{ listen 127.0.0.1:{port} backlog=4096;"
+            f"server {{ listen 127.0.0.1:{port} {version} backlog=4096;"
             'location = /hello { default_type text/plain; return 200 "hello world"; } } }'
         )
     return Server(["nginx", "-c", path, "-p", folder, "-e", f"{folder}/error.log"], port)
@@ -120,6 +120,26 @@ def client_ahc(url, n):
     return number(r"([\d.]+)", text), cpu / n
 
 
+def client_skein_http2(url, n):
+    command = [SKEIN, "load", "-n", str(n), "-c", "4", "-m", "32", "--threads", "1", "--http2", "--json", url]
+    text, cpu = run(command)
+    report = json.loads(text)
+    assert report["status"] == {"200": n} and report["connections"] == 4, report
+    return report["requests_per_second"], cpu / n
+
+
+def client_h2load_http2(url, n):
+    text, cpu = run(["h2load", "-t1", "-c4", "-m32", "-n", str(n), url])
+    assert f"{n} succeeded" in text, text
+    return number(r"finished in .*?, ([\d.]+) req/s", text), cpu / n
+
+
+def client_nio_http2(url, n):
+    port = url.split(":")[2].split("/")[0]
+    text, cpu = run([os.path.join(PEERS, "nio-http2-load"), port, str(n), "4", "32"])
+    return number(r"([\d.]+)", text), cpu / n
+
+
 def rounds(count, measures):
     """Measures each in turn, so that a slow spell of the machine does not fall on one of them alone."""
     taken = {name: [] for name in measures}
@@ -176,6 +196,41 @@ def http1(options, folder, results):
     ratio_row(results, "server requests/s, async / nginx", rate["skein, async handler"] / rate["nginx"], 0.60)
     ratio_row(results, "server requests/s, immediate / nginx", rate["skein, immediate handler"] / rate["nginx"], 0.75)
     ratio_row(results, "server requests/s, async / Hummingbird", rate["skein, async handler"] / rate["Hummingbird"], 2)
+
+
+def http2(options, folder, results):
+    clients = {"skein load": client_skein_http2, "h2load": client_h2load_http2, "NIOHTTP2": client_nio_http2}
+    rates = {}
+    # nginx is slower than the clients are; a faster server shows what they can do.
+    for title, server in (("nginx with one worker", nginx(folder, "http2")), ("skein respond", skein_server("--immediate"))):
+        taken = rounds(
+            options.rounds,
+            {name: (lambda client=client: client(server.url, options.requests)) for name, client in clients.items()})
+        server.stop()
+        rate = {name: median([r for r, _ in values]) for name, values in taken.items()}
+        cpu = {name: median([c for _, c in values]) for name, values in taken.items()}
+        table(
+            f"HTTP/2 clients, 4 connections of 32 streams, one thread, against {title}",
+            [(n, f"{rate[n]:>10.0f} requests/s  {cpu[n] * 1e6:>7.2f} µs CPU each") for n in clients])
+        rates[title] = (rate, cpu)
+    rate, cpu = rates["nginx with one worker"]
+    ratio_row(results, "HTTP/2 client requests/s, skein / h2load", rate["skein load"] / rate["h2load"], 0.60)
+    ratio_row(results, "HTTP/2 client requests/s, skein / NIOHTTP2", rate["skein load"] / rate["NIOHTTP2"], 2)
+    ratio_row(results, "HTTP/2 client CPU a request, NIOHTTP2 / skein", cpu["NIOHTTP2"] / cpu["skein load"], 2)
+    rate, _ = rates["skein respond"]
+    ratio_row(
+        results, "HTTP/2 client requests/s, skein / NIOHTTP2, against skein", rate["skein load"] / rate["NIOHTTP2"], 2)
+    ratio_row(results, "HTTP/2 client requests/s, skein / h2load, against skein", rate["skein load"] / rate["h2load"], 0.60)
+
+    servers = {"nginx": nginx(folder, "http2"), "skein, async handler": skein_server(), "skein, immediate handler": skein_server("--immediate")}
+    taken = rounds(
+        options.rounds,
+        {name: (lambda server=server: client_h2load_http2(server.url, options.requests)[0]) for name, server in servers.items()})
+    for server in servers.values():
+        server.stop()
+    rate = {name: median(values) for name, values in taken.items()}
+    table("HTTP/2 servers, one thread, under h2load -t1 -c4 -m32", [(n, f"{rate[n]:>10.0f} requests/s") for n in servers])
+    ratio_row(results, "HTTP/2 server requests/s, async / nginx", rate["skein, async handler"] / rate["nginx"], 0.70)
 
 
 DUGONG = """
@@ -241,7 +296,7 @@ def memory(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "pipelining", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "pipelining", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -253,7 +308,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("pipelining", pipelining), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("pipelining", pipelining), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:
