@@ -22,7 +22,8 @@ let package = Package(
         .executableTarget(
             name: "nio-http2-load",
             dependencies: [
-                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
             ]),
         .executableTarget(
             name: "skein-probe",

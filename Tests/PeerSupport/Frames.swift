@@ -23,7 +23,9 @@ public struct Frames {
     public static let plainGet: [UInt8] = [0x82, 0x86, 0x84, 0x01, 0x01, 0x61]
 
     /// Any frame.
-    public mutating func raw(_ type: UInt8, flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = [], length: Int? = nil) {
+    public mutating func raw(
+        _ type: UInt8, flags: UInt8 = 0, stream: UInt32 = 0, _ payload: [UInt8] = [], length: Int? = nil
+    ) {
         bytes.writeInteger(UInt32(length ?? payload.count) << 8 | UInt32(type))
         bytes.writeInteger(flags)
         bytes.writeInteger(stream)

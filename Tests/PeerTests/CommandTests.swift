@@ -126,6 +126,22 @@ struct CommandTests {
         #expect(errors == .object(["714": .integer(5)]))
     }
 
+    @Test("HTTP/2 by knowledge and by upgrade, and a load with streams")
+    func http2() async throws {
+        let http2 = "http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().many)/hello"
+        #expect(try await run("get", "--http2", http2).output == "REQID 0. HTTP/2.0 200 OK 11 bytes received\n")
+        let upgrading = "http://127.0.0.1:\(try await Peers.shared.hypercornPort())/"
+        #expect(try await run("get", "--http2-upgrade", "--body", upgrading).output == "2 GET 0")
+        #expect(try await run("get", "--http1", "--body", upgrading).output == "1.1 GET 0")
+        for flags in [["--http2"], []] {
+            let finished = try await runToEnd(
+                Self.skein, ["load", "-n", "2000", "-c", "2", "-m", "10", "--json"] + flags + [http2])
+            let report = try JSONDecoder().decode(JSONValue.self, from: Data(finished.output.utf8))
+            #expect(report["status"] == .object(["200": .integer(2000)]))
+            #expect(report["connections"]?.integer == 2)
+        }
+    }
+
     @Test("load keeps its rate, and a stalled server is not flattered")
     func openLoop() async throws {
         // One client, 100 requests a second, and a server that takes 50 ms for each: the queue grows, and so must latency.

@@ -88,7 +88,8 @@ struct LoadCommand: AsyncParsableCommand {
         let plan = LoadPlan(
             requests: try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) },
             count: requests ?? (duration == nil ? 1000 : nil), duration: duration, rate: rate, clients: clients,
-            streams: isHTTP2 || streams > 1 ? streams : nil, threads: threads, timeout: .seconds(timeout), keepAlive: !noKeepAlive)
+            streams: isHTTP2 || streams > 1 ? streams : nil, threads: threads, timeout: .seconds(timeout),
+            keepAlive: !noKeepAlive)
         let report = await LoadRun(plan).run()
         Terminal.say(json ? report.json : report.table)
         if !report.errors.isEmpty || report.status.keys.contains(where: { $0 >= 400 }) { throw ExitCode(1) }

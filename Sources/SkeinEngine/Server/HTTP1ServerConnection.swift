@@ -5,7 +5,8 @@
 ///
 /// Unchecked: every method is called on the loop of its channel; handlers' tasks prefer that loop's executor. What each
 /// request touches opts out of the run-time check of exclusive access, which one thread does not need.
-final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandler, ServerConnection, Answerer, RequestChannel, BodySink,
+final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandler, ServerConnection, Answerer,
+    RequestChannel, BodySink,
     ByteStreamSource, TimerTarget, @unchecked Sendable
 {
     typealias InboundIn = ByteBuffer

@@ -60,7 +60,9 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     }
 
     private func stream(_ stream: HTTP2Stream) -> HTTP2ServerStream? {
-        guard stream.slot < streams.count, let served = streams[stream.slot], served.stream == stream else { return nil }
+        guard stream.slot < streams.count, let served = streams[stream.slot], served.stream == stream else {
+            return nil
+        }
         return served
     }
 

@@ -10,7 +10,9 @@ import SkeinWire
 ///
 /// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only
 /// callers. What each request touches opts out of the run-time check of exclusive access, which one thread does not need.
-final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandler, BodySink, ExchangeCarrier, TimerTarget, @unchecked Sendable {
+final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandler, BodySink, ExchangeCarrier,
+    TimerTarget, @unchecked Sendable
+{
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 

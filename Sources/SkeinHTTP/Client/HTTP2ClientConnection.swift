@@ -309,7 +309,8 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         switch error {
         case nil:
             SkeinError(
-                .http2ConnectionClosed, peer: exchange.peer, because: "the server closed the connection with the request under way")
+                .http2ConnectionClosed, peer: exchange.peer,
+                because: "the server closed the connection with the request under way")
         case let error as HTTP2Error:
             SkeinError(
                 .http2ConnectionClosed, peer: exchange.peer, because: "the connection was given up: \(error)",

@@ -174,7 +174,11 @@ final class OriginPool: @unchecked Sendable {
         switch version {
         case .http1, .undecided:
             let connection = HTTP1ClientConnection(pool: self)
-            connect(adding: connection) { self.connections.append(connection) } then: { self.isFree(connection) }
+            connect(adding: connection) {
+                self.connections.append(connection)
+            } then: {
+                self.isFree(connection)
+            }
         case .http2:
             let connection = HTTP2ClientConnection(pool: self)
             connect(adding: connection.driver) {

@@ -44,7 +44,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     /// When the peer last said something.
     @exclusivity(unchecked) package private(set) var lastRead = NIODeadline.now()
 
-    package init(engine: HTTP2Engine, eventLoop: any EventLoop) {
+    package init(engine: consuming HTTP2Engine, eventLoop: any EventLoop) {
         self.engine = engine
         self.eventLoop = eventLoop
     }

@@ -192,7 +192,9 @@ private struct ReceivedSection {
     private mutating func check(
         _ kind: KnownFields, _ value: String, seenBefore: Bool, isTrailer: Bool
     ) throws(FieldBlockDecoder.Fault) {
-        if isTrailer, !kind.isDisjoint(with: .forbiddenInTrailers) { throw .malformed("a trailer that must not be one") }
+        if isTrailer, !kind.isDisjoint(with: .forbiddenInTrailers) {
+            throw .malformed("a trailer that must not be one")
+        }
         switch kind {
         case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade:
             throw .malformed("a field about the connection")

@@ -123,7 +123,8 @@ extension HTTP2Engine {
         streams.insert(
             StreamRecord(
                 id: id, isOurs: isOurs, receiving: receiving, sending: sending,
-                sendWindow: FlowWindow(peer.initialWindowSize), receiveWindow: FlowWindow(windows.stream), progress: now))
+                sendWindow: FlowWindow(peer.initialWindowSize), receiveWindow: FlowWindow(windows.stream), progress: now
+            ))
     }
 
     // MARK: The client's side

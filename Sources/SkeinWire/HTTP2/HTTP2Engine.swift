@@ -9,7 +9,9 @@ import NIOCore
 ///
 /// Append what arrives and take events until there are none; give commands; write ``output`` to the socket after each.
 /// After an error is thrown, write the output once more (it holds the GOAWAY) and close.
-package struct HTTP2Engine {
+///
+/// Not copyable: a connection has one, and a question to it must not cost a copy of all its tables.
+package struct HTTP2Engine: ~Copyable {
     /// What the peer did.
     package enum Event {
         /// A client asks; without content when the head says so, and then the stream's receiving half has ended.

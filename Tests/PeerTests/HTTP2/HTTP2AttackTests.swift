@@ -49,7 +49,8 @@ struct HTTP2AttackTests {
     @Test("a hundred thousand frames", arguments: attacks)
     func attack(_ attack: Attack) async throws {
         let server = try PeerProcess(
-            CommandTests.skein, ["respond", "hello world", "--listen", "127.0.0.1:0"], log: TestFolder.path("respond.log"))
+            CommandTests.skein, ["respond", "hello world", "--listen", "127.0.0.1:0"],
+            log: TestFolder.path("respond.log"))
         let address = try await server.untilPrinted("listening on 127.0.0.1:")
         let port = try #require(Int(address))
         var frames = Frames()
@@ -80,7 +81,9 @@ struct HTTP2AttackTests {
             var frames = Frames()
             frames.preface()
             frames.settings([(4, 0)])
-            for number in 0..<100 as Range<UInt32> { frames.headers(2 * number + 1, Frames.get.map { $0.0 == ":path" ? ($0.0, "/large") : $0 }) }
+            for number in 0..<100 as Range<UInt32> {
+                frames.headers(2 * number + 1, Frames.get.map { $0.0 == ":path" ? ($0.0, "/large") : $0 })
+            }
             frames.headers(201, Frames.post.map { $0.0 == ":path" ? ($0.0, "/echo") : $0 }, flags: Frames.endHeaders)
             try await stalled.send(frames.take())
             _ = await silent.bytesToEnd()

@@ -40,7 +40,8 @@ struct HTTP2ClientTests {
     @Test("a caller does not see which version carried the answer, but in the report line")
     func get() async throws {
         let skein = session()
-        let response = await skein.get("http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().many)/hello").dispatch()
+        let response = await skein.get("http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().many)/hello")
+            .dispatch()
         #expect(response.reportLine == "REQID 0. HTTP/2.0 200 OK 11 bytes received")
         #expect(response.version == .http2)
         #expect(try response.text() == "hello world")

@@ -38,10 +38,19 @@ struct HTTP2FailureTests {
 
     @Test("a refused stream is sent again, and not for ever")
     func refused() async throws {
-        let (once, count) = try await response([[.sendBytes(Self.bytes { $0.reset(1, 7); $0.headers(3, [(":status", "200")]) }), .wait]])
+        let (once, count) = try await response([
+            [
+                .sendBytes(
+                    Self.bytes {
+                        $0.reset(1, 7); $0.headers(3, [(":status", "200")])
+                    }), .wait,
+            ]
+        ])
         #expect(once.statusCode == 200)
         #expect(count == 1)
-        let (never, _) = try await response([[.sendBytes(Self.bytes { for id in [1, 3, 5, 7, 9] as [UInt32] { $0.reset(id, 7) } }), .wait]])
+        let (never, _) = try await response([
+            [.sendBytes(Self.bytes { for id in [1, 3, 5, 7, 9] as [UInt32] { $0.reset(id, 7) } }), .wait]
+        ])
         #expect(never.statusCode == 721)
     }
 
@@ -101,7 +110,9 @@ struct HTTP2FailureTests {
         let port = try await Peers.shared.nginxHTTP2Ports().many
         let response = await skein.get("http://127.0.0.1:\(port)/hello", headers: ["X": "a\nb"]).dispatch()
         #expect(response.statusCode == 701)
-        #expect(try await skein.get("http://127.0.0.1:\(port)/hello", headers: ["Connection": "close"]).fetch().readableBytes == 11)
+        #expect(
+            try await skein.get("http://127.0.0.1:\(port)/hello", headers: ["Connection": "close"]).fetch()
+                .readableBytes == 11)
         #expect(await skein.get("http://127.0.0.1:1/").dispatch().statusCode == 714)
     }
 }

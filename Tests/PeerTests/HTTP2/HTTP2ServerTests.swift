@@ -126,7 +126,9 @@ struct HTTP2ServerTests {
         #expect(!hinted.contains("PUSH_PROMISE"))
         #expect(hinted.contains(":status: 103") && hinted.contains("link: </style.css>; rel=preload; as=style"))
         let plain = try await runToEnd("curl", ["-sSi", "--http1.1", base]).output
-        #expect(plain.hasPrefix("HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\nHTTP/1.1 200"))
+        #expect(
+            plain.hasPrefix("HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\nHTTP/1.1 200")
+        )
         await server.stop()
     }
 

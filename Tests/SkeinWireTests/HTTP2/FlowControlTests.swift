@@ -34,7 +34,9 @@ struct FlowControlTests {
         frames.headers(1, Frames.get)
         let stream = try request(&engine, &frames)
         try respond(&engine, stream, bytes: 200_000)
-        func sent(_ frames: [WrittenFrame]) -> Int { frames.filter { $0.type == 0 }.reduce(0) { $0 + $1.payload.count } }
+        func sent(_ frames: [WrittenFrame]) -> Int {
+            frames.filter { $0.type == 0 }.reduce(0) { $0 + $1.payload.count }
+        }
         #expect(sent(drain(&engine)) == 65_535)
         frames.windowUpdate(1, 100_000)
         _ = engine.feed(frames.take())

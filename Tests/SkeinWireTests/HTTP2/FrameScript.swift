@@ -38,8 +38,9 @@ struct WrittenFrame: Equatable {
 
 extension HTTP2Engine {
     /// Takes bytes and returns all events; an error that ends the connection ends them.
-    mutating func feed(_ bytes: ByteBuffer, at now: NIODeadline = .uptimeNanoseconds(0)) -> (events: [Event], error: HTTP2Error?)
-    {
+    mutating func feed(_ bytes: ByteBuffer, at now: NIODeadline = .uptimeNanoseconds(0)) -> (
+        events: [Event], error: HTTP2Error?
+    ) {
         append(bytes, at: now)
         var events: [Event] = []
         do {
