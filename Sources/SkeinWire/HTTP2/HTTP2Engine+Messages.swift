@@ -100,23 +100,27 @@ extension HTTP2Engine {
             try refuse(block.stream, .refusedStream, "")
             return .more
         }
+        let request: FieldBlockDecoder.Announced<RequestHead>
         do {
-            let request = try fields.request(
-                list, isLast: block.isLast, allowsExtendedConnect: allowsExtendedConnect)
-            let slot = insert(block.stream, isOurs: false, receiving: block.isLast ? .ended : .body, sending: .head)
-            streams[slot].expected = request.length
-            streams[slot].isHead = request.head.method == .head
-            if request.head.headers.known.contains(.priority), let field = request.head.headers["priority"] {
-                streams[slot].priority = StreamPriority(field: field)
-            }
-            return .event(.request(HTTP2Stream(id: block.stream, slot: slot), request.head))
+            request = try fields.request(list, isLast: block.isLast, allowsExtendedConnect: allowsExtendedConnect)
         } catch .tooLarge {
-            let slot = insert(block.stream, isOurs: false, receiving: block.isLast ? .ended : .body, sending: .head)
-            return .event(.oversizedRequest(HTTP2Stream(id: block.stream, slot: slot)))
+            return .event(.oversizedRequest(insertRequest(block)))
         } catch {
             try refuse(block.stream, .protocolError, "")
             return .more
         }
+        let stream = insertRequest(block)
+        streams[stream.slot].expected = request.length
+        streams[stream.slot].isHead = request.head.method == .head
+        if request.head.headers.known.contains(.priority), let field = request.head.headers["priority"] {
+            streams[stream.slot].priority = StreamPriority(field: field)
+        }
+        return .event(.request(stream, request.head))
+    }
+
+    private mutating func insertRequest(_ block: OpenBlock) -> HTTP2Stream {
+        let slot = insert(block.stream, isOurs: false, receiving: block.isLast ? .ended : .body, sending: .head)
+        return HTTP2Stream(id: block.stream, slot: slot)
     }
 
     mutating func insert(_ id: UInt32, isOurs: Bool, receiving: StreamHalf, sending: StreamHalf) -> Int {
@@ -132,24 +136,21 @@ extension HTTP2Engine {
     private mutating func response(_ block: OpenBlock, _ slot: Int, _ list: HPACKHeaders) throws(HTTP2Error) -> Progress
     {
         let stream = HTTP2Stream(id: block.stream, slot: slot)
+        let response: FieldBlockDecoder.Announced<ResponseHead>
         do {
-            let response = try fields.response(list, isLast: block.isLast, toHead: streams[slot].isHead)
-            if response.head.status.isInformational {
-                try spendIdleFrame("interim response")
-                return .event(.informational(stream, response.head))
-            }
-            streams[slot].expected = response.length
-            streams[slot].receiving = .body
-            if block.isLast { endReceiving(slot) }
-            return .event(.response(stream, response.head))
-        } catch let fault as FieldBlockDecoder.Fault {
-            try resetMalformed(slot, fault)
-            return .more
-        } catch let error as HTTP2Error {
-            throw error
+            response = try fields.response(list, isLast: block.isLast, toHead: streams[slot].isHead)
         } catch {
+            try resetMalformed(slot, error)
             return .more
         }
+        if response.head.status.isInformational {
+            try spendIdleFrame("interim response")
+            return .event(.informational(stream, response.head))
+        }
+        streams[slot].expected = response.length
+        streams[slot].receiving = .body
+        if block.isLast { endReceiving(slot) }
+        return .event(.response(stream, response.head))
     }
 
     private mutating func promise(

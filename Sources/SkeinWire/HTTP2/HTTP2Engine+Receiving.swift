@@ -67,12 +67,9 @@ extension HTTP2Engine {
         return .more
     }
 
-    func spendIdleFrameError(_ kind: String) -> HTTP2Error {
-        HTTP2Error(.enhanceYourCalm, "too many \(kind) frames")
-    }
-
+    /// Counts a frame that carries nothing.
     mutating func spendIdleFrame(_ kind: String) throws(HTTP2Error) {
-        guard idleFrames.spend(at: now) else { throw spendIdleFrameError(kind) }
+        guard idleFrames.spend(at: now) else { throw HTTP2Error(.enhanceYourCalm, "too many \(kind) frames") }
     }
 
     /// Whether nobody has ever opened a stream of this number.
