@@ -5,6 +5,9 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
 ]
+let tls: [Target.Dependency] = [
+    .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "NIOTLS", package: "swift-nio"),
+]
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 
@@ -20,6 +23,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -34,13 +38,13 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 collections,
             ]),
-        .target(name: "SkeinTransport", dependencies: nio + ["SkeinCore"]),
+        .target(name: "SkeinTransport", dependencies: nio + ["SkeinCore"] + tls),
         .target(
             name: "SkeinHTTP", dependencies: nio + ["SkeinCore", "SkeinWire", "SkeinTransport", logging, collections]),
         .target(name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP"]),
         .target(
             name: "SkeinEngine",
-            dependencies: nio + [
+            dependencies: nio + tls + [
                 "Skein", "SkeinWire", logging, collections,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),

@@ -1,6 +1,8 @@
 // One HTTP/1.1 connection of the server. Requests are answered one after the other, in order; what a client pipelines
 // waits in the decoder. The connection carries bytes and keeps the time; the codec and the handler do the rest.
 
+import NIOSSL
+
 /// A connection of a client.
 ///
 /// Unchecked: every method is called on the loop of its channel; handlers' tasks prefer that loop's executor. What each
@@ -39,6 +41,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     static let highWater = 64 << 10
 
     let owner: ServerShard
+    /// What encrypts the connection, if anything does.
+    let tls: NIOSSLServerHandler?
     @exclusivity(unchecked) var decoder: HTTP1RequestDecoder
     /// The first bytes of the connection, until they tell which HTTP it speaks.
     @exclusivity(unchecked) var prelude: ByteBuffer? = ByteBuffer()
@@ -62,8 +66,9 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     var bodyIsChunked = false
     var trailers: Headers?
 
-    init(owner: ServerShard) {
+    init(owner: ServerShard, tls: NIOSSLServerHandler?) {
         self.owner = owner
+        self.tls = tls
         decoder = HTTP1RequestDecoder(limits: owner.context.configuration.limits)
     }
 
@@ -182,7 +187,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         phase = .answering(answering)
         let request = ServerRequest(
             head: head, body: RequestBody(stream: answering.body, maximum: configuration.maximumBodySize),
-            remoteAddress: remoteAddress, shard: shard, channel: self)
+            remoteAddress: remoteAddress, shard: shard, channel: self, tls: tls)
         if let task = handle(request) { self.task = task }
     }
 

@@ -1,5 +1,6 @@
 // One HTTP/2 connection of the server: many requests at a time, each answered by itself.
 
+import NIOSSL
 import SkeinHTTP
 import SkeinWire
 
@@ -9,6 +10,7 @@ import SkeinWire
 final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarget, @unchecked Sendable {
     let owner: ServerShard
     let driver: HTTP2Driver
+    let tls: NIOSSLServerHandler?
     /// The requests under way, by the slots of their streams.
     @exclusivity(unchecked) private var streams: [HTTP2ServerStream?] = []
     private let begun = NIODeadline.now()
@@ -16,7 +18,8 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     private var timer: ShardTimers.Token?
     let remoteAddress: SocketAddress?
 
-    init(owner: ServerShard, remoteAddress: SocketAddress?) {
+    init(owner: ServerShard, remoteAddress: SocketAddress?, tls: NIOSSLServerHandler?) {
+        self.tls = tls
         self.owner = owner
         self.remoteAddress = remoteAddress
         let engine = HTTP2Engine(.server, limits: owner.context.configuration.http2.limits, at: .now())
@@ -86,7 +89,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         let promised: HTTP2Stream?
         do {
             promised = try driver.engine.promise(
-                path: path, scheme: owner.context.scheme, authority: authority, headers: headers, on: parent)
+                path: path, scheme: tls == nil ? "http" : "https", authority: authority, headers: headers, on: parent)
         } catch {
             owner.context.configuration.logger.warning("\(path.debugDescription) was not pushed: \(error)")
             return true

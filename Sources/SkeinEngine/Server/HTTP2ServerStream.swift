@@ -37,7 +37,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         if head.bodyLength != .none { body = BodyStream(source: self) }
         let request = ServerRequest(
             head: head, body: RequestBody(stream: body, maximum: configuration.maximumBodySize),
-            remoteAddress: connection.remoteAddress, shard: owner.shard, channel: self)
+            remoteAddress: connection.remoteAddress, shard: owner.shard, channel: self, tls: connection.tls)
         if let task = handle(request) { self.task = task }
     }
 

@@ -1,6 +1,7 @@
 // The server: listeners on every loop, the connections they accept, and an orderly end.
 
 import NIOPosix
+import NIOSSL
 import ServiceLifecycle
 import Synchronization
 
@@ -20,6 +21,7 @@ public final class HTTPServer: Service {
         var group: MultiThreadedEventLoopGroup?
         var listeners: [any Channel] = []
         var shards: [ServerShard] = []
+        var tls: ServerTLS?
     }
 
     private let context: ServerContext
@@ -68,6 +70,11 @@ public final class HTTPServer: Service {
         let shards = ShardGroup(group).shards.map { ServerShard(shard: $0, context: context) }
         state.withLock { $0.shards = shards }
         do {
+            let configuration = context.configuration
+            let tls = try configuration.tls.map { (options) throws(SkeinError) in
+                try ServerTLS(options, speaksHTTP2: configuration.http2.isEnabled)
+            }
+            state.withLock { $0.tls = tls }
             var bound: [ServerConfiguration.Address] = []
             for address in context.configuration.addresses {
                 bound.append(try await listen(on: address, shards, group))
@@ -94,6 +101,13 @@ public final class HTTPServer: Service {
         try? await group?.shutdownGracefully()
     }
 
+    /// Reads the files of the certificates again, for the connections that come after it; those that are open stay as they are.
+    /// - Throws: code 713 with what is wrong with a file; the certificates that were read before stay in force.
+    public func reloadCertificates() throws(SkeinError) {
+        let tls = state.withLock { $0.tls }
+        try tls?.reload()
+    }
+
     /// Serves until the service group shuts down or the task is cancelled.
     public func run() async throws {
         for address in try await start() { context.configuration.logger.info("listening on \(address)") }
@@ -112,19 +126,23 @@ public final class HTTPServer: Service {
                     .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
                 state.withLock { $0.listeners.append(channel) }
                 return address
-            case .tcp(let host, let port):
+            case .tcp(let host, let port), .tls(let host, let port):
+                let tls = try tls(for: address)
                 // Each loop has a socket of its own, so that a connection is accepted where it is served.
                 var chosen = port
                 for shard in shards {
-                    let channel = try await bootstrap(shard.shard.eventLoop, children: shard.shard.eventLoop, shards)
+                    let channel = try await bootstrap(shard.shard.eventLoop, children: shard.shard.eventLoop, shards, tls)
                         .serverChannelOption(.socketOption(NIOBSDSocket.Option(rawValue: SO_REUSEPORT)), value: 1)
                         .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                         .bind(host: host, port: chosen).get()
                     state.withLock { $0.listeners.append(channel) }
                     chosen = channel.localAddress?.port ?? chosen
                 }
+                if case .tls = address { return .tls(host, port: chosen) }
                 return .tcp(host, port: chosen)
             }
+        } catch let error as SkeinError {
+            throw error
         } catch {
             throw SkeinError(
                 .connectionFailed, peer: "\(address)",
@@ -133,8 +151,16 @@ public final class HTTPServer: Service {
         }
     }
 
+    private func tls(for address: ServerConfiguration.Address) throws -> ServerTLS? {
+        guard case .tls = address else { return nil }
+        guard let tls = state.withLock({ $0.tls }) else {
+            throw SkeinError(.tlsHandshakeFailed, peer: "\(address)", because: "TLS needs a certificate; set configuration.tls")
+        }
+        return tls
+    }
+
     private func bootstrap(
-        _ loop: any EventLoop, children: any EventLoopGroup, _ shards: [ServerShard]
+        _ loop: any EventLoop, children: any EventLoopGroup, _ shards: [ServerShard], _ tls: ServerTLS? = nil
     ) -> ServerBootstrap {
         ServerBootstrap(group: loop, childGroup: children)
             .serverChannelOption(.backlog, value: 1024)
@@ -145,7 +171,10 @@ public final class HTTPServer: Service {
                     guard let shard = shards.first(where: { $0.shard.isCurrent }) else {
                         throw SkeinError(.exception, because: "a connection was accepted on a foreign loop")
                     }
-                    try channel.pipeline.syncOperations.addHandler(HTTP1ServerConnection(owner: shard))
+                    let pipeline = channel.pipeline.syncOperations
+                    let handler = tls.map { NIOSSLServerHandler(context: $0.context) }
+                    if let handler { try pipeline.addHandler(handler) }
+                    try pipeline.addHandler(HTTP1ServerConnection(owner: shard, tls: handler))
                 }
             }
     }

@@ -6,13 +6,15 @@ public struct ServerConfiguration: Sendable {
     public enum Address: Hashable, Sendable, CustomStringConvertible {
         /// A TCP port of a local address, IPv4 or IPv6; port 0 is a free one.
         case tcp(String, port: Int)
+        /// A TCP port on which TLS is spoken, with the certificates of ``ServerConfiguration/tls``.
+        case tls(String, port: Int)
         /// A unix socket; a socket file that stands there is replaced.
         case unix(path: String)
 
         /// The address as it is written in messages.
         public var description: String {
             switch self {
-            case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            case .tcp(let host, let port), .tls(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
             case .unix(let path): "unix:\(path)"
             }
         }
@@ -20,6 +22,8 @@ public struct ServerConfiguration: Sendable {
 
     /// Where to listen. Default: port 8080 of the IPv4 loopback.
     public var addresses: [Address]
+    /// TLS for the addresses that are `.tls`. Default: none.
+    public var tls: ServerTLSOptions?
     /// Event-loop threads. Default: one a core.
     public var threads: Int
     /// From the first byte of a request, or the start of the connection, to the end of its head. Default: 10 s.

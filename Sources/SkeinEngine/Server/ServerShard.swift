@@ -62,7 +62,6 @@ final class ServerContext: Sendable {
     let bodyTimeout: TimeAmount
     let keepAliveTimeout: TimeAmount
     private let connections = Atomic<Int>(0)
-    let scheme = "http"
 
     init(configuration: ServerConfiguration, handling: Handling) {
         self.configuration = configuration

@@ -1,7 +1,11 @@
 // What an exchange knows of its connection, whichever version of HTTP that speaks.
 
+import SkeinTransport
+
 /// A connection as the exchanges on it see it. Called on the loop.
 protocol ExchangeCarrier: AnyObject {
+    /// What was agreed with the server about TLS.
+    var tls: TLSInfo? { get }
     /// The consumer of the exchange's body has caught up.
     func resume(_ exchange: HTTPExchange)
     /// The exchange was given up.

@@ -11,11 +11,14 @@ import SkeinWire
 #endif
 
 extension HTTP1ClientConnection {
+    /// Whether the version is still to be found out by an upgrade.
+    var offersUpgrade: Bool { pool.version == .undecided && tls == nil }
+
     /// The header section of a request that offers the upgrade. One with content would have to be sent whole before the
     /// server could answer in HTTP/2, so it does not offer it.
     func offerUpgrade(_ request: HTTPRequest) -> Headers {
         guard request.body.length == .none, successor == nil else { return request.headers }
-        let successor = HTTP2ClientConnection(pool: pool)
+        let successor = HTTP2ClientConnection(pool: pool, tls: nil)
         self.successor = successor
         var headers = request.headers
         let settings = Data(successor.driver.engine.upgradeSettings.readableBytesView).base64EncodedString()

@@ -17,6 +17,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     typealias OutboundOut = ByteBuffer
 
     let pool: OriginPool
+    let tls: TLSInfo?
     private let born = NIODeadline.now()
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
     @exclusivity(unchecked) var inFlight = Deque<HTTPExchange>()
@@ -34,8 +35,9 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// The exchange whose body is still being sent; nothing else is sent before its end.
     private var sender: HTTPExchange?
 
-    init(pool: OriginPool) {
+    init(pool: OriginPool, tls: TLSInfo?) {
         self.pool = pool
+        self.tls = tls
         decoder = HTTP1ResponseDecoder(limits: pool.context.configuration.limits)
     }
 
@@ -64,7 +66,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             output.clear()
             outputIsWritten = false
         }
-        let headers = pool.version == .undecided ? offerUpgrade(exchange.request) : exchange.request.headers
+        let headers = offersUpgrade ? offerUpgrade(exchange.request) : exchange.request.headers
         do {
             try HTTP1Encoder.writeRequestHead(
                 method: exchange.request.method, target: exchange.request.url.target,
@@ -174,11 +176,6 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
-    func channelActive(context: ChannelHandlerContext) {
-        pool.context.session.statistics.connected()
-        armTimer()
-    }
-
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         lastActivity = .now()
         decoder.append(unwrapInboundIn(data))
@@ -222,7 +219,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         switch event {
         case .informational: break
         case .head(let head):
-            if pool.version == .undecided { refuseUpgrade() }
+            if offersUpgrade { refuseUpgrade() }
             if !exchange.receive(head) { close() }
         case .body(let bytes):
             if !exchange.receive(bytes) { pauseReading() }
@@ -315,7 +312,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         armTimer()
     }
 
-    private func armTimer() {
+    /// Sets the timer, when the connection is made and each time it has fired too early.
+    func armTimer() {
         let from = max(
             lastActivity, .now() - min(pool.context.idleTimeout, pool.context.silenceTimeout) + .milliseconds(100))
         timer = pool.shard.timers.schedule(self, at: from + min(pool.context.idleTimeout, pool.context.silenceTimeout))

@@ -20,6 +20,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     }
 
     private let pool: OriginPool
+    let tls: TLSInfo?
     let driver: HTTP2Driver
     /// The exchanges by the slots of their streams.
     @exclusivity(unchecked) private var carried: [Carried?] = []
@@ -31,8 +32,9 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     private var isTooOld = false
     private var hasAnswered = false
 
-    init(pool: OriginPool) {
+    init(pool: OriginPool, tls: TLSInfo?) {
         self.pool = pool
+        self.tls = tls
         let configuration = pool.context.configuration.http2
         let engine = HTTP2Engine(
             .client, limits: configuration.limits, acceptsPush: configuration.onPush != nil, at: .now())
@@ -84,7 +86,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         let stream: HTTP2Stream
         do {
             stream = try driver.engine.open(
-                method: request.method, scheme: pool.scheme, authority: request.url.origin.authority,
+                method: request.method, scheme: pool.origin.scheme, authority: request.url.origin.authority,
                 path: request.url.target, headers: request.headers, defaults: pool.context.defaults.headers,
                 contentType: request.body.contentType, bodyLength: request.body.length,
                 hasTrailers: request.trailers != nil)

@@ -14,6 +14,7 @@ final class HTTPClientContext: Sendable {
     let idleTimeout: TimeAmount
     let silenceTimeout: TimeAmount
     let maximumAge: TimeAmount
+    let tls = TLSClient()
 
     init(session: Session, configuration: HTTPConfiguration) {
         self.session = session
@@ -23,6 +24,9 @@ final class HTTPClientContext: Sendable {
         idleTimeout = TimeAmount(configuration.idleTimeout)
         silenceTimeout = TimeAmount(configuration.silenceTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
+        if configuration.tls.verify == .none {
+            session.logger.warning("TLS without verification: any server may answer; set verify back to .full")
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 // What a caller can set for all HTTP requests of a session.
 
+@_exported import SkeinTransport
 import SkeinWire
 
 /// Settings of the HTTP client, each with a safe default.
@@ -27,6 +28,10 @@ public struct HTTPConfiguration: Sendable {
     public var defaultHeaders: Headers = ["User-Agent": "skein/0.1", "Accept": "*/*"]
     /// Limits of the HTTP/1.1 codec.
     public var limits = HTTP1Limits()
+    /// TLS for `https://`: whom to trust, what to show. Default: the server has to prove who it is, by the system's roots.
+    public var tls = TLSOptions()
+    /// The local address to connect from. Default: the system's choice.
+    public var sourceAddress: String?
     /// HTTP/2: when it is spoken, its streams, its limits.
     public var http2 = HTTP2Configuration()
 

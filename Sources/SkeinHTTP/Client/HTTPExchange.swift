@@ -2,6 +2,7 @@
 
 import NIOCore
 import SkeinCore
+import SkeinTransport
 import SkeinWire
 
 /// A request and what has become of it.
@@ -30,6 +31,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     @exclusivity(unchecked) private(set) var body = ByteBuffer()
     @exclusivity(unchecked) private(set) var stream: BodyStream?
     private(set) var trailers: Headers?
+    @exclusivity(unchecked) private(set) var tls: TLSInfo?
     private(set) var failure: SkeinError?
     @exclusivity(unchecked) private var receivedBytes = 0
 
@@ -73,7 +75,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         let now = NIODeadline.now()
         let timeout = now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
         arm(min(timeout, deadline ?? timeout))
-        pools.pool(for: request.url.origin).submit(self, at: now)
+        pools.pool(for: request).submit(self, at: now)
     }
 
     package func cancel(_ error: SkeinError) {
@@ -166,7 +168,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     func replay() {
         replays += 1
         carrier = nil
-        pools.pool(for: request.url.origin).submit(self)
+        pools.pool(for: request).submit(self)
     }
 
     /// Takes the head of the answer. Returns false when the answer is refused.
@@ -179,6 +181,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
             return false
         }
         self.head = head
+        tls = carrier?.tls
         guard request.isStreamed else { return true }
         stream = BodyStream(source: self)
         if let timer { shard.timers.cancel(timer) }  // from here on the silence timeout guards the body

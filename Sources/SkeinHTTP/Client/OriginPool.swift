@@ -15,12 +15,13 @@ final class OriginPool: @unchecked Sendable {
     enum Version {
         case http1
         case http2
-        /// The first request offers an upgrade; the others wait for the answer.
+        /// The first connection tells, by ALPN or by the answer to the upgrade that its request offers; others wait for it.
         case undecided
     }
 
     let origin: Origin
-    let scheme = "http"
+    /// TLS of its own, for requests that do not want the session's.
+    let tls: TLSOptions?
     let shard: Shard
     let context: HTTPClientContext
     let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
@@ -31,14 +32,16 @@ final class OriginPool: @unchecked Sendable {
     private var connecting = 0
     @exclusivity(unchecked) private var waiting = Deque<HTTPExchange>()
 
-    init(origin: Origin, owner: ShardPools) {
+    init(origin: Origin, tls: TLSOptions?, owner: ShardPools) {
         self.origin = origin
+        self.tls = tls
         shard = owner.shard
         context = owner.context
         self.owner = owner
         version =
             switch owner.context.configuration.http2.use {
-            case .never, .negotiated: .http1
+            case .never: .http1
+            case .negotiated: origin.isSecure ? .undecided : .http1
             case .priorKnowledge: .http2
             case .upgrade: .undecided
             }
@@ -166,47 +169,61 @@ final class OriginPool: @unchecked Sendable {
 
     private func connectForWaiting() {
         while let first = waiting.first, first.isOver { waiting.removeFirst() }
-        if !waiting.isEmpty, needsConnection, mayConnect { connect() }
+        while !waiting.isEmpty, needsConnection, mayConnect { connect() }
+    }
+
+    private var connectOptions: ConnectOptions {
+        let configuration = context.configuration
+        var options = ConnectOptions(timeout: configuration.connectTimeout, sourceAddress: configuration.sourceAddress)
+        guard origin.isSecure else { return options }
+        let protocols =
+            switch configuration.http2.use {
+            case .never: ["http/1.1"]
+            case .negotiated, .upgrade: ["h2", "http/1.1"]
+            case .priorKnowledge: ["h2"]
+            }
+        options.tls = ConnectOptions.TLS(context.tls, tls ?? configuration.tls, protocols: protocols)
+        return options
     }
 
     private func connect() {
         connecting += 1
-        switch version {
-        case .http1, .undecided:
-            let connection = HTTP1ClientConnection(pool: self)
-            connect(adding: connection) {
-                self.connections.append(connection)
-            } then: {
-                self.isFree(connection)
-            }
-        case .http2:
-            let connection = HTTP2ClientConnection(pool: self)
-            connect(adding: connection.driver) {
-                self.context.session.statistics.connected()
-                self.multiplexed.append(connection)
-                connection.armTimer()
-            } then: {
-                self.hasRoom(connection)
+        Connector.connect(to: origin.endpoint, on: shard.eventLoop, connectOptions).whenComplete { result in
+            self.connecting -= 1
+            switch result {
+            case .success(let connected): self.connected(connected)
+            case .failure(let error): self.connectFailed(error)
             }
         }
     }
 
-    private func connect(
-        adding handler: some ChannelHandler & Sendable, _ keep: @escaping @Sendable () -> Void,
-        then use: @escaping @Sendable () -> Void
-    ) {
-        Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: context.configuration.connectTimeout) {
-            channel in
-            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler) }
-        }.whenComplete { result in
-            self.connecting -= 1
-            switch result {
-            case .success(let channel):
-                guard channel.isActive else { return self.connectForWaiting() }
-                keep()
-                use()
-            case .failure(let error): self.connectFailed(error)
+    private func connected(_ connected: Connected) {
+        guard connected.channel.isActive else {
+            return connectFailed(
+                SkeinError(
+                    .connectionFailed, peer: origin.description, because: "the server closed the connection at once"))
+        }
+        if let tls = connected.tls, version == .undecided { version = tls.applicationProtocol == "h2" ? .http2 : .http1 }
+        do {
+            let pipeline = connected.channel.pipeline.syncOperations
+            if version == .http2 {
+                let connection = HTTP2ClientConnection(pool: self, tls: connected.tls)
+                try pipeline.addHandler(connection.driver)
+                multiplexed.append(connection)
+                context.session.statistics.connected()
+                connection.armTimer()
+                hasRoom(connection)
+            } else {
+                let connection = HTTP1ClientConnection(pool: self, tls: connected.tls)
+                try pipeline.addHandler(connection)
+                connections.append(connection)
+                context.session.statistics.connected()
+                connection.armTimer()
+                isFree(connection)
             }
+            connectForWaiting()
+        } catch {
+            connectFailed(error)
         }
     }
 
@@ -232,7 +249,13 @@ final class OriginPool: @unchecked Sendable {
 final class ShardPools: @unchecked Sendable {
     let shard: Shard
     let context: HTTPClientContext
-    private var pools: [Origin: OriginPool] = [:]
+    /// What requests must have in common to share connections.
+    private struct Key: Hashable {
+        let origin: Origin
+        let tls: TLSOptions?
+    }
+
+    private var pools: [Key: OriginPool] = [:]
     @exclusivity(unchecked) private var latest: OriginPool?
     /// Whether the session is gone, so that connections are not kept any more.
     private(set) var isRetired = false
@@ -244,18 +267,25 @@ final class ShardPools: @unchecked Sendable {
         self.context = context
     }
 
-    /// The pool of an origin; most requests go where the one before went.
-    func pool(for origin: Origin) -> OriginPool {
-        if let latest, latest.origin == origin { return latest }
-        let pool = pools[origin] ?? OriginPool(origin: origin, owner: self)
-        pools[origin] = pool
+    /// The pool for a request; most requests go where the one before went.
+    func pool(for request: HTTPRequest) -> OriginPool {
+        let origin = request.url.origin
+        let tls = request.tls
+        if let latest, latest.origin == origin, tls == nil, latest.tls == nil { return latest }
+        let key = Key(origin: origin, tls: tls)
+        let pool = pools[key] ?? OriginPool(origin: origin, tls: tls, owner: self)
+        if tls?.verify == TLSOptions.Verification.none, pools[key] == nil {
+            context.session.logger.warning("TLS without verification for \(origin): any server may answer")
+        }
+        pools[key] = pool
         latest = pool
         return pool
     }
 
     /// Forgets a pool that holds nothing.
     func remove(_ pool: OriginPool) {
-        if pools[pool.origin] === pool { pools[pool.origin] = nil }
+        let key = Key(origin: pool.origin, tls: pool.tls)
+        if pools[key] === pool { pools[key] = nil }
         if latest === pool { latest = nil }
     }
 

@@ -28,11 +28,12 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
 
     let origin: Origin
     let shard: Shard
-    let connectTimeout: Duration
+    let connectOptions: ConnectOptions
     let timeout: Duration
     let limits: HTTP1Limits
 
     var channel: (any Channel)?
+    var tls: TLSInfo?
     var handler: DrivenChannelHandler?
     var decoder: HTTP1ResponseDecoder
     var pending = Deque<Pending>()
@@ -49,10 +50,10 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     var isReadingPaused = false
     var isPipelining = false
 
-    init(origin: Origin, shard: Shard, connectTimeout: Duration, timeout: Duration, limits: HTTP1Limits) {
+    init(origin: Origin, shard: Shard, connectOptions: ConnectOptions, timeout: Duration, limits: HTTP1Limits) {
         self.origin = origin
         self.shard = shard
-        self.connectTimeout = connectTimeout
+        self.connectOptions = connectOptions
         self.timeout = timeout
         self.limits = limits
         decoder = HTTP1ResponseDecoder(limits: limits)
@@ -74,10 +75,13 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         let handler = DrivenChannelHandler(self)
         reset()
         self.handler = handler
-        channel = try await Connector.connect(to: origin.endpoint, on: shard.eventLoop, timeout: connectTimeout) {
-            channel in
-            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler) }
-        }.get()
+        let connected = try await Connector.connect(to: origin.endpoint, on: shard.eventLoop, connectOptions)
+            .flatMapThrowing { connected in
+                try connected.channel.pipeline.syncOperations.addHandler(handler)
+                return connected
+            }.get()
+        tls = connected.tls
+        channel = connected.channel
     }
 
     func disconnect() {

@@ -53,18 +53,24 @@ public final class HTTPConnection: Sendable {
     /// - Parameters:
     ///   - url: scheme, host and port; what stands behind is ignored.
     ///   - shard: the loop to live on. Default: one of the process's own.
+    ///   - tls: for `https`: whom to trust, what to show. Default: the server has to prove who it is.
     ///   - connectTimeout: for the connection to be made. Default: 10 s.
     ///   - timeout: the longest wait for bytes from the server. Default: 60 s.
     /// - Throws: code 701 for a malformed URL.
     public init(
-        _ url: String, shard: Shard = .standard, connectTimeout: Duration = .seconds(10),
+        _ url: String, shard: Shard = .standard, tls: TLSOptions = TLSOptions(), connectTimeout: Duration = .seconds(10),
         timeout: Duration = .seconds(60), limits: HTTP1Limits = HTTP1Limits()
     ) throws(SkeinError) {
         origin = try HTTPURL(url).origin
         self.shard = shard
+        var options = ConnectOptions(timeout: connectTimeout)
+        if origin.isSecure { options.tls = ConnectOptions.TLS(TLSClient(), tls, protocols: ["http/1.1"]) }
         machine = DrivenConnection(
-            origin: origin, shard: shard, connectTimeout: connectTimeout, timeout: timeout, limits: limits)
+            origin: origin, shard: shard, connectOptions: options, timeout: timeout, limits: limits)
     }
+
+    /// What was agreed about TLS when the connection was made last, the server's certificate included.
+    public var tls: TLSInfo? { get async { try? await onLoop { $0.tls } } }
 
     /// Makes the connection now, if it is not made.
     /// - Throws: `SkeinError` with the code of what went wrong.

@@ -1,6 +1,7 @@
 // A request as a caller describes it, before any version of the protocol has a say.
 
 import SkeinCore
+import SkeinTransport
 import SkeinWire
 
 /// What to ask for. A value; the client starts it as a corequest.
@@ -25,6 +26,13 @@ public struct HTTPRequest: Sendable {
     public var isPipelined: Bool?
     /// What travels along to the response.
     public var meta: Meta
+    private var overrides: ConnectionOverrides?
+
+    /// TLS for this request, instead of the session's; its connections are not those of other requests.
+    public var tls: TLSOptions? {
+        get { overrides?.tls }
+        set { overrides = newValue.map { ConnectionOverrides(tls: $0) } }
+    }
 
     /// A request.
     public init(
@@ -41,6 +49,13 @@ public struct HTTPRequest: Sendable {
         self.isStreamed = isStreamed
         self.isPipelined = isPipelined
         self.meta = meta
+    }
+
+    /// Out of line: most requests are sent as the session says, and every copy would carry the places.
+    private final class ConnectionOverrides: Sendable {
+        let tls: TLSOptions?
+
+        init(tls: TLSOptions?) { self.tls = tls }
     }
 
     /// Whether sending it twice is safe: its method is idempotent and its body can be made again.

@@ -3,6 +3,7 @@
 import Logging
 import NIOCore
 import SkeinCore
+import SkeinTransport
 import SkeinWire
 
 #if canImport(FoundationEssentials)
@@ -43,6 +44,9 @@ public struct HTTPResponse: Response {
     public var headers: Headers { exchange.head?.headers ?? Headers() }
     /// The trailer section, if the answer had one; of a streamed answer, look at the stream's `ending`.
     public var trailers: Headers? { exchange.trailers }
+    /// What was agreed while the TLS connection was made: its version, and the certificate that the server has shown; nil
+    /// for an answer in clear text.
+    public var tls: TLSInfo? { exchange.tls }
     /// The request as it was sent: its headers, its payload.
     public var request: HTTPRequest { exchange.request }
     /// The body, whole; empty for a streamed answer.

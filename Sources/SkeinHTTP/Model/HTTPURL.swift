@@ -4,44 +4,56 @@ import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// Whom a request goes to: scheme, host and port, or a unix socket.
+/// Whom a request goes to: scheme, host and port, or a unix socket (RFC 9110, section 4.3.1).
 public struct Origin: Hashable, Sendable, CustomStringConvertible {
     // One reference, however often a request is passed on.
     private final class Storage: Sendable {
         let endpoint: Endpoint
         let authority: String
+        let isSecure: Bool
 
-        init(endpoint: Endpoint, authority: String) {
+        init(endpoint: Endpoint, authority: String, isSecure: Bool) {
             self.endpoint = endpoint
             self.authority = authority
+            self.isSecure = isSecure
         }
     }
 
     private let storage: Storage
 
-    init(endpoint: Endpoint, authority: String) { storage = Storage(endpoint: endpoint, authority: authority) }
+    init(endpoint: Endpoint, authority: String, isSecure: Bool = false) {
+        storage = Storage(endpoint: endpoint, authority: authority, isSecure: isSecure)
+    }
 
     /// Where to connect to.
     public var endpoint: Endpoint { storage.endpoint }
     /// The value of the Host field: the host, with the port unless it is the scheme's own.
     public var authority: String { storage.authority }
 
+    /// Whether it is asked over TLS.
+    public var isSecure: Bool { storage.isSecure }
+    /// The scheme: `https` or `http`, also for unix sockets.
+    public var scheme: String { isSecure ? "https" : "http" }
+
     /// The origin as a URL without a path.
     public var description: String {
         if case .unix(let path) = endpoint { return "http+unix://\(path)" }
-        return "http://\(authority)"
+        return "\(scheme)://\(authority)"
     }
 
     /// Equal when the endpoint is.
     public static func == (left: Origin, right: Origin) -> Bool {
-        left.storage === right.storage || left.endpoint == right.endpoint
+        left.storage === right.storage || (left.endpoint == right.endpoint && left.isSecure == right.isSecure)
     }
 
-    /// Hashes the endpoint.
-    public func hash(into hasher: inout Hasher) { hasher.combine(endpoint) }
+    /// Hashes the endpoint and whether it is asked over TLS.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(endpoint)
+        hasher.combine(isSecure)
+    }
 }
 
-/// An absolute `http://` or `http+unix://` URL, taken apart once (RFC 3986, RFC 9110 section 4.2).
+/// An absolute `http://`, `https://` or `http+unix://` URL, taken apart once (RFC 3986, RFC 9110 section 4.2).
 ///
 /// Spaces and non-ASCII characters of path and query are percent-encoded, the fragment is dropped.
 public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
@@ -63,15 +75,17 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             throw Self.malformed(text, "it has no scheme; write http://host/path")
         }
         let scheme = text[..<schemeEnd].lowercased()
-        guard scheme == "http" || scheme == "http+unix" else {
-            throw Self.malformed(text, "the scheme \(scheme) is not supported; http and http+unix are")
+        guard scheme == "http" || scheme == "https" || scheme == "http+unix" else {
+            throw Self.malformed(text, "the scheme \(scheme) is not supported; http, https and http+unix are")
         }
         let rest = text[text.utf8.index(schemeEnd, offsetBy: 3)...]
         let authorityEnd = rest.utf8.firstIndex {
             $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#")
         }
         let authority = rest[..<(authorityEnd ?? rest.endIndex)]
-        origin = try scheme == "http" ? Self.tcp(authority, in: text) : Self.unix(authority, in: text)
+        origin =
+            try scheme == "http+unix"
+            ? Self.unix(authority, in: text) : Self.tcp(authority, isSecure: scheme == "https", in: text)
         target = try Self.target(authorityEnd.map { rest[$0...] } ?? "", parameters, in: text)
     }
 
@@ -86,7 +100,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         HTTPURL(origin: Origin(endpoint: .host("", port: 0), authority: ""), target: text)
     }
 
-    private static func tcp(_ authority: Substring, in text: String) throws(SkeinError) -> Origin {
+    private static func tcp(_ authority: Substring, isSecure: Bool, in text: String) throws(SkeinError) -> Origin {
         guard !authority.utf8.contains(UInt8(ascii: "@")) else {
             throw malformed(text, "it holds credentials; send them in an Authorization header instead")
         }
@@ -112,7 +126,8 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         guard host.first == nil || authority.first == "[" || host.utf8.allSatisfy(isHostByte) else {
             throw malformed(text, "the host holds a character that no host name has")
         }
-        var port = 80
+        let usualPort = isSecure ? 443 : 80
+        var port = usualPort
         if let portText, !portText.isEmpty {
             guard portText.utf8.allSatisfy(Bytes.isDigit), let number = Int(portText), (1...65535).contains(number)
             else {
@@ -122,7 +137,9 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         }
         let name = host.utf8.contains { $0 &- 0x41 < 26 } ? host.lowercased() : String(host)
         let shown = authority.first == "[" ? "[\(name)]" : name
-        return Origin(endpoint: .host(name, port: port), authority: port == 80 ? shown : "\(shown):\(port)")
+        return Origin(
+            endpoint: .host(name, port: port), authority: port == usualPort ? shown : "\(shown):\(port)",
+            isSecure: isSecure)
     }
 
     private static func unix(_ authority: Substring, in text: String) throws(SkeinError) -> Origin {

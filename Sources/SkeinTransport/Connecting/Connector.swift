@@ -4,33 +4,50 @@ import NIOCore
 import NIOPosix
 import SkeinCore
 
+/// How to connect, whatever the endpoint.
+package struct ConnectOptions: Sendable {
+    /// TLS inside of the connection; with it, the connection is made when the handshake is over.
+    package struct TLS: Sendable {
+        let client: TLSClient
+        let options: TLSOptions
+        let protocols: [String]
+
+        /// - Parameter protocols: what is offered by ALPN, the best first.
+        package init(_ client: TLSClient, _ options: TLSOptions, protocols: [String]) {
+            self.client = client
+            self.options = options
+            self.protocols = protocols
+        }
+    }
+
+    /// For the whole: name, every address of it, the handshakes of TCP, proxy and TLS.
+    package var timeout: Duration
+    package var tls: TLS?
+    /// The local address to connect from. Default: the system's choice.
+    package var sourceAddress: String?
+
+    package init(timeout: Duration, tls: TLS? = nil, sourceAddress: String? = nil) {
+        self.timeout = timeout
+        self.tls = tls
+        self.sourceAddress = sourceAddress
+    }
+}
+
+/// A connection that is ready for its protocol's handler.
+package struct Connected: Sendable {
+    package let channel: any Channel
+    package let tls: TLSInfo?
+}
+
 /// Connects to endpoints.
 package enum Connector {
     /// Opens a connection on a loop.
-    /// - Parameters:
-    ///   - timeout: for the whole: name, every address of it, and the handshake of TCP.
-    ///   - configure: adds handlers before the channel becomes active.
-    /// - Returns: the channel; fails with a `SkeinError`.
+    /// - Returns: the connection, to which no handler of the protocol has been added: whoever waits adds it at once, on the
+    ///   loop. Fails with a `SkeinError`.
     package static func connect(
-        to endpoint: Endpoint, on eventLoop: any EventLoop, timeout: Duration,
-        configure: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
-    ) -> EventLoopFuture<any Channel> {
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount(timeout))
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelInitializer(configure)
-        let channel: EventLoopFuture<any Channel>
-        switch endpoint {
-        case .unix(let path): channel = bootstrap.connect(unixDomainSocketPath: path)
-        case .host(let host, let port):
-            let noDelay = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            if let address = try? SocketAddress(ipAddress: host, port: port) {
-                channel = noDelay.connect(to: address)
-            } else {
-                channel = noDelay.connect(host: host, port: port)
-            }
-        }
-        return channel.flatMapErrorThrowing { throw connectError($0, endpoint, timeout) }
+        to endpoint: Endpoint, on eventLoop: any EventLoop, _ options: ConnectOptions
+    ) -> EventLoopFuture<Connected> {
+        ConnectAttempt(endpoint, eventLoop, options).run()
     }
 
     /// The code and the sentence for a connection that could not be made.

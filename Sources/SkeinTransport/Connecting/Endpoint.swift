@@ -7,6 +7,9 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// A unix socket.
     case unix(path: String)
 
+    /// The host's name or address; empty for a unix socket.
+    package var host: String { if case .host(let host, _) = self { host } else { "" } }
+
     /// The form used in messages: `host:port`, `[::1]:80`, `unix:/run/app.sock`.
     public var description: String {
         switch self {

@@ -1,0 +1,123 @@
+// TLS of the server: its certificates by host name, and their exchange while it runs.
+
+import NIOSSL
+import SkeinTransport
+import Synchronization
+
+/// TLS as a server speaks it, on its `.tls` addresses.
+public struct ServerTLSOptions: Sendable {
+    /// A certificate with its key.
+    public struct Certificate: Sendable {
+        /// A PEM file with the certificate, and those between it and a root.
+        public var certificateFile: String
+        /// A PEM file with its private key.
+        public var keyFile: String
+
+        /// A certificate with its key.
+        public init(certificateFile: String, keyFile: String) {
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+        }
+    }
+
+    /// Whether clients have to show a certificate.
+    public enum ClientCertificates: Sendable {
+        /// They are not asked.
+        case none
+        /// They have to show one that leads to a root of this PEM file.
+        case required(rootsFile: String)
+    }
+
+    /// The certificates, one or more. A client that names a host (SNI, RFC 6066, section 3) gets the one for it, by the names in
+    /// the certificates; others get the first.
+    public var certificates: [Certificate]
+    /// The oldest version that is accepted. Default: TLS 1.2.
+    public var minimumVersion = TLSOptions.Version.tls12
+    /// Whether clients have to show a certificate. Default: they are not asked.
+    public var clientCertificates = ClientCertificates.none
+    /// A file to which the secrets of connections are appended (SSLKEYLOGFILE). Default: none.
+    public var keyLogFile: String?
+
+    /// Settings with the given certificates.
+    public init(certificates: [Certificate]) { self.certificates = certificates }
+}
+
+/// The TLS context of a running server, which a reload replaces for the connections that come after it.
+final class ServerTLS: Sendable {
+    private let options: ServerTLSOptions
+    private let protocols: [String]
+    private let current: Mutex<NIOSSLContext>
+
+    /// - Throws: code 713 with what is wrong with a file.
+    init(_ options: ServerTLSOptions, speaksHTTP2: Bool) throws(SkeinError) {
+        self.options = options
+        protocols = speaksHTTP2 ? ["h2", "http/1.1"] : ["http/1.1"]
+        current = Mutex(try Self.context(options, protocols))
+    }
+
+    var context: NIOSSLContext { current.withLock { $0 } }
+
+    /// Reads the files again.
+    /// - Throws: code 713; what was read before stays in force.
+    func reload() throws(SkeinError) {
+        let context = try Self.context(options, protocols)
+        current.withLock { $0 = context }
+    }
+
+    private struct Identity: Sendable {
+        let names: [String]
+        let chain: [NIOSSLCertificateSource]
+        let key: NIOSSLPrivateKeySource
+
+        /// Whether a name of the certificate is the host's, or its wildcard covers it (RFC 6125, section 6.4.3).
+        func covers(_ host: String) -> Bool {
+            names.contains { name in
+                guard name.hasPrefix("*.") else { return name == host }
+                guard let dot = host.firstIndex(of: ".") else { return false }
+                return host[dot...] == name.dropFirst()
+            }
+        }
+    }
+
+    private static func context(_ options: ServerTLSOptions, _ protocols: [String]) throws(SkeinError) -> NIOSSLContext {
+        var identities: [Identity] = []
+        for certificate in options.certificates {
+            let chain = try PEM.certificates(certificate.certificateFile)
+            identities.append(
+                Identity(
+                    names: PeerCertificate(chain[0]).names.map { $0.lowercased() },
+                    chain: chain.map { .certificate($0) }, key: .privateKey(try PEM.key(certificate.keyFile))))
+        }
+        guard let first = identities.first else {
+            throw SkeinError(.tlsHandshakeFailed, because: "TLS needs a certificate; set tls.certificates")
+        }
+        var configuration = TLSConfiguration.makeServerConfiguration(certificateChain: first.chain, privateKey: first.key)
+        configuration.applicationProtocols = protocols
+        configuration.minimumTLSVersion = options.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
+        if options.minimumVersion == .old { configuration.minimumTLSVersion = .tlsv1 }
+        if case .required(let file) = options.clientCertificates {
+            configuration.certificateVerification = .noHostnameVerification
+            configuration.trustRoots = .certificates(try PEM.certificates(file))
+        }
+        if let path = options.keyLogFile { configuration.keyLogCallback = try PEM.keyLog(path) }
+        if identities.count > 1 {
+            configuration.sslContextCallback = { [identities] hello, promise in
+                let host = hello.serverHostname?.lowercased() ?? ""
+                var override = NIOSSLContextConfigurationOverride()
+                if let identity = identities.first(where: { $0.covers(host) }) {
+                    override.certificateChain = identity.chain
+                    override.privateKey = identity.key
+                }
+                promise.succeed(override)
+            }
+        }
+        do {
+            return try NIOSSLContext(configuration: configuration)
+        } catch {
+            throw SkeinError(
+                .tlsHandshakeFailed,
+                because: "TLS cannot be set up: \(error); do the certificate and the private key belong together?",
+                cause: error)
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// One connection on its way: from the name to the address, from the address to the socket, through the handshakes.
+
+import NIOCore
+import NIOPosix
+import NIOSSL
+import SkeinCore
+
+/// An attempt to connect, with one time limit for all of its steps.
+///
+/// Unchecked: touched on its loop only.
+final class ConnectAttempt: @unchecked Sendable {
+    private let endpoint: Endpoint
+    private let eventLoop: any EventLoop
+    private let options: ConnectOptions
+    private let promise: EventLoopPromise<Connected>
+    private let deadline: NIODeadline
+    private var channel: (any Channel)?
+    private var isOver = false
+
+    init(_ endpoint: Endpoint, _ eventLoop: any EventLoop, _ options: ConnectOptions) {
+        self.endpoint = endpoint
+        self.eventLoop = eventLoop
+        self.options = options
+        promise = eventLoop.makePromise()
+        deadline = .now() + TimeAmount(options.timeout)
+    }
+
+    func run() -> EventLoopFuture<Connected> {
+        let limit = eventLoop.scheduleTask(deadline: deadline) { self.finish(.failure(self.timeout)) }
+        promise.futureResult.whenComplete { _ in limit.cancel() }
+        do {
+            try open().flatMap { self.secure($0) }.whenComplete(finish)
+        } catch {
+            finish(.failure(error))
+        }
+        return promise.futureResult
+    }
+
+    private var timeout: SkeinError {
+        SkeinError(
+            .timeout, peer: endpoint.description,
+            because: "no connection within \(options.timeout); is the address right and the port reachable?")
+    }
+
+    private func finish(_ result: Result<Connected, any Error>) {
+        guard !isOver else { return }
+        isOver = true
+        switch result {
+        case .success(let connected): promise.succeed(connected)
+        case .failure(let error):
+            channel?.close(promise: nil)
+            promise.fail(Connector.connectError(error, endpoint, options.timeout))
+        }
+    }
+
+    // MARK: Steps
+
+    /// The socket.
+    private func open() throws -> EventLoopFuture<any Channel> {
+        var bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(TimeAmount(options.timeout))
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+        switch endpoint {
+        case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
+        case .host(let host, let port):
+            bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            if let source = options.sourceAddress {
+                bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: source, port: 0))
+            }
+            if let address = try? SocketAddress(ipAddress: host, port: port) { return bootstrap.connect(to: address) }
+            return bootstrap.connect(host: host, port: port)
+        }
+    }
+
+    /// TLS, if it is wanted.
+    private func secure(_ channel: any Channel) -> EventLoopFuture<Connected> {
+        self.channel = channel
+        if isOver {  // too late: the time was up
+            channel.close(promise: nil)
+            return eventLoop.makeFailedFuture(timeout)
+        }
+        guard let tls = options.tls else { return eventLoop.makeSucceededFuture(Connected(channel: channel, tls: nil)) }
+        let promise = eventLoop.makePromise(of: TLSInfo.self)
+        do {
+            let name = tls.options.serverName ?? endpoint.host
+            let isAddress = (try? SocketAddress(ipAddress: name, port: 0)) != nil
+            let handler = try NIOSSLClientHandler(
+                context: tls.client.context(tls.options, protocols: tls.protocols),
+                serverHostname: isAddress || name.isEmpty ? nil : name)
+            try channel.pipeline.syncOperations.addHandlers([
+                handler, TLSHandshake(handler, host: name, peer: endpoint.description, promise: promise),
+            ])
+        } catch {
+            promise.fail(error)
+        }
+        return promise.futureResult.map { Connected(channel: channel, tls: $0) }
+    }
+}

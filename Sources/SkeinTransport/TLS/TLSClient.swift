@@ -1,0 +1,137 @@
+// What is made of TLS options once and shared by all connections that have them.
+
+import NIOCore
+import NIOSSL
+import SkeinCore
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// The TLS contexts of a session: reading a system's roots takes longer than a handshake.
+package final class TLSClient: Sendable {
+    private struct Key: Hashable {
+        let options: TLSOptions
+        let protocols: [String]
+    }
+
+    private let contexts = Mutex<[Key: NIOSSLContext]>([:])
+
+    package init() {}
+
+    /// The context for options.
+    /// - Throws: code 713 with what is wrong with a file that the options name.
+    package func context(_ options: TLSOptions, protocols: [String]) throws(SkeinError) -> NIOSSLContext {
+        let key = Key(options: options, protocols: protocols)
+        if let context = contexts.withLock({ $0[key] }) { return context }
+        let context = try Self.make(options, protocols)
+        contexts.withLock { contexts in
+            if contexts.count > 64 { contexts = [:] }  // options made up for each request
+            contexts[key] = context
+        }
+        return context
+    }
+
+    private static func make(_ options: TLSOptions, _ protocols: [String]) throws(SkeinError) -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.applicationProtocols = protocols
+        configuration.minimumTLSVersion = options.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
+        if options.minimumVersion == .old { configuration.minimumTLSVersion = .tlsv1 }
+        if case .none = options.verify { configuration.certificateVerification = .none }
+        switch options.roots {
+        case .system: break
+        case .file(let path):
+            configuration.trustRoots = .certificates(try PEM.certificates(path))
+        case .directory(let path):
+            configuration.trustRoots = .certificates(try PEM.certificates(inDirectory: path))
+        }
+        if let path = options.certificateFile {
+            configuration.certificateChain = try PEM.certificates(path).map { .certificate($0) }
+            configuration.privateKey = .privateKey(try PEM.key(options.keyFile ?? path))
+        }
+        if let path = options.keyLogFile { configuration.keyLogCallback = try PEM.keyLog(path) }
+        do {
+            return try NIOSSLContext(configuration: configuration)
+        } catch {
+            throw SkeinError(
+                .tlsHandshakeFailed,
+                because: "TLS cannot be set up: \(error); do the certificate and the private key belong together?",
+                cause: error)
+        }
+    }
+}
+
+/// Files in PEM form, with errors that name them.
+package enum PEM {
+    /// The certificates of a file, at least one.
+    package static func certificates(_ path: String) throws(SkeinError) -> [NIOSSLCertificate] {
+        do {
+            let certificates = try NIOSSLCertificate.fromPEMFile(path)
+            if !certificates.isEmpty { return certificates }
+        } catch {
+            throw unreadable(path, "a certificate", error)
+        }
+        throw unreadable(path, "a certificate", nil)
+    }
+
+    /// The certificates of all files of a directory that hold some.
+    package static func certificates(inDirectory path: String) throws(SkeinError) -> [NIOSSLCertificate] {
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: path)
+        } catch {
+            throw unreadable(path, "a directory of certificates", error)
+        }
+        let all = names.sorted().flatMap { (try? certificates("\(path)/\($0)")) ?? [] }
+        guard !all.isEmpty else { throw unreadable(path, "a directory of certificates", nil) }
+        return all
+    }
+
+    /// The private key of a file.
+    package static func key(_ path: String) throws(SkeinError) -> NIOSSLPrivateKey {
+        do {
+            return try NIOSSLPrivateKey(file: path, format: .pem)
+        } catch {
+            throw unreadable(path, "a private key", error)
+        }
+    }
+
+    private static func unreadable(_ path: String, _ what: String, _ error: (any Error)?) -> SkeinError {
+        SkeinError(
+            .tlsHandshakeFailed,
+            because: "\(path.debugDescription) is not \(what) in PEM form that can be read\(error.map { ": \($0)" } ?? "")",
+            cause: error)
+    }
+
+    /// Appends the secrets of connections to a file that only its owner can read.
+    package static func keyLog(_ path: String) throws(SkeinError) -> NIOSSLKeyLogCallback {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw unreadable(path, "a file for secrets that can be written to", nil) }
+        let file = KeyLogFile(descriptor: descriptor)
+        return { file.append($0) }
+    }
+
+    private final class KeyLogFile: Sendable {
+        private let descriptor: CInt
+
+        init(descriptor: CInt) { self.descriptor = descriptor }
+
+        deinit { close(descriptor) }
+
+        /// One write a line, which the system appends whole.
+        func append(_ line: ByteBuffer) {
+            _ = line.withUnsafeReadableBytes { write(descriptor, $0.baseAddress, $0.count) }
+        }
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

@@ -1,0 +1,124 @@
+// Waits for the end of a client's handshake, and says in one sentence why it failed.
+
+import NIOCore
+import NIOSSL
+import NIOTLS
+import SkeinCore
+
+/// Sits behind the TLS handler until the handshake is over. Touched on its channel's loop only.
+final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let tls: NIOSSLClientHandler
+    private let host: String
+    private let peer: String
+    private let promise: EventLoopPromise<TLSInfo>
+    private var isOver = false
+
+    init(_ tls: NIOSSLClientHandler, host: String, peer: String, promise: EventLoopPromise<TLSInfo>) {
+        self.tls = tls
+        self.host = host
+        self.peer = peer
+        self.promise = promise
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .handshakeCompleted(let protocolName)? = event as? TLSUserEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        isOver = true
+        let info = TLSInfo(tls.tlsVersion, protocolName, tls.peerCertificate)
+        context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+        promise.succeed(info)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if !isOver { fail(TLSFailure.explain(error, tls.peerCertificate.map(PeerCertificate.init), host: host, peer: peer)) }
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        fail(
+            SkeinError(
+                .tlsHandshakeFailed, peer: peer,
+                because: "the server closed the connection in the TLS handshake; does it speak TLS on this port?"))
+        context.fireChannelInactive()
+    }
+
+    private func fail(_ error: SkeinError) {
+        guard !isOver else { return }
+        isOver = true
+        promise.fail(error)
+    }
+}
+
+/// Finds out what is wrong with a certificate, for messages: what is trusted is decided by BoringSSL.
+package enum TLSFailure {
+    /// The failure of a client's handshake as one sentence.
+    package static func explain(
+        _ error: any Error, _ certificate: PeerCertificate?, host: String, peer: String
+    ) -> SkeinError {
+        SkeinError(.tlsHandshakeFailed, peer: peer, because: reason(error, certificate, host), cause: error)
+    }
+
+    private static func reason(_ error: any Error, _ certificate: PeerCertificate?, _ host: String) -> String {
+        if let error = error as? NIOSSLExtraError, error == .failedToValidateHostname {
+            return wrongHost(certificate, host)
+        }
+        if let error = error as? NIOSSLError, error == .unableToValidateCertificate {
+            return wrongHost(certificate, host)
+        }
+        let text = "\(error)"
+        if text.contains("CERTIFICATE_VERIFY_FAILED") { return untrusted(certificate) }
+        if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") {
+            return "the server does not speak TLS on this port"
+        }
+        if text.contains("UNSUPPORTED_PROTOCOL") || text.contains("PROTOCOL_VERSION") {
+            return "the server speaks no version of TLS that is accepted here; see minimumVersion"
+        }
+        if text.contains("CERTIFICATE_REQUIRED") || text.contains("BAD_CERTIFICATE") {
+            return "the server wants another client certificate, or one at all; set certificateFile and keyFile"
+        }
+        if text.contains("ALERT_HANDSHAKE_FAILURE") || text.contains("NO_APPLICATION_PROTOCOL") {
+            return "the server refused the handshake (\(text))"
+        }
+        return "the TLS handshake failed (\(text))"
+    }
+
+    private static func wrongHost(_ certificate: PeerCertificate?, _ host: String) -> String {
+        let names = certificate?.names ?? []
+        let list = names.isEmpty ? "no names" : names.prefix(10).joined(separator: ", ")
+        return "the certificate is not for \(host) but for \(list); pass verify: .none to accept it"
+    }
+
+    private static func untrusted(_ certificate: PeerCertificate?) -> String {
+        let accept = "; pass verify: .none to accept it"
+        guard let certificate else { return "the server's certificate is not trusted" + accept }
+        let now = Int(time(nil))
+        if certificate.notAfter < now { return "the certificate expired \(date(certificate.notAfter))" + accept }
+        if certificate.notBefore > now { return "the certificate is valid only from \(date(certificate.notBefore))" + accept }
+        let subject = certificate.subject.map { " of \($0)" } ?? ""
+        if certificate.isSelfIssued {
+            return "the certificate\(subject) is self-signed and not among the trusted roots" + accept
+        }
+        return "the certificate\(subject) was issued by \(certificate.issuer ?? "a nameless issuer"), "
+            + "which leads to no trusted root; is an intermediate certificate missing, or the roots' file?" + accept
+    }
+
+    /// `2026-03-01`
+    private static func date(_ moment: Int) -> String {
+        var moment = time_t(moment)
+        var parts = tm()
+        gmtime_r(&moment, &parts)
+        func two(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
