@@ -63,6 +63,9 @@ struct LoadCommand: AsyncParsableCommand {
     @Flag(help: "Make a connection for each request.")
     var noKeepAlive = false
 
+    @OptionGroup(title: "Connection options")
+    var transport: TransportOptions
+
     @Flag(help: "Print one JSON object instead of the table.")
     var json = false
 
@@ -88,7 +91,7 @@ struct LoadCommand: AsyncParsableCommand {
         let plan = LoadPlan(
             requests: try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) },
             count: requests ?? (duration == nil ? 1000 : nil), duration: duration, rate: rate, clients: clients,
-            streams: isHTTP2 || streams > 1 ? streams : nil, threads: threads, timeout: .seconds(timeout),
+            streams: isHTTP2 || streams > 1 ? streams : nil, isHTTP1: isHTTP1, transport: transport, threads: threads, timeout: .seconds(timeout),
             keepAlive: !noKeepAlive)
         let report = await LoadRun(plan).run()
         Terminal.say(json ? report.json : report.table)
@@ -105,6 +108,8 @@ struct LoadPlan: Sendable {
     let clients: Int
     /// Streams on each connection; nil for HTTP/1.1.
     let streams: Int?
+    let isHTTP1: Bool
+    let transport: TransportOptions
     let threads: Int
 
     /// Requests under way at one time.

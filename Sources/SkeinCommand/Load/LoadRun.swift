@@ -18,6 +18,8 @@ final class LoadRun: Sendable {
         configuration.concurrency = plan.callers
         configuration.http.timeout = plan.timeout
         configuration.http.keepAlive = plan.keepAlive
+        plan.transport.apply(to: &configuration.http)
+        if plan.isHTTP1 || plan.streams == nil { configuration.http.http2.use = .never }
         if let streams = plan.streams {
             let shards = min(plan.threads, plan.clients)
             configuration.http.http2.use = .priorKnowledge

@@ -40,6 +40,9 @@ struct RequestOptions: ParsableArguments {
     @Flag(help: "Which HTTP to speak; without a flag, HTTP/1.1 in clear text.")
     var version: VersionOption?
 
+    @OptionGroup(title: "Connection options")
+    var transport: TransportOptions
+
     func validate() throws {
         guard !urls.isEmpty else { throw ValidationError("Name at least one URL.") }
         guard concurrency > 0 else { throw ValidationError("--concurrency must be at least 1.") }
@@ -56,6 +59,7 @@ struct RequestOptions: ParsableArguments {
         var configuration = Skein.Configuration()
         configuration.concurrency = concurrency
         configuration.http.timeout = .seconds(timeout)
+        transport.apply(to: &configuration.http)
         if let version { configuration.http.http2.use = version.use }
         return Skein(configuration)
     }
@@ -125,6 +129,16 @@ enum InputFile {
             bytes = Array(argument.utf8)
         }
         return .bytes(bytes, contentType: contentType(bytes))
+    }
+
+    /// Whether a path leads to a directory.
+    static func isDirectory(_ path: String) -> Bool {
+        (try? FileManager.default.contentsOfDirectory(atPath: path)) != nil
+    }
+
+    /// A variable of the environment, unless it is empty.
+    static func environment(_ name: String) -> String? {
+        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// A file as text.

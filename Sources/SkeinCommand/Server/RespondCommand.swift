@@ -13,6 +13,7 @@ struct RespondCommand: AsyncParsableCommand {
             ends in order on SIGINT and SIGTERM.
 
               skein respond "hello world" --listen 127.0.0.1:8080
+              skein respond "hello world" --listen 127.0.0.1:8443 --tls-cert cert.pem --tls-key key.pem
               skein respond "hello world" --listen unix:/tmp/hello.sock --threads 2
             """)
 
@@ -25,16 +26,33 @@ struct RespondCommand: AsyncParsableCommand {
     @Option(help: "Event-loop threads.")
     var threads: Int = 1
 
+    @Option(help: ArgumentHelp("Speak TLS with the certificate in this PEM file.", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The private key of --tls-cert. Default: in the same file.", valueName: "file"))
+    var tlsKey: String?
+
     @Flag(help: "Answer by a plain call on the loop, without a task for each request.")
     var immediate = false
 
     func validate() throws {
         _ = try ListenAddress.parse(listen)
+        guard tlsKey == nil || tlsCert != nil else {
+            throw ValidationError("--tls-key belongs to a certificate; add --tls-cert FILE.")
+        }
         guard threads > 0 else { throw ValidationError("--threads must be at least 1.") }
     }
 
     func run() async throws {
         var configuration = ServerConfiguration(addresses: [try ListenAddress.parse(listen)], threads: threads)
+        if let tlsCert {
+            configuration.tls = ServerTLSOptions(certificates: [
+                .init(certificateFile: tlsCert, keyFile: tlsKey ?? tlsCert)
+            ])
+            configuration.addresses = configuration.addresses.map {
+                if case .tcp(let host, let port) = $0 { .tls(host, port: port) } else { $0 }
+            }
+        }
         configuration.logger = .screen(label: "respond")
         let response = ServerResponse.text(text)
         let server =
