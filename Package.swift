@@ -51,7 +51,7 @@ let package = Package(
         .executableTarget(
             name: "SkeinCommand",
             dependencies: [
-                "Skein", "SkeinEngine",
+                "Skein", "SkeinEngine", "SkeinTransport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
@@ -60,6 +60,7 @@ let package = Package(
             path: "Tests/PeerSupport"),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", logging]),
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
+        .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinHTTP", "SkeinWire"]),
         .testTarget(name: "PeerTests", dependencies: ["Skein", "SkeinEngine", "SkeinCommand", "PeerSupport"]),
     ]

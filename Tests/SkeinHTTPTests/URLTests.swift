@@ -19,6 +19,8 @@ struct URLTests {
             ("http://a:/", "a", 80, "a", "/"),
             ("http://a/b c/ü?d=é", "a", 80, "a", "/b%20c/%C3%BC?d=%C3%A9"),
             ("http://a#b", "a", 80, "a", "/"),
+            ("http://Bücher.Example/", "xn--bcher-kva.example", 80, "xn--bcher-kva.example", "/"),
+            ("https://a/", "a", 443, "a", "/"), ("https://a:80/", "a", 80, "a:80", "/"),
             ("http://under_score.local/", "under_score.local", 80, "under_score.local", "/"),
         ])
     func parsed(text: String, host: String, port: Int, authority: String, target: String) throws {
@@ -43,7 +45,7 @@ struct URLTests {
             "http://a:65536/", "http://a:-1/",
             "http://[::1/", "http://[::1]x/", "http://[gg]/", "http://a b/", "http://a\u{0}/", "http://a/\r\nX: y",
             "http://u:p@a/", "ftp://a/",
-            "http://a\\b/", "http://exämple.org/", "http+unix://%2/", "http+unix:///x", "http://a/\u{7F}",
+            "http://a\\b/", "http+unix://%2/", "http+unix:///x", "http://a/\u{7F}",
         ])
     func malformed(text: String) {
         let error = #expect(throws: SkeinError.self) { try HTTPURL(text) }

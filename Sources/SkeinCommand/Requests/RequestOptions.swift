@@ -65,13 +65,7 @@ struct RequestOptions: ParsableArguments {
     }
 
     /// The URLs, those in files included.
-    func allURLs() throws -> [String] {
-        try urls.flatMap { argument -> [String] in
-            guard argument.hasPrefix("@") else { return [argument] }
-            return try InputFile.text(String(argument.dropFirst())).split(whereSeparator: \.isNewline)
-                .map { $0.trimmingBlanks() }.filter { !$0.isEmpty && !$0.hasPrefix("#") }.map(String.init)
-        }
-    }
+    func allURLs() throws -> [String] { try InputFile.lists(urls) }
 
     /// What to send.
     func requestBody() throws -> HTTPBody { try InputFile.body(data) }
@@ -129,6 +123,15 @@ enum InputFile {
             bytes = Array(argument.utf8)
         }
         return .bytes(bytes, contentType: contentType(bytes))
+    }
+
+    /// Arguments, each of which may be @FILE with one on each line.
+    static func lists(_ arguments: [String]) throws -> [String] {
+        try arguments.flatMap { argument -> [String] in
+            guard argument.hasPrefix("@") else { return [argument] }
+            return try text(String(argument.dropFirst())).split(whereSeparator: \.isNewline)
+                .map { $0.trimmingBlanks() }.filter { !$0.isEmpty && !$0.hasPrefix("#") }.map(String.init)
+        }
     }
 
     /// Whether a path leads to a directory.

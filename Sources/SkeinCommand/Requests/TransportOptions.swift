@@ -1,6 +1,7 @@
 // How connections are made: what all commands that connect understand.
 
 import ArgumentParser
+import Foundation
 import Skein
 
 struct TransportOptions: ParsableArguments {
@@ -16,12 +17,35 @@ struct TransportOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The private key of --cert. Default: in the same file.", valueName: "file"))
     var key: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Take ADDRESS for HOST on this port; may be repeated.", valueName: "host:port:address"))
+    var resolve: [String] = []
+
+    @Option(help: ArgumentHelp("Ask this DNS server; may be repeated. Default: the system's.", valueName: "address[:port]"))
+    var dnsServer: [String] = []
+
     func validate() throws {
+        for entry in resolve { _ = try Self.parse(entry) }
         guard key == nil || cert != nil else { throw ValidationError("--key belongs to a certificate; add --cert FILE.") }
+    }
+
+    /// `HOST:PORT:ADDRESS`; an address may stand in brackets.
+    private static func parse(_ entry: String) throws -> (host: String, address: String) {
+        let parts = entry.split(separator: ":", maxSplits: 2).map(String.init)
+        guard parts.count == 3, Int(parts[1]) != nil else {
+            throw ValidationError("\(entry.debugDescription) is not HOST:PORT:ADDRESS.")
+        }
+        return (parts[0], parts[2].trimmingCharacters(in: ["[", "]"]))
     }
 
     /// Takes the options over into a session's configuration.
     func apply(to configuration: inout HTTPConfiguration) {
+        // The port is there for those who know the option from curl; a name has one address for all of its ports.
+        for case let (host, address)? in resolve.map({ try? Self.parse($0) }) {
+            configuration.dns.hosts[host, default: []].append(address)
+        }
+        if !dnsServer.isEmpty { configuration.dns.servers = dnsServer }
         if insecure { configuration.tls.verify = .none }
         if let cacert { configuration.tls.roots = InputFile.isDirectory(cacert) ? .directory(cacert) : .file(cacert) }
         configuration.tls.certificateFile = cert

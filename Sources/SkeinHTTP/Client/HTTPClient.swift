@@ -2,6 +2,7 @@
 
 import NIOCore
 import SkeinCore
+import SkeinTransport
 import SkeinWire
 import Synchronization
 
@@ -15,6 +16,7 @@ final class HTTPClientContext: Sendable {
     let silenceTimeout: TimeAmount
     let maximumAge: TimeAmount
     let tls = TLSClient()
+    let resolver: DNSResolver?
 
     init(session: Session, configuration: HTTPConfiguration) {
         self.session = session
@@ -24,6 +26,9 @@ final class HTTPClientContext: Sendable {
         idleTimeout = TimeAmount(configuration.idleTimeout)
         silenceTimeout = TimeAmount(configuration.silenceTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
+        resolver =
+            configuration.dns.usesSystemResolver
+            ? nil : DNSResolver(configuration.dns, eventLoop: session.shards.shards[0].eventLoop)
         if configuration.tls.verify == .none {
             session.logger.warning("TLS without verification: any server may answer; set verify back to .full")
         }
@@ -77,5 +82,6 @@ package final class HTTPClient: Sendable {
     package func shutdown() async {
         isShutDown.store(true, ordering: .releasing)
         for pools in pools.all { try? await pools.shard.eventLoop.submit { pools.shutdown() }.get() }
+        await context.resolver?.close()
     }
 }

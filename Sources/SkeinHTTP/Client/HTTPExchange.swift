@@ -56,6 +56,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
 
     package func enqueued() {
         if let deadline { arm(deadline) }
+        if replays == 0, case .host(let host, _) = request.url.origin.endpoint { context.resolver?.prefetch(host) }
     }
 
     /// Begins with an answer that nobody asked for: a response that the server pushes.

@@ -175,6 +175,7 @@ final class OriginPool: @unchecked Sendable {
     private var connectOptions: ConnectOptions {
         let configuration = context.configuration
         var options = ConnectOptions(timeout: configuration.connectTimeout, sourceAddress: configuration.sourceAddress)
+        options.resolver = context.resolver
         guard origin.isSecure else { return options }
         let protocols =
             switch configuration.http2.use {

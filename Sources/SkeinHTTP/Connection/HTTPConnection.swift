@@ -64,6 +64,7 @@ public final class HTTPConnection: Sendable {
         origin = try HTTPURL(url).origin
         self.shard = shard
         var options = ConnectOptions(timeout: connectTimeout)
+        options.resolver = .standard
         if origin.isSecure { options.tls = ConnectOptions.TLS(TLSClient(), tls, protocols: ["http/1.1"]) }
         machine = DrivenConnection(
             origin: origin, shard: shard, connectOptions: options, timeout: timeout, limits: limits)

@@ -104,7 +104,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         guard !authority.utf8.contains(UInt8(ascii: "@")) else {
             throw malformed(text, "it holds credentials; send them in an Authorization header instead")
         }
-        let host: Substring
+        var host: Substring
         var portText: Substring?
         if authority.first == "[" {
             guard let end = authority.firstIndex(of: "]") else { throw malformed(text, "the IPv6 address has no ]") }
@@ -123,6 +123,10 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             host = authority
         }
         guard !host.isEmpty else { throw malformed(text, "it has no host") }
+        if !host.utf8.allSatisfy({ $0 < 0x80 }) {
+            guard let ascii = DNSName(String(host)) else { throw malformed(text, "the host is no internationalised name") }
+            host = ascii.text[...]
+        }
         guard host.first == nil || authority.first == "[" || host.utf8.allSatisfy(isHostByte) else {
             throw malformed(text, "the host holds a character that no host name has")
         }

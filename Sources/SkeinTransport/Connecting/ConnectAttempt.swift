@@ -68,6 +68,9 @@ final class ConnectAttempt: @unchecked Sendable {
                 bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: source, port: 0))
             }
             if let address = try? SocketAddress(ipAddress: host, port: port) { return bootstrap.connect(to: address) }
+            if let resolver = options.resolver {
+                bootstrap = bootstrap.resolver(HappyEyeballsResolver(resolver, eventLoop))
+            }
             return bootstrap.connect(host: host, port: port)
         }
     }

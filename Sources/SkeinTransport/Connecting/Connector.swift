@@ -23,6 +23,8 @@ package struct ConnectOptions: Sendable {
     /// For the whole: name, every address of it, the handshakes of TCP, proxy and TLS.
     package var timeout: Duration
     package var tls: TLS?
+    /// Who resolves names. Default: the system.
+    package var resolver: DNSResolver?
     /// The local address to connect from. Default: the system's choice.
     package var sourceAddress: String?
 
@@ -61,7 +63,8 @@ package enum Connector {
             return make(.timeout, "no connection within \(timeout); is the address right and the port reachable?")
         case let error as NIOConnectionError:
             if let failure = error.connectionErrors.first { return connectError(failure.error, endpoint, timeout) }
-            return make(.dnsNotFound, "the name could not be resolved; check its spelling and the resolver")
+            if let failure = (error.dnsAError ?? error.dnsAAAAError) as? SkeinError { return failure }
+            return make(.dnsNotFound, "the name has no address; check its spelling and the resolver")
         case is SocketAddressError:
             return make(.dnsNotFound, "the name could not be resolved; check its spelling and the resolver")
         case let error as IOError: return make(code(error), explanation(error))

@@ -38,7 +38,7 @@ public struct PeerCertificate: Sendable, CustomStringConvertible {
         certificate._subjectAlternativeNames().compactMap { name in
             switch name.nameType {
             case .dnsName: String(decoding: name.contents, as: UTF8.self)
-            case .ipAddress: IPAddressText.text(Array(name.contents))
+            case .ipAddress: IPAddress.text(Array(name.contents))
             default: nil
             }
         }
@@ -58,20 +58,6 @@ public struct PeerCertificate: Sendable, CustomStringConvertible {
     /// Its bearer, its names and its issuer.
     public var description: String {
         "\(subject ?? "a nameless bearer"), for \(names.joined(separator: ", ")), issued by \(issuer ?? "a nameless issuer")"
-    }
-}
-
-/// Addresses as text.
-package enum IPAddressText {
-    /// The text of four or sixteen bytes.
-    package static func text(_ bytes: [UInt8]) -> String? {
-        switch bytes.count {
-        case 4: return bytes.map(String.init).joined(separator: ".")
-        case 16:
-            return stride(from: 0, to: 16, by: 2)
-                .map { String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16) }.joined(separator: ":")
-        default: return nil
-        }
     }
 }
 

@@ -1,0 +1,48 @@
+// Answers that were had before, each until its time is over.
+
+import NIOCore
+
+/// What became of a question.
+package enum DNSOutcome: Hashable, Sendable {
+    case addresses([[UInt8]])
+    /// The name, or this kind of record of it, does not exist.
+    case nothing
+}
+
+/// Answers with the moment of their end. A value without a clock.
+struct DNSCache {
+    private struct Entry {
+        let outcome: DNSOutcome
+        let end: NIODeadline
+    }
+
+    private var entries: [DNSQuestion: Entry] = [:]
+    private let limit: Int
+
+    init(limit: Int) { self.limit = max(1, limit) }
+
+    var count: Int { entries.count }
+
+    mutating func find(_ question: DNSQuestion, at now: NIODeadline) -> DNSOutcome? {
+        guard let entry = entries[question] else { return nil }
+        guard entry.end > now else {
+            entries[question] = nil
+            return nil
+        }
+        return entry.outcome
+    }
+
+    mutating func keep(_ outcome: DNSOutcome, for question: DNSQuestion, until end: NIODeadline, at now: NIODeadline) {
+        if entries.count >= limit, entries[question] == nil { makeRoom(at: now) }
+        entries[question] = Entry(outcome: outcome, end: end)
+    }
+
+    /// Drops what is over, and if that is not a quarter, the quarter that is over first.
+    private mutating func makeRoom(at now: NIODeadline) {
+        entries = entries.filter { $0.value.end > now }
+        guard entries.count > limit - limit / 4 else { return }
+        let ends = entries.map(\.value.end).sorted()
+        let bound = ends[entries.count - (limit - limit / 4)]
+        entries = entries.filter { $0.value.end > bound }
+    }
+}

@@ -1,0 +1,180 @@
+// Messages of the domain name system (RFC 1035, section 4), without I/O: questions out, answers in.
+
+import NIOCore
+
+/// What kind of record is asked for.
+package struct DNSRecordType: RawRepresentable, Hashable, Sendable {
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    package static let a = DNSRecordType(rawValue: 1)
+    package static let cname = DNSRecordType(rawValue: 5)
+    package static let soa = DNSRecordType(rawValue: 6)
+    package static let aaaa = DNSRecordType(rawValue: 28)
+    static let opt = DNSRecordType(rawValue: 41)
+}
+
+/// What is asked.
+package struct DNSQuestion: Hashable, Sendable {
+    package let name: DNSName
+    package let type: DNSRecordType
+
+    package init(_ name: DNSName, _ type: DNSRecordType) {
+        self.name = name
+        self.type = type
+    }
+}
+
+/// A record of an answer, as far as a resolver of host names wants to know.
+package struct DNSRecord: Hashable, Sendable {
+    package enum Content: Hashable, Sendable {
+        /// The bytes of an IPv4 or IPv6 address.
+        case address([UInt8])
+        case alias(DNSName)
+        /// How long an answer that there is nothing may be kept (RFC 2308).
+        case authority(minimum: Int)
+        case other
+    }
+
+    package let name: DNSName
+    package let timeToLive: Int
+    package let content: Content
+}
+
+/// A message of a server.
+package struct DNSResponse: Sendable {
+    /// What a server says about a question (RFC 1035, section 4.1.1).
+    package enum Code: Equatable, Sendable {
+        case noError
+        case formatError
+        case noSuchName
+        /// The server cannot or will not answer.
+        case failure(UInt8)
+    }
+
+    private static let recordLimit = 512
+
+    package let id: UInt16
+    package let code: Code
+    package let isTruncated: Bool
+    package let question: DNSQuestion?
+    package let answers: [DNSRecord]
+    package let authorities: [DNSRecord]
+
+    /// Reads a message.
+    package init(_ message: ByteBuffer) throws(DNSError) {
+        var buffer = message
+        guard let (id, flags, questions) = buffer.readMultipleIntegers(as: (UInt16, UInt16, UInt16).self),
+            let (answers, authorities, _) = buffer.readMultipleIntegers(as: (UInt16, UInt16, UInt16).self)
+        else { throw .truncatedMessage }
+        guard flags & 0x8000 != 0 else { throw .notAResponse }
+        self.id = id
+        isTruncated = flags & 0x0200 != 0
+        code =
+            switch flags & 0xF {
+            case 0: .noError
+            case 1: .formatError
+            case 3: .noSuchName
+            default: .failure(UInt8(flags & 0xF))
+            }
+        guard questions <= 1 else { throw .tooManyRecords }
+        if questions == 1 {
+            let name = try DNSName(from: &buffer, message: message)
+            guard let (type, _) = buffer.readMultipleIntegers(as: (UInt16, UInt16).self) else { throw .truncatedMessage }
+            question = DNSQuestion(name, DNSRecordType(rawValue: type))
+        } else {
+            question = nil
+        }
+        guard Int(answers) + Int(authorities) <= Self.recordLimit else { throw .tooManyRecords }
+        // A truncated message may end anywhere; it is asked again over TCP, whatever it holds.
+        if isTruncated {
+            (self.answers, self.authorities) = ([], [])
+        } else {
+            self.answers = try Self.records(Int(answers), &buffer, message)
+            self.authorities = try Self.records(Int(authorities), &buffer, message)
+        }
+    }
+
+    private static func records(
+        _ count: Int, _ buffer: inout ByteBuffer, _ message: ByteBuffer
+    ) throws(DNSError) -> [DNSRecord] {
+        var records: [DNSRecord] = []
+        for _ in 0..<count {
+            let name = try DNSName(from: &buffer, message: message)
+            guard let (type, _, time, length) = buffer.readMultipleIntegers(as: (UInt16, UInt16, UInt32, UInt16).self),
+                buffer.readableBytes >= Int(length)
+            else { throw .truncatedMessage }
+            var data = buffer  // not a slice: names in it point into the message
+            data.moveWriterIndex(to: buffer.readerIndex + Int(length))
+            buffer.moveReaderIndex(forwardBy: Int(length))
+            let content: DNSRecord.Content
+            switch DNSRecordType(rawValue: type) {
+            case .a where length == 4, .aaaa where length == 16: content = .address(Array(data.readableBytesView))
+            case .a, .aaaa: throw .malformedRecord
+            case .cname: content = .alias(try DNSName(from: &data, message: message))
+            case .soa:
+                _ = try DNSName(from: &data, message: message)
+                _ = try DNSName(from: &data, message: message)
+                data.moveReaderIndex(forwardBy: min(16, data.readableBytes))
+                guard let minimum = data.readInteger(as: UInt32.self) else { throw .malformedRecord }
+                content = .authority(minimum: Int(minimum))
+            default: content = .other
+            }
+            // A time with its top bit set is no time at all (RFC 2181, section 8).
+            records.append(DNSRecord(name: name, timeToLive: time > 0x7FFF_FFFF ? 0 : Int(time), content: content))
+        }
+        return records
+    }
+
+    /// The answer to a question, its aliases followed.
+    package enum Answer: Equatable {
+        case addresses([[UInt8]], timeToLive: Int)
+        /// The name is another one's alias, and the message does not say what that has.
+        case alias(DNSName, timeToLive: Int)
+        case nothing(timeToLive: Int?)
+    }
+
+    /// Follows the aliases from the question's name to what was asked for (RFC 1034, section 3.6.2).
+    package func answer(to question: DNSQuestion) -> Answer {
+        var name = question.name
+        var time = Int.max
+        let length = question.type == .a ? 4 : 16
+        for _ in 0...answers.count {
+            var addresses: [[UInt8]] = []
+            var alias: DNSName?
+            for record in answers where record.name == name {
+                switch record.content {
+                case .address(let bytes) where bytes.count == length: addresses.append(bytes)
+                case .alias(let target): alias = target
+                default: continue
+                }
+                time = min(time, record.timeToLive)
+            }
+            if !addresses.isEmpty { return .addresses(addresses, timeToLive: time) }
+            guard let alias else { break }
+            name = alias
+        }
+        if name != question.name, code == .noError { return .alias(name, timeToLive: time) }
+        let authority = authorities.compactMap { record -> Int? in
+            guard case .authority(let minimum) = record.content else { return nil }
+            return min(minimum, record.timeToLive)
+        }.first
+        return .nothing(timeToLive: authority)
+    }
+}
+
+extension DNSQuestion {
+    /// The question as a message.
+    /// - Parameter extended: whether to say that answers of up to 1232 bytes are taken over UDP (EDNS(0), RFC 6891).
+    package func message(id: UInt16, extended: Bool) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.writeMultipleIntegers(id, UInt16(0x0100), UInt16(1), UInt16(0), UInt16(0), UInt16(extended ? 1 : 0))
+        name.write(to: &buffer)
+        buffer.writeMultipleIntegers(type.rawValue, UInt16(1))
+        if extended {
+            buffer.writeMultipleIntegers(
+                UInt8(0), DNSRecordType.opt.rawValue, UInt16(1232), UInt32(0), UInt16(0))
+        }
+        return buffer
+    }
+}

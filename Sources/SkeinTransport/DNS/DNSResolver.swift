@@ -1,0 +1,148 @@
+// From host names to addresses: the hosts file, what was answered before, the search domains, the servers.
+
+import NIOCore
+import NIOPosix
+import SkeinCore
+import Synchronization
+
+/// A resolver for a session. Any loop may ask; questions go out from one.
+///
+/// Unchecked: `inFlight` and `servers` are touched on the resolver's loop only; the cache is behind its lock.
+package final class DNSResolver: @unchecked Sendable {
+    private let configuration: DNSConfiguration
+    private let eventLoop: any EventLoop
+    private let hosts: HostsFile
+    private let servers: DNSServers
+    private let cache: Mutex<DNSCache>
+    private var inFlight: [DNSQuestion: EventLoopFuture<DNSOutcome>] = [:]
+
+    /// A resolver over one loop of the process's own, for what has no session.
+    package static let standard = DNSResolver(
+        DNSConfiguration(), eventLoop: MultiThreadedEventLoopGroup.singleton.any())
+
+    package init(_ configuration: DNSConfiguration, eventLoop: any EventLoop) {
+        self.configuration = configuration
+        self.eventLoop = eventLoop
+        hosts = HostsFile(configuration.hostsFile, adding: configuration.hosts)
+        servers = DNSServers(configuration, eventLoop)
+        cache = Mutex(DNSCache(limit: configuration.cacheSize))
+    }
+
+    /// Questions sent so far, and sockets opened for them. On any thread but the resolver's own.
+    package var statistics: (questions: Int, sockets: Int) {
+        get async {
+            (try? await eventLoop.submit { (self.servers.sent, self.servers.opened) }.get()) ?? (0, 0)
+        }
+    }
+
+    /// Closes the sockets.
+    package func close() async { try? await eventLoop.submit { self.servers.close() }.get() }
+
+    /// Begins to resolve a name that will be wanted.
+    package func prefetch(_ host: String) {
+        // Called for each request that waits: a name of which anything is known is not asked for again.
+        guard IPAddress.bytes(host) == nil, let name = DNSName(host), hosts.addresses(name) == nil,
+            cached(DNSQuestion(name, .a)) == nil
+        else { return }
+        for type in [DNSRecordType.a, .aaaa] { _ = resolve(host, type, on: eventLoop) }
+    }
+
+    /// The addresses of a host.
+    /// - Parameters:
+    ///   - type: `a` or `aaaa`.
+    ///   - loop: the loop on which the answer is wanted.
+    /// - Returns: none when the name has no such address; fails with code 704 when nobody could be asked, or the name is none.
+    package func resolve(_ host: String, _ type: DNSRecordType, on loop: any EventLoop) -> EventLoopFuture<[[UInt8]]> {
+        guard let name = DNSName(host) else {
+            return loop.makeFailedFuture(
+                SkeinError(.dnsNotFound, peer: host, because: "this is not a host name; check its spelling"))
+        }
+        let length = type == .a ? 4 : 16
+        if let known = hosts.addresses(name) { return loop.makeSucceededFuture(known.filter { $0.count == length }) }
+        let candidates = candidates(name, isComplete: host.hasSuffix("."))
+        if let first = candidates.first, case .addresses(let found)? = cached(DNSQuestion(first, type)) {
+            return loop.makeSucceededFuture(found)
+        }
+        return eventLoop.flatSubmit { self.firstOf(candidates[...], type) }.hop(to: loop)
+    }
+
+    /// The names to ask for, in order: with search domains before or behind the name itself (resolv.conf(5), ndots).
+    private func candidates(_ name: DNSName, isComplete: Bool) -> [DNSName] {
+        if isComplete { return [name] }
+        let inside = configuration.searchDomains.compactMap { DNSName($0).flatMap { name.inside($0) } }
+        return name.dots >= configuration.dots ? [name] + inside : inside + [name]
+    }
+
+    private func firstOf(_ names: ArraySlice<DNSName>, _ type: DNSRecordType) -> EventLoopFuture<[[UInt8]]> {
+        guard let name = names.first else { return eventLoop.makeSucceededFuture([]) }
+        return outcome(DNSQuestion(name, type), depth: 0).flatMap { outcome in
+            if case .addresses(let found) = outcome { return self.eventLoop.makeSucceededFuture(found) }
+            return self.firstOf(names.dropFirst(), type)
+        }
+    }
+
+    private func cached(_ question: DNSQuestion) -> DNSOutcome? {
+        cache.withLock { $0.find(question, at: .now()) }
+    }
+
+    /// One question under way for each name, however many wait for the answer. On the resolver's loop.
+    private func outcome(_ question: DNSQuestion, depth: Int) -> EventLoopFuture<DNSOutcome> {
+        if let known = cached(question) { return eventLoop.makeSucceededFuture(known) }
+        if let asked = inFlight[question] { return asked }
+        let answer = servers.ask(question).flatMap { self.follow($0.answer(to: question), question, depth) }
+        inFlight[question] = answer
+        answer.whenComplete { _ in self.inFlight[question] = nil }
+        return answer
+    }
+
+    private func follow(
+        _ answer: DNSResponse.Answer, _ question: DNSQuestion, _ depth: Int
+    ) -> EventLoopFuture<DNSOutcome> {
+        switch answer {
+        case .addresses(let found, let time):
+            let time = min(max(.seconds(time), configuration.minimumTimeToLive), configuration.maximumTimeToLive)
+            return keep(.addresses(found), question, time)
+        case .nothing(let time):
+            return keep(.nothing, question, min(.seconds(time ?? 5), configuration.negativeTimeToLive))
+        case .alias(let name, let time):
+            guard depth < 8 else {
+                return eventLoop.makeFailedFuture(
+                    SkeinError(.dnsNotFound, peer: question.name.text, because: "its aliases go in circles or too far"))
+            }
+            return outcome(DNSQuestion(name, question.type), depth: depth + 1).flatMap { outcome in
+                let time = max(.seconds(time), self.configuration.minimumTimeToLive)
+                guard case .addresses = outcome else { return self.eventLoop.makeSucceededFuture(outcome) }
+                return self.keep(outcome, question, min(time, self.configuration.maximumTimeToLive))
+            }
+        }
+    }
+
+    private func keep(_ outcome: DNSOutcome, _ question: DNSQuestion, _ time: Duration) -> EventLoopFuture<DNSOutcome> {
+        let now = NIODeadline.now()
+        if time > .zero { cache.withLock { $0.keep(outcome, for: question, until: now + TimeAmount(time), at: now) } }
+        return eventLoop.makeSucceededFuture(outcome)
+    }
+}
+
+/// The resolver as SwiftNIO's happy eyeballs (RFC 8305) ask it, for one connection.
+final class HappyEyeballsResolver: Resolver, Sendable {
+    private let resolver: DNSResolver
+    private let eventLoop: any EventLoop
+
+    init(_ resolver: DNSResolver, _ eventLoop: any EventLoop) {
+        self.resolver = resolver
+        self.eventLoop = eventLoop
+    }
+
+    func initiateAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> { resolve(host, .a, port) }
+
+    func initiateAAAAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> { resolve(host, .aaaa, port) }
+
+    func cancelQueries() {}  // others may wait for the same answers
+
+    private func resolve(_ host: String, _ type: DNSRecordType, _ port: Int) -> EventLoopFuture<[SocketAddress]> {
+        resolver.resolve(host, type, on: eventLoop).map { addresses in
+            addresses.compactMap { IPAddress.socketAddress($0, port: port) }
+        }
+    }
+}

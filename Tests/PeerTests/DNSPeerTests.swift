@@ -1,0 +1,201 @@
+import Foundation
+import NIOCore
+import PeerSupport
+import Skein
+import SkeinTransport
+import Synchronization
+import Testing
+
+/// The resolver against dnsmasq, and against a server that truncates, lies, stalls and refuses.
+@Suite("DNS", .serialized, .timeLimit(.minutes(1)))
+struct DNSPeerTests {
+    private static let dnsmasq = Task {
+        let port = try await Ports.free()
+        let log = TestFolder.path("dnsmasq.log")
+        let many = (0..<60).map { "--host-record=many.test,192.0.2.\($0 + 1)" }
+        _ = try PeerProcess(
+            "dnsmasq",
+            [
+                "--no-daemon", "--port=\(port)", "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv",
+                "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=root", "--log-queries", "--auth-ttl=60", "--local=/test/",
+                "--host-record=one.test,127.0.0.1", "--host-record=both.test,127.0.0.1,::1", "--cname=alias.test,one.test",
+                "--cname=far.test,alias.test", "--host-record=inside.search.test,192.0.2.5", "--address=/wild.test/192.0.2.6",
+                "--host-record=xn--bcher-kva.test,192.0.2.8", "--host-record=dead.test,127.0.0.1,100::1",
+                "--dns-forward-max=5000",
+            ] + many, log: log)
+        for _ in 0..<200 {
+            let probe = try? await DNSPeerTests.ask("one.test", port)
+            if probe?.isEmpty == false { break }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return (port: port, log: log)
+    }
+
+    private static func configuration(_ servers: [String]) -> DNSConfiguration {
+        var configuration = DNSConfiguration()
+        configuration.servers = servers
+        configuration.searchDomains = []
+        configuration.timeout = .milliseconds(300)
+        configuration.attempts = 2
+        configuration.hostsFile = nil
+        return configuration
+    }
+
+    private static func ask(_ name: String, _ port: Int) async throws -> [String] {
+        let resolver = DNSResolver(configuration(["127.0.0.1:\(port)"]), eventLoop: Shard.standard.eventLoop)
+        return try await addresses(resolver, name)
+    }
+
+    private static func addresses(
+        _ resolver: DNSResolver, _ name: String, _ type: DNSRecordType = .a
+    ) async throws -> [String] {
+        try await resolver.resolve(name, type, on: Shard.standard.eventLoop).get().compactMap { IPAddress.text($0) }.sorted()
+    }
+
+    private func resolver(_ servers: [String], _ change: (inout DNSConfiguration) -> Void = { _ in }) -> DNSResolver {
+        var configuration = Self.configuration(servers)
+        change(&configuration)
+        return DNSResolver(configuration, eventLoop: Shard.standard.eventLoop)
+    }
+
+    @Test("addresses, aliases, names in any case, of other scripts and inside of search domains")
+    func answers() async throws {
+        let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
+        let resolver = resolver([server]) { $0.searchDomains = ["search.test"] }
+        for (name, expected) in [
+            ("one.test", ["127.0.0.1"]), ("ONE.Test.", ["127.0.0.1"]), ("alias.test", ["127.0.0.1"]), ("far.test", ["127.0.0.1"]),
+            ("inside", ["192.0.2.5"]), ("any.wild.test", ["192.0.2.6"]), ("bücher.test", ["192.0.2.8"]), ("none.test", []),
+            ("localhost", ["127.0.0.1"]),
+        ] {
+            #expect(try await Self.addresses(resolver, name) == expected, "\(name)")
+        }
+        #expect(try await Self.addresses(resolver, "both.test", .aaaa) == ["::1"])
+        #expect(try await Self.addresses(resolver, "one.test", .aaaa).isEmpty)
+        await resolver.close()
+    }
+
+    @Test("an answer that does not fit comes over TCP")
+    func truncated() async throws {
+        let (port, _) = try await Self.dnsmasq.value
+        let resolver = resolver(["127.0.0.1:\(port)"])
+        #expect(try await Self.addresses(resolver, "many.test").count == 60)
+        // Sixty addresses fit into the 1232 bytes of EDNS; a server that says it cut them is asked over TCP all the same.
+        let cut = try await ScriptedDNSServer.start { question, _ in
+            [ScriptedDNSServer.answer(question, address: [192, 0, 2, 1], flags: 0x8380)]
+        }
+        let failing = self.resolver([cut.address, "127.0.0.1:\(port)"])
+        #expect(try await Self.addresses(failing, "one.test") == ["127.0.0.1"])
+        await cut.stop()
+        await resolver.close()
+        await failing.close()
+    }
+
+    @Test("one question for a name, however many wait; none while the answer is kept")
+    func oneQuestion() async throws {
+        let server = try await ScriptedDNSServer.start { question, _ in
+            [ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])]
+        }
+        let resolver = resolver([server.address])
+        let futures = (0..<1000).map { _ in resolver.resolve("a.test", .a, on: Shard.standard.eventLoop) }
+        for future in futures { #expect(try await future.get() == [[127, 0, 0, 1]]) }
+        #expect(try await Self.addresses(resolver, "A.test") == ["127.0.0.1"])
+        #expect(server.questions == 1)
+        await server.stop()
+        await resolver.close()
+    }
+
+    @Test("what has a wrong number, another question or makes no sense is dropped")
+    func lies() async throws {
+        let server = try await ScriptedDNSServer.start { question, _ in
+            var wrongNumber = ScriptedDNSServer.answer(question, address: [6, 6, 6, 6])
+            wrongNumber.setInteger((question.getInteger(at: 0, as: UInt16.self) ?? 0) &+ 1, at: 0)
+            var wrongName = ScriptedDNSServer.answer(question, address: [6, 6, 6, 6])
+            wrongName.setInteger(UInt8(ascii: "z"), at: 13)
+            return [
+                wrongNumber, wrongName, ByteBuffer(string: "nonsense"), question,
+                ScriptedDNSServer.answer(question, address: [127, 0, 0, 1]),
+            ]
+        }
+        let resolver = resolver([server.address])
+        #expect(try await Self.addresses(resolver, "a.test") == ["127.0.0.1"])
+        await server.stop()
+        await resolver.close()
+    }
+
+    @Test("a dead first server costs its time limit once; one that refuses or fails costs nothing")
+    func deadServer() async throws {
+        let silent = try await ScriptedDNSServer.start { _, _ in [] }
+        let failing = try await ScriptedDNSServer.start { question, _ in
+            [ScriptedDNSServer.answer(question, address: [], flags: 0x8182)]
+        }
+        let good = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
+        let resolver = resolver([silent.address, failing.address, good])
+        for name in ["one.test", "both.test", "alias.test", "any.wild.test"] {
+            #expect(try await Self.addresses(resolver, name).count == 1)
+        }
+        #expect(silent.questions == 1)
+        await silent.stop()
+        await failing.stop()
+        await resolver.close()
+    }
+
+    @Test("when nobody answers, it is code 704 and says whom it asked")
+    func nobody() async throws {
+        let resolver = resolver(["127.0.0.1:9", "[::1]:9"])
+        let error = await #expect(throws: SkeinError.self) { try await Self.addresses(resolver, "a.test") }
+        #expect(error?.code == .dnsNotFound)
+        #expect(error?.message.contains("127.0.0.1:9") == true)
+        var configuration = Skein.Configuration()
+        configuration.http.dns = Self.configuration(["127.0.0.1:\(try await Self.dnsmasq.value.port)"])
+        let skein = Skein(configuration)
+        #expect(await skein.get("http://none.test/").dispatch().statusCode == 704)
+        #expect(await skein.get("http://a..b/").dispatch().statusCode == 704)
+        await resolver.close()
+    }
+
+    @Test("a session resolves by itself; a dead IPv6 beside a living IPv4 costs no more than the wait for it")
+    func session() async throws {
+        var configuration = Skein.Configuration()
+        configuration.http.dns = Self.configuration(["127.0.0.1:\(try await Self.dnsmasq.value.port)"])
+        let skein = Skein(configuration)
+        let port = try await Peers.shared.nginxPort()
+        let start = NIODeadline.now()
+        for name in ["one.test", "far.test", "both.test", "dead.test"] {
+            let response = await skein.get("http://\(name):\(port)/hello").dispatch()
+            #expect(response.statusCode == 200, "\(response.reportLine)")
+        }
+        #expect(NIODeadline.now() - start < .seconds(3))
+        configuration.http.dns.hosts = ["made.up": ["127.0.0.1"]]
+        #expect(await Skein(configuration).get("http://made.up:\(port)/hello").dispatch().statusCode == 200)
+        configuration.http.dns.usesSystemResolver = true
+        #expect(await Skein(configuration).get("http://localhost:\(port)/hello").dispatch().statusCode == 200)
+    }
+
+    @Test("many names, one question each, over few sockets")
+    func manyNames() async throws {
+        let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
+        let resolver = resolver([server]) { $0.timeout = .seconds(5) }
+        let futures = (0..<3000).map { resolver.resolve("n\($0).wild.test", .a, on: Shard.standard.eventLoop) }
+        for future in futures { #expect(try await future.get() == [[192, 0, 2, 6]]) }
+        let (questions, sockets) = await resolver.statistics
+        #expect(questions == 3000)
+        #expect(sockets <= 64)
+        await resolver.close()
+    }
+
+    @Test("skein resolve asks and prints; load and get take addresses by hand")
+    func command() async throws {
+        let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
+        let found = try await runToEnd(CommandTests.skein, ["resolve", "both.test", "none.test", "--server", server])
+        #expect(found.code == 1)
+        #expect(found.output.contains("both.test 127.0.0.1 ::1\n"))
+        #expect(found.output.contains("none.test 704"))
+        let json = try await runToEnd(
+            CommandTests.skein, ["resolve", "one.test", "--type", "a", "--server", server, "--json"])
+        #expect(json.output.contains("{\"addresses\":[\"127.0.0.1\"],\"name\":\"one.test\"}"))
+        let port = try await Peers.shared.nginxPort()
+        let got = try await runToEnd(
+            CommandTests.skein, ["get", "--resolve", "made.up:\(port):127.0.0.1", "--body", "http://made.up:\(port)/hello"])
+        #expect(got.output == "hello world", "\(got.errors)")
+    }
+}
