@@ -53,6 +53,12 @@ struct TLSTests {
 
     private static let shared = Task { try await nginx() }
 
+    /// The port with a good certificate, and the file of its root.
+    static func goodPort() async throws -> (port: Int, roots: String) {
+        let (ports, folder) = try await shared.value
+        return (ports["good"] ?? 0, "\(folder)/ca.pem")
+    }
+
     @Test("a certificate that leads to a trusted root is accepted, and readable on the answer")
     func accepted() async throws {
         let (ports, folder) = try await Self.shared.value

@@ -18,6 +18,13 @@ struct TransportOptions: ParsableArguments {
     var key: String?
 
     @Option(
+        name: [.customShort("x"), .long],
+        help: ArgumentHelp(
+            "Go through this proxy: http://[USER:PASSWORD@]HOST:PORT or socks5://…. Default: that of HTTP_PROXY, "
+                + "HTTPS_PROXY or ALL_PROXY, but for the hosts in NO_PROXY.", valueName: "url"))
+    var proxy: String?
+
+    @Option(
         help: ArgumentHelp(
             "Take ADDRESS for HOST on this port; may be repeated.", valueName: "host:port:address"))
     var resolve: [String] = []
@@ -27,6 +34,7 @@ struct TransportOptions: ParsableArguments {
 
     func validate() throws {
         for entry in resolve { _ = try Self.parse(entry) }
+        if let proxy { do { _ = try Proxy(proxy) } catch { throw ValidationError("\(error.message).") } }
         guard key == nil || cert != nil else { throw ValidationError("--key belongs to a certificate; add --cert FILE.") }
     }
 
@@ -46,6 +54,7 @@ struct TransportOptions: ParsableArguments {
             configuration.dns.hosts[host, default: []].append(address)
         }
         if !dnsServer.isEmpty { configuration.dns.servers = dnsServer }
+        configuration.proxy = proxy.flatMap { try? Proxy($0) }.map { .always($0) } ?? .environment
         if insecure { configuration.tls.verify = .none }
         if let cacert { configuration.tls.roots = InputFile.isDirectory(cacert) ? .directory(cacert) : .file(cacert) }
         configuration.tls.certificateFile = cert

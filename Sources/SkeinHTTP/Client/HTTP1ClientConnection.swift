@@ -66,10 +66,16 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             output.clear()
             outputIsWritten = false
         }
-        let headers = offersUpgrade ? offerUpgrade(exchange.request) : exchange.request.headers
+        var headers = offersUpgrade ? offerUpgrade(exchange.request) : exchange.request.headers
+        var target = exchange.request.url.target
+        if case .forward(let proxy) = pool.route {
+            // The absolute form, for whoever is not the origin itself (RFC 9112, section 3.2.2).
+            target = exchange.request.url.description
+            if let authorization = proxy.authorization { headers["Proxy-Authorization"] = authorization }
+        }
         do {
             try HTTP1Encoder.writeRequestHead(
-                method: exchange.request.method, target: exchange.request.url.target,
+                method: exchange.request.method, target: target,
                 host: exchange.request.url.origin.authority, headers: headers,
                 defaults: pool.context.defaults.fields(for: exchange.request), bodyLength: exchange.request.body.length,
                 close: !pool.context.configuration.keepAlive, into: &output)

@@ -32,6 +32,8 @@ public struct HTTPConfiguration: Sendable {
     public var dns = DNSConfiguration()
     /// TLS for `https://`: whom to trust, what to show. Default: the server has to prove who it is, by the system's roots.
     public var tls = TLSOptions()
+    /// The proxy to go through. Default: none; ``ProxyUse/environment`` honours `HTTP_PROXY` and its kin.
+    public var proxy = ProxyUse.none
     /// The local address to connect from. Default: the system's choice.
     public var sourceAddress: String?
     /// HTTP/2: when it is spoken, its streams, its limits.

@@ -20,8 +20,10 @@ final class OriginPool: @unchecked Sendable {
     }
 
     let origin: Origin
-    /// TLS of its own, for requests that do not want the session's.
-    let tls: TLSOptions?
+    let key: PoolKey
+    /// How the connections get past a proxy.
+    let route: ProxyRoute
+    private let routeProblem: SkeinError?
     let shard: Shard
     let context: HTTPClientContext
     let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
@@ -32,9 +34,17 @@ final class OriginPool: @unchecked Sendable {
     private var connecting = 0
     @exclusivity(unchecked) private var waiting = Deque<HTTPExchange>()
 
-    init(origin: Origin, tls: TLSOptions?, owner: ShardPools) {
-        self.origin = origin
-        self.tls = tls
+    init(_ key: PoolKey, owner: ShardPools) {
+        self.key = key
+        origin = key.origin
+        let use = key.proxy ?? owner.context.configuration.proxy
+        do throws(SkeinError) {
+            route = try use.route(to: origin.endpoint, isSecure: origin.isSecure)
+            routeProblem = nil
+        } catch {
+            route = .direct
+            routeProblem = error
+        }
         shard = owner.shard
         context = owner.context
         self.owner = owner
@@ -45,6 +55,8 @@ final class OriginPool: @unchecked Sendable {
             case .priorKnowledge: .http2
             case .upgrade: .undecided
             }
+        // A proxy that is sent whole requests is sent them in HTTP/1.1.
+        if case .forward = route { version = .http1 }
     }
 
     private var shuttingDown: SkeinError {
@@ -54,6 +66,7 @@ final class OriginPool: @unchecked Sendable {
     /// Sends an exchange on a connection, or lets it wait for one.
     func submit(_ exchange: HTTPExchange, at now: NIODeadline = .now()) {
         if owner.isShutDown { return exchange.failLater(shuttingDown) }
+        if let routeProblem { return exchange.failLater(routeProblem) }
         if version == .http2, waiting.isEmpty, let connection = multiplexed.first(where: \.hasRoom) {
             return connection.send(exchange, at: now)
         }
@@ -176,6 +189,7 @@ final class OriginPool: @unchecked Sendable {
         let configuration = context.configuration
         var options = ConnectOptions(timeout: configuration.connectTimeout, sourceAddress: configuration.sourceAddress)
         options.resolver = context.resolver
+        options.route = route
         guard origin.isSecure else { return options }
         let protocols =
             switch configuration.http2.use {
@@ -183,7 +197,7 @@ final class OriginPool: @unchecked Sendable {
             case .negotiated, .upgrade: ["h2", "http/1.1"]
             case .priorKnowledge: ["h2"]
             }
-        options.tls = ConnectOptions.TLS(context.tls, tls ?? configuration.tls, protocols: protocols)
+        options.tls = ConnectOptions.TLS(context.tls, key.tls ?? configuration.tls, protocols: protocols)
         return options
     }
 
@@ -244,19 +258,25 @@ final class OriginPool: @unchecked Sendable {
     }
 }
 
+/// What requests must have in common to share connections.
+struct PoolKey: Hashable {
+    let origin: Origin
+    /// TLS of its own, for requests that do not want the session's.
+    let tls: TLSOptions?
+    /// A proxy of its own.
+    let proxy: ProxyUse?
+
+    /// Whether all is as the session says.
+    var isPlain: Bool { tls == nil && proxy == nil }
+}
+
 /// The pools of one shard.
 ///
 /// Unchecked: touched on its shard's loop only.
 final class ShardPools: @unchecked Sendable {
     let shard: Shard
     let context: HTTPClientContext
-    /// What requests must have in common to share connections.
-    private struct Key: Hashable {
-        let origin: Origin
-        let tls: TLSOptions?
-    }
-
-    private var pools: [Key: OriginPool] = [:]
+    private var pools: [PoolKey: OriginPool] = [:]
     @exclusivity(unchecked) private var latest: OriginPool?
     /// Whether the session is gone, so that connections are not kept any more.
     private(set) var isRetired = false
@@ -271,13 +291,16 @@ final class ShardPools: @unchecked Sendable {
     /// The pool for a request; most requests go where the one before went.
     func pool(for request: HTTPRequest) -> OriginPool {
         let origin = request.url.origin
-        let tls = request.tls
-        if let latest, latest.origin == origin, tls == nil, latest.tls == nil { return latest }
-        let key = Key(origin: origin, tls: tls)
-        let pool = pools[key] ?? OriginPool(origin: origin, tls: tls, owner: self)
-        if tls?.verify == TLSOptions.Verification.none, pools[key] == nil {
+        if let latest, latest.origin == origin, !request.hasOverrides, latest.key.isPlain { return latest }
+        let key = PoolKey(origin: origin, tls: request.tls, proxy: request.proxy)
+        if let pool = pools[key] {
+            latest = pool
+            return pool
+        }
+        if key.tls?.verify == TLSOptions.Verification.none {
             context.session.logger.warning("TLS without verification for \(origin): any server may answer")
         }
+        let pool = OriginPool(key, owner: self)
         pools[key] = pool
         latest = pool
         return pool
@@ -285,8 +308,7 @@ final class ShardPools: @unchecked Sendable {
 
     /// Forgets a pool that holds nothing.
     func remove(_ pool: OriginPool) {
-        let key = Key(origin: pool.origin, tls: pool.tls)
-        if pools[key] === pool { pools[key] = nil }
+        if pools[pool.key] === pool { pools[pool.key] = nil }
         if latest === pool { latest = nil }
     }
 

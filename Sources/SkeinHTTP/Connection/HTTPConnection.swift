@@ -54,17 +54,20 @@ public final class HTTPConnection: Sendable {
     ///   - url: scheme, host and port; what stands behind is ignored.
     ///   - shard: the loop to live on. Default: one of the process's own.
     ///   - tls: for `https`: whom to trust, what to show. Default: the server has to prove who it is.
+    ///   - proxy: opens a tunnel to the server. Default: none.
     ///   - connectTimeout: for the connection to be made. Default: 10 s.
     ///   - timeout: the longest wait for bytes from the server. Default: 60 s.
     /// - Throws: code 701 for a malformed URL.
     public init(
-        _ url: String, shard: Shard = .standard, tls: TLSOptions = TLSOptions(), connectTimeout: Duration = .seconds(10),
+        _ url: String, shard: Shard = .standard, tls: TLSOptions = TLSOptions(), proxy: Proxy? = nil,
+        connectTimeout: Duration = .seconds(10),
         timeout: Duration = .seconds(60), limits: HTTP1Limits = HTTP1Limits()
     ) throws(SkeinError) {
         origin = try HTTPURL(url).origin
         self.shard = shard
         var options = ConnectOptions(timeout: connectTimeout)
         options.resolver = .standard
+        if let proxy { options.route = .tunnel(proxy) }
         if origin.isSecure { options.tls = ConnectOptions.TLS(TLSClient(), tls, protocols: ["http/1.1"]) }
         machine = DrivenConnection(
             origin: origin, shard: shard, connectOptions: options, timeout: timeout, limits: limits)

@@ -31,8 +31,17 @@ public struct HTTPRequest: Sendable {
     /// TLS for this request, instead of the session's; its connections are not those of other requests.
     public var tls: TLSOptions? {
         get { overrides?.tls }
-        set { overrides = newValue.map { ConnectionOverrides(tls: $0) } }
+        set { overrides = ConnectionOverrides(tls: newValue, proxy: proxy) }
     }
+
+    /// The proxy for this request, instead of the session's.
+    public var proxy: ProxyUse? {
+        get { overrides?.proxy }
+        set { overrides = ConnectionOverrides(tls: tls, proxy: newValue) }
+    }
+
+    /// Whether it has to be sent otherwise than the session says.
+    package var hasOverrides: Bool { overrides != nil }
 
     /// A request.
     public init(
@@ -54,8 +63,12 @@ public struct HTTPRequest: Sendable {
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.
     private final class ConnectionOverrides: Sendable {
         let tls: TLSOptions?
+        let proxy: ProxyUse?
 
-        init(tls: TLSOptions?) { self.tls = tls }
+        init(tls: TLSOptions?, proxy: ProxyUse?) {
+            self.tls = tls
+            self.proxy = proxy
+        }
     }
 
     /// Whether sending it twice is safe: its method is idempotent and its body can be made again.

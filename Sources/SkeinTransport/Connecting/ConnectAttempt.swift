@@ -29,7 +29,7 @@ final class ConnectAttempt: @unchecked Sendable {
         let limit = eventLoop.scheduleTask(deadline: deadline) { self.finish(.failure(self.timeout)) }
         promise.futureResult.whenComplete { _ in limit.cancel() }
         do {
-            try open().flatMap { self.secure($0) }.whenComplete(finish)
+            try open().flatMap { self.tunnel($0) }.flatMap { self.secure($0) }.whenComplete(finish)
         } catch {
             finish(.failure(error))
         }
@@ -60,7 +60,7 @@ final class ConnectAttempt: @unchecked Sendable {
         var bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(options.timeout))
             .channelOption(.socketOption(.so_keepalive), value: 1)
-        switch endpoint {
+        switch options.route.proxy?.endpoint ?? endpoint {
         case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
         case .host(let host, let port):
             bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -75,13 +75,33 @@ final class ConnectAttempt: @unchecked Sendable {
         }
     }
 
-    /// TLS, if it is wanted.
-    private func secure(_ channel: any Channel) -> EventLoopFuture<Connected> {
+    /// The tunnel through a proxy, if there is one.
+    private func tunnel(_ channel: any Channel) -> EventLoopFuture<any Channel> {
         self.channel = channel
         if isOver {  // too late: the time was up
             channel.close(promise: nil)
             return eventLoop.makeFailedFuture(timeout)
         }
+        guard case .tunnel(let proxy) = options.route, case .host(let host, let port) = endpoint else {
+            return eventLoop.makeSucceededFuture(channel)
+        }
+        let client: any TunnelClient =
+            switch proxy.kind {
+            case .http: HTTPTunnelClient(proxy: proxy, host: host, port: port)
+            case .socks5: SOCKS5Client(proxy: proxy, host: host, port: port)
+            }
+        let promise = eventLoop.makePromise(of: Void.self)
+        do {
+            try channel.pipeline.syncOperations.addHandler(
+                TunnelHandshake(client, peer: "\(proxy)", promise: promise))
+        } catch {
+            promise.fail(error)
+        }
+        return promise.futureResult.map { channel }
+    }
+
+    /// TLS, if it is wanted.
+    private func secure(_ channel: any Channel) -> EventLoopFuture<Connected> {
         guard let tls = options.tls else { return eventLoop.makeSucceededFuture(Connected(channel: channel, tls: nil)) }
         let promise = eventLoop.makePromise(of: TLSInfo.self)
         do {

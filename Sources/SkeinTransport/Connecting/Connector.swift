@@ -23,6 +23,8 @@ package struct ConnectOptions: Sendable {
     /// For the whole: name, every address of it, the handshakes of TCP, proxy and TLS.
     package var timeout: Duration
     package var tls: TLS?
+    /// Who stands between. Default: nobody.
+    package var route = ProxyRoute.direct
     /// Who resolves names. Default: the system.
     package var resolver: DNSResolver?
     /// The local address to connect from. Default: the system's choice.
@@ -32,6 +34,32 @@ package struct ConnectOptions: Sendable {
         self.timeout = timeout
         self.tls = tls
         self.sourceAddress = sourceAddress
+    }
+}
+
+/// How a connection gets past a proxy.
+package enum ProxyRoute: Hashable, Sendable {
+    /// There is none.
+    case direct
+    /// The connection ends at the proxy, which is sent whole requests.
+    case forward(Proxy)
+    /// The proxy opens a tunnel to the endpoint.
+    case tunnel(Proxy)
+
+    /// The way to an origin through a proxy, if there is one.
+    init(_ proxy: Proxy?, isSecure: Bool) {
+        guard let proxy else {
+            self = .direct
+            return
+        }
+        self = proxy.kind == .socks5 || isSecure || proxy.tunnelsAll ? .tunnel(proxy) : .forward(proxy)
+    }
+
+    var proxy: Proxy? {
+        switch self {
+        case .direct: nil
+        case .forward(let proxy), .tunnel(let proxy): proxy
+        }
     }
 }
 

@@ -1,0 +1,176 @@
+// The conversations by which a proxy opens a tunnel, without I/O.
+
+import NIOCore
+import SkeinCore
+
+/// The client's side of such a conversation.
+protocol TunnelClient {
+    /// What is said first.
+    mutating func begin() -> ByteBuffer
+    /// Takes what has come, as far as it makes sense.
+    /// - Throws: why there will be no tunnel.
+    mutating func receive(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress
+}
+
+/// What follows from what the proxy has said.
+enum TunnelProgress: Equatable {
+    case wait
+    case send(ByteBuffer)
+    /// The rest of the bytes, and all that follow, are the other end's.
+    case open
+}
+
+/// A tunnel by CONNECT (RFC 9110, section 9.3.6).
+struct HTTPTunnelClient: TunnelClient {
+    private static let limit = 16 << 10
+
+    let proxy: Proxy
+    let host: String
+    let port: Int
+
+    func begin() -> ByteBuffer {
+        let authority = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        let authorization = proxy.authorization.map { "Proxy-Authorization: \($0)\r\n" } ?? ""
+        return ByteBuffer(string: "CONNECT \(authority) HTTP/1.1\r\nHost: \(authority)\r\n\(authorization)\r\n")
+    }
+
+    func receive(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress {
+        func failure(_ code: SkeinError.Code, _ message: String) -> SkeinError {
+            SkeinError(code, peer: "\(proxy)", because: message)
+        }
+        let view = buffer.readableBytesView
+        guard let end = view.firstRange(of: Array("\r\n\r\n".utf8)) else {
+            guard buffer.readableBytes <= Self.limit else {
+                throw failure(.responseHeaderError, "the proxy's answer to CONNECT has no end")
+            }
+            return .wait
+        }
+        let head = buffer.readString(length: end.upperBound - view.startIndex) ?? ""
+        let words = head.prefix { $0 != "\r\n" }.split(separator: " ", maxSplits: 2)
+        guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]) else {
+            throw failure(.responseHeaderError, "the proxy's answer to CONNECT is not HTTP/1.1")
+        }
+        switch status {
+        case 200..<300: return .open
+        case 407 where proxy.user == nil:
+            throw failure(.unknownAuthentication, "the proxy wants a user and a password; write them into its URL")
+        case 407:
+            let isBasic = head.lowercased().contains("proxy-authenticate: basic")
+            throw failure(
+                .unknownAuthentication,
+                isBasic
+                    ? "the proxy does not accept the user and the password"
+                    : "the proxy wants an authentication other than basic, which is not known")
+        default:
+            throw failure(
+                .connectionFailed,
+                "the proxy opens no tunnel to \(host):\(port) (\(words[1...].joined(separator: " ")))")
+        }
+    }
+}
+
+/// A tunnel by SOCKS (RFC 1928, RFC 1929).
+struct SOCKS5Client: TunnelClient {
+    private enum State {
+        case method
+        case authentication
+        case reply
+    }
+
+    let proxy: Proxy
+    let host: String
+    let port: Int
+    private var state = State.method
+
+    init(proxy: Proxy, host: String, port: Int) {
+        self.proxy = proxy
+        self.host = host
+        self.port = port
+    }
+
+    func begin() -> ByteBuffer { ByteBuffer(bytes: proxy.user == nil ? [5, 1, 0] : [5, 2, 0, 2]) }
+
+    mutating func receive(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress {
+        switch state {
+        case .method:
+            guard let (version, method) = buffer.readMultipleIntegers(as: (UInt8, UInt8).self) else { return .wait }
+            guard version == 5 else { throw failure(.connectionFailed, "the proxy does not speak SOCKS 5") }
+            switch method {
+            case 0:
+                state = .reply
+                return .send(request)
+            case 2 where proxy.user != nil:
+                state = .authentication
+                return .send(credentials)
+            default:
+                throw failure(
+                    .unknownAuthentication,
+                    proxy.user == nil
+                        ? "the proxy wants a user and a password; write them into its URL"
+                        : "the proxy wants an authentication that is not known")
+            }
+        case .authentication:
+            guard let (_, status) = buffer.readMultipleIntegers(as: (UInt8, UInt8).self) else { return .wait }
+            guard status == 0 else {
+                throw failure(.unknownAuthentication, "the proxy does not accept the user and the password")
+            }
+            state = .reply
+            return .send(request)
+        case .reply: return try reply(&buffer)
+        }
+    }
+
+    private var credentials: ByteBuffer {
+        var buffer = ByteBuffer(bytes: [1])
+        for text in [proxy.user ?? "", proxy.password ?? ""] {
+            buffer.writeInteger(UInt8(text.utf8.count))
+            buffer.writeString(text)
+        }
+        return buffer
+    }
+
+    private var request: ByteBuffer {
+        var buffer = ByteBuffer(bytes: [5, 1, 0])
+        if let address = IPAddress.bytes(host) {
+            buffer.writeInteger(UInt8(address.count == 4 ? 1 : 4))
+            buffer.writeBytes(address)
+        } else {
+            buffer.writeBytes([3, UInt8(clamping: host.utf8.count)])
+            buffer.writeString(String(host.prefix(255)))
+        }
+        buffer.writeInteger(UInt16(port))
+        return buffer
+    }
+
+    private func reply(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress {
+        let start = buffer.readerIndex
+        guard let (version, code, _, kind) = buffer.getMultipleIntegers(at: start, as: (UInt8, UInt8, UInt8, UInt8).self)
+        else { return .wait }
+        guard version == 5 else { throw failure(.connectionFailed, "the proxy does not speak SOCKS 5") }
+        guard code == 0 else {
+            let reason = code < Self.reasons.count ? Self.reasons[Int(code)] : "reply \(code)"
+            throw failure(.connectionFailed, "the proxy opens no tunnel to \(host):\(port) (\(reason))")
+        }
+        let length: Int
+        switch kind {
+        case 1: length = 4
+        case 4: length = 16
+        case 3:
+            guard let count = buffer.getInteger(at: start + 4, as: UInt8.self) else { return .wait }
+            length = Int(count) + 1
+        default: throw failure(.connectionFailed, "the proxy's reply is malformed")
+        }
+        guard buffer.readableBytes >= 4 + length + 2 else { return .wait }
+        buffer.moveReaderIndex(forwardBy: 4 + length + 2)
+        return .open
+    }
+
+    private static let reasons = [
+        "", "general failure", "not allowed", "network unreachable", "host unreachable", "connection refused",
+        "time to live expired", "command not supported", "address type not supported",
+    ]
+
+    private func failure(_ code: SkeinError.Code, _ message: String) -> SkeinError {
+        SkeinError(code, peer: "\(proxy)", because: message)
+    }
+}
