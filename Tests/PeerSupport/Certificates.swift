@@ -56,10 +56,12 @@ public actor Certificates {
             "openssl",
             [
                 "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=self.test", "-addext",
-                "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "\(folder)/self.key", "-out", "\(folder)/self.crt",
+                "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "\(folder)/self.key", "-out",
+                "\(folder)/self.crt",
             ])
         guard signed.code == 0 else { throw PeerError("no self-signed certificate: \(signed.errors)") }
-        let both = try String(contentsOfFile: "\(folder)/self.key", encoding: .utf8)
+        let both =
+            try String(contentsOfFile: "\(folder)/self.key", encoding: .utf8)
             + String(contentsOfFile: "\(folder)/self.crt", encoding: .utf8)
         try both.write(toFile: "\(folder)/self.pem", atomically: true, encoding: .utf8)
         return folder

@@ -17,9 +17,12 @@ struct DNSPeerTests {
             "dnsmasq",
             [
                 "--no-daemon", "--port=\(port)", "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv",
-                "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=root", "--log-queries", "--auth-ttl=60", "--local=/test/",
-                "--host-record=one.test,127.0.0.1", "--host-record=both.test,127.0.0.1,::1", "--cname=alias.test,one.test",
-                "--cname=far.test,alias.test", "--host-record=inside.search.test,192.0.2.5", "--address=/wild.test/192.0.2.6",
+                "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=root", "--log-queries", "--auth-ttl=60",
+                "--local=/test/",
+                "--host-record=one.test,127.0.0.1", "--host-record=both.test,127.0.0.1,::1",
+                "--cname=alias.test,one.test",
+                "--cname=far.test,alias.test", "--host-record=inside.search.test,192.0.2.5",
+                "--address=/wild.test/192.0.2.6",
                 "--host-record=xn--bcher-kva.test,192.0.2.8", "--host-record=dead.test,127.0.0.1,100::1",
                 "--dns-forward-max=5000",
             ] + many, log: log)
@@ -49,7 +52,8 @@ struct DNSPeerTests {
     private static func addresses(
         _ resolver: DNSResolver, _ name: String, _ type: DNSRecordType = .a
     ) async throws -> [String] {
-        try await resolver.resolve(name, type, on: Shard.standard.eventLoop).get().compactMap { IPAddress.text($0) }.sorted()
+        try await resolver.resolve(name, type, on: Shard.standard.eventLoop).get().compactMap { IPAddress.text($0) }
+            .sorted()
     }
 
     private func resolver(_ servers: [String], _ change: (inout DNSConfiguration) -> Void = { _ in }) -> DNSResolver {
@@ -63,8 +67,10 @@ struct DNSPeerTests {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
         let resolver = resolver([server]) { $0.searchDomains = ["search.test"] }
         for (name, expected) in [
-            ("one.test", ["127.0.0.1"]), ("ONE.Test.", ["127.0.0.1"]), ("alias.test", ["127.0.0.1"]), ("far.test", ["127.0.0.1"]),
-            ("inside", ["192.0.2.5"]), ("any.wild.test", ["192.0.2.6"]), ("bücher.test", ["192.0.2.8"]), ("none.test", []),
+            ("one.test", ["127.0.0.1"]), ("ONE.Test.", ["127.0.0.1"]), ("alias.test", ["127.0.0.1"]),
+            ("far.test", ["127.0.0.1"]),
+            ("inside", ["192.0.2.5"]), ("any.wild.test", ["192.0.2.6"]), ("bücher.test", ["192.0.2.8"]),
+            ("none.test", []),
             ("localhost", ["127.0.0.1"]),
         ] {
             #expect(try await Self.addresses(resolver, name) == expected, "\(name)")
@@ -195,7 +201,8 @@ struct DNSPeerTests {
         #expect(json.output.contains("{\"addresses\":[\"127.0.0.1\"],\"name\":\"one.test\"}"))
         let port = try await Peers.shared.nginxPort()
         let got = try await runToEnd(
-            CommandTests.skein, ["get", "--resolve", "made.up:\(port):127.0.0.1", "--body", "http://made.up:\(port)/hello"])
+            CommandTests.skein,
+            ["get", "--resolve", "made.up:\(port):127.0.0.1", "--body", "http://made.up:\(port)/hello"])
         #expect(got.output == "hello world", "\(got.errors)")
     }
 }

@@ -48,7 +48,8 @@ struct ProxyPeerTests {
         return (plain: plain, known: known)
     }
 
-    private func session(_ proxy: String?, _ change: (inout HTTPConfiguration) -> Void = { _ in }) async throws -> Skein {
+    private func session(_ proxy: String?, _ change: (inout HTTPConfiguration) -> Void = { _ in }) async throws -> Skein
+    {
         var configuration = Skein.Configuration()
         configuration.logger = .silent
         configuration.http.tls.roots = .file("\(try await Certificates.shared.folder())/ca.pem")
@@ -68,14 +69,18 @@ struct ProxyPeerTests {
             #expect(response.header("Via")?.contains("squid") == true)
         }
         #expect(skein.connectCount == 1)
-        let posted = await skein.post("http://127.0.0.1:\(try await Peers.shared.httpbinPort())/post", .text("hello")).dispatch()
+        let posted = await skein.post("http://127.0.0.1:\(try await Peers.shared.httpbinPort())/post", .text("hello"))
+            .dispatch()
         #expect(String(buffer: posted.content).contains("\"data\":\"hello\""))
     }
 
     @Test("TLS goes through a tunnel, and HTTP/2 inside of it; plain requests do when that is wanted")
     func tunnel() async throws {
         let (port, roots) = try await TLSTests.goodPort()
-        for proxy in ["http://127.0.0.1:\(try await Self.squid.value.plain)", "socks5://127.0.0.1:\(try await Self.socks.value.plain)"] {
+        for proxy in [
+            "http://127.0.0.1:\(try await Self.squid.value.plain)",
+            "socks5://127.0.0.1:\(try await Self.socks.value.plain)",
+        ] {
             let skein = try await session(proxy) { $0.tls.roots = .file(roots) }
             for _ in 0..<3 {
                 let response = await skein.get("https://localhost:\(port)/").dispatch()
@@ -119,7 +124,10 @@ struct ProxyPeerTests {
     func unreachable() async throws {
         let dead = try await session("http://127.0.0.1:1").get("https://localhost:1/").dispatch()
         #expect(dead.statusCode == 714, "\(dead.reportLine)")
-        for proxy in ["http://127.0.0.1:\(try await Self.squid.value.plain)", "socks5://127.0.0.1:\(try await Self.socks.value.plain)"] {
+        for proxy in [
+            "http://127.0.0.1:\(try await Self.squid.value.plain)",
+            "socks5://127.0.0.1:\(try await Self.socks.value.plain)",
+        ] {
             let response = await (try await session(proxy)).get("https://127.0.0.1:1/").dispatch()
             #expect(response.statusCode == 714, "\(response.reportLine)")
             #expect(response.failure?.message.contains("no tunnel") == true)

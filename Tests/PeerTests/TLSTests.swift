@@ -17,7 +17,7 @@ struct TLSTests {
     /// Starts nginx with a port for each certificate, and one more that wants a certificate of the client.
     private static func nginx() async throws -> (ports: [String: Int], folder: String) {
         let certificates = try await Certificates.shared.folder()
-        let folder = TestFolder.path("tls-nginx")
+        let folder = TestFolder.path("tls-web")
         try FileManager.default.createDirectory(atPath: "\(folder)/temp", withIntermediateDirectories: true)
         var ports: [String: Int] = [:]
         var servers = ""
@@ -45,7 +45,7 @@ struct TLSTests {
             http { access_log off; \(temporary.joined(separator: " "))
             \(servers) }
             """
-        let path = try TestFolder.write(configuration, as: "tls-nginx.conf")
+        let path = try TestFolder.write(configuration, as: "tls-web.conf")
         _ = try PeerProcess("nginx", ["-c", path, "-p", folder, "-e", "\(folder)/error.log"], log: "\(folder)/out.log")
         try await Ports.untilOpen(ports["old"] ?? 0)
         return (ports, certificates)
@@ -104,8 +104,10 @@ struct TLSTests {
     @Test(
         "each certificate that is not to be trusted is refused with its reason, and accepted without verification",
         arguments: [
-            ("expired", "expired 20"), ("future", "valid only from 20"), ("other", "not for localhost but for other.test"),
-            ("self", "self-signed"), ("broken", "which leads to no trusted root"), ("unknown", "which leads to no trusted root"),
+            ("expired", "expired 20"), ("future", "valid only from 20"),
+            ("other", "not for localhost but for other.test"),
+            ("self", "self-signed"), ("broken", "which leads to no trusted root"),
+            ("unknown", "which leads to no trusted root"),
         ])
     func refused(name: String, reason: String) async throws {
         let (ports, folder) = try await Self.shared.value
@@ -176,7 +178,10 @@ struct TLSTests {
         let port = try await Ports.free()
         let peer = try PeerProcess(
             "openssl",
-            ["s_server", "-accept", "127.0.0.1:\(port)", "-cert", "\(folder)/good.pem", "-key", "\(folder)/good.pem", "-www"],
+            [
+                "s_server", "-accept", "127.0.0.1:\(port)", "-cert", "\(folder)/good.pem", "-key", "\(folder)/good.pem",
+                "-www",
+            ],
             log: TestFolder.path("s_server.log"))
         try await Ports.untilOpen(port)
         let log = TestFolder.path("keys")
@@ -231,7 +236,8 @@ struct TLSServerTests {
         try await serving { (port, folder, _) async throws in
             let roots = "\(folder)/ca.pem"
             #expect(try await curl("--cacert", roots, "https://localhost:\(port)/") == "HTTP/2.0 true nobody")
-            #expect(try await curl("--cacert", roots, "--http1.1", "https://localhost:\(port)/") == "HTTP/1.1 true nobody")
+            #expect(
+                try await curl("--cacert", roots, "--http1.1", "https://localhost:\(port)/") == "HTTP/1.1 true nobody")
             for host in ["other.test", "a.wild.test"] {
                 let answer = try await curl(
                     "--cacert", roots, "--resolve", "\(host):\(port):127.0.0.1", "https://\(host):\(port)/")
@@ -246,7 +252,9 @@ struct TLSServerTests {
 
     @Test("curl: a client certificate of the right authority is let in, another one and none are not")
     func clientCertificates() async throws {
-        try await serving { $0.clientCertificates = .required(rootsFile: "\($1)/ca.pem") } _: { (port, folder, _) async throws in
+        try await serving {
+            $0.clientCertificates = .required(rootsFile: "\($1)/ca.pem")
+        } _: { (port, folder, _) async throws in
             let url = "https://localhost:\(port)/"
             let known = try await curl("--cacert", "\(folder)/ca.pem", "--cert", "\(folder)/client.pem", url)
             #expect(known == "HTTP/2.0 true a client")
@@ -265,7 +273,9 @@ struct TLSServerTests {
             options.certificates = [.init(certificateFile: copy, keyFile: copy)]
             options.minimumVersion = .tls13
         } _: { (port, _, server) async throws in
-            let arguments = ["s_client", "-connect", "127.0.0.1:\(port)", "-servername", "localhost", "-CAfile", "\(folder)/ca.pem"]
+            let arguments = [
+                "s_client", "-connect", "127.0.0.1:\(port)", "-servername", "localhost", "-CAfile", "\(folder)/ca.pem",
+            ]
             #expect(try await runToEnd("openssl", arguments).output.contains("CN = good.test"))
             #expect(try await runToEnd("openssl", arguments + ["-tls1_2"]).code != 0)
             try FileManager.default.removeItem(atPath: copy)
@@ -280,10 +290,14 @@ struct TLSServerTests {
     @Test("a server without a certificate, or with one that cannot be read, does not start and says why")
     func missing() async throws {
         var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)
-        let none = await #expect(throws: SkeinError.self) { try await HTTPServer(configuration) { _ in .text("") }.start() }
+        let none = await #expect(throws: SkeinError.self) {
+            try await HTTPServer(configuration) { _ in .text("") }.start()
+        }
         #expect(none?.message.contains("configuration.tls") == true)
         configuration.tls = ServerTLSOptions(certificates: [.init(certificateFile: "/none.pem", keyFile: "/none.pem")])
-        let wrong = await #expect(throws: SkeinError.self) { try await HTTPServer(configuration) { _ in .text("") }.start() }
+        let wrong = await #expect(throws: SkeinError.self) {
+            try await HTTPServer(configuration) { _ in .text("") }.start()
+        }
         #expect(wrong?.message.contains("/none.pem") == true)
     }
 }

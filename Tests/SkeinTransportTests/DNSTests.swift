@@ -9,7 +9,8 @@ struct DNSTests {
     @Test(
         "a name as people write it",
         arguments: [
-            ("Example.ORG", "example.org"), ("example.org.", "example.org"), ("bücher.example", "xn--bcher-kva.example"),
+            ("Example.ORG", "example.org"), ("example.org.", "example.org"),
+            ("bücher.example", "xn--bcher-kva.example"),
             ("BÜCHER.example", "xn--bcher-kva.example"), ("bu\u{308}cher.example", "xn--bcher-kva.example"),
             ("münchen.de", "xn--mnchen-3ya.de"), ("例え.テスト", "xn--r8jz45g.xn--zckzah"), ("a_b.c", "a_b.c"),
             ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"),
@@ -18,12 +19,16 @@ struct DNSTests {
 
     @Test(
         "what is no name",
-        arguments: ["", ".", "a..b", ".a", "a b", String(repeating: "a", count: 64), Array(repeating: "abcdefgh", count: 32).joined(separator: ".")])
+        arguments: [
+            "", ".", "a..b", ".a", "a b", String(repeating: "a", count: 64),
+            Array(repeating: "abcdefgh", count: 32).joined(separator: "."),
+        ])
     func noNames(text: String) { #expect(DNSName(text) == nil) }
 
     /// A response: header, question, then records as given.
     private func response(
-        _ question: DNSQuestion, flags: UInt16 = 0x8180, answers: [(name: [UInt8], type: UInt16, ttl: UInt32, data: [UInt8])],
+        _ question: DNSQuestion, flags: UInt16 = 0x8180,
+        answers: [(name: [UInt8], type: UInt16, ttl: UInt32, data: [UInt8])],
         authorities: Int = 0
     ) -> ByteBuffer {
         var buffer = ByteBuffer()
@@ -46,7 +51,8 @@ struct DNSTests {
     @Test("a question is written as RFC 1035 and RFC 6891 want it")
     func asked() throws {
         let plain = try question("a.bc").message(id: 0x0102, extended: false)
-        #expect(Array(plain.readableBytesView) == [1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 2, 98, 99, 0, 0, 1, 0, 1])
+        #expect(
+            Array(plain.readableBytesView) == [1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 2, 98, 99, 0, 0, 1, 0, 1])
         let extended = try question("a.bc", .aaaa).message(id: 0x0102, extended: true)
         #expect(Array(extended.readableBytesView.suffix(15)) == [0, 28, 0, 1, 0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 0])
     }
@@ -84,7 +90,8 @@ struct DNSTests {
     func negative() throws {
         let question = try question("a")
         let authority: [UInt8] = [0, 0] + Array(repeating: 0, count: 16) + [0, 0, 0, 90]
-        let message = try DNSResponse(response(question, flags: 0x8183, answers: [([0], 6, 3600, authority)], authorities: 1))
+        let message = try DNSResponse(
+            response(question, flags: 0x8183, answers: [([0], 6, 3600, authority)], authorities: 1))
         #expect(message.code == .noSuchName)
         #expect(message.answer(to: question) == .nothing(timeToLive: 90))
     }
@@ -100,7 +107,9 @@ struct DNSTests {
     @Test("an address of a wrong length, a question, and too many records are refused")
     func refused() throws {
         let question = try question("a")
-        #expect(throws: DNSError.malformedRecord) { try DNSResponse(response(question, answers: [([0xC0, 12], 1, 1, [1])])) }
+        #expect(throws: DNSError.malformedRecord) {
+            try DNSResponse(response(question, answers: [([0xC0, 12], 1, 1, [1])]))
+        }
         #expect(throws: DNSError.notAResponse) { try DNSResponse(question.message(id: 1, extended: false)) }
         var many = response(question, answers: [])
         many.setInteger(UInt16(5000), at: 6)
@@ -116,8 +125,12 @@ struct DNSTests {
         }
         let question = try question("www.example.org")
         let seeds = [
-            response(question, answers: [([0xC0, 12], 5, 600, [1, 98, 0xC0, 16]), ([1, 98, 0xC0, 16], 1, 30, [1, 2, 3, 4])]),
-            response(question, flags: 0x8183, answers: [([0], 6, 9, [0, 0] + Array(repeating: 1, count: 20))], authorities: 1),
+            response(
+                question,
+                answers: [([0xC0, 12], 5, 600, [1, 98, 0xC0, 16]), ([1, 98, 0xC0, 16], 1, 30, [1, 2, 3, 4])]),
+            response(
+                question, flags: 0x8183, answers: [([0], 6, 9, [0, 0] + Array(repeating: 1, count: 20))], authorities: 1
+            ),
         ]
         let inputs = (ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 40_000) / 4
         for number in 0..<inputs {
@@ -154,20 +167,22 @@ struct DNSTests {
         defer { try? FileManager.default.removeItem(at: folder) }
         let resolver = folder.appending(path: "resolv.conf").path
         try """
-            # a comment
-            nameserver 192.0.2.1
-            nameserver 2001:db8::1 ; another
-            search a.example b.example
-            options ndots:2 timeout:3 attempts:4 rotate
-            """.write(toFile: resolver, atomically: true, encoding: .utf8)
+        # a comment
+        nameserver 192.0.2.1
+        nameserver 2001:db8::1 ; another
+        search a.example b.example
+        options ndots:2 timeout:3 attempts:4 rotate
+        """.write(toFile: resolver, atomically: true, encoding: .utf8)
         let configuration = DNSConfiguration(resolverFile: resolver)
         #expect(configuration.servers == ["192.0.2.1", "2001:db8::1"])
         #expect(configuration.searchDomains == ["a.example", "b.example"])
         #expect(configuration.dots == 2 && configuration.timeout == .seconds(3) && configuration.attempts == 4)
         let hosts = folder.appending(path: "hosts").path
-        try "192.0.2.7 One one.example # two\n::1 one\nnonsense three\n".write(toFile: hosts, atomically: true, encoding: .utf8)
+        try "192.0.2.7 One one.example # two\n::1 one\nnonsense three\n".write(
+            toFile: hosts, atomically: true, encoding: .utf8)
         let file = HostsFile(hosts, adding: ["added": ["192.0.2.9"]])
-        #expect(file.addresses(try #require(DNSName("ONE"))) == [[192, 0, 2, 7], Array(repeating: 0, count: 15) + [1]])
+        #expect(
+            file.addresses(try #require(DNSName("ONE"))) == [[192, 0, 2, 7], Array(repeating: 0, count: 15) + [1]])
         #expect(file.addresses(try #require(DNSName("added"))) == [[192, 0, 2, 9]])
         #expect(file.addresses(try #require(DNSName("two"))) == nil)
         #expect(file.addresses(try #require(DNSName("any.localhost")))?.count == 2)

@@ -9,7 +9,8 @@ struct ProxyTests {
     @Test(
         "a proxy's URL is taken apart",
         arguments: [
-            ("http://p:3128", "http://p:3128", nil, nil), ("p", "http://p:3128", nil, nil), ("p:81", "http://p:81", nil, nil),
+            ("http://p:3128", "http://p:3128", nil, nil), ("p", "http://p:3128", nil, nil),
+            ("p:81", "http://p:81", nil, nil),
             ("http://u:a%40b@p:1", "http://p:1", "u", "a@b"), ("socks5://[::1]", "socks5://[::1]:1080", nil, nil),
             ("socks5h://u@p", "socks5://p:1080", "u", nil),
         ] as [(String, String, String?, String?)])
@@ -19,7 +20,9 @@ struct ProxyTests {
         #expect(proxy.user == user && proxy.password == password)
     }
 
-    @Test("a malformed one is an error that does not show the password", arguments: ["ftp://u:secret@p", "http://", "http://u:secret@p:99999"])
+    @Test(
+        "a malformed one is an error that does not show the password",
+        arguments: ["ftp://u:secret@p", "http://", "http://u:secret@p:99999"])
     func malformed(text: String) {
         let error = #expect(throws: SkeinError.self) { try Proxy(text) }
         #expect(error.map { "\($0)".contains("secret") } == false)
@@ -28,9 +31,11 @@ struct ProxyTests {
     @Test(
         "the environment says which proxy, and for whom there is none",
         arguments: [
-            (["http_proxy": "http://a:1"], "x.test", false, "http://a:1"), (["HTTP_PROXY": "http://a:1"], "x.test", false, "http://a:1"),
+            (["http_proxy": "http://a:1"], "x.test", false, "http://a:1"),
+            (["HTTP_PROXY": "http://a:1"], "x.test", false, "http://a:1"),
             (["HTTP_PROXY": "http://a:1", "REQUEST_METHOD": "GET"], "x.test", false, nil),
-            (["http_proxy": "http://a:1"], "x.test", true, nil), (["https_proxy": "http://b:2"], "x.test", true, "http://b:2"),
+            (["http_proxy": "http://a:1"], "x.test", true, nil),
+            (["https_proxy": "http://b:2"], "x.test", true, "http://b:2"),
             (["ALL_PROXY": "socks5://c:3", "https_proxy": ""], "x.test", true, "socks5://c:3"),
             (["http_proxy": "a:1", "NO_PROXY": "y.test, x.test"], "x.test", false, nil),
             (["http_proxy": "a:1", "NO_PROXY": "x.test"], "sub.x.test", false, nil),
@@ -79,7 +84,8 @@ struct ProxyTests {
 
     @Test(
         "SOCKS: each refusal has its code",
-        arguments: [([5, 255], 706), ([4, 0], 714), ([5, 0, 5, 5, 0, 1], 714), ([5, 0, 5, 0, 0, 9], 714)] as [([UInt8], Int)])
+        arguments: [([5, 255], 706), ([4, 0], 714), ([5, 0, 5, 5, 0, 1], 714), ([5, 0, 5, 0, 0, 9], 714)]
+            as [([UInt8], Int)])
     func socksRefused(bytes: [UInt8], code: Int) throws {
         var client: any TunnelClient = SOCKS5Client(proxy: try Proxy("socks5://p"), host: "a", port: 1)
         let error = #expect(throws: SkeinError.self) { _ = try converse(&client, bytes) }

@@ -91,7 +91,8 @@ struct LoadCommand: AsyncParsableCommand {
         let plan = LoadPlan(
             requests: try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) },
             count: requests ?? (duration == nil ? 1000 : nil), duration: duration, rate: rate, clients: clients,
-            streams: isHTTP2 || streams > 1 ? streams : nil, isHTTP1: isHTTP1, transport: transport, threads: threads, timeout: .seconds(timeout),
+            streams: isHTTP2 || streams > 1 ? streams : nil, isHTTP1: isHTTP1, transport: transport, threads: threads,
+            timeout: .seconds(timeout),
             keepAlive: !noKeepAlive)
         let report = await LoadRun(plan).run()
         Terminal.say(json ? report.json : report.table)

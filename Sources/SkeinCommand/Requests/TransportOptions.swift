@@ -8,10 +8,12 @@ struct TransportOptions: ParsableArguments {
     @Flag(name: [.short, .long], help: "Accept any certificate: encryption without knowing with whom.")
     var insecure = false
 
-    @Option(help: ArgumentHelp("Trust the certificates in this PEM file or directory, and no others.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("Trust the certificates in this PEM file or directory, and no others.", valueName: "path"))
     var cacert: String?
 
-    @Option(name: [.customShort("E"), .long], help: ArgumentHelp("Show this certificate (a PEM file).", valueName: "file"))
+    @Option(
+        name: [.customShort("E"), .long], help: ArgumentHelp("Show this certificate (a PEM file).", valueName: "file"))
     var cert: String?
 
     @Option(help: ArgumentHelp("The private key of --cert. Default: in the same file.", valueName: "file"))
@@ -29,13 +31,16 @@ struct TransportOptions: ParsableArguments {
             "Take ADDRESS for HOST on this port; may be repeated.", valueName: "host:port:address"))
     var resolve: [String] = []
 
-    @Option(help: ArgumentHelp("Ask this DNS server; may be repeated. Default: the system's.", valueName: "address[:port]"))
+    @Option(
+        help: ArgumentHelp("Ask this DNS server; may be repeated. Default: the system's.", valueName: "address[:port]"))
     var dnsServer: [String] = []
 
     func validate() throws {
         for entry in resolve { _ = try Self.parse(entry) }
         if let proxy { do { _ = try Proxy(proxy) } catch { throw ValidationError("\(error.message).") } }
-        guard key == nil || cert != nil else { throw ValidationError("--key belongs to a certificate; add --cert FILE.") }
+        guard key == nil || cert != nil else {
+            throw ValidationError("--key belongs to a certificate; add --cert FILE.")
+        }
     }
 
     /// `HOST:PORT:ADDRESS`; an address may stand in brackets.

@@ -19,7 +19,8 @@ public struct ServerRequest: Sendable {
     private let tlsHandler: NIOLoopBound<NIOSSLServerHandler>?
 
     init(
-        head: RequestHead, body: RequestBody, remoteAddress: SocketAddress?, shard: Shard, channel: (any RequestChannel)?,
+        head: RequestHead, body: RequestBody, remoteAddress: SocketAddress?, shard: Shard,
+        channel: (any RequestChannel)?,
         tls: NIOSSLServerHandler?
     ) {
         self.head = head

@@ -131,10 +131,12 @@ public final class HTTPServer: Service {
                 // Each loop has a socket of its own, so that a connection is accepted where it is served.
                 var chosen = port
                 for shard in shards {
-                    let channel = try await bootstrap(shard.shard.eventLoop, children: shard.shard.eventLoop, shards, tls)
-                        .serverChannelOption(.socketOption(NIOBSDSocket.Option(rawValue: SO_REUSEPORT)), value: 1)
-                        .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                        .bind(host: host, port: chosen).get()
+                    let channel = try await bootstrap(
+                        shard.shard.eventLoop, children: shard.shard.eventLoop, shards, tls
+                    )
+                    .serverChannelOption(.socketOption(NIOBSDSocket.Option(rawValue: SO_REUSEPORT)), value: 1)
+                    .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                    .bind(host: host, port: chosen).get()
                     state.withLock { $0.listeners.append(channel) }
                     chosen = channel.localAddress?.port ?? chosen
                 }
@@ -154,7 +156,8 @@ public final class HTTPServer: Service {
     private func tls(for address: ServerConfiguration.Address) throws -> ServerTLS? {
         guard case .tls = address else { return nil }
         guard let tls = state.withLock({ $0.tls }) else {
-            throw SkeinError(.tlsHandshakeFailed, peer: "\(address)", because: "TLS needs a certificate; set configuration.tls")
+            throw SkeinError(
+                .tlsHandshakeFailed, peer: "\(address)", because: "TLS needs a certificate; set configuration.tls")
         }
         return tls
     }

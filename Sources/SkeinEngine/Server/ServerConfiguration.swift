@@ -14,7 +14,8 @@ public struct ServerConfiguration: Sendable {
         /// The address as it is written in messages.
         public var description: String {
             switch self {
-            case .tcp(let host, let port), .tls(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            case .tcp(let host, let port), .tls(let host, let port):
+                host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
             case .unix(let path): "unix:\(path)"
             }
         }

@@ -79,7 +79,8 @@ final class ServerTLS: Sendable {
         }
     }
 
-    private static func context(_ options: ServerTLSOptions, _ protocols: [String]) throws(SkeinError) -> NIOSSLContext {
+    private static func context(_ options: ServerTLSOptions, _ protocols: [String]) throws(SkeinError) -> NIOSSLContext
+    {
         var identities: [Identity] = []
         for certificate in options.certificates {
             let chain = try PEM.certificates(certificate.certificateFile)
@@ -91,7 +92,8 @@ final class ServerTLS: Sendable {
         guard let first = identities.first else {
             throw SkeinError(.tlsHandshakeFailed, because: "TLS needs a certificate; set tls.certificates")
         }
-        var configuration = TLSConfiguration.makeServerConfiguration(certificateChain: first.chain, privateKey: first.key)
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: first.chain, privateKey: first.key)
         configuration.applicationProtocols = protocols
         configuration.minimumTLSVersion = options.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
         if options.minimumVersion == .old { configuration.minimumTLSVersion = .tlsv1 }

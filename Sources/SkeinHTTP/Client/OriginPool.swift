@@ -218,7 +218,9 @@ final class OriginPool: @unchecked Sendable {
                 SkeinError(
                     .connectionFailed, peer: origin.description, because: "the server closed the connection at once"))
         }
-        if let tls = connected.tls, version == .undecided { version = tls.applicationProtocol == "h2" ? .http2 : .http1 }
+        if let tls = connected.tls, version == .undecided {
+            version = tls.applicationProtocol == "h2" ? .http2 : .http1
+        }
         do {
             let pipeline = connected.channel.pipeline.syncOperations
             if version == .http2 {

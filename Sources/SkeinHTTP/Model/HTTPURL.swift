@@ -124,7 +124,9 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         }
         guard !host.isEmpty else { throw malformed(text, "it has no host") }
         if !host.utf8.allSatisfy({ $0 < 0x80 }) {
-            guard let ascii = DNSName(String(host)) else { throw malformed(text, "the host is no internationalised name") }
+            guard let ascii = DNSName(String(host)) else {
+                throw malformed(text, "the host is no internationalised name")
+            }
             host = ascii.text[...]
         }
         guard host.first == nil || authority.first == "[" || host.utf8.allSatisfy(isHostByte) else {

@@ -80,7 +80,9 @@ package struct DNSResponse: Sendable {
         guard questions <= 1 else { throw .tooManyRecords }
         if questions == 1 {
             let name = try DNSName(from: &buffer, message: message)
-            guard let (type, _) = buffer.readMultipleIntegers(as: (UInt16, UInt16).self) else { throw .truncatedMessage }
+            guard let (type, _) = buffer.readMultipleIntegers(as: (UInt16, UInt16).self) else {
+                throw .truncatedMessage
+            }
             question = DNSQuestion(name, DNSRecordType(rawValue: type))
         } else {
             question = nil

@@ -25,12 +25,16 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
         for label in text.split(separator: ".", omittingEmptySubsequences: false) {
             var label = label.lowercased()
             // The full stops of other scripts are no label's part (RFC 3490, section 3.1).
-            if label.unicodeScalars.contains(where: { ["\u{3002}", "\u{FF0E}", "\u{FF61}"].contains($0) }) { return nil }
+            if label.unicodeScalars.contains(where: { ["\u{3002}", "\u{FF0E}", "\u{FF61}"].contains($0) }) {
+                return nil
+            }
             if !label.utf8.allSatisfy({ $0 < 0x80 }) {
                 guard let encoded = Punycode.encode(label.precomposed) else { return nil }
                 label = "xn--" + encoded
             }
-            guard (1...63).contains(label.utf8.count), label.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+            guard (1...63).contains(label.utf8.count), label.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+                return nil
+            }
             labels.append(label)
         }
         let name = labels.joined(separator: ".")

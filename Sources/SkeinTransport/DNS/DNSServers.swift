@@ -56,7 +56,8 @@ final class DNSServers: @unchecked Sendable {
     func ask(_ question: DNSQuestion) -> EventLoopFuture<DNSResponse> {
         let query = Query(question, eventLoop.makePromise())
         guard !servers.isEmpty else {
-            query.promise.fail(SkeinError(.dnsNotFound, because: "no DNS server is known; set dns.servers to addresses"))
+            query.promise.fail(
+                SkeinError(.dnsNotFound, because: "no DNS server is known; set dns.servers to addresses"))
             return query.promise.futureResult
         }
         if underWay < Self.limit { start(query) } else { waiting.append(query) }
@@ -116,7 +117,8 @@ final class DNSServers: @unchecked Sendable {
     private func take(_ response: DNSResponse, _ query: Query, _ number: Int) {
         if response.isTruncated {
             sent += 1
-            DNSOverTCP.ask(query.question, servers[number].address, on: eventLoop, timeout: timeout).whenComplete { result in
+            DNSOverTCP.ask(query.question, servers[number].address, on: eventLoop, timeout: timeout).whenComplete {
+                result in
                 switch result {
                 case .success(let whole): self.take(whole, query, number)
                 case .failure(let error): self.tryNext(query, after: error)
@@ -145,7 +147,8 @@ final class DNSServers: @unchecked Sendable {
             return
         }
         sent += 1
-        DNSOverTCP.ask(query.question, servers[number].address, on: eventLoop, timeout: timeout).whenComplete { result in
+        DNSOverTCP.ask(query.question, servers[number].address, on: eventLoop, timeout: timeout).whenComplete {
+            result in
             if case .success(let response) = result, response.code == .noError || response.code == .noSuchName {
                 return query.promise.succeed(response)
             }

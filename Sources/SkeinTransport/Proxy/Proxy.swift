@@ -32,7 +32,9 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
     public init(_ text: String) throws(SkeinError) {
         func malformed(_ why: String) -> SkeinError {
             // The password is no part of any message.
-            SkeinError(.exception, because: "the proxy's URL cannot be used: \(why); write http://host:port or socks5://host:port")
+            SkeinError(
+                .exception,
+                because: "the proxy's URL cannot be used: \(why); write http://host:port or socks5://host:port")
         }
         guard let components = URLComponents(string: text.contains("://") ? text : "http://\(text)") else {
             throw malformed("it is no URL")

@@ -27,6 +27,14 @@ struct HTTPTunnelClient: TunnelClient {
     let proxy: Proxy
     let host: String
     let port: Int
+    /// Bytes of the answer in which its end was looked for.
+    private var searched = 0
+
+    init(proxy: Proxy, host: String, port: Int) {
+        self.proxy = proxy
+        self.host = host
+        self.port = port
+    }
 
     func begin() -> ByteBuffer {
         let authority = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
@@ -34,18 +42,27 @@ struct HTTPTunnelClient: TunnelClient {
         return ByteBuffer(string: "CONNECT \(authority) HTTP/1.1\r\nHost: \(authority)\r\n\(authorization)\r\n")
     }
 
-    func receive(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress {
+    /// The length of the head that ends with an empty line, once it is here.
+    private mutating func headLength(_ buffer: ByteBuffer) -> Int? {
+        let end = Array("\r\n\r\n".utf8)
+        let found = buffer.withUnsafeReadableBytes { bytes in
+            stride(from: searched, to: bytes.count - 3, by: 1).first { bytes[$0..<($0 + 4)].elementsEqual(end) }
+        }
+        searched = max(0, buffer.readableBytes - 3)
+        return found.map { $0 + 4 }
+    }
+
+    mutating func receive(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress {
         func failure(_ code: SkeinError.Code, _ message: String) -> SkeinError {
             SkeinError(code, peer: "\(proxy)", because: message)
         }
-        let view = buffer.readableBytesView
-        guard let end = view.firstRange(of: Array("\r\n\r\n".utf8)) else {
+        guard let length = headLength(buffer) else {
             guard buffer.readableBytes <= Self.limit else {
                 throw failure(.responseHeaderError, "the proxy's answer to CONNECT has no end")
             }
             return .wait
         }
-        let head = buffer.readString(length: end.upperBound - view.startIndex) ?? ""
+        let head = buffer.readString(length: length) ?? ""
         let words = head.prefix { $0 != "\r\n" }.split(separator: " ", maxSplits: 2)
         guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]) else {
             throw failure(.responseHeaderError, "the proxy's answer to CONNECT is not HTTP/1.1")
@@ -144,7 +161,8 @@ struct SOCKS5Client: TunnelClient {
 
     private func reply(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress {
         let start = buffer.readerIndex
-        guard let (version, code, _, kind) = buffer.getMultipleIntegers(at: start, as: (UInt8, UInt8, UInt8, UInt8).self)
+        guard
+            let (version, code, _, kind) = buffer.getMultipleIntegers(at: start, as: (UInt8, UInt8, UInt8, UInt8).self)
         else { return .wait }
         guard version == 5 else { throw failure(.connectionFailed, "the proxy does not speak SOCKS 5") }
         guard code == 0 else {

@@ -55,7 +55,9 @@ final class TunnelHandshake: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail(SkeinError(.connectionFailed, peer: peer, because: "the proxy closed the connection before the tunnel was open"))
+        fail(
+            SkeinError(
+                .connectionFailed, peer: peer, because: "the proxy closed the connection before the tunnel was open"))
         context.fireChannelInactive()
     }
 

@@ -102,7 +102,8 @@ package enum PEM {
     private static func unreadable(_ path: String, _ what: String, _ error: (any Error)?) -> SkeinError {
         SkeinError(
             .tlsHandshakeFailed,
-            because: "\(path.debugDescription) is not \(what) in PEM form that can be read\(error.map { ": \($0)" } ?? "")",
+            because:
+                "\(path.debugDescription) is not \(what) in PEM form that can be read\(error.map { ": \($0)" } ?? "")",
             cause: error)
     }
 

@@ -33,7 +33,9 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if !isOver { fail(TLSFailure.explain(error, tls.peerCertificate.map(PeerCertificate.init), host: host, peer: peer)) }
+        if !isOver {
+            fail(TLSFailure.explain(error, tls.peerCertificate.map(PeerCertificate.init), host: host, peer: peer))
+        }
         context.close(promise: nil)
     }
 
@@ -96,7 +98,9 @@ package enum TLSFailure {
         guard let certificate else { return "the server's certificate is not trusted" + accept }
         let now = Int(time(nil))
         if certificate.notAfter < now { return "the certificate expired \(date(certificate.notAfter))" + accept }
-        if certificate.notBefore > now { return "the certificate is valid only from \(date(certificate.notBefore))" + accept }
+        if certificate.notBefore > now {
+            return "the certificate is valid only from \(date(certificate.notBefore))" + accept
+        }
         let subject = certificate.subject.map { " of \($0)" } ?? ""
         if certificate.isSelfIssued {
             return "the certificate\(subject) is self-signed and not among the trusted roots" + accept
