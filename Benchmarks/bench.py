@@ -233,6 +233,99 @@ def http2(options, folder, results):
     ratio_row(results, "HTTP/2 server requests/s, async / nginx", rate["skein, async handler"] / rate["nginx"], 0.70)
 
 
+def certificate(folder):
+    path = os.path.join(folder, "certificate.pem")
+    key = os.path.join(folder, "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", path],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return path, key
+
+
+def nginx_tls(folder):
+    port = free_port()
+    cert, key = certificate(folder)
+    paths = " ".join(f"{n}_temp_path {folder}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    path = os.path.join(folder, "tls.conf")
+    with open(path, "w") as file:
+        file.write(
+            f"daemon off; worker_processes 1; pid {folder}/tls.pid; error_log {folder}/error.log;"
+            "events { worker_connections 16384; }"
+            f"http {{ access_log off; keepalive_requests 1000000000; {paths} ssl_session_cache shared:a:10m;"
+            f"server {{ listen 127.0.0.1:{port} ssl backlog=4096; ssl_certificate {cert}; ssl_certificate_key {key};"
+            'location = /hello { default_type text/plain; return 200 "hello world"; } } }'
+        )
+    server = Server(["nginx", "-c", path, "-p", folder, "-e", f"{folder}/error.log"], port)
+    server.url = f"https://127.0.0.1:{port}/hello"
+    return server
+
+
+def tls(options, folder, results):
+    server = nginx_tls(folder)
+
+    def skein(n, *flags):
+        command = [SKEIN, "load", "-n", str(n), "-c", "64", "--threads", "1", "--http1", "--cacert", f"{folder}/certificate.pem", "--json", *flags, server.url]
+        text, cpu = run(command)
+        report = json.loads(text)
+        assert report["status"] == {"200": n}, report
+        return report["requests_per_second"], cpu / n
+
+    def h2load(n):
+        text, cpu = run(["h2load", "--h1", "-t1", "-c64", "-n", str(n), server.url])
+        return number(r"finished in .*?, ([\d.]+) req/s", text), cpu / n
+
+    def h2load_reconnecting(n):
+        # As many clients as requests, 64 at a time would be the same work; h2load opens them all.
+        text, cpu = run(["h2load", "--h1", "-t1", f"-c{n}", "-n", str(n), server.url])
+        return number(r"finished in .*?, ([\d.]+) req/s", text), cpu / n
+
+    taken = rounds(
+        options.rounds,
+        {"skein": lambda: skein(options.requests), "h2load": lambda: h2load(options.requests),
+         "skein, reconnecting": lambda: skein(2000, "--no-keep-alive"), "h2load, reconnecting": lambda: h2load_reconnecting(2000)})
+    server.stop()
+    rate = {name: median([r for r, _ in values]) for name, values in taken.items()}
+    cpu = {name: median([c for _, c in values]) for name, values in taken.items()}
+    table(
+        "HTTPS clients, 64 connections, one thread, against nginx with one worker",
+        [(n, f"{rate[n]:>10.0f} requests/s  {cpu[n] * 1e6:>7.2f} µs CPU each") for n in rate])
+    ratio_row(results, "HTTPS requests/s, skein / h2load --h1", rate["skein"] / rate["h2load"], 0.70)
+    ratio_row(results, "HTTPS handshakes/s, skein / h2load", rate["skein, reconnecting"] / rate["h2load, reconnecting"], 0.5)
+
+
+def dns(options, folder, results):
+    port = free_port()
+    server = Server(
+        ["dnsmasq", "--no-daemon", f"--port={port}", "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv",
+         "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=root", "--address=/bench.test/192.0.2.1",
+         "--dns-forward-max=10000"], port)
+    names = [f"n{number}.bench.test" for number in range(10_000)]
+    with open(os.path.join(folder, "names"), "w") as file:
+        file.write("\n".join(names) + "\n")
+    with open(os.path.join(folder, "queries"), "w") as file:
+        file.write("".join(f"{name} A\n" for name in names))
+
+    def skein():
+        text, _ = run(
+            [SKEIN, "resolve", f"@{folder}/names", "--server", f"127.0.0.1:{port}", "--type", "A", "--json", "-c", "1000"])
+        sums = json.loads(text.splitlines()[-1])
+        assert sums["found"] == 10_000, sums
+        return sums["names"] / sums["seconds"], sums["questions"], sums["sockets"]
+
+    def dnsperf():
+        text, _ = run(["dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", f"{folder}/queries", "-n", "1", "-q", "100", "-c", "8"])
+        return number(r"Queries per second:\s+([\d.]+)", text)
+
+    taken = rounds(options.rounds, {"skein": skein, "dnsperf": dnsperf})
+    server.stop()
+    rate = {"skein": median([r for r, _, _ in taken["skein"]]), "dnsperf": median(taken["dnsperf"])}
+    table("10 000 names against dnsmasq, 100 questions under way", [(n, f"{r:>10.0f} names/s") for n, r in rate.items()])
+    ratio_row(results, "names/s, skein / dnsperf", rate["skein"] / rate["dnsperf"], 0.5)
+    ratio_row(results, "questions a name", max(q for _, q, _ in taken["skein"]) / 10_000, 1, at_most=True)
+    ratio_row(results, "sockets for 10 000 names", max(s for _, _, s in taken["skein"]), 64, at_most=True)
+
+
 DUGONG = """
 import sys, threading, time
 from dugong import HTTPConnection
@@ -296,7 +389,7 @@ def memory(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "pipelining", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "tls", "dns", "pipelining", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -308,7 +401,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("pipelining", pipelining), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

@@ -142,6 +142,38 @@ struct CommandTests {
         }
     }
 
+    @Test("TLS: get and load trust what they are told to, respond shows its certificate")
+    func tls() async throws {
+        let (port, roots) = try await TLSTests.goodPort()
+        let url = "https://localhost:\(port)/"
+        let trusted = try await run("get", "--cacert", roots, url)
+        #expect(trusted.output.hasPrefix("REQID 0. HTTP/2.0 200 OK"), "\(trusted.output)")
+        let refused = try await run("get", url)
+        #expect(refused.code == 1 && refused.output.contains("713 TLS handshake failure"))
+        let insecure = try await run("get", "--insecure", "--http1", url)
+        #expect(insecure.output.hasPrefix("REQID 0. HTTP/1.1 200 OK"))
+        #expect(insecure.errors.contains("without verification"))
+        let folder = try await Certificates.shared.folder()
+        let mutual = try await TLSTests.mutualPort()
+        let shown = try await run(
+            "get", "--cacert", roots, "--cert", "\(folder)/client.pem", "--body", "https://localhost:\(mutual)/")
+        #expect(shown.output.contains("CN=a client"))
+        for flags in [["--http1"], ["-m", "5"]] {
+            let finished = try await runToEnd(
+                Self.skein, ["load", "-n", "200", "-c", "2", "--cacert", roots, "--json"] + flags + [url])
+            let report = try JSONDecoder().decode(JSONValue.self, from: Data(finished.output.utf8))
+            #expect(report["status"] == .object(["200": .integer(200)]), "\(finished.output)\(finished.errors)")
+        }
+        let server = try PeerProcess(
+            Self.skein, ["respond", "hello", "--listen", "127.0.0.1:0", "--tls-cert", "\(folder)/good.pem"],
+            log: TestFolder.path("respond.log"))
+        let address = try await server.untilPrinted("listening on ")
+        let answer = try await runToEnd(
+            "curl", ["-sS", "--cacert", roots, "-w", " %{http_version}", "https://\(address)/"])
+        #expect(answer.output == "hello 2", "\(answer.errors)")
+        #expect(await server.stop() == 0)
+    }
+
     @Test("load keeps its rate, and a stalled server is not flattered")
     func openLoop() async throws {
         // One client, 100 requests a second, and a server that takes 50 ms for each: the queue grows, and so must latency.

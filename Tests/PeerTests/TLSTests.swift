@@ -59,6 +59,9 @@ struct TLSTests {
         return (ports["good"] ?? 0, "\(folder)/ca.pem")
     }
 
+    /// The port that wants a certificate of the client.
+    static func mutualPort() async throws -> Int { try await shared.value.ports["mutual"] ?? 0 }
+
     @Test("a certificate that leads to a trusted root is accepted, and readable on the answer")
     func accepted() async throws {
         let (ports, folder) = try await Self.shared.value

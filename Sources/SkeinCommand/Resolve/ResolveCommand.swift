@@ -3,6 +3,7 @@
 import ArgumentParser
 import Skein
 import SkeinTransport
+import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -40,6 +41,13 @@ struct ResolveCommand: AsyncParsableCommand {
     @Flag(help: "Print a JSON record for each name, and one with the sums.")
     var json = false
 
+    /// Whose turn it is.
+    private final class Turns: Sendable {
+        private let taken = Atomic<Int>(0)
+
+        func next() -> Int { taken.wrappingAdd(1, ordering: .relaxed).oldValue }
+    }
+
     private struct Record: Encodable {
         let name: String
         let addresses: [String]
@@ -75,14 +83,18 @@ struct ResolveCommand: AsyncParsableCommand {
             default: [.a, .aaaa]
             }
         let start = NIODeadline.now()
-        let found = await withTaskGroup(of: Bool.self) { group in
-            var found = 0
-            for (number, name) in all.enumerated() {
-                if number >= concurrency, await group.next() == true { found += 1 }
-                group.addTask(executorPreference: shard.executor) { await self.resolve(name, types, resolver, shard) }
+        let position = Turns()
+        let found = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<min(concurrency, all.count) {
+                group.addTask(executorPreference: shard.executor) {
+                    var found = 0
+                    while case let index = position.next(), index < all.count {
+                        if await self.resolve(all[index], types, resolver, shard) { found += 1 }
+                    }
+                    return found
+                }
             }
-            for await isFound in group where isFound { found += 1 }
-            return found
+            return await group.reduce(0, +)
         }
         let seconds = Double((NIODeadline.now() - start).nanoseconds) / 1e9
         let (questions, sockets) = await resolver.statistics
@@ -115,9 +127,13 @@ struct ResolveCommand: AsyncParsableCommand {
         return !addresses.isEmpty
     }
 
-    private static func line(_ value: some Encodable) -> String {
+    private static let encoder = {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        return encoder
+    }()
+
+    private static func line(_ value: some Encodable) -> String {
+        (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 }

@@ -10,7 +10,7 @@ import SkeinCore
 final class DNSServers: @unchecked Sendable {
     private static let socketsEach = 8
     /// Questions under way at one time: more would drown a server's socket, and what is lost costs a timeout.
-    private static let limit = 256
+    private static let limit = 100
     private static let rest = TimeAmount.seconds(30)
 
     private struct Server {
@@ -76,11 +76,9 @@ final class DNSServers: @unchecked Sendable {
         }
         // Those that rest come last, and in the order of the configuration else.
         let now = NIODeadline.now()
-        let order = servers.indices.sorted { left, right in
-            let (leftRests, rightRests) = (servers[left].restsUntil > now, servers[right].restsUntil > now)
-            return leftRests == rightRests ? left < right : rightRests
-        }
-        for _ in 0..<attempts { query.tries += order }
+        let awake = servers.indices.filter { servers[$0].restsUntil <= now }
+        let resting = servers.indices.filter { servers[$0].restsUntil > now }
+        for _ in 0..<attempts { query.tries += awake + resting }
         tryNext(query, after: nil)
     }
 

@@ -10,6 +10,10 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
     typealias OutboundOut = AddressedEnvelope<ByteBuffer>
 
+    private static let vector = 32
+    /// More than EDNS says that we take.
+    private static let messageSize = 2048
+
     private struct Pending {
         let question: DNSQuestion
         let answered: (Result<DNSResponse, any Error>) -> Void
@@ -19,6 +23,7 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
     private var channel: (any Channel)?
     private var pending: [UInt16: Pending] = [:]
     private var uses = 0
+    private var flushIsScheduled = false
     private var failure: (any Error)?
 
     init(_ server: SocketAddress) { self.server = server }
@@ -28,6 +33,11 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
 
     func open(on eventLoop: any EventLoop) -> EventLoopFuture<Void> {
         DatagramBootstrap(group: eventLoop)
+            // Many messages in one call of the system, in both directions.
+            .channelOption(.datagramVectorReadMessageCount, value: Self.vector)
+            .channelOption(
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.vector * Self.messageSize)
+            )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(self) }
             }
@@ -44,8 +54,18 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
         while pending[id] != nil { id = UInt16.random(in: .min ... .max) }
         pending[id] = Pending(question: question, answered: answered)
         let envelope = AddressedEnvelope(remoteAddress: server, data: question.message(id: id, extended: extended))
-        channel?.writeAndFlush(envelope, promise: nil)
+        channel?.write(envelope, promise: nil)
+        flushSoon()
         return id
+    }
+
+    private func flushSoon() {
+        guard !flushIsScheduled, let channel else { return }
+        flushIsScheduled = true
+        channel.eventLoop.execute {
+            self.flushIsScheduled = false
+            channel.flush()
+        }
     }
 
     func forget(_ id: UInt16) {
