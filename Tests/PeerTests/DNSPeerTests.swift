@@ -163,6 +163,8 @@ struct DNSPeerTests {
     func session() async throws {
         var configuration = Skein.Configuration()
         configuration.http.dns = Self.configuration(["127.0.0.1:\(try await Self.dnsmasq.value.port)"])
+        configuration.http.dns.timeout = .seconds(2)
+        configuration.threads = 1  // a loop of its own: time counts here
         let skein = Skein(configuration)
         let port = try await Peers.shared.nginxPort()
         let start = NIODeadline.now()
@@ -171,6 +173,8 @@ struct DNSPeerTests {
             #expect(response.statusCode == 200, "\(response.reportLine)")
         }
         #expect(NIODeadline.now() - start < .seconds(3))
+        await skein.shutdown()
+        configuration.threads = nil
         configuration.http.dns.hosts = ["made.up": ["127.0.0.1"]]
         #expect(await Skein(configuration).get("http://made.up:\(port)/hello").dispatch().statusCode == 200)
         configuration.http.dns.usesSystemResolver = true
