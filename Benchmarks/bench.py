@@ -50,7 +50,7 @@ class Server:
         self.process.wait()
 
 
-def nginx(folder, version=""):
+def nginx(folder, version="", tls=""):
     port = free_port()
     paths = " ".join(f"{n}_temp_path {folder}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     path = os.path.join(folder, "nginx.conf")
@@ -59,7 +59,7 @@ def nginx(folder, version=""):
             f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
             "events { worker_connections 16384; }"
             f"http {{ access_log off; keepalive_requests 1000000000; {paths}"
-            f"server {{ listen 127.0.0.1:{port} {version} backlog=4096;"
+            f"server {{ listen 127.0.0.1:{port} {version} backlog=4096; {tls}"
             'location = /hello { default_type text/plain; return 200 "hello world"; } } }'
         )
     return Server(["nginx", "-c", path, "-p", folder, "-e", f"{folder}/error.log"], port)
@@ -244,20 +244,9 @@ def certificate(folder):
 
 
 def nginx_tls(folder):
-    port = free_port()
     cert, key = certificate(folder)
-    paths = " ".join(f"{n}_temp_path {folder}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    path = os.path.join(folder, "tls.conf")
-    with open(path, "w") as file:
-        file.write(
-            f"daemon off; worker_processes 1; pid {folder}/tls.pid; error_log {folder}/error.log;"
-            "events { worker_connections 16384; }"
-            f"http {{ access_log off; keepalive_requests 1000000000; {paths} ssl_session_cache shared:a:10m;"
-            f"server {{ listen 127.0.0.1:{port} ssl backlog=4096; ssl_certificate {cert}; ssl_certificate_key {key};"
-            'location = /hello { default_type text/plain; return 200 "hello world"; } } }'
-        )
-    server = Server(["nginx", "-c", path, "-p", folder, "-e", f"{folder}/error.log"], port)
-    server.url = f"https://127.0.0.1:{port}/hello"
+    server = nginx(folder, "ssl", f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_session_cache shared:a:10m;")
+    server.url = server.url.replace("http://", "https://")
     return server
 
 

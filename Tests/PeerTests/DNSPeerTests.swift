@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import PeerSupport
 import Skein
+import SkeinEngine
 import SkeinTransport
 import Synchronization
 import Testing
@@ -179,6 +180,38 @@ struct DNSPeerTests {
         #expect(await Skein(configuration).get("http://made.up:\(port)/hello").dispatch().statusCode == 200)
         configuration.http.dns.usesSystemResolver = true
         #expect(await Skein(configuration).get("http://localhost:\(port)/hello").dispatch().statusCode == 200)
+    }
+
+    @Test("a name is resolved while its request waits for a place; a connection leaves from the address that is set")
+    func prefetch() async throws {
+        let names = try await ScriptedDNSServer.start { question, _ in
+            [ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])]
+        }
+        let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
+        let (answers, goOn) = AsyncStream.makeStream(of: Void.self)
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
+            if request.path == "/first" {
+                arrived.finish()
+                for await _ in answers {}
+            }
+            return .text(request.remoteAddress?.ipAddress ?? "nobody")
+        }
+        guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+        var configuration = Skein.Configuration()
+        configuration.concurrency = 1
+        configuration.http.dns = Self.configuration([names.address])
+        configuration.http.sourceAddress = "127.0.0.2"
+        let skein = Skein(configuration)
+        let first = skein.get("http://127.0.0.1:\(port)/first")
+        for await _ in arrivals {}
+        let second = skein.get("http://later.test:\(port)/second")
+        while names.questions < 2 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(!first.isOver && !second.isOver)
+        goOn.finish()
+        for corequest in [first, second] { #expect(try await corequest.dispatch().text() == "127.0.0.2") }
+        #expect(names.questions == 2)
+        await server.stop()
+        await names.stop()
     }
 
     @Test("many names, one question each, over few sockets")

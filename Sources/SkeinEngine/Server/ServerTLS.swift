@@ -95,8 +95,7 @@ final class ServerTLS: Sendable {
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: first.chain, privateKey: first.key)
         configuration.applicationProtocols = protocols
-        configuration.minimumTLSVersion = options.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
-        if options.minimumVersion == .old { configuration.minimumTLSVersion = .tlsv1 }
+        configuration.minimumTLSVersion = options.minimumVersion.version
         if case .required(let file) = options.clientCertificates {
             configuration.certificateVerification = .noHostnameVerification
             configuration.trustRoots = .certificates(try PEM.certificates(file))
@@ -113,13 +112,6 @@ final class ServerTLS: Sendable {
                 promise.succeed(override)
             }
         }
-        do {
-            return try NIOSSLContext(configuration: configuration)
-        } catch {
-            throw SkeinError(
-                .tlsHandshakeFailed,
-                because: "TLS cannot be set up: \(error); do the certificate and the private key belong together?",
-                cause: error)
-        }
+        return try configuration.makeContext()
     }
 }

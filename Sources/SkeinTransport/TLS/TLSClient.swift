@@ -38,8 +38,7 @@ package final class TLSClient: Sendable {
     private static func make(_ options: TLSOptions, _ protocols: [String]) throws(SkeinError) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.applicationProtocols = protocols
-        configuration.minimumTLSVersion = options.minimumVersion == .tls13 ? .tlsv13 : .tlsv12
-        if options.minimumVersion == .old { configuration.minimumTLSVersion = .tlsv1 }
+        configuration.minimumTLSVersion = options.minimumVersion.version
         if case .none = options.verify { configuration.certificateVerification = .none }
         switch options.roots {
         case .system: break
@@ -53,13 +52,32 @@ package final class TLSClient: Sendable {
             configuration.privateKey = .privateKey(try PEM.key(options.keyFile ?? path))
         }
         if let path = options.keyLogFile { configuration.keyLogCallback = try PEM.keyLog(path) }
+        return try configuration.makeContext()
+    }
+}
+
+extension TLSConfiguration {
+    /// The context of this configuration, of a client or a server.
+    /// - Throws: code 713 when its parts do not fit together.
+    package func makeContext() throws(SkeinError) -> NIOSSLContext {
         do {
-            return try NIOSSLContext(configuration: configuration)
+            return try NIOSSLContext(configuration: self)
         } catch {
             throw SkeinError(
                 .tlsHandshakeFailed,
                 because: "TLS cannot be set up: \(error); do the certificate and the private key belong together?",
                 cause: error)
+        }
+    }
+}
+
+extension TLSOptions.Version {
+    /// The version as NIOSSL names it.
+    package var version: TLSVersion {
+        switch self {
+        case .old: .tlsv1
+        case .tls12: .tlsv12
+        case .tls13: .tlsv13
         }
     }
 }
