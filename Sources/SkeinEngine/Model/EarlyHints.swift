@@ -1,9 +1,14 @@
 // What a handler can tell a client before its answer is ready: fields that will be in it, and resources it will need.
 
+import SkeinTransport
 import SkeinWire
 
 /// The way back from a request to the client that waits for its answer. Called on any thread.
 package protocol RequestChannel: AnyObject, Sendable {
+    /// Whether the connection is encrypted.
+    var isSecure: Bool { get }
+    /// What was agreed about TLS. On the loop only.
+    var tls: TLSInfo? { get }
     /// Sends fields that the answer will have.
     func hint(_ headers: Headers)
     /// Sends a resource, or says that it will be needed.

@@ -1,7 +1,5 @@
 // A request as a handler sees it, whatever version of HTTP carried it.
 
-import NIOCore
-import NIOSSL
 import SkeinTransport
 
 /// One request to the server.
@@ -14,33 +12,15 @@ public struct ServerRequest: Sendable {
     public let remoteAddress: SocketAddress?
     /// The shard whose loop serves the request; a client session made on the server's shards stays on this thread.
     public let shard: Shard
+    /// The way back to the client; nil for a request that no connection brought.
     let channel: (any RequestChannel)?
-    /// The handler that encrypts the connection; asked on the loop only.
-    private let tlsHandler: NIOLoopBound<NIOSSLServerHandler>?
-
-    init(
-        head: RequestHead, body: RequestBody, remoteAddress: SocketAddress?, shard: Shard,
-        channel: (any RequestChannel)?,
-        tls: NIOSSLServerHandler?
-    ) {
-        self.head = head
-        self.body = body
-        self.remoteAddress = remoteAddress
-        self.shard = shard
-        self.channel = channel
-        tlsHandler = tls.map { NIOLoopBound($0, eventLoop: shard.eventLoop) }
-    }
 
     /// Whether the request came over TLS.
-    public var isSecure: Bool { tlsHandler != nil }
+    public var isSecure: Bool { channel?.isSecure ?? false }
 
     /// What was agreed about TLS, the client's certificate included; nil in clear text.
     /// To be asked where the handler was called: on the loop of ``shard``.
-    public var tls: TLSInfo? {
-        guard let tlsHandler, shard.isCurrent else { return nil }
-        let handler = tlsHandler.value
-        return TLSInfo(handler.tlsVersion, version == .http2 ? "h2" : "http/1.1", handler.peerCertificate)
-    }
+    public var tls: TLSInfo? { shard.isCurrent ? channel?.tls : nil }
 
     /// The method.
     public var method: HTTPMethod { head.method }

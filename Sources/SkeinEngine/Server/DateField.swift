@@ -11,17 +11,31 @@
 /// The Date field (RFC 9110, section 6.6.1).
 struct DateField {
     private var second: time_t = -1
-    private var made = (field: ByteBuffer(), text: "")
+    private var madeField = ByteBuffer()
+    private var madeText = ""
 
-    /// The field for now, in wire form and as its value alone.
-    mutating func current() -> (field: ByteBuffer, text: String) {
-        let now = time(nil)
-        if now != second {
-            second = now
-            let text = Self.format(now)
-            made = (ByteBuffer(string: "Date: \(text)\r\n"), text)
+    /// The field for now, in wire form.
+    var field: ByteBuffer {
+        mutating get {
+            update()
+            return madeField
         }
-        return made
+    }
+
+    /// Its value alone.
+    var text: String {
+        mutating get {
+            update()
+            return madeText
+        }
+    }
+
+    private mutating func update() {
+        let now = time(nil)
+        guard now != second else { return }
+        second = now
+        madeText = Self.format(now)
+        madeField = ByteBuffer(string: "Date: \(madeText)\r\n")
     }
 
     /// A moment in the fixed-length format of RFC 9110, section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.

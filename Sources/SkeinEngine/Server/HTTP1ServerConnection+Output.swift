@@ -1,5 +1,7 @@
 // What leaves the connection, and what is let in: one buffer that is kept, one write a tick, and pauses on both sides.
 
+import SkeinTransport
+
 extension HTTP1ServerConnection {
     // MARK: Writing
 
@@ -57,7 +59,12 @@ extension HTTP1ServerConnection {
         }
     }
 
-    // MARK: What a handler may say before its answer
+    // MARK: What a handler may ask, and say before its answer
+
+    var isSecure: Bool { encryption != nil }
+    var tls: TLSInfo? {
+        encryption.map { TLSInfo($0.tlsVersion, $0.tlsVersion == nil ? nil : "http/1.1", $0.peerCertificate) }
+    }
 
     func hint(_ headers: Headers) {
         shard.run {

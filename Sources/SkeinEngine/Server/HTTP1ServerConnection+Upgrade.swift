@@ -60,7 +60,7 @@ extension HTTP1ServerConnection {
 
     private func switchToHTTP2(_ begin: (HTTP2ServerConnection) -> Void) {
         guard let context else { return }
-        let successor = HTTP2ServerConnection(owner: owner, remoteAddress: remoteAddress, tls: tls)
+        let successor = HTTP2ServerConnection(owner: owner, remoteAddress: remoteAddress, tls: encryption)
         self.context = nil
         phase = .closed
         if let timer { shard.timers.cancel(timer) }

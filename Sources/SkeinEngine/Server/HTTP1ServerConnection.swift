@@ -42,7 +42,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     let owner: ServerShard
     /// What encrypts the connection, if anything does.
-    let tls: NIOSSLServerHandler?
+    let encryption: NIOSSLServerHandler?
     @exclusivity(unchecked) var decoder: HTTP1RequestDecoder
     /// The first bytes of the connection, until they tell which HTTP it speaks.
     @exclusivity(unchecked) var prelude: ByteBuffer? = ByteBuffer()
@@ -68,7 +68,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     init(owner: ServerShard, tls: NIOSSLServerHandler?) {
         self.owner = owner
-        self.tls = tls
+        encryption = tls
         decoder = HTTP1RequestDecoder(limits: owner.context.configuration.limits)
     }
 
@@ -187,7 +187,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         phase = .answering(answering)
         let request = ServerRequest(
             head: head, body: RequestBody(stream: answering.body, maximum: configuration.maximumBodySize),
-            remoteAddress: remoteAddress, shard: shard, channel: self, tls: tls)
+            remoteAddress: remoteAddress, shard: shard, channel: self)
         if let task = handle(request) { self.task = task }
     }
 

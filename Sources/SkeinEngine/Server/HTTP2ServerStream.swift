@@ -1,6 +1,7 @@
 // One request on a stream of HTTP/2, and its answer.
 
 import SkeinHTTP
+import SkeinTransport
 import SkeinWire
 
 /// A request under way.
@@ -37,7 +38,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         if head.bodyLength != .none { body = BodyStream(source: self) }
         let request = ServerRequest(
             head: head, body: RequestBody(stream: body, maximum: configuration.maximumBodySize),
-            remoteAddress: connection.remoteAddress, shard: owner.shard, channel: self, tls: connection.tls)
+            remoteAddress: connection.remoteAddress, shard: owner.shard, channel: self)
         if let task = handle(request) { self.task = task }
     }
 
@@ -149,7 +150,10 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         }
     }
 
-    // MARK: What a handler may say before its answer
+    // MARK: What a handler may ask, and say before its answer
+
+    var isSecure: Bool { connection.tls != nil }
+    var tls: TLSInfo? { connection.tls.map { TLSInfo($0.tlsVersion, "h2", $0.peerCertificate) } }
 
     func hint(_ headers: Headers) {
         owner.shard.run { if !self.isAnswered { self.inform(103, headers) } }

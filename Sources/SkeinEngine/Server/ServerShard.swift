@@ -18,8 +18,8 @@ final class ServerShard: @unchecked Sendable {
         self.context = context
     }
 
-    func dateField() -> ByteBuffer { date.current().field }
-    func dateText() -> String { date.current().text }
+    func dateField() -> ByteBuffer { date.field }
+    func dateText() -> String { date.text }
 
     func opened(_ connection: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = connection

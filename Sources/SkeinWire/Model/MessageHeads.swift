@@ -28,7 +28,15 @@ public struct RequestHead: Sendable {
     public var expectsContinue: Bool
 
     /// The protocol that an extended CONNECT asks for, such as `websocket` (RFC 8441).
-    public var protocolName: String?
+    public var protocolName: String? { extended?.protocolName }
+    private let extended: Extended?
+
+    /// Out of line: next to no request has one, and every copy would carry its place.
+    private final class Extended: Sendable {
+        let protocolName: String
+
+        init(_ protocolName: String) { self.protocolName = protocolName }
+    }
 
     package var targetBytes: ByteBuffer
 
@@ -43,7 +51,7 @@ public struct RequestHead: Sendable {
         self.bodyLength = bodyLength
         self.keepAlive = keepAlive
         self.expectsContinue = expectsContinue
-        self.protocolName = protocolName
+        extended = protocolName.map(Extended.init)
     }
 
     /// The request target as it was sent: path and query, an absolute URL, `host:port` or `*` (RFC 9112, section 3.2).
