@@ -4,48 +4,60 @@ extension Skein {
     /// Starts a GET and returns at once.
     @discardableResult
     public func get(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), timeout: Duration? = nil,
+        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), auth: HTTPAuth? = nil,
+        timeout: Duration? = nil,
         meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
-        request(.get, url, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+        request(
+            .get, url, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
+            callback: callback)
     }
 
     /// Starts a HEAD and returns at once.
     @discardableResult
     public func head(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), timeout: Duration? = nil,
+        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), auth: HTTPAuth? = nil,
+        timeout: Duration? = nil,
         meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
-        request(.head, url, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+        request(
+            .head, url, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
+            callback: callback)
     }
 
     /// Starts an OPTIONS and returns at once.
     @discardableResult
     public func options(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), timeout: Duration? = nil,
+        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), auth: HTTPAuth? = nil,
+        timeout: Duration? = nil,
         meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .options, url, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+            .options, url, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
+            callback: callback)
     }
 
     /// Starts a TRACE and returns at once.
     @discardableResult
     public func trace(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), timeout: Duration? = nil,
+        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(), auth: HTTPAuth? = nil,
+        timeout: Duration? = nil,
         meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
-        request(.trace, url, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+        request(
+            .trace, url, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
+            callback: callback)
     }
 
     /// Starts a DELETE and returns at once.
     @discardableResult
     public func delete(
         _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        auth: HTTPAuth? = nil,
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .delete, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta,
+            .delete, url, body, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
             callback: callback)
     }
 
@@ -53,10 +65,12 @@ extension Skein {
     @discardableResult
     public func post(
         _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        auth: HTTPAuth? = nil,
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .post, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback
+            .post, url, body, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
+            callback: callback
         )
     }
 
@@ -64,20 +78,23 @@ extension Skein {
     @discardableResult
     public func put(
         _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        auth: HTTPAuth? = nil,
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .put, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta, callback: callback)
+            .put, url, body, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
+            callback: callback)
     }
 
     /// Starts a PATCH and returns at once.
     @discardableResult
     public func patch(
         _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        auth: HTTPAuth? = nil,
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .patch, url, body, parameters: parameters, headers: headers, timeout: timeout, meta: meta,
+            .patch, url, body, parameters: parameters, headers: headers, auth: auth, timeout: timeout, meta: meta,
             callback: callback)
     }
 
@@ -85,11 +102,13 @@ extension Skein {
     @discardableResult
     public func stream(
         _ method: HTTPMethod = .get, _ url: String, _ body: HTTPBody = .none, headers: Headers = Headers(),
+        auth: HTTPAuth? = nil,
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) throws(SkeinError) -> Corequest<HTTPResponse> {
         start(
             HTTPRequest(
-                method, try HTTPURL(url), headers: headers, body: body, timeout: timeout, isStreamed: true, meta: meta),
+                method, try HTTPURL(url), headers: headers, body: body, auth: auth, timeout: timeout, isStreamed: true,
+                meta: meta),
             callback: callback)
     }
 }

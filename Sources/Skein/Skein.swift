@@ -68,6 +68,7 @@ public final class Skein: Sendable {
     ///   - url: an absolute URL; a malformed one ends the corequest with code 701.
     ///   - body: what to send, for example `.json(value)`, `.form(["a": 1])`, `.xml(text)`, `.text(text)`. Default: nothing.
     ///   - parameters: query parameters to append to the URL.
+    ///   - auth: credentials, `.basic(user, password)` or `.bearer(token)`. Default: none.
     ///   - headers: header fields; one that cannot be sent ends the corequest with code 701.
     ///   - timeout: from the moment it gets its place to the last byte of the answer. Default: the session's.
     ///   - meta: what travels along to the response.
@@ -76,13 +77,14 @@ public final class Skein: Sendable {
     @discardableResult
     public func request(
         _ method: HTTPMethod, _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:],
-        headers: Headers = Headers(), timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
+        headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil, meta: Meta = Meta(),
+        callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         do {
             let url = try HTTPURL(url, parameters: parameters)
             return start(
-                HTTPRequest(method, url, headers: headers, body: body, timeout: timeout, meta: meta), callback: callback
-            )
+                HTTPRequest(method, url, headers: headers, body: body, auth: auth, timeout: timeout, meta: meta),
+                callback: callback)
         } catch {
             let request = HTTPRequest(
                 method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)

@@ -30,6 +30,31 @@ struct URLTests {
         #expect(url.target == target)
     }
 
+    @Test(
+        "a reference is resolved as RFC 3986, section 5.4, does",
+        arguments: [
+            ("g", "/b/c/g"), ("./g", "/b/c/g"), ("g/", "/b/c/g/"), ("/g", "/g"), ("?y", "/b/c/d;p?y"),
+            ("g?y", "/b/c/g?y"),
+            ("", "/b/c/d;p?q"), ("#s", "/b/c/d;p?q"), (".", "/b/c/"), ("./", "/b/c/"), ("..", "/b/"), ("../g", "/b/g"),
+            ("../..", "/"), ("../../g", "/g"), ("../../../g", "/g"), ("/./g", "/g"), ("/../g", "/g"), ("g.", "/b/c/g."),
+            ("..g", "/b/c/..g"), ("./g/.", "/b/c/g/"), ("g/../h", "/b/c/h"), ("g?y/../x", "/b/c/g?y/../x"),
+            ("g;x=1/./y", "/b/c/g;x=1/y"), ("g b", "/b/c/g%20b"),
+        ])
+    func resolved(reference: String, target: String) throws {
+        let url = try HTTPURL("http://a/b/c/d;p?q").resolving(reference)
+        #expect(url.target == target)
+        #expect(url.origin.authority == "a")
+    }
+
+    @Test("a reference with an authority leads there, with the scheme it has or the one it comes from")
+    func elsewhere() throws {
+        let base = try HTTPURL("https://a/b")
+        #expect(try base.resolving("//other:8443/c").description == "https://other:8443/c")
+        #expect(try base.resolving("http://other/c?d=http://e/").description == "http://other/c?d=http://e/")
+        #expect(try base.resolving("/c?d=http://e/").description == "https://a/c?d=http://e/")
+        #expect(throws: SkeinError.self) { try base.resolving("ftp://other/") }
+    }
+
     @Test("a unix socket is named by its percent-encoded path")
     func unix() throws {
         let url = try HTTPURL("http+unix://%2Frun%2Fapp.sock/status?x")

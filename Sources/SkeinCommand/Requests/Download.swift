@@ -17,6 +17,7 @@ struct Download {
     let method: HTTPMethod
     let body: HTTPBody
     let headers: Headers
+    let auth: HTTPAuth?
     let skein: Skein
 
     /// Sends the request and writes the file.
@@ -24,7 +25,7 @@ struct Download {
     func run(_ url: String) async throws -> Bool {
         let response: HTTPResponse
         do {
-            response = try await skein.stream(method, url, body, headers: headers).dispatch()
+            response = try await skein.stream(method, url, body, headers: headers, auth: auth).dispatch()
         } catch {
             Terminal.say("REQID 0. \(error)")
             return false

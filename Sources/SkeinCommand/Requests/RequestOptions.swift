@@ -40,6 +40,15 @@ struct RequestOptions: ParsableArguments {
     @Flag(help: "Which HTTP to speak; without a flag, HTTP/1.1 in clear text.")
     var version: VersionOption?
 
+    @Flag(name: .customLong("no-follow"), help: "Do not follow redirects.")
+    var staysPut = false
+
+    @Option(help: ArgumentHelp("Send these credentials (basic authentication).", valueName: "user:password"))
+    var auth: String?
+
+    @Option(help: ArgumentHelp("Send this token (bearer authentication).", valueName: "token"))
+    var bearer: String?
+
     @OptionGroup(title: "Connection options")
     var transport: TransportOptions
 
@@ -51,7 +60,16 @@ struct RequestOptions: ParsableArguments {
             throw ValidationError("--output takes the body of one URL.")
         }
         if output != nil, body || json { throw ValidationError("--output cannot be combined with --body or --json.") }
+        guard auth?.contains(":") ?? true else { throw ValidationError("--auth takes USER:PASSWORD.") }
+        guard auth == nil || bearer == nil else { throw ValidationError("--auth and --bearer exclude each other.") }
         _ = try HeaderArguments.parse(header)
+    }
+
+    /// Who the requests come from.
+    var credentials: HTTPAuth? {
+        if let bearer { return .bearer(bearer) }
+        guard let auth, let colon = auth.firstIndex(of: ":") else { return nil }
+        return .basic(String(auth[..<colon]), String(auth[auth.index(after: colon)...]))
     }
 
     /// The session for the requests.
@@ -60,6 +78,7 @@ struct RequestOptions: ParsableArguments {
         configuration.concurrency = concurrency
         configuration.http.timeout = .seconds(timeout)
         transport.apply(to: &configuration.http)
+        configuration.http.redirects.isEnabled = !staysPut
         if let version { configuration.http.http2.use = version.use }
         return Skein(configuration)
     }

@@ -16,8 +16,10 @@ struct RequestRunner {
         let headers = try HeaderArguments.parse(options.header)
         let skein = options.session()
         if let output = options.output {
-            return try await Download(file: output, method: method, body: body, headers: headers, skein: skein)
-                .run(urls[0])
+            return try await Download(
+                file: output, method: method, body: body, headers: headers, auth: options.credentials, skein: skein
+            )
+            .run(urls[0])
         }
         let tally = RequestTally()
         // So many callers as may be under way: a file of a million URLs does not become a million requests at once.
@@ -27,7 +29,9 @@ struct RequestRunner {
                     while true {
                         let index = tally.position.wrappingAdd(1, ordering: .relaxed).oldValue
                         guard index < urls.count else { return }
-                        let response = await skein.request(method, urls[index], body, headers: headers).dispatch()
+                        let response = await skein.request(
+                            method, urls[index], body, headers: headers, auth: options.credentials
+                        ).dispatch()
                         Terminal.endProgress()
                         print(response, index: index, url: urls[index])
                         if response.statusCode >= 400 { tally.failed.wrappingAdd(1, ordering: .relaxed) }

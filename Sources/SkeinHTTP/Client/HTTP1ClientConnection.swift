@@ -85,7 +85,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         }
         served += 1
         inFlight.append(exchange)
-        exchange.isCarried(by: self)
+        exchange.wasTaken(by: self)
         decoder.expectResponse(to: exchange.request.method, mayUpgrade: successor != nil)
         lastActivity = now
         switch exchange.request.body.content {
@@ -120,7 +120,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             guard self.sender === exchange else { return }
             self.sender = nil
             switch outcome {
-            case .failed(let fault): exchange.fail(fault)
+            case .failed(let fault): if exchange.isOn(self) { exchange.fail(fault) }
             case .sent where self.inFlight.isEmpty && !self.isClosing: self.pool.isFree(self)
             case .sent, .unwanted: break
             }

@@ -115,7 +115,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         lastUse = now
         while carried.count <= stream.slot { carried.append(nil) }
         carried[stream.slot] = Carried(exchange: exchange, stream: stream, lastActivity: now)
-        exchange.isCarried(by: self, on: stream)
+        exchange.wasTaken(by: self, on: stream)
     }
 
     private func finishBody(_ exchange: HTTPExchange, _ stream: HTTP2Stream) {

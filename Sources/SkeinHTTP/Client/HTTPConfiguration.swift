@@ -28,6 +28,8 @@ public struct HTTPConfiguration: Sendable {
     public var defaultHeaders: Headers = ["User-Agent": "skein/0.1", "Accept": "*/*"]
     /// Limits of the HTTP/1.1 codec.
     public var limits = HTTP1Limits()
+    /// Whether redirects are followed, and how far. Default: yes, up to ten.
+    public var redirects = RedirectPolicy()
     /// How names become addresses. Default: by Skein's own resolver, with the servers of the system's configuration.
     public var dns = DNSConfiguration()
     /// TLS for `https://`: whom to trust, what to show. Default: the server has to prove who it is, by the system's roots.

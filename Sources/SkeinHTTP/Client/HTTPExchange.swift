@@ -10,7 +10,7 @@ import SkeinWire
 /// Unchecked: until it is over, it is touched on its shard's loop only; then it is published through its corequest and
 /// never changes again.
 package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
-    package let request: HTTPRequest
+    @exclusivity(unchecked) package private(set) var request: HTTPRequest
     package let shard: Shard
     private let pools: ShardPools
     private let callback: (@Sendable (HTTPResponse) -> Void)?
@@ -24,6 +24,9 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     @exclusivity(unchecked) private var deadline: NIODeadline?
     @exclusivity(unchecked) private var holdsPlace = false
     private var replays = 0
+    /// What is asked for when the answer under way, a redirect, is complete.
+    @exclusivity(unchecked) private var followUp: HTTPRequest?
+    private var dropped = 0
     @exclusivity(unchecked) package private(set) var isOver = false
 
     // The answer
@@ -31,6 +34,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     @exclusivity(unchecked) private(set) var body = ByteBuffer()
     @exclusivity(unchecked) private(set) var stream: BodyStream?
     private(set) var trailers: Headers?
+    private(set) var history: [HTTPHop] = []
     @exclusivity(unchecked) private(set) var tls: TLSInfo?
     private(set) var failure: SkeinError?
     @exclusivity(unchecked) private var receivedBytes = 0
@@ -62,7 +66,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     /// Begins with an answer that nobody asked for: a response that the server pushes.
     func startPushed(on connection: any ExchangeCarrier, _ stream: HTTP2Stream) {
         session.adopt()
-        isCarried(by: connection, on: stream)
+        wasTaken(by: connection, on: stream)
         arm(.now() + context.requestTimeout)
     }
 
@@ -72,6 +76,9 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         if request.method == .connect {
             return failLater(
                 SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
+        }
+        if request.hasExtras, let auth = request.auth, !request.headers.contains("Authorization") {
+            request.headers["Authorization"] = auth.authorization
         }
         let now = NIODeadline.now()
         let timeout = now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
@@ -122,6 +129,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     /// The answer is complete.
     func complete(trailers: Headers?) {
         guard !isOver else { return }
+        if followUp != nil { return follow() }
         if let stream { stream.finish(trailers) } else { self.trailers = trailers }
         end(failed: false)
     }
@@ -149,7 +157,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     // MARK: On a connection
 
     /// A connection has taken the exchange.
-    func isCarried(by connection: any ExchangeCarrier, on stream: HTTP2Stream? = nil) {
+    func wasTaken(by connection: any ExchangeCarrier, on stream: HTTP2Stream? = nil) {
         carrier = connection
         carrierStream = stream
     }
@@ -175,6 +183,18 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     /// Takes the head of the answer. Returns false when the answer is refused.
     func receive(_ head: ResponseHead) -> Bool {
         guard !isOver else { return false }
+        if (300..<400).contains(head.status.code) {
+            do {
+                followUp = try context.configuration.redirects.next(after: head, to: request, history)
+            } catch {
+                fail(error)
+                return false
+            }
+            if followUp != nil {
+                self.head = head
+                return true
+            }
+        }
         if case .known(let length) = head.bodyLength, length > context.configuration.maximumBodySize,
             !request.isStreamed
         {
@@ -194,6 +214,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     /// Takes a piece of the body. Returns whether more is wanted right now.
     func receive(_ bytes: ByteBuffer) -> Bool {
         receivedBytes += bytes.readableBytes
+        if followUp != nil { return drop(bytes) }
         if let stream { return stream.push(bytes) }
         if body.readableBytes == 0 {
             body = bytes
@@ -208,6 +229,33 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         if body.readableBytes > context.configuration.maximumBodySize { fail(tooLarge("more has arrived")) }
         return true
     }
+
+    /// What a redirect says beside where to go: nobody wants it, but a connection that is read to the end can be kept.
+    private func drop(_ bytes: ByteBuffer) -> Bool {
+        dropped += bytes.readableBytes
+        guard dropped > 256 << 10, let carrier else { return true }
+        self.carrier = nil
+        carrier.abandon(self)
+        follow()
+        return true
+    }
+
+    /// Goes where the redirect leads, with what is left of the time.
+    private func follow() {
+        guard let next = followUp, let head else { return }
+        history.append(HTTPHop(method: request.method, url: request.url, status: head.status, headers: head.headers))
+        followUp = nil
+        self.head = nil
+        carrier = nil
+        tls = nil
+        dropped = 0
+        replays = 0
+        request = next
+        pools.pool(for: next).submit(self)
+    }
+
+    /// Whether a connection still carries the exchange.
+    func isOn(_ connection: any ExchangeCarrier) -> Bool { carrier === connection }
 
     private func tooLarge(_ what: String) -> SkeinError {
         SkeinError(

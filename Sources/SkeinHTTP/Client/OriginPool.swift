@@ -293,7 +293,7 @@ final class ShardPools: @unchecked Sendable {
     /// The pool for a request; most requests go where the one before went.
     func pool(for request: HTTPRequest) -> OriginPool {
         let origin = request.url.origin
-        if let latest, latest.origin == origin, !request.hasOverrides, latest.key.isPlain { return latest }
+        if let latest, latest.origin == origin, !request.hasExtras, latest.key.isPlain { return latest }
         let key = PoolKey(origin: origin, tls: request.tls, proxy: request.proxy)
         if let pool = pools[key] {
             latest = pool

@@ -26,27 +26,34 @@ public struct HTTPRequest: Sendable {
     public var isPipelined: Bool?
     /// What travels along to the response.
     public var meta: Meta
-    private var overrides: ConnectionOverrides?
+    private var extras: RequestExtras?
 
     /// TLS for this request, instead of the session's; its connections are not those of other requests.
     public var tls: TLSOptions? {
-        get { overrides?.tls }
-        set { overrides = ConnectionOverrides(tls: newValue, proxy: proxy) }
+        get { extras?.tls }
+        set { extras = RequestExtras(tls: newValue, proxy: proxy, auth: auth) }
     }
 
     /// The proxy for this request, instead of the session's.
     public var proxy: ProxyUse? {
-        get { overrides?.proxy }
-        set { overrides = ConnectionOverrides(tls: tls, proxy: newValue) }
+        get { extras?.proxy }
+        set { extras = RequestExtras(tls: tls, proxy: newValue, auth: auth) }
     }
 
-    /// Whether it has to be sent otherwise than the session says.
-    package var hasOverrides: Bool { overrides != nil }
+    /// Who the request comes from; an Authorization field in the headers comes first.
+    public var auth: HTTPAuth? {
+        get { extras?.auth }
+        set { extras = RequestExtras(tls: tls, proxy: proxy, auth: newValue) }
+    }
+
+    /// Whether there may be anything that most requests do not have.
+    package var hasExtras: Bool { extras != nil }
 
     /// A request.
     public init(
         _ method: HTTPMethod = .get, _ url: HTTPURL, headers: Headers = Headers(), body: HTTPBody = .none,
-        trailers: Headers? = nil, timeout: Duration? = nil, isStreamed: Bool = false, isPipelined: Bool? = nil,
+        trailers: Headers? = nil, auth: HTTPAuth? = nil, timeout: Duration? = nil, isStreamed: Bool = false,
+        isPipelined: Bool? = nil,
         meta: Meta = Meta()
     ) {
         self.method = method
@@ -58,16 +65,19 @@ public struct HTTPRequest: Sendable {
         self.isStreamed = isStreamed
         self.isPipelined = isPipelined
         self.meta = meta
+        extras = auth.map { RequestExtras(tls: nil, proxy: nil, auth: $0) }
     }
 
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.
-    private final class ConnectionOverrides: Sendable {
+    private final class RequestExtras: Sendable {
         let tls: TLSOptions?
         let proxy: ProxyUse?
+        let auth: HTTPAuth?
 
-        init(tls: TLSOptions?, proxy: ProxyUse?) {
+        init(tls: TLSOptions?, proxy: ProxyUse?, auth: HTTPAuth?) {
             self.tls = tls
             self.proxy = proxy
+            self.auth = auth
         }
     }
 

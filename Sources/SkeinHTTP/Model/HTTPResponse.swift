@@ -36,8 +36,10 @@ public struct HTTPResponse: Response {
     /// The origin that was asked.
     public var peer: String { exchange.peer }
 
-    /// The URL that was asked for.
+    /// The URL that was asked for; after redirects, the last one.
     public var url: HTTPURL { exchange.request.url }
+    /// The answers that led here, oldest first; empty when nothing was redirected.
+    public var history: [HTTPHop] { exchange.history }
     /// The version that carried the answer; HTTP/1.1 when there was none.
     public var version: HTTPVersion { exchange.head?.version ?? .http1_1 }
     /// The header section of the answer.

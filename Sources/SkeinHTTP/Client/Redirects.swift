@@ -1,0 +1,128 @@
+// Where a redirect leads, and with which request (RFC 9110, section 15.4).
+
+import SkeinCore
+import SkeinWire
+
+/// What a session does about redirects.
+public struct RedirectPolicy: Sendable {
+    /// Whether they are followed. Default: true.
+    public var isEnabled = true
+    /// How many in a row; one more is code 711. Default: 10.
+    public var maximum = 10
+    /// Whether one may lead from https to http. Default: false; it is code 711 then.
+    public var allowsDowngrade = false
+
+    /// The defaults.
+    public init() {}
+}
+
+/// An answer that led to another request.
+public struct HTTPHop: Sendable {
+    /// The request's method.
+    public let method: HTTPMethod
+    /// The URL that was asked for.
+    public let url: HTTPURL
+    /// The status: 301, 302, 303, 307 or 308.
+    public let status: HTTPStatus
+    /// The header section of the answer.
+    public let headers: Headers
+}
+
+extension RedirectPolicy {
+    /// The request that follows from an answer; nil when the answer is the last one.
+    /// - Throws: code 711 when it leads in circles, too far, or where it must not.
+    func next(after head: ResponseHead, to request: HTTPRequest, _ history: [HTTPHop]) throws(SkeinError)
+        -> HTTPRequest?
+    {
+        guard isEnabled, let method = Self.method(head.status, request.method), let location = head.headers["Location"]
+        else { return nil }
+        func refuse(_ why: String) -> SkeinError {
+            SkeinError(.redirectError, peer: request.url.origin.description, because: why)
+        }
+        guard history.count < maximum else {
+            throw refuse("more than \(maximum) redirects in a row; raise redirects.maximum")
+        }
+        let url: HTTPURL
+        do {
+            url = try request.url.resolving(location)
+        } catch {
+            throw refuse("a redirect leads to no usable URL: \(error.message)")
+        }
+        if request.url.origin.isSecure, !url.origin.isSecure, !allowsDowngrade {
+            throw refuse("a redirect leads from https to \(url); set redirects.allowsDowngrade to follow it")
+        }
+        guard url != request.url || method != request.method,
+            !history.contains(where: { $0.url == url && $0.method == method })
+        else { throw refuse("the redirects go in circles: \(url) was asked for before") }
+        var next = request
+        next.url = url
+        if method != request.method {
+            next.method = method
+            next.body = .none
+            next.trailers = nil
+            for name in ["Content-Type", "Content-Encoding", "Content-Language", "Content-Location"] {
+                next.headers.remove(name)
+            }
+        } else if !request.body.isReplayable {
+            throw refuse(
+                "a \(head.status.code) wants the content once more, and it can be made only once; send a sequence or bytes"
+            )
+        }
+        if url.origin != request.url.origin {
+            // What is meant for one origin is nobody else's business.
+            next.auth = nil
+            for name in ["Authorization", "Cookie", "Host", "Proxy-Authorization"] { next.headers.remove(name) }
+        }
+        return next
+    }
+
+    /// The method of the request that follows; nil when none does.
+    private static func method(_ status: HTTPStatus, _ method: HTTPMethod) -> HTTPMethod? {
+        switch status.code {
+        case 307, 308: method
+        case 303: method == .head ? .head : .get
+        // What every client does, and the RFC lets it do (sections 15.4.2 and 15.4.3).
+        case 301, 302: method == .post ? .get : method
+        default: nil
+        }
+    }
+}
+
+extension HTTPURL {
+    /// A reference as it stands in a Location field, seen from this URL (RFC 3986, section 5.2).
+    func resolving(_ reference: String) throws(SkeinError) -> HTTPURL {
+        let reference = reference.prefix { $0 != "#" }
+        if reference.firstRange(of: "://") != nil, let colon = reference.firstIndex(of: ":"),
+            reference[..<colon].allSatisfy({ $0.isLetter || $0 == "+" })
+        {
+            return try HTTPURL(String(reference))
+        }
+        if reference.hasPrefix("//") { return try HTTPURL("\(origin.scheme):\(reference)") }
+        let path = target.prefix { $0 != "?" }
+        let merged: String
+        if reference.isEmpty {
+            merged = target
+        } else if reference.hasPrefix("/") {
+            merged = String(reference)
+        } else if reference.hasPrefix("?") {
+            merged = String(path + reference)
+        } else {
+            merged = String(path[...(path.lastIndex(of: "/") ?? path.startIndex)] + reference)
+        }
+        // Through the parser, so that what is no target is refused.
+        return HTTPURL(origin: origin, target: try HTTPURL("http://a\(Self.withoutDots(merged))").target)
+    }
+
+    /// Removes `.` and `..` from a path (RFC 3986, section 5.2.4).
+    private static func withoutDots(_ target: String) -> String {
+        let path = target.prefix { $0 != "?" }
+        var segments: [Substring] = []
+        var endsInDirectory = false
+        for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            endsInDirectory = segment == "." || segment == ".."
+            if segment == ".." { _ = segments.popLast() } else if segment != "." { segments.append(segment) }
+        }
+        if endsInDirectory { segments.append("") }
+        return "/" + segments.joined(separator: "/") + target[path.endIndex...]
+    }
+}

@@ -1,0 +1,181 @@
+import PeerSupport
+import Skein
+import SkeinEngine
+import Testing
+
+/// Redirects and credentials, against httpbin and nginx, and against a server of ours for what they cannot do wrong.
+@Suite("Redirects and credentials", .serialized, .timeLimit(.minutes(1)))
+struct RedirectTests {
+    private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
+
+    @Test("redirects are followed, relative and absolute, with their history, over kept connections")
+    func followed() async throws {
+        let base = try await httpbin()
+        let skein = Skein()
+        for path in ["/redirect/4", "/relative-redirect/4", "/absolute-redirect/4"] {
+            let response = await skein.get(base + path).dispatch()
+            #expect(response.statusCode == 200, "\(response.reportLine)")
+            #expect(response.url.target == "/get")
+            #expect(response.history.count == 4)
+            #expect(response.history.first?.url.target == path)
+            #expect(response.history.allSatisfy { $0.status == 302 })
+        }
+        #expect(skein.connectCount == 1)
+        let nginx = await skein.get("http://127.0.0.1:\(try await Peers.shared.nginxPort())/moved").dispatch()
+        #expect(try nginx.text() == "hello world")
+    }
+
+    @Test("one switch turns them off; more than the limit are code 711")
+    func limits() async throws {
+        let base = try await httpbin()
+        var configuration = Skein.Configuration()
+        configuration.http.redirects.isEnabled = false
+        let still = await Skein(configuration).get(base + "/redirect/1").dispatch()
+        #expect(still.statusCode == 302 && still.history.isEmpty)
+        configuration.http.redirects.isEnabled = true
+        configuration.http.redirects.maximum = 3
+        #expect(await Skein(configuration).get(base + "/redirect/3").dispatch().statusCode == 200)
+        let far = await Skein(configuration).get(base + "/redirect/4").dispatch()
+        #expect(far.statusCode == 711)
+        #expect(far.history.count == 3)
+    }
+
+    @Test(
+        "the method and the content that follow",
+        arguments: [
+            (301, "POST", "GET", false), (302, "POST", "GET", false), (303, "POST", "GET", false),
+            (307, "POST", "POST", true),
+            (308, "POST", "POST", true), (301, "PUT", "PUT", true), (303, "PUT", "GET", false),
+            (303, "HEAD", "HEAD", false),
+            (302, "DELETE", "DELETE", false),
+        ])
+    func methods(status: Int, method: String, expected: String, keepsContent: Bool) async throws {
+        try await redirecting { (base) async throws in
+            let body: HTTPBody = keepsContent || method == "POST" ? .text("content") : .none
+            let response = await Skein().request(HTTPMethod(rawValue: method), "\(base)/to?\(status)", body).dispatch()
+            #expect(response.statusCode == 200, "\(response.reportLine)")
+            #expect(response.method == expected)
+            if method != "HEAD" {
+                #expect(String(buffer: response.content) == "\(expected) \(keepsContent ? "content" : "") nobody")
+            }
+        }
+    }
+
+    @Test("credentials stay with their origin")
+    func credentials() async throws {
+        try await redirecting { (base) async throws in
+            try await redirecting { (other) async throws in
+                let skein = Skein()
+                let same = await skein.get("\(base)/to?302", auth: .bearer("token")).dispatch()
+                #expect(String(buffer: same.content) == "GET  Bearer token")
+                for headers in [Headers(), ["Authorization": "Basic abc", "Cookie": "a=b"]] {
+                    let elsewhere = await skein.get("\(base)/at?\(other)", headers: headers, auth: .bearer("token"))
+                        .dispatch()
+                    #expect(String(buffer: elsewhere.content) == "GET  nobody", "\(elsewhere.reportLine)")
+                }
+            }
+        }
+    }
+
+    @Test("circles, nonsense, a body that can be sent once, and a way out of TLS are code 711 with their reason")
+    func refused() async throws {
+        try await redirecting { (base) async throws in
+            let skein = Skein()
+            for (path, words) in [
+                ("/circle", "circles"), ("/at?ftp://a/", "no usable URL"), ("/at?http://[/", "no usable URL"),
+            ] {
+                let response = await skein.get(base + path).dispatch()
+                #expect(response.statusCode == 711, "\(response.reportLine)")
+                #expect(response.failure?.message.contains(words) == true, "\(response.reportLine)")
+            }
+            let once = AsyncStream<ByteBuffer> {
+                $0.yield(ByteBuffer(string: "content")); $0.finish()
+            }
+            let response = await skein.post("\(base)/to?307", .stream(once)).dispatch()
+            #expect(response.failure?.message.contains("only once") == true, "\(response.reportLine)")
+            let folder = try await Certificates.shared.folder()
+            var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)
+            configuration.tls = ServerTLSOptions(certificates: [
+                .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
+            ])
+            let server = HTTPServer(configuration) { _ in ServerResponse(302, headers: ["Location": "\(base)/here"]) }
+            guard case .tls(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+            var client = Skein.Configuration()
+            client.http.tls.roots = .file("\(folder)/ca.pem")
+            let down = await Skein(client).get("https://localhost:\(port)/").dispatch()
+            #expect(down.failure?.message.contains("allowsDowngrade") == true, "\(down.reportLine)")
+            client.http.redirects.allowsDowngrade = true
+            #expect(await Skein(client).get("https://localhost:\(port)/").dispatch().statusCode == 200)
+            await server.stop()
+        }
+    }
+
+    @Test("a redirect with a long text of its own, a streamed answer behind one, and HTTP/2")
+    func bodies() async throws {
+        try await redirecting { (base) async throws in
+            for use in [HTTP2Use.never, .priorKnowledge] {
+                var configuration = Skein.Configuration()
+                configuration.http.http2.use = use
+                let skein = Skein(configuration)
+                let long = await skein.get("\(base)/long").dispatch()
+                #expect(String(buffer: long.content) == "GET  nobody", "\(long.reportLine)")
+                let streamed = try await skein.stream(.get, "\(base)/to?301").dispatch()
+                var text = ""
+                for try await piece in try #require(streamed.stream) { text += String(buffer: piece) }
+                #expect(text == "GET  nobody")
+                #expect(streamed.history.count == 1)
+            }
+        }
+    }
+
+    @Test("basic and bearer credentials are what httpbin expects; the command line has both")
+    func authentication() async throws {
+        let base = try await httpbin()
+        let skein = Skein()
+        #expect(
+            await skein.get("\(base)/basic-auth/weaver/sécret", auth: .basic("weaver", "sécret")).dispatch().statusCode
+                == 200)
+        #expect(
+            await skein.get("\(base)/basic-auth/weaver/secret", auth: .basic("weaver", "wrong")).dispatch().statusCode
+                == 401)
+        #expect(
+            try await skein.get("\(base)/bearer", auth: .bearer("abc")).dispatch().json()["token"] == .string("abc"))
+        #expect("\(HTTPAuth.basic("weaver", "secret"))" == "Basic …")
+        let command = try await runToEnd(CommandTests.skein, ["get", "--auth", "a:b", "\(base)/basic-auth/a/b"])
+        #expect(command.output.hasPrefix("REQID 0. HTTP/1.1 200 OK"))
+        let token = try await runToEnd(CommandTests.skein, ["get", "--bearer", "abc", "--body", "\(base)/bearer"])
+        #expect(token.output.contains("\"token\":\"abc\""))
+        let still = try await runToEnd(CommandTests.skein, ["get", "--no-follow", "\(base)/redirect/1"])
+        #expect(still.output.contains(" 302 "))
+    }
+
+    /// A server that redirects as it is told, and says who came with what.
+    private func redirecting(_ test: (String) async throws -> Void) async throws {
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
+            func redirect(_ status: Int, _ location: String, _ body: HTTPBody = .none) -> ServerResponse {
+                ServerResponse(HTTPStatus(status), headers: ["Location": location], body: body)
+            }
+            switch request.path {
+            case "/to": return redirect(Int(request.query ?? "") ?? 302, "here")
+            case "/at":
+                return redirect(
+                    302,
+                    (request.query ?? "").hasPrefix("http://127") ? "\(request.query ?? "")/here" : request.query ?? "")
+            case "/circle": return redirect(302, "/circle?2")
+            case "/long": return redirect(302, "./x/../here", .bytes(ByteBuffer(repeating: 0x61, count: 2 << 20)))
+            default:
+                let body = String(buffer: try await request.body.collect())
+                let who = request.headers["Authorization"] ?? request.headers["Cookie"] ?? "nobody"
+                return .text("\(request.method) \(body) \(who)")
+            }
+        }
+        guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+        do {
+            try await test("http://127.0.0.1:\(port)")
+        } catch {
+            await server.stop()
+            throw error
+        }
+        await server.stop()
+    }
+}
