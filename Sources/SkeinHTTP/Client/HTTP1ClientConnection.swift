@@ -212,6 +212,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         }
         close()
         self.context = nil
+        successor?.discard()
+        successor = nil
         if let timer { pool.shard.timers.cancel(timer) }
         wakeWriter(ChannelError.ioOnClosedChannel)
         pool.isGone(self)

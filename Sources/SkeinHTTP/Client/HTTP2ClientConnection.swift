@@ -70,7 +70,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     }
 
     /// The server did not want the upgrade: nothing was ever sent.
-    func discard() { isGone = true }
+    func discard() {
+        isGone = true
+        driver.owner = nil
+    }
 
     /// The session is shutting down: what is under way fails with the reason.
     func shutdown(_ error: SkeinError) {

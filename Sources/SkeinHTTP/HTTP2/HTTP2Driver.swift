@@ -29,8 +29,9 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
 
     @exclusivity(unchecked) package var engine: HTTP2Engine
     private let eventLoop: any EventLoop
-    /// Who hears of events; set before the driver is added to a channel.
-    @exclusivity(unchecked) package weak var owner: (any HTTP2DriverOwner)?
+    /// Who hears of events; set before the driver is added to a channel, and let go of when that has ended. Not weak, which would
+    /// make every count of the owner slow.
+    @exclusivity(unchecked) package var owner: (any HTTP2DriverOwner)?
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var flushIsScheduled = false
     @exclusivity(unchecked) private var isFlushing = false
@@ -103,6 +104,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         self.context = nil
         wakeAll()
         owner?.ended(failure)
+        owner = nil
     }
 
     // MARK: Events and output
