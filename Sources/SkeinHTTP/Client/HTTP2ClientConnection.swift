@@ -92,7 +92,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
                 method: request.method, scheme: pool.origin.scheme, authority: request.url.origin.authority,
                 path: request.url.target, headers: request.headers, defaults: pool.context.defaults.headers,
                 contentType: request.body.contentType, bodyLength: request.body.length,
-                hasTrailers: request.trailers != nil)
+                hasTrailers: request.hasExtras && request.trailers != nil)
         } catch {
             return exchange.failLater(
                 SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))

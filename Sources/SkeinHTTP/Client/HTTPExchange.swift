@@ -202,7 +202,7 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
             return false
         }
         self.head = head
-        tls = carrier?.tls
+        if request.url.origin.isSecure { tls = carrier?.tls }
         guard request.isStreamed else { return true }
         stream = BodyStream(source: self)
         if let timer { shard.timers.cancel(timer) }  // from here on the silence timeout guards the body

@@ -15,8 +15,6 @@ public struct HTTPRequest: Sendable {
     public var headers: Headers
     /// The content.
     public var body: HTTPBody
-    /// The trailer section, sent behind the content; over HTTP/1.1 only behind content of unknown length.
-    public var trailers: Headers?
     /// From the start to the last byte of the answer; for a streamed one, to its head. Default: the session's.
     public var timeout: Duration?
     /// Whether the corequest ends at the head of the answer and hands out the body as a stream. Default: false.
@@ -31,19 +29,25 @@ public struct HTTPRequest: Sendable {
     /// TLS for this request, instead of the session's; its connections are not those of other requests.
     public var tls: TLSOptions? {
         get { extras?.tls }
-        set { extras = RequestExtras(tls: newValue, proxy: proxy, auth: auth) }
+        set { extras = RequestExtras(tls: newValue, proxy: proxy, auth: auth, trailers: trailers) }
     }
 
     /// The proxy for this request, instead of the session's.
     public var proxy: ProxyUse? {
         get { extras?.proxy }
-        set { extras = RequestExtras(tls: tls, proxy: newValue, auth: auth) }
+        set { extras = RequestExtras(tls: tls, proxy: newValue, auth: auth, trailers: trailers) }
     }
 
     /// Who the request comes from; an Authorization field in the headers comes first.
     public var auth: HTTPAuth? {
         get { extras?.auth }
-        set { extras = RequestExtras(tls: tls, proxy: proxy, auth: newValue) }
+        set { extras = RequestExtras(tls: tls, proxy: proxy, auth: newValue, trailers: trailers) }
+    }
+
+    /// The trailer section, sent behind the content; over HTTP/1.1 only behind content of unknown length.
+    public var trailers: Headers? {
+        get { extras?.trailers }
+        set { extras = RequestExtras(tls: tls, proxy: proxy, auth: auth, trailers: newValue) }
     }
 
     /// Whether there may be anything that most requests do not have.
@@ -60,12 +64,13 @@ public struct HTTPRequest: Sendable {
         self.url = url
         self.headers = headers
         self.body = body
-        self.trailers = trailers
         self.timeout = timeout
         self.isStreamed = isStreamed
         self.isPipelined = isPipelined
         self.meta = meta
-        extras = auth.map { RequestExtras(tls: nil, proxy: nil, auth: $0) }
+        if auth != nil || trailers != nil {
+            extras = RequestExtras(tls: nil, proxy: nil, auth: auth, trailers: trailers)
+        }
     }
 
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.
@@ -73,11 +78,13 @@ public struct HTTPRequest: Sendable {
         let tls: TLSOptions?
         let proxy: ProxyUse?
         let auth: HTTPAuth?
+        let trailers: Headers?
 
-        init(tls: TLSOptions?, proxy: ProxyUse?, auth: HTTPAuth?) {
+        init(tls: TLSOptions?, proxy: ProxyUse?, auth: HTTPAuth?, trailers: Headers?) {
             self.tls = tls
             self.proxy = proxy
             self.auth = auth
+            self.trailers = trailers
         }
     }
 
