@@ -81,6 +81,9 @@ package final class Session: Sendable {
         idle.begin()
     }
 
+    /// Work begins that is no exchange, such as the layers around some; ``ended()`` is its end.
+    package func beginWork() { idle.begin() }
+
     /// An exchange that held a place has ended: the next one may start. On the loop.
     package func released(on shard: Shard) { queues[shard].release() }
 

@@ -34,11 +34,16 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
     }
 
     private let highWater: Int
+    private let filter: (any ByteStreamFilter)?
     private let state: Mutex<State>
 
     /// A stream fed by a source.
-    package init(highWater: Int = 256 << 10, source: (any ByteStreamSource)?) {
+    /// - Parameter filter: what the bytes go through when the consumer takes them.
+    package init(
+        highWater: Int = 256 << 10, filter: (any ByteStreamFilter)? = nil, source: (any ByteStreamSource)?
+    ) {
         self.highWater = highWater
+        self.filter = filter
         state = Mutex(State(source: source))
     }
 
@@ -106,7 +111,19 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
                     .exception,
                     because: "the body was consumed already; keep the bytes of the first pass to use them again")
             }
-            return try await stream.next()
+            guard let filter = stream.filter else { return try await stream.next() }
+            do {
+                while true {
+                    if let piece = try filter.next() { return piece }
+                    guard let raw = try await stream.next() else { break }
+                    filter.append(raw)
+                }
+                try filter.finish()
+                return nil
+            } catch {
+                stream.cancel()
+                throw error
+            }
         }
     }
 
@@ -173,6 +190,18 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
             cancel()
         }
     }
+}
+
+/// What the bytes of a ``ByteStream`` go through on their way to its consumer, such as the end of a compression. One consumer
+/// calls it, a step at a time.
+package protocol ByteStreamFilter: AnyObject, Sendable {
+    /// Adds bytes as they came.
+    func append(_ bytes: ByteBuffer)
+    /// The next piece for the consumer, or nil until more bytes are added.
+    func next() throws -> ByteBuffer?
+    /// All bytes were added, and what was made of them is taken.
+    /// - Throws: when something is missing.
+    func finish() throws
 }
 
 /// Where the bytes of a ``ByteStream`` come from. Called on any thread.

@@ -18,6 +18,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     let pool: OriginPool
     let tls: TLSInfo?
+    var connectTimings: ConnectTimings?
     private let born = NIODeadline.now()
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
     @exclusivity(unchecked) var inFlight = Deque<HTTPExchange>()
@@ -32,12 +33,16 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) private var wasReused = false
     /// What takes over when the server accepts the upgrade that the first request offers.
     @exclusivity(unchecked) var successor: HTTP2ClientConnection?
+    /// The exchange whose body waits until the server asks for it.
+    private var holder: HTTPExchange?
     /// The exchange whose body is still being sent; nothing else is sent before its end.
     private var sender: HTTPExchange?
+    private var sparesBody = false
 
-    init(pool: OriginPool, tls: TLSInfo?) {
+    init(pool: OriginPool, tls: TLSInfo?, connectTimings: ConnectTimings? = nil) {
         self.pool = pool
         self.tls = tls
+        self.connectTimings = connectTimings
         decoder = HTTP1ResponseDecoder(limits: pool.context.configuration.limits)
     }
 
@@ -52,7 +57,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// Whether another request may follow those under way.
     func canPipeline(_ exchange: HTTPExchange) -> Bool {
-        !isClosing && sender == nil && inFlight.count < pool.context.configuration.pipelineDepth
+        !isClosing && sender == nil && holder == nil && inFlight.count < pool.context.configuration.pipelineDepth
             && inFlight.allSatisfy { $0.request.method.isIdempotent && !$0.request.isStreamed }
             && NIODeadline.now() < born + pool.context.maximumAge
     }
@@ -62,10 +67,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// Sends a request. The connection is idle, or pipelines.
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
         wasReused = wasReused || served > 0
-        if outputIsWritten {
-            output.clear()
-            outputIsWritten = false
-        }
+        prepareOutput()
         var headers = offersUpgrade ? offerUpgrade(exchange.request) : exchange.request.headers
         var target = exchange.request.url.target
         if case .forward(let proxy) = pool.route {
@@ -88,16 +90,10 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         exchange.wasTaken(by: self)
         decoder.expectResponse(to: exchange.request.method, mayUpgrade: successor != nil)
         lastActivity = now
-        switch exchange.request.body.content {
-        case .none: break
-        case .bytes(let bytes):
-            if bytes.readableBytes <= BodyPieces.size {
-                output.writeImmutableBuffer(bytes)
-            } else {
-                startSender(exchange, length: bytes.readableBytes, BodyPieces.of(bytes))
-            }
-        case .stream(let length, _, let makeChunks):
-            startSender(exchange, length: length, makeChunks)
+        if headers.known.contains(.expect), exchange.request.body.length != .none {
+            holdBody(of: exchange)
+        } else {
+            sendBody(of: exchange)
         }
         // Requests that are pipelined in one tick leave in one write.
         if inFlight.count == 1 { return flush() }
@@ -110,6 +106,43 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     @exclusivity(unchecked) private var served = 0
+
+    private func sendBody(of exchange: HTTPExchange) {
+        switch exchange.request.body.content {
+        case .none: break
+        case .bytes(let bytes):
+            if bytes.readableBytes <= BodyPieces.size {
+                output.writeImmutableBuffer(bytes)
+            } else {
+                startSender(exchange, length: bytes.readableBytes, BodyPieces.of(bytes))
+            }
+        case .stream(let length, _, let makeChunks):
+            startSender(exchange, length: length, makeChunks)
+        }
+    }
+
+    /// Lets the body wait until the server asks for it, or has been silent for a while (RFC 9110, section 10.1.1).
+    private func holdBody(of exchange: HTTPExchange) {
+        holder = exchange
+        pool.shard.eventLoop.scheduleTask(in: TimeAmount(pool.context.configuration.expectContinueTimeout)) {
+            if self.holder === exchange { self.releaseBody() }
+        }
+    }
+
+    private func releaseBody() {
+        guard let exchange = holder, !isClosing else { return }
+        holder = nil
+        prepareOutput()
+        sendBody(of: exchange)
+        flush()
+    }
+
+    /// Output that was written belongs to the channel; more goes into a buffer that is empty again.
+    private func prepareOutput() {
+        guard outputIsWritten else { return }
+        output.clear()
+        outputIsWritten = false
+    }
 
     private func startSender(
         _ exchange: HTTPExchange, length: Int?, _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks
@@ -130,10 +163,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// Writes a piece of a streamed body, waiting while the socket is full. On the loop.
     func write(piece: ByteBuffer, chunked: Bool) async throws {
         guard let context, !isClosing else { throw ChannelError.ioOnClosedChannel }
-        if outputIsWritten {
-            output.clear()
-            outputIsWritten = false
-        }
+        prepareOutput()
         if chunked { HTTP1Encoder.writeChunk(piece, into: &output) } else { output.writeImmutableBuffer(piece) }
         flush()
         lastActivity = .now()
@@ -143,10 +173,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// Writes the end of a streamed body. On the loop.
     func writeBodyEnd(chunked: Bool) {
         guard chunked, context != nil, !isClosing else { return }
-        if outputIsWritten {
-            output.clear()
-            outputIsWritten = false
-        }
+        prepareOutput()
         do {
             try HTTP1Encoder.writeLastChunk(trailers: sender?.request.trailers, into: &output)
         } catch {
@@ -225,8 +252,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     private func handle(_ event: HTTP1ResponseDecoder.Event) {
         guard let exchange = inFlight.first else { return close() }
         switch event {
-        case .informational: break
+        case .informational(let head): if head.status == .continue { releaseBody() }
         case .head(let head):
+            // The server does not want the body, which leaves the connection in the middle of a request.
+            if holder === exchange, holder != nil { sparesBody = true }
+            holder = nil
             if offersUpgrade { refuseUpgrade() }
             if !exchange.receive(head) { close() }
         case .body(let bytes):
@@ -246,7 +276,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         guard let exchange = inFlight.popFirst() else { return }
         // More bytes than were asked for could be an answer made up by somebody: never let the next request see them.
         let isClean = !inFlight.isEmpty || !decoder.hasBufferedBytes
-        if !reusable || !isClean || !pool.context.configuration.keepAlive {
+        if !reusable || !isClean || sparesBody || !pool.context.configuration.keepAlive {
             close()
         } else if sender == nil {
             pool.isFree(self)  // before the exchange ends, so that the request that follows finds the connection

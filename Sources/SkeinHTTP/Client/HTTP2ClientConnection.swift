@@ -17,10 +17,13 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         /// Bytes that its consumer has not caught up with.
         var withheld = 0
         var lastActivity: NIODeadline
+        /// Whether its body waits until the server asks for it.
+        var holdsBody = false
     }
 
     private let pool: OriginPool
     let tls: TLSInfo?
+    var connectTimings: ConnectTimings?
     let driver: HTTP2Driver
     /// The exchanges by the slots of their streams.
     @exclusivity(unchecked) private var carried: [Carried?] = []
@@ -32,9 +35,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     private var isTooOld = false
     private var hasAnswered = false
 
-    init(pool: OriginPool, tls: TLSInfo?) {
+    init(pool: OriginPool, tls: TLSInfo?, connectTimings: ConnectTimings? = nil) {
         self.pool = pool
         self.tls = tls
+        self.connectTimings = connectTimings
         let configuration = pool.context.configuration.http2
         let engine = HTTP2Engine(
             .client, limits: configuration.limits, acceptsPush: configuration.onPush != nil, at: .now())
@@ -98,6 +102,27 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
                 SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
         }
         carry(exchange, stream, at: now)
+        if request.headers.known.contains(.expect), request.body.length != .none {
+            carried[stream.slot]?.holdsBody = true
+            pool.shard.eventLoop.scheduleTask(in: TimeAmount(pool.context.configuration.expectContinueTimeout)) {
+                self.releaseBody(stream)
+            }
+        } else {
+            sendBody(exchange, stream)
+        }
+        driver.flushSoon()
+    }
+
+    /// The server wants the body, or has been silent for a while (RFC 9110, section 10.1.1).
+    private func releaseBody(_ stream: HTTP2Stream) {
+        guard let item = item(stream), item.holdsBody else { return }
+        carried[stream.slot]?.holdsBody = false
+        sendBody(item.exchange, stream)
+        driver.flushSoon()
+    }
+
+    private func sendBody(_ exchange: HTTPExchange, _ stream: HTTP2Stream) {
+        let request = exchange.request
         switch request.body.content {
         case .none: if request.trailers != nil { finishBody(exchange, stream) }
         case .bytes(let bytes):
@@ -105,7 +130,6 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
             if request.trailers != nil { finishBody(exchange, stream) }
         case .stream(let length, _, let makeChunks): send(makeChunks, length: length, exchange, stream)
         }
-        driver.flushSoon()
     }
 
     /// Takes over an exchange that went out as the HTTP/1.1 request of an upgrade.
@@ -160,7 +184,8 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         case .goAway: pool.isLeaving(self)
         case .promise(let stream, _, let head): receivePush(head, stream)
         case .pong: pingSent = nil
-        case .informational(let stream, _): _ = touch(stream)
+        case .informational(let stream, let head):
+            if touch(stream) != nil, head.status == .continue { releaseBody(stream) }
         case .request, .oversizedRequest, .drained: break
         }
     }

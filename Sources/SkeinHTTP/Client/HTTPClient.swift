@@ -17,11 +17,18 @@ final class HTTPClientContext: Sendable {
     let maximumAge: TimeAmount
     let tls = TLSClient()
     let resolver: DNSResolver?
+    /// Whether anybody watches every request.
+    let hasEvents: Bool
+    /// Whether the session adds to requests what is not the same for all of them.
+    let completesRequests: Bool
 
     init(session: Session, configuration: HTTPConfiguration) {
         self.session = session
         self.configuration = configuration
-        defaults = DefaultFields(configuration.defaultHeaders)
+        defaults = DefaultFields(configuration.allDefaultHeaders)
+        hasEvents = configuration.events != nil
+        completesRequests =
+            configuration.cookies != nil || !configuration.credentials.isEmpty || configuration.expectContinueAbove != nil
         requestTimeout = TimeAmount(configuration.timeout)
         idleTimeout = TimeAmount(configuration.idleTimeout)
         silenceTimeout = TimeAmount(configuration.silenceTimeout)
@@ -54,9 +61,20 @@ package final class HTTPClient: Sendable {
         for pools in pools.all { pools.shard.eventLoop.execute { pools.retire() } }
     }
 
-    /// Starts a request.
+    /// Starts a request, through the layers that it or the session has.
     /// - Parameter callback: called on the shard's loop with the response.
     package func start(_ request: HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+        let layers = request.layers ?? context.configuration.layers
+        if layers.isEmpty { return startBare(request, callback: callback) }
+        let corequest = Corequest<HTTPResponse>(shard: context.session.pickShard())
+        let layered = LayeredRequest(corequest)
+        corequest.setDriver(layered)
+        let service = HTTPService(context) { await self.startBare($0, callback: nil).dispatch() }
+        layered.start(request, through: service.inside(layers), callback: callback)
+        return corequest
+    }
+
+    private func startBare(_ request: HTTPRequest, callback: Callback?) -> Corequest<HTTPResponse> {
         let (corequest, exchange) = make(request, callback)
         context.session.submit(exchange, on: corequest.shard)
         return corequest

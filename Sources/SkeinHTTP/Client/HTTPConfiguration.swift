@@ -41,6 +41,45 @@ public struct HTTPConfiguration: Sendable {
     /// HTTP/2: when it is spoken, its streams, its limits.
     public var http2 = HTTP2Configuration()
 
+    /// Whether and how content codings of answers are undone. Default: gzip, deflate, Brotli and Zstandard are.
+    public var decompression = Decompression()
+    /// The cookies of the session. Default: none, nothing is kept and nothing sent.
+    public var cookies: CookieJar?
+    /// Credentials by host, for requests that bring none. Default: none; ``Credentials/netrc(_:)`` reads a file.
+    public var credentials = Credentials()
+    /// Content of more bytes, and of unknown length, waits until the server asks for it (RFC 9110, section 10.1.1).
+    /// Default: none waits.
+    public var expectContinueAbove: Int?
+    /// How long content waits for a server that does not say anything. Default: 1 s.
+    public var expectContinueTimeout: Duration = .seconds(1)
+    /// What is called while requests go their way.
+    public var events: HTTPEvents?
+    /// What requests go through before they are sent, the first is the outermost. Default: nothing.
+    public var layers: [any HTTPLayer] = []
+    /// Whether responses tell where their time went. Default: false.
+    public var recordsTimings = false
+
+    /// The defaults.
+    public init() {}
+
+    /// With the codings that can be undone.
+    var allDefaultHeaders: Headers {
+        var headers = defaultHeaders
+        if decompression.isEnabled, !headers.contains("Accept-Encoding") {
+            headers["Accept-Encoding"] = ContentCoding.allCases.map(\.rawValue).joined(separator: ", ")
+        }
+        return headers
+    }
+}
+
+/// What is done about content that was compressed for the way.
+public struct Decompression: Sendable {
+    /// Whether codings are offered to servers and undone. Default: true.
+    public var isEnabled = true
+    /// How many times larger than what was sent content may become, once it is larger than 4 MiB; then it ends with code 719.
+    /// Default: 250.
+    public var maximumRatio = 250
+
     /// The defaults.
     public init() {}
 }

@@ -22,11 +22,13 @@ public struct HTTPBody: Sendable {
     private final class Storage: Sendable {
         let content: Content
         let contentType: String?
+        let contentEncoding: String?
         let problem: SkeinError?
 
-        init(content: Content, contentType: String?, problem: SkeinError?) {
+        init(content: Content, contentType: String?, contentEncoding: String?, problem: SkeinError?) {
             self.content = content
             self.contentType = contentType
+            self.contentEncoding = contentEncoding
             self.problem = problem
         }
     }
@@ -36,15 +38,20 @@ public struct HTTPBody: Sendable {
     package var content: Content { storage?.content ?? .none }
     /// The media type that is sent unless the request names one.
     public var contentType: String? { storage?.contentType }
+    /// The content coding it was made smaller with.
+    package var contentEncoding: String? { storage?.contentEncoding }
     /// A fault found while the body was made; the request fails with it.
     package var problem: SkeinError? { storage?.problem }
 
     private init() { storage = nil }
 
-    private init(_ content: Content, contentType: String?, problem: SkeinError? = nil) {
+    init(
+        _ content: Content, contentType: String?, contentEncoding: String? = nil, problem: SkeinError? = nil
+    ) {
         let isSendable = contentType?.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } ?? true
         storage = Storage(
-            content: content, contentType: contentType, problem: problem ?? (isSendable ? nil : Self.unusableType))
+            content: content, contentType: contentType, contentEncoding: contentEncoding,
+            problem: problem ?? (isSendable ? nil : Self.unusableType))
     }
 
     private static let unusableType = SkeinError(.exception, because: "the content type holds a control character")
@@ -112,6 +119,38 @@ public struct HTTPBody: Sendable {
                 var iterator = pieces.makeAsyncIterator()
                 return AsyncThrowingChunks { try await iterator.next() }
             }, contentType: contentType)
+    }
+
+    /// The same content, made smaller for the way; a Content-Encoding field says so to the server, which has to know it.
+    public func compressed(_ coding: ContentCoding) -> HTTPBody {
+        let codings = [contentEncoding, coding.rawValue].compactMap(\.self).joined(separator: ", ")
+        switch content {
+        case .none: return self
+        case .bytes(let bytes):
+            return HTTPBody(
+                .bytes(ContentEncoder.encode(bytes, coding)), contentType: contentType, contentEncoding: codings,
+                problem: problem)
+        case .stream(_, let isReplayable, let makeChunks):
+            let coded: Content = .stream(length: nil, isReplayable: isReplayable) {
+                let chunks = makeChunks()
+                let encoder = ContentEncoder(coding)
+                var isOver = false
+                return AsyncThrowingChunks {
+                    while !isOver {
+                        let piece: ByteBuffer
+                        if let plain = try await chunks.next() {
+                            piece = encoder.encode(plain)
+                        } else {
+                            piece = encoder.finish()
+                            isOver = true
+                        }
+                        if piece.readableBytes > 0 { return piece }
+                    }
+                    return nil
+                }
+            }
+            return HTTPBody(coded, contentType: contentType, contentEncoding: codings, problem: problem)
+        }
     }
 
     /// How the body is announced.

@@ -24,41 +24,84 @@ public struct HTTPRequest: Sendable {
     public var isPipelined: Bool?
     /// What travels along to the response.
     public var meta: Meta
-    private var extras: RequestExtras?
+    private var box: ExtrasBox?
 
     /// TLS for this request, instead of the session's; its connections are not those of other requests.
     public var tls: TLSOptions? {
-        get { extras?.tls }
-        set { extras = RequestExtras(tls: newValue, proxy: proxy, auth: auth, trailers: trailers) }
+        get { box?.extras.tls }
+        set { extras.tls = newValue }
     }
 
     /// The proxy for this request, instead of the session's.
     public var proxy: ProxyUse? {
-        get { extras?.proxy }
-        set { extras = RequestExtras(tls: tls, proxy: newValue, auth: auth, trailers: trailers) }
+        get { box?.extras.proxy }
+        set { extras.proxy = newValue }
     }
 
     /// Who the request comes from; an Authorization field in the headers comes first.
     public var auth: HTTPAuth? {
-        get { extras?.auth }
-        set { extras = RequestExtras(tls: tls, proxy: proxy, auth: newValue, trailers: trailers) }
+        get { box?.extras.auth }
+        set { extras.auth = newValue }
     }
 
     /// The trailer section, sent behind the content; over HTTP/1.1 only behind content of unknown length.
     public var trailers: Headers? {
-        get { extras?.trailers }
-        set { extras = RequestExtras(tls: tls, proxy: proxy, auth: auth, trailers: newValue) }
+        get { box?.extras.trailers }
+        set { extras.trailers = newValue }
+    }
+
+    /// Cookies for this request, beside those of the session's jar. They are not kept, and not sent to another origin.
+    public var cookies: [String: String] {
+        get { box?.extras.cookies ?? [:] }
+        set { extras.cookies = newValue }
+    }
+
+    /// Media types that are wanted, such as `text/html` or `image/*`: the Accept field unless the headers have one, and a
+    /// successful answer of another type is code 718 before its content is read. Default: any.
+    public var acceptedTypes: [String] {
+        get { box?.extras.acceptedTypes ?? [] }
+        set { extras.acceptedTypes = newValue }
+    }
+
+    /// Bytes of the answer's content at most, also of a streamed one; more is code 719, from the head if that tells.
+    /// Default: the session's `maximumBodySize`, which streams do not have.
+    public var maximumBodySize: Int? {
+        get { box?.extras.maximumBodySize }
+        set { extras.maximumBodySize = newValue }
+    }
+
+    /// Whether content codings of the answer are undone. Default: as the session says.
+    public var decompresses: Bool? {
+        get { box?.extras.decompresses }
+        set { extras.decompresses = newValue }
+    }
+
+    /// Whether the content waits until the server asks for it (RFC 9110, section 10.1.1). Default: as the session says.
+    public var expectsContinue: Bool? {
+        get { box?.extras.expectsContinue }
+        set { extras.expectsContinue = newValue }
+    }
+
+    /// What is called while this request goes its way, after the session's.
+    public var events: HTTPEvents? {
+        get { box?.extras.events }
+        set { extras.events = newValue }
+    }
+
+    /// The layers this request goes through, instead of the session's.
+    public var layers: [any HTTPLayer]? {
+        get { box?.extras.layers }
+        set { extras.layers = newValue }
     }
 
     /// Whether there may be anything that most requests do not have.
-    package var hasExtras: Bool { extras != nil }
+    package var hasExtras: Bool { box != nil }
 
     /// A request.
     public init(
         _ method: HTTPMethod = .get, _ url: HTTPURL, headers: Headers = Headers(), body: HTTPBody = .none,
         trailers: Headers? = nil, auth: HTTPAuth? = nil, timeout: Duration? = nil, isStreamed: Bool = false,
-        isPipelined: Bool? = nil,
-        meta: Meta = Meta()
+        isPipelined: Bool? = nil, meta: Meta = Meta()
     ) {
         self.method = method
         self.url = url
@@ -68,24 +111,33 @@ public struct HTTPRequest: Sendable {
         self.isStreamed = isStreamed
         self.isPipelined = isPipelined
         self.meta = meta
-        if auth != nil || trailers != nil {
-            extras = RequestExtras(tls: nil, proxy: nil, auth: auth, trailers: trailers)
-        }
+        if auth != nil || trailers != nil { box = ExtrasBox(Extras(auth: auth, trailers: trailers)) }
+    }
+
+    private struct Extras {
+        var tls: TLSOptions?
+        var proxy: ProxyUse?
+        var auth: HTTPAuth?
+        var trailers: Headers?
+        var cookies: [String: String] = [:]
+        var acceptedTypes: [String] = []
+        var maximumBodySize: Int?
+        var decompresses: Bool?
+        var expectsContinue: Bool?
+        var events: HTTPEvents?
+        var layers: [any HTTPLayer]?
     }
 
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.
-    private final class RequestExtras: Sendable {
-        let tls: TLSOptions?
-        let proxy: ProxyUse?
-        let auth: HTTPAuth?
-        let trailers: Headers?
+    private final class ExtrasBox: Sendable {
+        let extras: Extras
 
-        init(tls: TLSOptions?, proxy: ProxyUse?, auth: HTTPAuth?, trailers: Headers?) {
-            self.tls = tls
-            self.proxy = proxy
-            self.auth = auth
-            self.trailers = trailers
-        }
+        init(_ extras: Extras) { self.extras = extras }
+    }
+
+    private var extras: Extras {
+        get { box?.extras ?? Extras() }
+        set { box = ExtrasBox(newValue) }
     }
 
     /// Whether sending it twice is safe: its method is idempotent and its body can be made again.

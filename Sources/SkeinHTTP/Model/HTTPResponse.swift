@@ -14,47 +14,57 @@ import SkeinWire
 
 /// The answer to an HTTP request, or, with a code from 700, the failure that stood in its way.
 public struct HTTPResponse: Response {
-    private let exchange: HTTPExchange
+    private let answer: HTTPAnswer
 
-    init(_ exchange: HTTPExchange) { self.exchange = exchange }
+    init(_ answer: HTTPAnswer) { self.answer = answer }
 
     /// Redirects are no success: 300 and above throws.
     public static var highestSuccess: Int { 299 }
 
     /// What the caller attached, with `req_id`, `req_method` and `req_callback`.
-    public var meta: Meta { exchange.request.meta }
+    public var meta: Meta { answer.request.meta }
     /// The status code; 700 to 722 when the exchange failed.
-    public var statusCode: Int { failure?.code.rawValue ?? exchange.head?.status.code ?? 0 }
+    public var statusCode: Int { failure?.code.rawValue ?? answer.head?.status.code ?? 0 }
     /// The reason phrase; the name of the code when the exchange failed.
-    public var reason: String { failure?.code.name ?? exchange.head?.reason ?? "" }
+    public var reason: String { failure?.code.name ?? answer.head?.reason ?? "" }
     /// The request's method.
-    public var method: String { exchange.request.method.rawValue }
+    public var method: String { answer.request.method.rawValue }
     /// The failure below HTTP, if there was one.
-    public var failure: SkeinError? { exchange.failure }
+    public var failure: SkeinError? { answer.failure }
     /// The session's logger.
-    public var logger: Logger { exchange.session.logger }
+    public var logger: Logger { answer.context.session.logger }
     /// The origin that was asked.
-    public var peer: String { exchange.peer }
+    public var peer: String { answer.request.url.origin.description }
 
     /// The URL that was asked for; after redirects, the last one.
-    public var url: HTTPURL { exchange.request.url }
+    public var url: HTTPURL { answer.request.url }
     /// The answers that led here, oldest first; empty when nothing was redirected.
-    public var history: [HTTPHop] { exchange.history }
+    public var history: [HTTPHop] { answer.history }
     /// The version that carried the answer; HTTP/1.1 when there was none.
-    public var version: HTTPVersion { exchange.head?.version ?? .http1_1 }
+    public var version: HTTPVersion { answer.head?.version ?? .http1_1 }
     /// The header section of the answer.
-    public var headers: Headers { exchange.head?.headers ?? Headers() }
+    public var headers: Headers { answer.head?.headers ?? Headers() }
     /// The trailer section, if the answer had one; of a streamed answer, look at the stream's `ending`.
-    public var trailers: Headers? { exchange.trailers }
+    public var trailers: Headers? { answer.trailers }
     /// What was agreed while the TLS connection was made: its version, and the certificate that the server has shown; nil
     /// for an answer in clear text.
-    public var tls: TLSInfo? { exchange.tls }
+    public var tls: TLSInfo? { answer.tls }
+    /// Where its time went, when the session records that.
+    public var timings: HTTPTimings? { answer.timings }
+    /// What a cache had to do with it; nil when there is none.
+    public var cacheUse: CacheUse? { answer.cacheUse }
+    /// Notes what a cache had to do with it, before anybody else sees it.
+    func note(_ use: CacheUse) { answer.cacheUse = use }
+
     /// The request as it was sent: its headers, its payload.
-    public var request: HTTPRequest { exchange.request }
+    public var request: HTTPRequest { answer.request }
     /// The body, whole; empty for a streamed answer.
-    public var content: ByteBuffer { exchange.body }
+    public var content: ByteBuffer { answer.body }
     /// The body as it arrives, when the request asked for that. It can be consumed once.
-    public var stream: BodyStream? { exchange.stream }
+    public var stream: BodyStream? { answer.stream }
+
+    /// The body as a reader: some bytes, a line, the rest. Of a streamed answer it takes what arrives, once.
+    public var raw: BodyReader { BodyReader(stream, content) }
 
     /// The first value of a header field, or a default.
     public func header(_ name: String, default: String? = nil) -> String? { headers[name] ?? `default` }
@@ -63,6 +73,28 @@ public struct HTTPResponse: Response {
     public func headerWithAttributes(_ name: String) -> (value: String, attributes: [String: String])? {
         headers[name].map(MediaType.split)
     }
+
+    /// The cookies that the answer sets, taken or not, in order.
+    public var cookies: [Cookie] {
+        headers.values("Set-Cookie").compactMap { CookieJar.anybodys.accept($0, from: url, .now) }
+    }
+
+    /// The value of a cookie that the answer sets, else of the session's jar for its URL.
+    public func cookie(_ name: String) -> String? {
+        (cookies.last { $0.name == name } ?? jar?.cookies(for: url).first { $0.name == name })?.value
+    }
+
+    /// Puts a cookie for the answer's host into the session's jar, if it has one.
+    /// - Parameters:
+    ///   - domain: for a domain and all hosts below it, instead of the host.
+    ///   - path: the path it is for.
+    public func setCookie(_ name: String, _ value: String, domain: String? = nil, path: String = "/") {
+        jar?.set(
+            Cookie(
+                name, value, domain: domain ?? url.origin.endpoint.host, isHostOnly: domain == nil, path: path))
+    }
+
+    private var jar: CookieJar? { answer.context.configuration.cookies }
 
     /// The charset that the content type names, in lower case.
     public var encoding: String? { headerWithAttributes("Content-Type")?.attributes["charset"]?.lowercased() }
@@ -100,6 +132,19 @@ public struct HTTPResponse: Response {
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         let first = content.readableBytesView.first { $0 > 0x20 }
         return first == UInt8(ascii: "[") ? try decode([T].self) : [try decode(type)]
+    }
+
+    /// For a request that wants a stream: the content, which is here, as one.
+    var streamedIfAsked: HTTPResponse {
+        guard request.isStreamed, stream == nil, failure == nil else { return self }
+        let copy = answer.snapshot
+        let stream = BodyStream(source: nil)
+        if content.readableBytes > 0 { stream.push(content) }
+        stream.finish(trailers)
+        copy.body = ByteBuffer()
+        copy.stream = stream
+        copy.cacheUse = answer.cacheUse
+        return HTTPResponse(copy)
     }
 
     /// The line that reports it: `REQID 3635. HTTP/1.1 200 OK 4210 bytes received`, or the failure in one sentence.

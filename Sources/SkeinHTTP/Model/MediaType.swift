@@ -42,6 +42,29 @@ package enum MediaType {
         return type == "application/json" || type.hasSuffix("+json")
     }
 
+    /// Whether a type, in lower case, is in a range such as `text/html`, `image/*` or `*/*`, whose parameters do not matter.
+    static func matches(_ type: String, range: String) -> Bool {
+        let range = split(range).value.lowercased()
+        if range == "*/*" || range == type { return true }
+        return range.hasSuffix("/*") && type.hasPrefix(range.dropLast())
+    }
+
+    /// The type of a file by the ending of its name.
+    package static func guess(_ path: String) -> String {
+        let ending = path.lastIndex(of: ".").map { path[path.index(after: $0)...].lowercased() }
+        return ending.flatMap { endings[$0] } ?? "application/octet-stream"
+    }
+
+    private static let endings: [String: String] = [
+        "txt": "text/plain; charset=utf-8", "html": "text/html; charset=utf-8", "htm": "text/html; charset=utf-8",
+        "css": "text/css; charset=utf-8", "csv": "text/csv; charset=utf-8", "md": "text/markdown; charset=utf-8",
+        "js": "text/javascript; charset=utf-8", "mjs": "text/javascript; charset=utf-8", "json": "application/json",
+        "xml": "application/xml", "pdf": "application/pdf", "zip": "application/zip", "gz": "application/gzip",
+        "tar": "application/x-tar", "wasm": "application/wasm", "png": "image/png", "jpg": "image/jpeg",
+        "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "ico": "image/x-icon",
+        "mp3": "audio/mpeg", "mp4": "video/mp4", "webm": "video/webm", "woff2": "font/woff2",
+    ]
+
     /// Bytes as text by their content type.
     static func text(_ bytes: ByteBuffer, contentType: String?, peer: String) throws(SkeinError) -> String {
         let (type, attributes) = split(contentType ?? "")

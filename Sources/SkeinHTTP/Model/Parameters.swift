@@ -74,6 +74,28 @@ package enum Percent {
         }.replacing(" ", with: "+")
     }
 
+    /// Encodes everything but letters, digits and `-._~` (RFC 3986, section 2.3).
+    static func encodeUnreserved(_ text: String) -> String { encode(text, isUnreserved) }
+
+    /// Encodes a path for a signature: like ``encodeUnreserved(_:)``, but the slashes stay.
+    static func encodePath(_ text: String) -> String { encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") } }
+
+    private static func isUnreserved(_ byte: UInt8) -> Bool {
+        Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26
+            || [UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~")].contains(byte)
+    }
+
+    /// The names and values of a query or a form, in order. What is not well encoded stays as it is.
+    static func decodeForm(_ text: some StringProtocol) -> [(String, String)] {
+        text.split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in
+                let plain = String(part).replacing("+", with: " ")
+                return decode(plain) ?? plain
+            }
+            return (parts[0], parts.count > 1 ? parts[1] : "")
+        }
+    }
+
     /// Undoes the encoding, or nil when a `%` is not followed by two digits or the bytes are not UTF-8.
     package static func decode(_ text: some StringProtocol) -> String? {
         var bytes: [UInt8] = []

@@ -14,6 +14,8 @@ final class ConnectAttempt: @unchecked Sendable {
     private let options: ConnectOptions
     private let promise: EventLoopPromise<Connected>
     private let deadline: NIODeadline
+    private var timings = ConnectTimings()
+    private var stepBegan = NIODeadline.now()
     private var channel: (any Channel)?
     private var isOver = false
 
@@ -55,6 +57,13 @@ final class ConnectAttempt: @unchecked Sendable {
 
     // MARK: Steps
 
+    /// How long the step that is over has taken.
+    private func step() -> Duration {
+        let now = NIODeadline.now()
+        defer { stepBegan = now }
+        return .nanoseconds((now - stepBegan).nanoseconds)
+    }
+
     /// The socket.
     private func open() throws -> EventLoopFuture<any Channel> {
         var bootstrap = ClientBootstrap(group: eventLoop)
@@ -69,7 +78,10 @@ final class ConnectAttempt: @unchecked Sendable {
             }
             if let address = try? SocketAddress(ipAddress: host, port: port) { return bootstrap.connect(to: address) }
             if let resolver = options.resolver {
-                bootstrap = bootstrap.resolver(HappyEyeballsResolver(resolver, eventLoop))
+                bootstrap = bootstrap.resolver(
+                    HappyEyeballsResolver(resolver, eventLoop) {
+                        if self.timings.dns == nil { self.timings.dns = self.step() }
+                    })
             }
             return bootstrap.connect(host: host, port: port)
         }
@@ -102,7 +114,10 @@ final class ConnectAttempt: @unchecked Sendable {
 
     /// TLS, if it is wanted.
     private func secure(_ channel: any Channel) -> EventLoopFuture<Connected> {
-        guard let tls = options.tls else { return eventLoop.makeSucceededFuture(Connected(channel: channel, tls: nil)) }
+        timings.connect = step()
+        guard let tls = options.tls else {
+            return eventLoop.makeSucceededFuture(Connected(channel: channel, tls: nil, timings: timings))
+        }
         let promise = eventLoop.makePromise(of: TLSInfo.self)
         do {
             let name = tls.options.serverName ?? endpoint.host
@@ -116,6 +131,9 @@ final class ConnectAttempt: @unchecked Sendable {
         } catch {
             promise.fail(error)
         }
-        return promise.futureResult.map { Connected(channel: channel, tls: $0) }
+        return promise.futureResult.map { info in
+            self.timings.tls = self.step()
+            return Connected(channel: channel, tls: info, timings: self.timings)
+        }
     }
 }

@@ -67,6 +67,17 @@ package enum ProxyRoute: Hashable, Sendable {
 package struct Connected: Sendable {
     package let channel: any Channel
     package let tls: TLSInfo?
+    package let timings: ConnectTimings
+}
+
+/// How long the steps to a connection took.
+package struct ConnectTimings: Sendable {
+    /// The name; nil for an address.
+    package var dns: Duration?
+    /// The socket, and the tunnel through a proxy.
+    package var connect: Duration?
+    /// The TLS handshake; nil in clear text.
+    package var tls: Duration?
 }
 
 /// Connects to endpoints.

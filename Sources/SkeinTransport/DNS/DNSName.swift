@@ -101,6 +101,7 @@ package enum DNSError: String, Error, Hashable, Sendable, CaseIterable {
     case notAResponse = "the message is not a response"
     case malformedRecord = "a record is malformed"
     case tooManyRecords = "the message holds more records than the limit"
+    case truncatedOverTCP = "the message says that it is cut short, and that over TCP"
 }
 
 /// Letters of other scripts as ASCII (RFC 3492).

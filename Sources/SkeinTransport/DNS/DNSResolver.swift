@@ -128,10 +128,13 @@ package final class DNSResolver: @unchecked Sendable {
 final class HappyEyeballsResolver: Resolver, Sendable {
     private let resolver: DNSResolver
     private let eventLoop: any EventLoop
+    private let answered: @Sendable () -> Void
 
-    init(_ resolver: DNSResolver, _ eventLoop: any EventLoop) {
+    /// - Parameter answered: called on the loop with each answer.
+    init(_ resolver: DNSResolver, _ eventLoop: any EventLoop, answered: @escaping @Sendable () -> Void) {
         self.resolver = resolver
         self.eventLoop = eventLoop
+        self.answered = answered
     }
 
     func initiateAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> { resolve(host, .a, port) }
@@ -142,7 +145,8 @@ final class HappyEyeballsResolver: Resolver, Sendable {
 
     private func resolve(_ host: String, _ type: DNSRecordType, _ port: Int) -> EventLoopFuture<[SocketAddress]> {
         resolver.resolve(host, type, on: eventLoop).map { addresses in
-            addresses.compactMap { IPAddress.socketAddress($0, port: port) }
+            self.answered()
+            return addresses.compactMap { IPAddress.socketAddress($0, port: port) }
         }
     }
 }

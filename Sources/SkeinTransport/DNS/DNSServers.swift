@@ -11,6 +11,8 @@ final class DNSServers: @unchecked Sendable {
     private static let socketsEach = 8
     /// Questions under way at one time: more would drown a server's socket, and what is lost costs a timeout.
     private static let limit = 100
+    /// Questions that may wait for their turn.
+    private static let maximumWaiting = 100_000
     private static let rest = TimeAmount.seconds(30)
 
     private struct Server {
@@ -60,7 +62,16 @@ final class DNSServers: @unchecked Sendable {
                 SkeinError(.dnsNotFound, because: "no DNS server is known; set dns.servers to addresses"))
             return query.promise.futureResult
         }
-        if underWay < Self.limit { start(query) } else { waiting.append(query) }
+        if underWay < Self.limit {
+            start(query)
+        } else if waiting.count < Self.maximumWaiting {
+            waiting.append(query)
+        } else {
+            query.promise.fail(
+                SkeinError(
+                    .socketPanic, peer: question.name.text,
+                    because: "\(Self.maximumWaiting) names wait for the DNS servers already; ask for fewer at a time"))
+        }
         return query.promise.futureResult
     }
 
@@ -118,7 +129,8 @@ final class DNSServers: @unchecked Sendable {
             DNSOverTCP.ask(query.question, servers[number].address, on: eventLoop, timeout: timeout).whenComplete {
                 result in
                 switch result {
-                case .success(let whole): self.take(whole, query, number)
+                case .success(let whole) where !whole.isTruncated: self.take(whole, query, number)
+                case .success: self.tryNext(query, after: DNSError.truncatedOverTCP)
                 case .failure(let error): self.tryNext(query, after: error)
                 }
             }
@@ -147,7 +159,9 @@ final class DNSServers: @unchecked Sendable {
         sent += 1
         DNSOverTCP.ask(query.question, servers[number].address, on: eventLoop, timeout: timeout).whenComplete {
             result in
-            if case .success(let response) = result, response.code == .noError || response.code == .noSuchName {
+            if case .success(let response) = result, !response.isTruncated,
+                response.code == .noError || response.code == .noSuchName
+            {
                 return query.promise.succeed(response)
             }
             self.askOverTCP(query, number + 1, after: error)

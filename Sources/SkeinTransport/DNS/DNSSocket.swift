@@ -134,7 +134,9 @@ final class DNSOverTCP: ChannelInboundHandler {
             .connect(to: server).whenComplete { result in
                 switch result {
                 case .failure(let error): promise.fail(error)
-                case .success(let channel): eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
+                case .success(let channel):
+                    let limit = eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
+                    channel.closeFuture.whenComplete { _ in limit.cancel() }
                 }
             }
         return promise.futureResult

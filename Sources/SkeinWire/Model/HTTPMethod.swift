@@ -34,6 +34,9 @@ public struct HTTPMethod: RawRepresentable, Hashable, Sendable, CustomStringConv
     /// PATCH: change parts of the target (RFC 5789).
     public static let patch: HTTPMethod = "PATCH"
 
+    /// Whether it asks for nothing to be changed (RFC 9110, section 9.2.1).
+    public var isSafe: Bool { [.get, .head, .options, .trace].contains(self) }
+
     /// Whether a repeated request has the effect of one (RFC 9110, section 9.2.2), so that it may be replayed.
     public var isIdempotent: Bool {
         switch rawValue {

@@ -20,6 +20,7 @@ package struct KnownFields: OptionSet, Sendable {
     package static let keepAlive = KnownFields(rawValue: 1 << 12)
     package static let proxyConnection = KnownFields(rawValue: 1 << 13)
     package static let priority = KnownFields(rawValue: 1 << 14)
+    package static let contentEncoding = KnownFields(rawValue: 1 << 15)
 
     /// The fields that frame a message; they are the codec's, never the application's.
     package static let framing: KnownFields = [.contentLength, .transferEncoding]
@@ -58,6 +59,7 @@ package struct KnownFields: OptionSet, Sendable {
         case (10, UInt8(ascii: "u")): self = named("user-agent", .userAgent)
         case (12, UInt8(ascii: "c")): self = named("content-type", .contentType)
         case (14, UInt8(ascii: "c")): self = named("content-length", .contentLength)
+        case (16, UInt8(ascii: "c")): self = named("content-encoding", .contentEncoding)
         case (16, UInt8(ascii: "p")): self = named("proxy-connection", .proxyConnection)
         case (17, UInt8(ascii: "t")): self = named("transfer-encoding", .transferEncoding)
         default: self = []
@@ -80,6 +82,7 @@ package struct KnownFields: OptionSet, Sendable {
         case .trailer: "trailer"
         case .te: "te"
         case .priority: "priority"
+        case .contentEncoding: "content-encoding"
         default: nil
         }
     }

@@ -9,58 +9,65 @@ import SkeinWire
 ///
 /// Unchecked: until it is over, it is touched on its shard's loop only; then it is published through its corequest and
 /// never changes again.
-package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
-    @exclusivity(unchecked) package private(set) var request: HTTPRequest
+package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked Sendable {
+    /// What comes after the answer under way, when that is complete.
+    enum FollowUp {
+        /// Another request: a redirect, or the same one without an expectation that the server does not know.
+        case request(HTTPRequest, isRedirect: Bool)
+        /// The authenticator says.
+        case challenge
+    }
+
     package let shard: Shard
-    private let pools: ShardPools
+    let pools: ShardPools
     private let callback: (@Sendable (HTTPResponse) -> Void)?
+    let events: EventSink?
 
     // While it runs
     @exclusivity(unchecked) private var corequest: Corequest<HTTPResponse>?
-    @exclusivity(unchecked) private var carrier: (any ExchangeCarrier)?
+    @exclusivity(unchecked) var carrier: (any ExchangeCarrier)?
     /// Which of its carrier's streams it has, over HTTP/2.
     @exclusivity(unchecked) private(set) var carrierStream: HTTP2Stream?
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
     @exclusivity(unchecked) private var deadline: NIODeadline?
     @exclusivity(unchecked) private var holdsPlace = false
-    private var replays = 0
-    /// What is asked for when the answer under way, a redirect, is complete.
-    @exclusivity(unchecked) private var followUp: HTTPRequest?
-    private var dropped = 0
+    private let made: NIODeadline?
+    private var began = NIODeadline.uptimeNanoseconds(0)
+    var replays = 0
+    /// The request as it was before cookies and credentials were added, when some were: what the next one starts from.
+    @exclusivity(unchecked) var plainRequest: HTTPRequest?
+    @exclusivity(unchecked) var followUp: FollowUp?
+    var challenges = 0
+    var dropped = 0
+    @exclusivity(unchecked) var filter: BodyFilter?
     @exclusivity(unchecked) package private(set) var isOver = false
-
-    // The answer
-    @exclusivity(unchecked) private(set) var head: ResponseHead?
-    @exclusivity(unchecked) private(set) var body = ByteBuffer()
-    @exclusivity(unchecked) private(set) var stream: BodyStream?
-    private(set) var trailers: Headers?
-    private(set) var history: [HTTPHop] = []
-    @exclusivity(unchecked) private(set) var tls: TLSInfo?
-    private(set) var failure: SkeinError?
-    @exclusivity(unchecked) private var receivedBytes = 0
+    @exclusivity(unchecked) var receivedBytes = 0
 
     init(
         _ request: HTTPRequest, pools: ShardPools, corequest: Corequest<HTTPResponse>,
         callback: (@Sendable (HTTPResponse) -> Void)?
     ) {
-        self.request = request
         self.pools = pools
         self.corequest = corequest
         self.callback = callback
         shard = corequest.shard
         deadline = Deadline.current?.moment
+        let context = pools.context
+        let mayHaveEvents = context.hasEvents || request.hasExtras
+        events = mayHaveEvents ? EventSink(context.configuration.events, request.events) : nil
+        made = context.configuration.recordsTimings ? .now() : nil
+        super.init(request, context)
     }
 
     package var queueKey: AnyHashable { request.url.origin }
     var peer: String { request.url.origin.description }
-    var session: Session { context.session }
-    private var context: HTTPClientContext { pools.context }
+    private var session: Session { context.session }
 
     // MARK: Start and end
 
     package func enqueued() {
         if let deadline { arm(deadline) }
-        if replays == 0, case .host(let host, _) = request.url.origin.endpoint { context.resolver?.prefetch(host) }
+        if case .host(let host, _) = request.url.origin.endpoint { context.resolver?.prefetch(host) }
     }
 
     /// Begins with an answer that nobody asked for: a response that the server pushes.
@@ -70,20 +77,30 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         arm(.now() + context.requestTimeout)
     }
 
+    /// Begins without a place of its own, on behalf of an exchange that has one.
+    func startWithinAnother() {
+        session.adopt()
+        begin()
+    }
+
     package func start() {
         holdsPlace = true
+        begin()
+    }
+
+    private func begin() {
+        events?.beforeRequest(&request)
         if let problem = request.body.problem { return failLater(problem) }
         if request.method == .connect {
             return failLater(
                 SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
         }
-        if request.hasExtras, let auth = request.auth, !request.headers.contains("Authorization") {
-            request.headers["Authorization"] = auth.authorization
-        }
         let now = NIODeadline.now()
+        began = now
+        if let made { timings = HTTPTimings(queued: .nanoseconds((now - made).nanoseconds)) }
         let timeout = now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
         arm(min(timeout, deadline ?? timeout))
-        pools.pool(for: request).submit(self, at: now)
+        send(at: now)
     }
 
     package func cancel(_ error: SkeinError) {
@@ -108,8 +125,13 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
 
     private func arm(_ moment: NIODeadline) {
         deadline = moment
-        if let timer { shard.timers.cancel(timer) }
+        disarm()
         timer = shard.timers.schedule(self, at: moment)
+    }
+
+    private func disarm() {
+        if let timer { shard.timers.cancel(timer) }
+        timer = nil
     }
 
     package func fail(_ error: SkeinError) {
@@ -126,10 +148,8 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         shard.eventLoop.execute { self.fail(error) }
     }
 
-    /// The answer is complete.
-    func complete(trailers: Headers?) {
-        guard !isOver else { return }
-        if followUp != nil { return follow() }
+    /// The answer is complete and the last one.
+    func finish(trailers: Headers?) {
         if let stream { stream.finish(trailers) } else { self.trailers = trailers }
         end(failed: false)
     }
@@ -137,11 +157,12 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
     private func end(failed: Bool) {
         isOver = true
         carrier = nil
-        if let timer { shard.timers.cancel(timer) }
-        timer = nil
+        disarm()
+        timings?.total = .nanoseconds((NIODeadline.now() - began).nanoseconds)
         session.statistics.ended(bytes: receivedBytes, failed: failed)
         if holdsPlace { session.released(on: shard) }
         if stream == nil { publish() }
+        events?.afterRequest(self)
         session.ended()
     }
 
@@ -154,12 +175,30 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         callback?(response)
     }
 
+    /// Hands out the response at its head; from here on the silence timeout guards the body.
+    func publishStream() {
+        stream = BodyStream(filter: filter, source: self)
+        disarm()
+        publish()
+    }
+
     // MARK: On a connection
 
     /// A connection has taken the exchange.
     func wasTaken(by connection: any ExchangeCarrier, on stream: HTTP2Stream? = nil) {
         carrier = connection
         carrierStream = stream
+        if timings != nil, let spans = connection.connectTimings {
+            timings?.dns = spans.dns
+            timings?.connect = spans.connect
+            timings?.tls = spans.tls
+            connection.connectTimings = nil  // it was made for this one; those that follow find it there
+        }
+    }
+
+    /// The head of the answer is there.
+    func noteFirstByte() {
+        timings?.firstByte = .nanoseconds((NIODeadline.now() - began).nanoseconds)
     }
 
     /// Whether it may be sent once more after its connection died without a byte of answer.
@@ -180,89 +219,8 @@ package final class HTTPExchange: Exchange, TimerTarget, @unchecked Sendable {
         pools.pool(for: request).submit(self)
     }
 
-    /// Takes the head of the answer. Returns false when the answer is refused.
-    func receive(_ head: ResponseHead) -> Bool {
-        guard !isOver else { return false }
-        if (300..<400).contains(head.status.code) {
-            do {
-                followUp = try context.configuration.redirects.next(after: head, to: request, history)
-            } catch {
-                fail(error)
-                return false
-            }
-            if followUp != nil {
-                self.head = head
-                return true
-            }
-        }
-        if case .known(let length) = head.bodyLength, length > context.configuration.maximumBodySize,
-            !request.isStreamed
-        {
-            fail(tooLarge("\(length) bytes are announced"))
-            return false
-        }
-        self.head = head
-        if request.url.origin.isSecure { tls = carrier?.tls }
-        guard request.isStreamed else { return true }
-        stream = BodyStream(source: self)
-        if let timer { shard.timers.cancel(timer) }  // from here on the silence timeout guards the body
-        timer = nil
-        publish()
-        return true
-    }
-
-    /// Takes a piece of the body. Returns whether more is wanted right now.
-    func receive(_ bytes: ByteBuffer) -> Bool {
-        receivedBytes += bytes.readableBytes
-        if followUp != nil { return drop(bytes) }
-        if let stream { return stream.push(bytes) }
-        if body.readableBytes == 0 {
-            body = bytes
-        } else {
-            if body.storageCapacity - body.readableBytes < bytes.readableBytes,
-                case .known(let length) = head?.bodyLength
-            {
-                body.reserveCapacity(min(length, max(body.readableBytes * 4, 1 << 20)))
-            }
-            body.writeImmutableBuffer(bytes)
-        }
-        if body.readableBytes > context.configuration.maximumBodySize { fail(tooLarge("more has arrived")) }
-        return true
-    }
-
-    /// What a redirect says beside where to go: nobody wants it, but a connection that is read to the end can be kept.
-    private func drop(_ bytes: ByteBuffer) -> Bool {
-        dropped += bytes.readableBytes
-        guard dropped > 256 << 10, let carrier else { return true }
-        self.carrier = nil
-        carrier.abandon(self)
-        follow()
-        return true
-    }
-
-    /// Goes where the redirect leads, with what is left of the time.
-    private func follow() {
-        guard let next = followUp, let head else { return }
-        history.append(HTTPHop(method: request.method, url: request.url, status: head.status, headers: head.headers))
-        followUp = nil
-        self.head = nil
-        carrier = nil
-        tls = nil
-        dropped = 0
-        replays = 0
-        request = next
-        pools.pool(for: next).submit(self)
-    }
-
     /// Whether a connection still carries the exchange.
     func isOn(_ connection: any ExchangeCarrier) -> Bool { carrier === connection }
-
-    private func tooLarge(_ what: String) -> SkeinError {
-        SkeinError(
-            .contentTooLarge, peer: peer,
-            because: "the body is larger than the limit of \(context.configuration.maximumBodySize) bytes (\(what)); "
-                + "raise maximumBodySize or stream it")
-    }
 }
 
 extension HTTPExchange: ByteStreamSource {

@@ -70,7 +70,10 @@ extension RedirectPolicy {
         }
         if url.origin != request.url.origin {
             // What is meant for one origin is nobody else's business.
-            next.auth = nil
+            if next.hasExtras {
+                next.auth = nil
+                next.cookies = [:]
+            }
             for name in ["Authorization", "Cookie", "Host", "Proxy-Authorization"] { next.headers.remove(name) }
         }
         return next

@@ -1,0 +1,77 @@
+// What a server asks for in WWW-Authenticate (RFC 9110, section 11.6.1).
+
+import SkeinWire
+
+/// One challenge: a scheme with its parameters.
+struct Challenge: Equatable {
+    let scheme: String
+    var parameters: [String: String] = [:]
+
+    /// The challenges of a response's fields, in order. What cannot be read is left out.
+    static func all(in headers: Headers, field: String = "WWW-Authenticate") -> [Challenge] {
+        headers.values(field).flatMap { parse($0) }
+    }
+
+    static func parse(_ field: String) -> [Challenge] {
+        var challenges: [Challenge] = []
+        var scanner = FieldScanner(field)
+        while !scanner.isAtEnd {
+            scanner.skip(" ,\t")
+            let word = scanner.token()
+            guard !word.isEmpty else {
+                scanner.skipOne()
+                continue
+            }
+            scanner.skip(" \t")
+            if scanner.take("="), !challenges.isEmpty {
+                scanner.skip(" \t")
+                challenges[challenges.count - 1].parameters[word.lowercased()] = scanner.value()
+            } else {
+                challenges.append(Challenge(scheme: word.lowercased()))
+                // The other form of a challenge: one word in base 64, which no scheme here has.
+            }
+        }
+        return challenges
+    }
+}
+
+/// Walks over a field value.
+struct FieldScanner {
+    private var rest: Substring.UTF8View
+
+    init(_ text: String) { rest = text[...].utf8 }
+
+    var isAtEnd: Bool { rest.isEmpty }
+
+    mutating func skip(_ letters: StaticString) {
+        rest = rest.drop { byte in letters.withUTF8Buffer { $0.contains(byte) } }
+    }
+
+    mutating func skipOne() { _ = rest.popFirst() }
+
+    mutating func take(_ letter: Unicode.Scalar) -> Bool {
+        guard rest.first == UInt8(ascii: letter) else { return false }
+        rest.removeFirst()
+        return true
+    }
+
+    mutating func token() -> String {
+        let word = rest.prefix(while: Bytes.isToken)
+        rest = rest[word.endIndex...]
+        return String(Substring(word))
+    }
+
+    /// A token or a quoted string.
+    mutating func value() -> String {
+        guard take("\"") else {
+            let word = rest.prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: " ") && $0 != Bytes.tab }
+            rest = rest[word.endIndex...]
+            return String(Substring(word))
+        }
+        var bytes: [UInt8] = []
+        while let byte = rest.popFirst(), byte != UInt8(ascii: "\"") {
+            bytes.append(byte == UInt8(ascii: "\\") ? rest.popFirst() ?? byte : byte)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

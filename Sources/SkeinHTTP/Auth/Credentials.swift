@@ -1,0 +1,96 @@
+// Credentials by host: what a session sends to whom without being told for each request.
+
+import NIOCore
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Which credentials are for which host.
+public struct Credentials: Sendable {
+    private var hosts: [String: HTTPAuth] = [:]
+    private var others: HTTPAuth?
+
+    /// None.
+    public init() {}
+
+    /// The credentials of a host, at every port of it; nil for none. A request's own come first.
+    public subscript(host: String) -> HTTPAuth? {
+        get { hosts[host.lowercased()] ?? others }
+        set { hosts[host.lowercased()] = newValue }
+    }
+
+    var isEmpty: Bool { hosts.isEmpty && others == nil }
+
+    func auth(for origin: Origin) -> HTTPAuth? { isEmpty ? nil : self[origin.endpoint.host] }
+
+    /// The machines of a `.netrc` file, for basic authentication, as curl and ftp read it.
+    /// - Parameter path: the file. Default: the one that `NETRC` names, or `.netrc` in the home folder.
+    /// - Throws: code 701 when it cannot be read, or when others than its owner may read the passwords in it.
+    public static func netrc(_ path: String? = nil) throws(SkeinError) -> Credentials {
+        let environment = ProcessInfo.processInfo.environment
+        let path = path ?? environment["NETRC"] ?? "\(environment["HOME"] ?? "")/.netrc"
+        func refuse(_ why: String) -> SkeinError { SkeinError(.exception, peer: path, because: why) }
+        guard let text = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else {
+            throw refuse("the file with the credentials cannot be read")
+        }
+        if FileStatus(path)?.isOpenToOthers == true {
+            throw refuse("others may read the passwords in it; run chmod 600 on it")
+        }
+        return Credentials(netrc: text)
+    }
+
+    init(netrc text: String) {
+        var words = Self.words(text)[...]
+        var host: String??
+        var login: String?
+        while let word = words.popFirst() {
+            switch word {
+            case "machine":
+                host = .some(words.popFirst())
+                login = nil
+            case "default":
+                host = .some(nil)
+                login = nil
+            case "login": login = words.popFirst()
+            case "password":
+                guard let password = words.popFirst(), let host else { continue }
+                let auth = HTTPAuth.basic(login ?? "", password)
+                if let host { self[host] = auth } else { others = auth }
+            case "account": _ = words.popFirst()
+            default: continue
+            }
+        }
+    }
+
+    /// The words of the file, without its comments and macros; one in quotes may hold blanks.
+    private static func words(_ text: String) -> [String] {
+        var words: [String] = []
+        var isMacro = false
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            if line.allSatisfy(\.isWhitespace) { isMacro = false }
+            if line.hasPrefix("macdef") { isMacro = true }
+            if isMacro { continue }
+            var rest = line[...]
+            while true {
+                rest = rest.drop { $0.isWhitespace }
+                guard let first = rest.first, first != "#" else { break }
+                if first == "\"" {
+                    rest.removeFirst()
+                    var word = ""
+                    while let letter = rest.popFirst(), letter != "\"" {
+                        word.append(letter == "\\" ? rest.popFirst() ?? letter : letter)
+                    }
+                    words.append(word)
+                } else {
+                    words.append(String(rest.prefix { !$0.isWhitespace }))
+                    rest = rest.drop { !$0.isWhitespace }
+                }
+            }
+        }
+        return words
+    }
+}

@@ -1,0 +1,283 @@
+// Tokens by OAuth 2.0 (RFC 6749): fetched when the first request needs one, kept until they expire, renewed once however many
+// requests wait.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A token with what the server said about it.
+public struct OAuth2Token: Sendable, Codable, Equatable {
+    /// What is shown to the resource.
+    public var accessToken: String
+    /// What a new token is had for, if the server grants that.
+    public var refreshToken: String?
+    /// When it ends, if it does.
+    public var expires: Date?
+    /// What it is good for, if the server says.
+    public var scope: String?
+
+    /// A token, for example one that was kept from an earlier run.
+    public init(accessToken: String, refreshToken: String? = nil, expires: Date? = nil, scope: String? = nil) {
+        self.accessToken = accessToken
+        self.refreshToken = refreshToken
+        self.expires = expires
+        self.scope = scope
+    }
+}
+
+/// What a user does to let a device in (RFC 8628, section 3.2).
+public struct OAuth2DeviceCode: Sendable {
+    /// What the user types in.
+    public let userCode: String
+    /// Where the user goes to.
+    public let verificationURL: String
+    /// The same with the code in it, if the server has one.
+    public let completeURL: String?
+    /// How long the code is good.
+    public let lifetime: Duration
+}
+
+/// A client of an authorization server. Share one value among the requests of a service: they share its token.
+public final class OAuth2: HTTPAuthenticator {
+    /// What a token is given for.
+    public enum Grant: Sendable {
+        /// The client's own name and secret (RFC 6749, section 4.4).
+        case clientCredentials
+        /// A user's name and password (RFC 6749, section 4.3).
+        case password(user: String, password: String)
+        /// A token that was kept (RFC 6749, section 6).
+        case refreshToken(String)
+        /// A code that the server has sent the user back with (RFC 6749, section 4.1.3; the verifier by RFC 7636).
+        case authorizationCode(String, redirectURL: String, codeVerifier: String?)
+        /// A user who lets the device in from another one (RFC 8628). The closure shows the user what to do.
+        case deviceCode(endpoint: String, show: @Sendable (OAuth2DeviceCode) async -> Void)
+    }
+
+    /// How the client says who it is.
+    public enum ClientAuthentication: Sendable {
+        /// By basic authentication, which every server takes (RFC 6749, section 2.3.1).
+        case basic
+        /// In the form.
+        case form
+    }
+
+    private enum State {
+        case none
+        case token(OAuth2Token)
+        case fetching(Task<OAuth2Token, any Error>, old: OAuth2Token?)
+    }
+
+    private let endpoint: String
+    private let clientID: String
+    private let clientSecret: String?
+    private let grant: Grant
+    private let scope: String?
+    private let authentication: ClientAuthentication
+    private let onToken: (@Sendable (OAuth2Token) -> Void)?
+    private let state: Mutex<State>
+
+    /// A client.
+    /// - Parameters:
+    ///   - endpoint: the URL of the token endpoint.
+    ///   - clientID: the client's name.
+    ///   - clientSecret: the client's secret; nil for a public client.
+    ///   - grant: what a token is given for.
+    ///   - scope: what it shall be good for. Default: as the server decides.
+    ///   - authentication: how the client says who it is. Default: basic.
+    ///   - token: one that was kept from an earlier run.
+    ///   - onToken: called with each new token, to keep it.
+    public init(
+        endpoint: String, clientID: String, clientSecret: String? = nil, grant: Grant = .clientCredentials,
+        scope: String? = nil, authentication: ClientAuthentication = .basic, token: OAuth2Token? = nil,
+        onToken: (@Sendable (OAuth2Token) -> Void)? = nil
+    ) {
+        self.endpoint = endpoint
+        self.clientID = clientID
+        self.clientSecret = clientSecret
+        self.grant = grant
+        self.scope = scope
+        self.authentication = authentication
+        self.onToken = onToken
+        state = Mutex(token.map(State.token) ?? .none)
+    }
+
+    /// Adds the token, after it was fetched or renewed if need be. After a 401, one new token is tried.
+    public func authorize(
+        _ request: HTTPRequest, after answer: HTTPResponse?, using service: HTTPService
+    ) async throws -> HTTPRequest? {
+        let refused = answer == nil ? nil : request.headers["Authorization"].map { String($0.dropFirst(7)) }
+        let token = try await token(other: refused, using: service)
+        guard token.accessToken != refused else { return nil }
+        var request = request
+        request.headers["Authorization"] = "Bearer \(token.accessToken)"
+        return request
+    }
+
+    /// A token that is good, and not the one that was refused.
+    private func token(other refused: String?, using service: HTTPService) async throws -> OAuth2Token {
+        let task: Task<OAuth2Token, any Error>
+        let kept: OAuth2Token?
+        (kept, task) = state.withLock { state in
+            let old: OAuth2Token?
+            switch state {
+            case .token(let token) where token.accessToken != refused && !Self.isOver(token):
+                return (token, Task { token })
+            case .fetching(let task, _): return (nil, task)
+            case .token(let token): old = token
+            case .none: old = nil
+            }
+            let task = Task { try await self.fetch(replacing: old, using: service) }
+            state = .fetching(task, old: old)
+            return (nil, task)
+        }
+        if let kept { return kept }
+        return try await task.value
+    }
+
+    private static func isOver(_ token: OAuth2Token) -> Bool {
+        // A little before its end, so that it is good when it arrives.
+        token.expires.map { $0.timeIntervalSinceNow < 10 } ?? false
+    }
+
+    private func fetch(replacing old: OAuth2Token?, using service: HTTPService) async throws -> OAuth2Token {
+        do {
+            let token = try await renew(old, using: service)
+            state.withLock { $0 = .token(token) }
+            onToken?(token)
+            return token
+        } catch {
+            state.withLock { $0 = old.map(State.token) ?? .none }
+            throw error
+        }
+    }
+
+    private func renew(_ old: OAuth2Token?, using service: HTTPService) async throws -> OAuth2Token {
+        if let refresh = old?.refreshToken {
+            let form: Parameters = ["grant_type": "refresh_token", "refresh_token": refresh]
+            if case .granted(let token) = try await ask(form, refresh: refresh, using: service) { return token }
+        }
+        switch grant {
+        case .clientCredentials: return try await granted(["grant_type": "client_credentials"], using: service)
+        case .password(let user, let password):
+            return try await granted(
+                ["grant_type": "password", "username": user, "password": password], using: service)
+        case .refreshToken(let refresh):
+            return try await granted(
+                ["grant_type": "refresh_token", "refresh_token": refresh], refresh: refresh, using: service)
+        case .authorizationCode(let code, let redirectURL, let verifier):
+            var form: Parameters = ["grant_type": "authorization_code", "code": code, "redirect_uri": redirectURL]
+            if let verifier { form.add("code_verifier", verifier) }
+            return try await granted(form, using: service)
+        case .deviceCode(let endpoint, let show):
+            return try await letDeviceIn(endpoint, show, using: service)
+        }
+    }
+
+    // MARK: The token endpoint
+
+    private enum Answer {
+        case granted(OAuth2Token)
+        case refused(code: String, SkeinError)
+    }
+
+    private struct Grants: Decodable {
+        let access_token: String
+        let refresh_token: String?
+        let expires_in: Double?
+        let scope: String?
+        let token_type: String?
+    }
+
+    private struct Refusal: Decodable {
+        let error: String
+        let error_description: String?
+    }
+
+    private struct Device: Decodable {
+        let device_code: String
+        let user_code: String
+        let verification_uri: String
+        let verification_uri_complete: String?
+        let expires_in: Double
+        let interval: Double?
+    }
+
+    private func granted(
+        _ form: Parameters, refresh: String? = nil, using service: HTTPService
+    ) async throws -> OAuth2Token {
+        switch try await ask(form, refresh: refresh, using: service) {
+        case .granted(let token): return token
+        case .refused(_, let error): throw error
+        }
+    }
+
+    private func ask(_ form: Parameters, refresh: String? = nil, using service: HTTPService) async throws -> Answer {
+        let response = await service.send(try request(endpoint, form))
+        if let failure = response.failure { throw failure }
+        if response.statusCode == 200 {
+            let grants = try response.decode(Grants.self)
+            guard grants.token_type?.lowercased() ?? "bearer" == "bearer" else {
+                throw error("the token is of the type \(grants.token_type ?? ""), and bearer tokens are what is known")
+            }
+            return .granted(
+                OAuth2Token(
+                    accessToken: grants.access_token, refreshToken: grants.refresh_token ?? refresh,
+                    expires: grants.expires_in.map { Date(timeIntervalSinceNow: $0) }, scope: grants.scope))
+        }
+        let refusal = try? response.decode(Refusal.self)
+        let why = [refusal?.error ?? "\(response.statusCode) \(response.reason)", refusal?.error_description]
+        return .refused(
+            code: refusal?.error ?? "",
+            error("no token was given: \(why.compactMap(\.self).joined(separator: ", "))"))
+    }
+
+    private func letDeviceIn(
+        _ endpoint: String, _ show: @Sendable (OAuth2DeviceCode) async -> Void, using service: HTTPService
+    ) async throws -> OAuth2Token {
+        let response = await service.send(try request(endpoint, [:]))
+        try response.raiseForStatus()
+        let device = try response.decode(Device.self)
+        await show(
+            OAuth2DeviceCode(
+                userCode: device.user_code, verificationURL: device.verification_uri,
+                completeURL: device.verification_uri_complete, lifetime: .seconds(device.expires_in)))
+        let end = ContinuousClock.now + .seconds(device.expires_in)
+        var interval = Duration.seconds(device.interval ?? 5)
+        while ContinuousClock.now < end {
+            try await Task.sleep(for: interval)
+            let answer = try await ask(
+                ["grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": device.device_code],
+                using: service)
+            switch answer {
+            case .granted(let token): return token
+            case .refused("authorization_pending", _): continue
+            case .refused("slow_down", _): interval += .seconds(5)
+            case .refused(_, let error): throw error
+            }
+        }
+        throw error("nobody let the device in before its code was over")
+    }
+
+    private func request(_ url: String, _ form: Parameters) throws(SkeinError) -> HTTPRequest {
+        var form = form
+        if let scope { form.add("scope", scope) }
+        var headers: Headers = ["Accept": "application/json"]
+        if let clientSecret, case .basic = authentication {
+            let pair = [clientID, clientSecret].map(Percent.encodeForm).joined(separator: ":")
+            headers["Authorization"] = "Basic " + Data(pair.utf8).base64EncodedString()
+        } else {
+            form.add("client_id", clientID)
+            if let clientSecret { form.add("client_secret", clientSecret) }
+        }
+        return HTTPRequest(.post, try HTTPURL(url), headers: headers, body: .form(form))
+    }
+
+    private func error(_ why: String) -> SkeinError { SkeinError(.unknownAuthentication, peer: endpoint, because: why) }
+}

@@ -1,0 +1,255 @@
+// Where kept responses are: in memory, or in files.
+
+import Crypto
+import DequeModule
+import NIOCore
+import NIOPosix
+import SkeinCore
+import SkeinWire
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Keeps entries up to a number of bytes; those used longest ago go first.
+protocol CacheStore: Sendable {
+    /// The entries for a URL.
+    func entries(_ key: String) async -> [CacheEntry]
+    /// Keeps an entry, in place of the one with the same varying fields.
+    func keep(_ entry: CacheEntry) async
+    /// Forgets the entries for a URL.
+    func remove(_ key: String) async
+}
+
+/// Sizes by key, with the order in which they were used.
+struct UseOrder<Key: Hashable> {
+    private let maximum: Int
+    private var sizes: [Key: (size: Int, turn: Int)] = [:]
+    private var turns = Deque<(key: Key, turn: Int)>()
+    private var turn = 0
+    private(set) var total = 0
+
+    init(maximum: Int) { self.maximum = maximum }
+
+    mutating func use(_ key: Key) {
+        guard let size = sizes[key]?.size else { return }
+        turn += 1
+        sizes[key] = (size, turn)
+        turns.append((key, turn))
+        if turns.count > sizes.count * 2 + 64 { turns.removeAll { sizes[$0.key]?.turn != $0.turn } }
+    }
+
+    /// Notes the size of a key.
+    /// - Returns: the keys that have to go.
+    mutating func put(_ key: Key, size: Int) -> [Key] {
+        remove(key)
+        sizes[key] = (size, 0)
+        total += size
+        use(key)
+        var gone: [Key] = []
+        while total > maximum, let oldest = turns.popFirst() {
+            guard sizes[oldest.key]?.turn == oldest.turn else { continue }
+            remove(oldest.key)
+            gone.append(oldest.key)
+        }
+        return gone
+    }
+
+    mutating func remove(_ key: Key) {
+        if let old = sizes.removeValue(forKey: key) { total -= old.size }
+    }
+}
+
+/// Entries in memory.
+final class MemoryCacheStore: CacheStore {
+    private struct State {
+        var entries: [String: [CacheEntry]] = [:]
+        var order: UseOrder<String>
+    }
+
+    private let state: Mutex<State>
+
+    init(maximum: Int) { state = Mutex(State(order: UseOrder(maximum: maximum))) }
+
+    func entries(_ key: String) -> [CacheEntry] {
+        state.withLock { state in
+            state.order.use(key)
+            return state.entries[key] ?? []
+        }
+    }
+
+    func keep(_ entry: CacheEntry) {
+        state.withLock { state in
+            var entries = state.entries[entry.key] ?? []
+            entries.removeAll { $0.varying == entry.varying }
+            entries.append(entry)
+            state.entries[entry.key] = entries
+            for gone in state.order.put(entry.key, size: entries.reduce(0) { $0 + $1.size }) {
+                state.entries[gone] = nil
+            }
+        }
+    }
+
+    func remove(_ key: String) {
+        state.withLock { state in
+            state.entries[key] = nil
+            state.order.remove(key)
+        }
+    }
+}
+
+/// Entries in a folder, one a file. A file is written beside and renamed, and holds a hash of itself: whatever a crash leaves
+/// behind is a whole entry or is not one.
+final class DiskCacheStore: CacheStore {
+    private static let magic = "skein cache 1\n"
+
+    private let folder: URL
+    private let order: Mutex<UseOrder<String>>
+    private let names: Mutex<[String: Set<String>]>
+
+    init(folder: String, maximum: Int) throws(SkeinError) {
+        self.folder = URL(filePath: folder)
+        var order = UseOrder<String>(maximum: maximum)
+        var names: [String: Set<String>] = [:]
+        do {
+            try FileManager.default.createDirectory(
+                at: self.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            let files = try FileManager.default.contentsOfDirectory(atPath: folder).map { name in
+                let status = FileStatus("\(folder)/\(name)")
+                return (name: name, size: status?.size ?? 0, date: status?.modified ?? .distantPast)
+            }
+            for file in files.sorted(by: { $0.date < $1.date }) {
+                guard file.name.hasSuffix(".entry") else {
+                    // Left over by a process that did not get to its end. Another one's that is at work is younger.
+                    if file.name.hasSuffix(".new"), file.date.timeIntervalSinceNow < -3600 {
+                        try? FileManager.default.removeItem(atPath: "\(folder)/\(file.name)")
+                    }
+                    continue
+                }
+                names[String(file.name.prefix { $0 != "-" }), default: []].insert(file.name)
+                for gone in order.put(file.name, size: file.size) { Self.delete(gone, self.folder, &names) }
+            }
+        } catch {
+            throw SkeinError(.exception, peer: folder, because: "the cache cannot use this folder: \(error)", cause: error)
+        }
+        self.order = Mutex(order)
+        self.names = Mutex(names)
+    }
+
+    func entries(_ key: String) async -> [CacheEntry] {
+        let names = self.names.withLock { $0[Self.name(key)] ?? [] }
+        guard !names.isEmpty else { return [] }
+        order.withLock { order in for name in names { order.use(name) } }
+        return await onThread { names.compactMap { self.read($0, key) } } ?? []
+    }
+
+    func keep(_ entry: CacheEntry) async {
+        let varying = entry.varying.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n")
+        let group = Self.name(entry.key)
+        let name = "\(group)-\(Self.name(varying).prefix(16)).entry"
+        _ = await onThread {
+            guard let bytes = try? Self.encode(entry) else { return }
+            let new = self.folder.appending(path: "\(name).\(UInt32.random(in: .min ... .max)).new")
+            do {
+                try Data(bytes).write(to: new)
+            } catch {
+                try? FileManager.default.removeItem(at: new)
+                return
+            }
+            guard rename(new.path, self.folder.appending(path: name).path) == 0 else { return }
+            let gone = self.order.withLock { $0.put(name, size: bytes.count) }
+            self.names.withLock { names in
+                names[group, default: []].insert(name)
+                for name in gone { Self.delete(name, self.folder, &names) }
+            }
+        }
+    }
+
+    func remove(_ key: String) async {
+        _ = await onThread {
+            let found = self.names.withLock { $0[Self.name(key)] ?? [] }
+            for name in found { self.forget(name) }
+        }
+    }
+
+    // MARK: Files
+
+    private func onThread<T: Sendable>(_ work: @escaping @Sendable () -> T) async -> T? {
+        try? await NIOThreadPool.singleton.runIfActive(work)
+    }
+
+    private static func name(_ text: String) -> String { Hex.encode(SHA256.hash(data: Array(text.utf8))) }
+
+    private func forget(_ name: String) {
+        order.withLock { $0.remove(name) }
+        names.withLock { Self.delete(name, folder, &$0) }
+    }
+
+    private static func delete(_ name: String, _ folder: URL, _ names: inout [String: Set<String>]) {
+        try? FileManager.default.removeItem(at: folder.appending(path: name))
+        let group = String(name.prefix { $0 != "-" })
+        names[group]?.remove(name)
+        if names[group]?.isEmpty == true { names[group] = nil }
+    }
+
+    private func read(_ name: String, _ key: String) -> CacheEntry? {
+        guard let data = try? Data(contentsOf: folder.appending(path: name)), let entry = Self.decode(data),
+            entry.key == key
+        else {
+            forget(name)
+            return nil
+        }
+        return entry
+    }
+
+    /// What a file says of its entry, before the content.
+    private struct Record: Codable {
+        let key: String
+        let varying: [String: String]
+        let status: Int
+        let reason: String
+        let headers: [[String]]
+        let requested: Double
+        let received: Double
+    }
+
+    private static func encode(_ entry: CacheEntry) throws -> [UInt8] {
+        let record = Record(
+            key: entry.key, varying: entry.varying, status: entry.status, reason: entry.reason,
+            headers: entry.headers.map { [$0.name, $0.value] }, requested: entry.requested.timeIntervalSince1970,
+            received: entry.received.timeIntervalSince1970)
+        let head = try JSONEncoder().encode(record)
+        var bytes = Array(magic.utf8)
+        bytes += withUnsafeBytes(of: UInt32(head.count).bigEndian) { Array($0) }
+        bytes += head
+        bytes += entry.content.readableBytesView
+        bytes += SHA256.hash(data: bytes)
+        return bytes
+    }
+
+    private static func decode(_ data: Data) -> CacheEntry? {
+        guard data.count > 32, Array(SHA256.hash(data: data.dropLast(32))) == Array(data.suffix(32)) else { return nil }
+        var buffer = ByteBuffer(bytes: data.dropLast(32))
+        guard buffer.readString(length: magic.utf8.count) == magic, let length = buffer.readInteger(as: UInt32.self),
+            let head = buffer.readBytes(length: Int(length)),
+            let record = try? JSONDecoder().decode(Record.self, from: Data(head))
+        else { return nil }
+        var headers = Headers()
+        for field in record.headers where field.count == 2 { headers.add(field[0], field[1]) }
+        return CacheEntry(
+            key: record.key, varying: record.varying, status: record.status, reason: record.reason, headers: headers,
+            content: buffer, requested: Date(timeIntervalSince1970: record.requested),
+            received: Date(timeIntervalSince1970: record.received))
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

@@ -1,0 +1,168 @@
+// One cookie, and how a server writes it (RFC 6265bis, section 5.6).
+
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A cookie with what its server said about it.
+public struct Cookie: Sendable, Hashable, Codable {
+    /// To which requests from other sites it is sent. A client has no other sites, so that this decides only whether the
+    /// cookie is taken.
+    public enum SameSite: String, Sendable, Codable {
+        case strict
+        case lax
+        case none
+    }
+
+    /// Its name.
+    public var name: String
+    /// Its value, as it was sent.
+    public var value: String
+    /// The host it came from, or the domain it is for.
+    public var domain: String
+    /// Whether it is for that host alone, and not for the hosts below.
+    public var isHostOnly: Bool
+    /// The path it is for, and all below.
+    public var path: String
+    /// When it ends; nil for the end of the session.
+    public var expires: Date?
+    /// Whether it is sent over TLS only.
+    public var isSecure: Bool
+    /// Whether scripts are not to see it.
+    public var isHTTPOnly: Bool
+    /// To which requests it is sent.
+    public var sameSite: SameSite?
+    var created = Date.distantPast
+    var lastUse = Date.distantPast
+
+    /// A cookie for a host, or with `isHostOnly` false for a domain.
+    public init(
+        _ name: String, _ value: String, domain: String, isHostOnly: Bool = true, path: String = "/",
+        expires: Date? = nil, isSecure: Bool = false, isHTTPOnly: Bool = false, sameSite: SameSite? = nil
+    ) {
+        self.name = name
+        self.value = value
+        self.domain = domain.lowercased()
+        self.isHostOnly = isHostOnly
+        self.path = path
+        self.expires = expires
+        self.isSecure = isSecure
+        self.isHTTPOnly = isHTTPOnly
+        self.sameSite = sameSite
+    }
+}
+
+/// A Set-Cookie field taken apart, before anybody asks whether it is allowed.
+struct SetCookie {
+    /// Bytes of name and value, and of an attribute (RFC 6265bis, sections 5.6 and 5.7).
+    private static let maximumPair = 4096
+    private static let maximumAttribute = 1024
+    /// Nothing is kept for longer (RFC 6265bis, section 5.5).
+    private static let maximumLifetime: TimeInterval = 400 * 86400
+
+    let name: String
+    let value: String
+    private(set) var domain: String?
+    private(set) var path: String?
+    private(set) var expires: Date?
+    private(set) var isSecure = false
+    private(set) var isHTTPOnly = false
+    private(set) var sameSite: Cookie.SameSite?
+    /// Whether it says when it ends; otherwise it ends with the session.
+    private(set) var isPersistent = false
+
+    init?(_ field: String, now: Date) {
+        guard !field.utf8.contains(where: { $0 < 0x20 && $0 != Bytes.tab || $0 == 0x7F }) else { return nil }
+        let parts = field.split(separator: ";", omittingEmptySubsequences: false)
+        let pair = parts[0].split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        name = pair.count == 2 ? String(pair[0].trimmingBlanks()) : ""
+        value = String((pair.last ?? "").trimmingBlanks())
+        guard name.utf8.count + value.utf8.count <= Self.maximumPair, !name.isEmpty || !value.isEmpty else { return nil }
+        var maximumAge: Date?
+        var end: Date?
+        for part in parts.dropFirst() {
+            let attribute = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let text = attribute.count == 2 ? String(attribute[1].trimmingBlanks()) : ""
+            guard text.utf8.count <= Self.maximumAttribute else { continue }
+            switch attribute[0].trimmingBlanks().lowercased() {
+            case "expires": end = CookieDate.parse(text) ?? end
+            case "max-age": maximumAge = Self.age(text, now) ?? maximumAge
+            case "domain": domain = String(text.hasPrefix(".") ? text.dropFirst() : text[...]).lowercased()
+            case "path": path = text.hasPrefix("/") ? text : nil
+            case "secure": isSecure = true
+            case "httponly": isHTTPOnly = true
+            case "samesite": sameSite = Cookie.SameSite(rawValue: text.lowercased())
+            default: continue
+            }
+        }
+        expires = (maximumAge ?? end).map { min($0, now.addingTimeInterval(Self.maximumLifetime)) }
+        if domain?.isEmpty == true { domain = nil }
+        isPersistent = expires != nil
+    }
+
+    private static func age(_ text: String, _ now: Date) -> Date? {
+        let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+        guard !digits.isEmpty, digits.utf8.allSatisfy(Bytes.isDigit) else { return nil }
+        let seconds = text.hasPrefix("-") ? 0 : min(Double(digits) ?? 0, maximumLifetime)
+        return seconds <= 0 ? .distantPast : now.addingTimeInterval(seconds)
+    }
+}
+
+/// Dates as servers write them into cookies: any order, nearly any separators (RFC 6265bis, section 5.1.1).
+enum CookieDate {
+    private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+
+    static func parse(_ text: String) -> Date? {
+        var time: (hour: Int, minute: Int, second: Int)?
+        var day: Int?
+        var month: Int?
+        var year: Int?
+        let words = text.utf8.split { byte in
+            byte == 0x09 || (0x20...0x2F).contains(byte) || (0x3B...0x40).contains(byte)
+                || (0x5B...0x60).contains(byte) || (0x7B...0x7E).contains(byte)
+        }
+        for word in words {
+            let word = String(Substring(word)).lowercased()
+            if time == nil, let found = Self.time(word) {
+                time = found
+            } else if day == nil, let found = number(word, digits: 1...2) {
+                day = found
+            } else if month == nil, let found = months.firstIndex(of: String(word.prefix(3))) {
+                month = found + 1
+            } else if year == nil, let found = number(word, digits: 2...4) {
+                year = found < 70 ? found + 2000 : found < 100 ? found + 1900 : found
+            }
+        }
+        guard let time, let day, let month, let year, (1...31).contains(day), year >= 1601, time.hour < 24,
+            time.minute < 60, time.second < 60
+        else { return nil }
+        var parts = DateComponents(
+            year: year, month: month, day: day, hour: time.hour, minute: time.minute, second: time.second)
+        parts.timeZone = .gmt
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = .gmt
+        // A thirty-first of February is no date.
+        guard let date = calendar.date(from: parts), calendar.component(.day, from: date) == day else { return nil }
+        return date
+    }
+
+    private static func time(_ word: String) -> (Int, Int, Int)? {
+        let parts = word.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 3, let hour = number(String(parts[0]), digits: 1...2, isWhole: true),
+            let minute = number(String(parts[1]), digits: 1...2, isWhole: true),
+            let second = number(String(parts[2]), digits: 1...2)
+        else { return nil }
+        return (hour, minute, second)
+    }
+
+    /// The number that a word begins with; what follows it must not be a digit.
+    private static func number(_ word: String, digits: ClosedRange<Int>, isWhole: Bool = false) -> Int? {
+        let found = word.utf8.prefix(while: Bytes.isDigit)
+        guard digits.contains(found.count), !isWhole || found.count == word.utf8.count else { return nil }
+        return Int(String(Substring(found)))
+    }
+}

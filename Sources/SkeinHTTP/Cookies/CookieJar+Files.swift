@@ -1,0 +1,100 @@
+// A jar as a file: the format of Netscape, which curl, wget and Python read, or JSON with all that is known.
+
+import SkeinCore
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+extension CookieJar {
+    /// How a jar is written.
+    public enum Format: Sendable {
+        /// A line a cookie, as curl's `cookies.txt`.
+        case netscape
+        /// An array of objects.
+        case json
+    }
+
+    /// A jar with the cookies of a file in either format.
+    /// - Throws: code 701 when it cannot be read or is neither.
+    public convenience init(file path: String, publicSuffixes: PublicSuffixes = .system) throws(SkeinError) {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(filePath: path))
+        } catch {
+            throw SkeinError(.exception, peer: path, because: "the file with the cookies cannot be read", cause: error)
+        }
+        let first = data.first { $0 > 0x20 }
+        if first == UInt8(ascii: "[") {
+            do {
+                self.init(try JSONDecoder().decode([Cookie].self, from: data), publicSuffixes: publicSuffixes)
+            } catch {
+                throw SkeinError(.exception, peer: path, because: "the file holds no cookies: \(error)", cause: error)
+            }
+        } else {
+            self.init(
+                try Self.netscape(String(decoding: data, as: UTF8.self), path), publicSuffixes: publicSuffixes)
+        }
+    }
+
+    /// Writes the jar to a file that only its owner can read, in one step.
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - format: how. Default: Netscape's.
+    ///   - sessionCookies: whether those that end with the session are in it. Default: true, as curl does.
+    /// - Throws: code 701 when it cannot be written.
+    public func save(
+        to path: String, format: Format = .netscape, sessionCookies: Bool = true
+    ) throws(SkeinError) {
+        let kept = cookies.filter { sessionCookies || $0.expires != nil }
+        do {
+            let data: Data
+            switch format {
+            case .netscape: data = Data(Self.netscape(kept).utf8)
+            case .json:
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+                data = try encoder.encode(kept)
+            }
+            try PrivateFile.write(data, to: path)
+        } catch {
+            throw SkeinError(.exception, peer: path, because: "the cookies cannot be written: \(error)", cause: error)
+        }
+    }
+
+    private static func netscape(_ cookies: [Cookie]) -> String {
+        let lines = cookies.map { cookie in
+            [
+                (cookie.isHTTPOnly ? "#HttpOnly_" : "") + (cookie.isHostOnly ? "" : ".") + cookie.domain,
+                cookie.isHostOnly ? "FALSE" : "TRUE", cookie.path, cookie.isSecure ? "TRUE" : "FALSE",
+                cookie.expires.map { String(Int($0.timeIntervalSince1970)) } ?? "0", cookie.name, cookie.value,
+            ].joined(separator: "\t") + "\n"
+        }
+        return "# Netscape HTTP Cookie File\n" + lines.joined()
+    }
+
+    private static func netscape(_ text: String, _ path: String) throws(SkeinError) -> [Cookie] {
+        var cookies: [Cookie] = []
+        for (number, line) in text.split(whereSeparator: \.isNewline).enumerated() {
+            let isHTTPOnly = line.hasPrefix("#HttpOnly_")
+            if line.hasPrefix("#"), !isHTTPOnly { continue }
+            let parts = line.dropFirst(isHTTPOnly ? 10 : 0).split(separator: "\t", omittingEmptySubsequences: false)
+            guard parts.count == 7 || parts.count == 6, let end = Double(parts[4].isEmpty ? "0" : parts[4]) else {
+                throw SkeinError(
+                    .exception, peer: path,
+                    because: "line \(number + 1) is no cookie: seven words with tabs between them are")
+            }
+            let domain = parts[0].hasPrefix(".") ? parts[0].dropFirst() : parts[0]
+            cookies.append(
+                Cookie(
+                    String(parts[5]), parts.count == 7 ? String(parts[6]) : "", domain: String(domain),
+                    isHostOnly: parts[1].uppercased() != "TRUE", path: String(parts[2]),
+                    expires: end > 0 ? Date(timeIntervalSince1970: end) : nil,
+                    isSecure: parts[3].uppercased() == "TRUE", isHTTPOnly: isHTTPOnly))
+        }
+        return cookies
+    }
+}

@@ -1,0 +1,231 @@
+// The cookies of a session (RFC 6265bis): which are taken, which are sent, and which have to go.
+
+import SkeinCore
+import SkeinWire
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Cookies, shared by all requests of the sessions that have the jar. Any thread may use it.
+public final class CookieJar: Sendable {
+    /// Cookies of one domain, and of all; those used longest ago go first (RFC 6265bis, section 6.1).
+    private static let maximumPerDomain = 180
+    private static let maximum = 3000
+
+    /// Knows no public suffixes: for looking at what a server sets, not for keeping it.
+    static let anybodys = CookieJar(publicSuffixes: .builtIn)
+
+    private let suffixes: PublicSuffixes
+    private let now: @Sendable () -> Date
+    private let domains: Mutex<[String: [Cookie]]>
+
+    /// A jar.
+    /// - Parameters:
+    ///   - cookies: what is in it.
+    ///   - publicSuffixes: the domains below which anybody can have a name, so that no cookie is for all of them.
+    public convenience init(_ cookies: [Cookie] = [], publicSuffixes: PublicSuffixes = .system) {
+        self.init(cookies, publicSuffixes: publicSuffixes, now: { Date() })
+    }
+
+    package init(_ cookies: [Cookie], publicSuffixes: PublicSuffixes, now: @escaping @Sendable () -> Date) {
+        suffixes = publicSuffixes
+        self.now = now
+        domains = Mutex(Dictionary(grouping: cookies, by: \.domain))
+    }
+
+    /// All that have not ended.
+    public var cookies: [Cookie] {
+        let now = now()
+        return domains.withLock { $0.values.flatMap(\.self).filter { !Self.isOver($0, now) } }
+            .sorted { ($0.domain, $0.path, $0.name) < ($1.domain, $1.path, $1.name) }
+    }
+
+    /// Adds a cookie, or replaces the one with its name, domain and path.
+    public func set(_ cookie: Cookie) {
+        let now = now()
+        domains.withLock { Self.put(cookie, in: &$0, now) }
+    }
+
+    /// Removes the cookies of a name; with a domain, only those of it.
+    public func remove(_ name: String, domain: String? = nil) {
+        domains.withLock { domains in
+            for key in domains.keys where domain == nil || key == domain?.lowercased() {
+                domains[key]?.removeAll { $0.name == name }
+            }
+        }
+    }
+
+    /// Removes all.
+    public func clear() { domains.withLock { $0 = [:] } }
+
+    /// The cookies that a request for a URL is sent with, in the order in which they are sent.
+    public func cookies(for url: HTTPURL) -> [Cookie] {
+        let now = now()
+        let host = Self.host(of: url)
+        let path = Self.path(of: url)
+        var found: [Cookie] = []
+        domains.withLock { domains in
+            guard !domains.isEmpty else { return }
+            for domain in Self.domains(above: host) {
+                guard let cookies = domains[domain] else { continue }
+                for (index, cookie) in cookies.enumerated() {
+                    guard !cookie.isHostOnly || domain == host, !cookie.isSecure || url.origin.isSecure,
+                        Self.matches(path, cookie.path), !Self.isOver(cookie, now)
+                    else { continue }
+                    found.append(cookie)
+                    domains[domain]?[index].lastUse = now
+                }
+            }
+        }
+        // Longer paths first, then the older ones (RFC 6265bis, section 5.8.3).
+        return found.sorted {
+            ($1.path.utf8.count, $0.created) < ($0.path.utf8.count, $1.created)
+        }
+    }
+
+    /// The value of the Cookie field for a URL; nil when there is none.
+    func field(for url: HTTPURL) -> String? {
+        let cookies = cookies(for: url)
+        return cookies.isEmpty
+            ? nil : cookies.map { $0.name.isEmpty ? $0.value : "\($0.name)=\($0.value)" }.joined(separator: "; ")
+    }
+
+    /// The value of a Cookie field for names and values; nil when there is none.
+    static func field(_ cookies: [String: String]) -> String? {
+        cookies.isEmpty
+            ? nil : cookies.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: "; ")
+    }
+
+    /// Takes what a response sets.
+    func store(_ headers: Headers, from url: HTTPURL) {
+        guard headers.contains("Set-Cookie") else { return }
+        let now = now()
+        for field in headers.values("Set-Cookie") {
+            guard let cookie = accept(field, from: url, now) else { continue }
+            domains.withLock { domains in
+                // What was set over TLS is not covered up by somebody without it.
+                if !url.origin.isSecure, !cookie.isSecure,
+                    Self.hidesSecure(cookie, domains, host: Self.host(of: url))
+                {
+                    return
+                }
+                Self.put(cookie, in: &domains, now)
+            }
+        }
+    }
+
+    /// A cookie, if it is allowed where it comes from (RFC 6265bis, section 5.7).
+    func accept(_ field: String, from url: HTTPURL, _ now: Date) -> Cookie? {
+        guard let set = SetCookie(field, now: now) else { return nil }
+        let host = Self.host(of: url)
+        var domain = set.domain
+        if let wanted = domain {
+            if suffixes.contains(wanted) {
+                guard wanted == host else { return nil }
+                domain = nil
+            } else if wanted != host {
+                guard !Self.isAddress(host), host.hasSuffix(".\(wanted)") else { return nil }
+            } else if Self.isAddress(host) {
+                domain = nil
+            }
+        }
+        if set.isSecure, !url.origin.isSecure { return nil }
+        if set.sameSite == Cookie.SameSite.none, !set.isSecure { return nil }
+        let path = set.path ?? Self.defaultPath(Self.path(of: url))
+        let name = set.name.lowercased()
+        if name.hasPrefix("__secure-"), !set.isSecure { return nil }
+        if name.hasPrefix("__host-"), !set.isSecure || domain != nil || set.path != "/" { return nil }
+        if name.isEmpty, ["__secure-", "__host-"].contains(where: set.value.lowercased().hasPrefix) { return nil }
+        var cookie = Cookie(
+            set.name, set.value, domain: domain ?? host, isHostOnly: domain == nil, path: path, expires: set.expires,
+            isSecure: set.isSecure, isHTTPOnly: set.isHTTPOnly, sameSite: set.sameSite)
+        cookie.created = now
+        cookie.lastUse = now
+        return cookie
+    }
+
+    // MARK: Keeping
+
+    private static func put(_ cookie: Cookie, in domains: inout [String: [Cookie]], _ now: Date) {
+        var cookie = cookie
+        var others = domains[cookie.domain] ?? []
+        let same = { (other: Cookie) in
+            other.name == cookie.name && other.path == cookie.path && other.isHostOnly == cookie.isHostOnly
+        }
+        if let old = others.firstIndex(where: same) {
+            cookie.created = others[old].created
+            others.remove(at: old)
+        }
+        if !isOver(cookie, now) { others.append(cookie) }
+        if others.count > maximumPerDomain {
+            others.removeAll { isOver($0, now) }
+            if others.count > maximumPerDomain, let oldest = others.indices.min(by: { others[$0].goesBefore(others[$1]) }) {
+                others.remove(at: oldest)
+            }
+        }
+        domains[cookie.domain] = others.isEmpty ? nil : others
+        guard domains.count > maximum / maximumPerDomain, domains.values.reduce(0, { $0 + $1.count }) > maximum else {
+            return
+        }
+        let all = domains.values.flatMap(\.self)
+        let kept = all.filter { !isOver($0, now) }.sorted { $1.lastUse < $0.lastUse }.prefix(maximum)
+        domains = Dictionary(grouping: kept, by: \.domain)
+    }
+
+    private static func hidesSecure(_ cookie: Cookie, _ domains: [String: [Cookie]], host: String) -> Bool {
+        self.domains(above: host).contains { domain in
+            domains[domain]?.contains { other in
+                other.isSecure && other.name == cookie.name && matches(cookie.path, other.path)
+            } ?? false
+        }
+    }
+
+    private static func isOver(_ cookie: Cookie, _ now: Date) -> Bool { cookie.expires.map { $0 <= now } ?? false }
+
+    // MARK: Matching
+
+    private static func host(of url: HTTPURL) -> String {
+        let host = url.origin.endpoint.host
+        return host.isEmpty ? "localhost" : host
+    }
+
+    private static func path(of url: HTTPURL) -> String { String(url.target.prefix { $0 != "?" }) }
+
+    /// The host and every domain above it.
+    private static func domains(above host: String) -> [String] {
+        if isAddress(host) { return [host] }
+        var domains = [host]
+        var rest = host[...]
+        while let dot = rest.firstIndex(of: ".") {
+            rest = rest[rest.index(after: dot)...]
+            domains.append(String(rest))
+        }
+        return domains
+    }
+
+    private static func isAddress(_ host: String) -> Bool {
+        host.contains(":") || host.utf8.allSatisfy { Bytes.isDigit($0) || $0 == UInt8(ascii: ".") }
+    }
+
+    /// The directory of a path (RFC 6265bis, section 5.1.4).
+    private static func defaultPath(_ path: String) -> String {
+        guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return "/" }
+        return String(path[..<slash])
+    }
+
+    private static func matches(_ path: String, _ cookiePath: String) -> Bool {
+        path == cookiePath
+            || path.hasPrefix(cookiePath) && (cookiePath.hasSuffix("/") || path.dropFirst(cookiePath.count).first == "/")
+    }
+}
+
+extension Cookie {
+    /// Whether it has to go before another one of its domain: those that need no TLS first, then those used longest ago.
+    fileprivate func goesBefore(_ other: Cookie) -> Bool {
+        isSecure == other.isSecure ? lastUse < other.lastUse : !isSecure
+    }
+}

@@ -1,0 +1,151 @@
+// What an answer goes through on its way in: is it the last one, is it what was asked for, how is it decoded.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+extension HTTPExchange {
+    /// Takes the head of the answer. Returns false when the answer is refused.
+    func receive(_ head: ResponseHead) -> Bool {
+        guard !isOver else { return false }
+        context.configuration.cookies?.store(head.headers, from: request.url)
+        self.head = head
+        do {
+            if head.status.code >= 300 { followUp = try followUp(after: head) }
+            if case .request? = followUp { return true }
+            if request.url.origin.isSecure { tls = carrier?.tls }
+            try validate(head)
+            try prepareFilter(head)
+        } catch {
+            self.head = nil
+            fail(error)
+            return false
+        }
+        if followUp != nil { return true }
+        if timings != nil { noteFirstByte() }
+        events?.onHeaders(self)
+        if request.isStreamed { publishStream() }
+        return true
+    }
+
+    private func followUp(after head: ResponseHead) throws(SkeinError) -> FollowUp? {
+        switch head.status.code {
+        case 401: return isChallenge(head) ? .challenge : nil
+        case 417:
+            // A server that knows no expectations (RFC 9110, section 10.1.1).
+            guard request.headers.known.contains(.expect), var next = plainRequest, next.expectsContinue != false,
+                !next.headers.contains("Expect"), next.body.isReplayable
+            else { return nil }
+            next.expectsContinue = false
+            return .request(next, isRedirect: false)
+        case 300..<400:
+            let next = try context.configuration.redirects.next(after: head, to: plainRequest ?? request, history)
+            return next.map { .request($0, isRedirect: true) }
+        default: return nil
+        }
+    }
+
+    /// Whether the answer is what was asked for, as far as its head tells.
+    private func validate(_ head: ResponseHead) throws(SkeinError) {
+        if case .known(let length) = head.bodyLength, length > maximumBodySize ?? .max {
+            throw tooLarge("\(length) bytes are announced")
+        }
+        let accepted = request.acceptedTypes
+        guard !accepted.isEmpty, (200..<300).contains(head.status.code), head.bodyLength != .none else { return }
+        let field = head.headers["Content-Type"] ?? ""
+        let type = MediaType.split(field).value.lowercased()
+        guard type.split(separator: "/", omittingEmptySubsequences: false).count == 2 else {
+            throw SkeinError(
+                .invalidContentType, peer: peer, because: "the content type is \(field.debugDescription), no type at all")
+        }
+        guard accepted.contains(where: { MediaType.matches(type, range: $0) }) else {
+            throw SkeinError(
+                .unacceptableContentType, peer: peer,
+                because: "the content is \(type); \(accepted.joined(separator: ", ")) was asked for")
+        }
+    }
+
+    private var maximumBodySize: Int? {
+        request.maximumBodySize ?? (request.isStreamed ? nil : context.configuration.maximumBodySize)
+    }
+
+    private func prepareFilter(_ head: ResponseHead) throws(SkeinError) {
+        var codings: [ContentCoding] = []
+        let decompression = context.configuration.decompression
+        if head.headers.known.contains(.contentEncoding), head.bodyLength != .none,
+            request.decompresses ?? decompression.isEnabled
+        {
+            // One that is not known is left as it is; the field says so.
+            codings = ContentCoding.list(head.headers.values("Content-Encoding").joined(separator: ",")) ?? []
+        }
+        let processed = followUp == nil ? events?.dataProcessed : nil
+        guard !codings.isEmpty || request.maximumBodySize != nil || processed != nil else { return }
+        let response = processed == nil ? nil : HTTPResponse(snapshot)
+        filter = try BodyFilter(
+            codings, maximumRatio: decompression.maximumRatio, maximum: maximumBodySize, peer: peer,
+            processed: processed.flatMap { call in response.map { response in { call(response, $0) } } })
+    }
+
+    /// Takes a piece of the body. Returns whether more is wanted right now.
+    func receive(_ bytes: ByteBuffer) -> Bool {
+        receivedBytes += bytes.readableBytes
+        if case .request? = followUp { return drop(bytes) }
+        if followUp == nil { events?.dataReceived(self, bytes) }
+        if let stream { return stream.push(bytes) }
+        guard let filter else {
+            append(bytes)
+            return true
+        }
+        filter.append(bytes)
+        do {
+            while !isOver, let piece = try filter.next() { append(piece) }
+        } catch {
+            fail(error)
+        }
+        return true
+    }
+
+    private func append(_ bytes: ByteBuffer) {
+        if body.readableBytes == 0 {
+            body = bytes
+        } else {
+            if body.storageCapacity - body.readableBytes < bytes.readableBytes,
+                case .known(let length) = head?.bodyLength
+            {
+                body.reserveCapacity(min(length, max(body.readableBytes * 4, 1 << 20)))
+            }
+            body.writeImmutableBuffer(bytes)
+        }
+        if body.readableBytes > maximumBodySize ?? context.configuration.maximumBodySize {
+            fail(tooLarge("more has arrived"))
+        }
+    }
+
+    /// The content has ended: what it went through may find that something is missing.
+    func finishFilter() -> SkeinError? {
+        guard let filter, stream == nil else { return nil }
+        do {
+            try filter.finish()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// What a redirect says beside where to go: nobody wants it, but a connection that is read to the end can be kept.
+    private func drop(_ bytes: ByteBuffer) -> Bool {
+        dropped += bytes.readableBytes
+        guard dropped > 256 << 10, let carrier, case .request(let next, let isRedirect)? = followUp else { return true }
+        self.carrier = nil
+        carrier.abandon(self)
+        follow(next, isRedirect: isRedirect)
+        return true
+    }
+
+    private func tooLarge(_ what: String) -> SkeinError {
+        SkeinError(
+            .contentTooLarge, peer: peer,
+            because: "the body is larger than the limit of \(maximumBodySize ?? 0) bytes (\(what)); "
+                + "raise maximumBodySize or stream it")
+    }
+}

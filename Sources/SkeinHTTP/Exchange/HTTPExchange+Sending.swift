@@ -1,0 +1,156 @@
+// What a request gets on its way out: cookies, credentials, expectations; and the requests that follow from an answer.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+extension HTTPExchange {
+    /// Sends the request, with what the session knows about its origin.
+    func send(at now: NIODeadline) {
+        guard request.hasExtras || context.completesRequests || request.body.contentEncoding != nil else {
+            return pools.pool(for: request).submit(self, at: now)
+        }
+        let plain = request
+        complete(&request)
+        plainRequest = plain
+        switch request.headers.contains("Authorization") ? nil : credentials?.kind {
+        case nil: break
+        case .fixed(let value): request.headers["Authorization"] = value
+        case .authenticator(let authenticator): return authorize(by: authenticator, after: nil)
+        }
+        pools.pool(for: request).submit(self, at: now)
+    }
+
+    private var credentials: HTTPAuth? {
+        request.auth ?? context.configuration.credentials.auth(for: request.url.origin)
+    }
+
+    /// Adds the fields that follow from the request's settings and the session's.
+    private func complete(_ request: inout HTTPRequest) {
+        let own = CookieJar.field(request.cookies)
+        let kept = context.configuration.cookies?.field(for: request.url)
+        let set = request.headers["Cookie"]
+        let cookies = [set, kept, own].compactMap(\.self).joined(separator: "; ")
+        if !cookies.isEmpty, cookies != set { request.headers["Cookie"] = cookies }
+        if !request.acceptedTypes.isEmpty, !request.headers.contains("Accept") {
+            request.headers["Accept"] = request.acceptedTypes.joined(separator: ", ")
+        }
+        if let coding = request.body.contentEncoding, !request.headers.contains("Content-Encoding") {
+            request.headers["Content-Encoding"] = coding
+        }
+        if expectsContinue(request), !request.headers.contains("Expect") {
+            request.headers["Expect"] = "100-continue"
+        }
+    }
+
+    private func expectsContinue(_ request: HTTPRequest) -> Bool {
+        if let expects = request.expectsContinue { return expects && request.body.length != .none }
+        guard let limit = context.configuration.expectContinueAbove else { return false }
+        return switch request.body.length {
+        case .none: false
+        case .known(let length): length > limit
+        case .streamed: true
+        }
+    }
+
+    // MARK: Credentials that take a step of their own
+
+    /// Lets an authenticator add its credentials, which may take a while, and sends the request then.
+    /// - Parameter answer: the 401 that asks for them; nil before the first sending.
+    private func authorize(by authenticator: any HTTPAuthenticator, after answer: HTTPAnswer?) {
+        let request = self.request
+        let service = HTTPService.within(pools)
+        Task(executorPreference: shard.executor) {
+            let outcome: Result<HTTPRequest?, any Error>
+            do {
+                outcome = .success(
+                    try await authenticator.authorize(request, after: answer.map(HTTPResponse.init), using: service))
+            } catch {
+                outcome = .failure(error)
+            }
+            self.authorized(outcome, after: answer)
+        }
+    }
+
+    private func authorized(_ outcome: Result<HTTPRequest?, any Error>, after answer: HTTPAnswer?) {
+        guard !isOver else { return }
+        switch outcome {
+        case .failure(let error):
+            fail(
+                error as? SkeinError
+                    ?? SkeinError(
+                        .unknownAuthentication, peer: peer, because: "the credentials could not be made: \(error)",
+                        cause: error))
+        case .success(let authorized?):
+            resetAnswer()
+            request = authorized
+            pools.pool(for: authorized).submit(self)
+        case .success(nil) where answer == nil: pools.pool(for: request).submit(self)
+        case .success(nil): keepChallenge()
+        }
+    }
+
+    /// Whether the answer is a demand for credentials that somebody may be able to meet.
+    func isChallenge(_ head: ResponseHead) -> Bool {
+        guard head.status.code == 401, challenges < 2, case .authenticator? = credentials?.kind else { return false }
+        return plainRequest?.headers.contains("Authorization") == false && request.body.isReplayable
+    }
+
+    /// Nobody could meet the demand: it is the answer.
+    private func keepChallenge() {
+        if timings != nil { noteFirstByte() }
+        events?.onHeaders(self)
+        guard request.isStreamed else { return finish(trailers: trailers) }
+        let body = self.body
+        self.body = ByteBuffer()
+        filter = nil  // what is here has gone through it
+        publishStream()
+        if body.readableBytes > 0 { stream?.push(body) }
+        finish(trailers: trailers)
+    }
+
+    // MARK: Following
+
+    /// The answer is complete.
+    func complete(trailers: Headers?) {
+        guard !isOver else { return }
+        if let failure = finishFilter() { return fail(failure) }
+        switch followUp {
+        case nil: finish(trailers: trailers)
+        case .request(let next, let isRedirect): follow(next, isRedirect: isRedirect)
+        case .challenge:
+            guard case .authenticator(let authenticator)? = credentials?.kind else { return finish(trailers: trailers) }
+            challenges += 1
+            carrier = nil
+            followUp = nil
+            self.trailers = trailers
+            authorize(by: authenticator, after: snapshot)
+        }
+    }
+
+    /// Goes where the answer leads, with what is left of the time.
+    func follow(_ next: HTTPRequest, isRedirect: Bool) {
+        if isRedirect, let head {
+            history.append(
+                HTTPHop(method: request.method, url: request.url, status: head.status, headers: head.headers))
+            challenges = 0
+        }
+        resetAnswer()
+        plainRequest = nil
+        request = next
+        send(at: .now())
+    }
+
+    /// Forgets an answer that is not the last one.
+    private func resetAnswer() {
+        followUp = nil
+        head = nil
+        body = ByteBuffer()
+        filter = nil
+        trailers = nil
+        carrier = nil
+        tls = nil
+        dropped = 0
+        replays = 0
+    }
+}

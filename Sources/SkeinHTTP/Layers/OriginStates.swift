@@ -1,0 +1,27 @@
+// What a layer knows of each origin.
+
+import Synchronization
+
+/// A state for each origin, made when it is first asked for. Of too many, those are forgotten that nobody needs.
+final class OriginStates<State: Sendable>: Sendable {
+    private static var maximum: Int { 10_000 }
+
+    private let states = Mutex<[Origin: State]>([:])
+    private let initial: State
+    private let isIdle: @Sendable (State) -> Bool
+
+    init(_ initial: State, isIdle: @escaping @Sendable (State) -> Bool) {
+        self.initial = initial
+        self.isIdle = isIdle
+    }
+
+    func change<Result>(_ origin: Origin, _ change: (inout State) -> sending Result) -> sending Result {
+        states.withLock { states in
+            if states.count >= Self.maximum { states = states.filter { !isIdle($0.value) } }
+            var state = states[origin] ?? initial
+            let result = change(&state)
+            states[origin] = state
+            return result
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// Layers that tell others what happens: the next hop, the log, the metrics, the trace.
+
+import Instrumentation
+import Logging
+import Metrics
+import SkeinCore
+import SkeinWire
+import Tracing
+
+/// Tells the server how much time is left until the caller's deadline, so that it does not work for nobody.
+public struct DeadlineLayer: HTTPLayer {
+    private let field: String
+
+    /// - Parameter field: the field, whose value is milliseconds. There is no standard; agree on it with the server.
+    public init(field: String = "X-Request-Timeout-Ms") { self.field = field }
+
+    /// Adds the field, when there is a deadline: the task's (`withDeadline`) or the request's timeout.
+    public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
+        let left = [Deadline.current?.remaining, request.timeout].compactMap(\.self).min()
+        guard let left else { return await next.send(request) }
+        var request = request
+        request.headers[field] = String(max(0, Int(left / .milliseconds(1))))
+        return await next.send(request)
+    }
+}
+
+/// A line in the log for each request, with secrets left out.
+public struct LoggingLayer: HTTPLayer {
+    private static let secrets: Set<String> = [
+        "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-amz-security-token",
+    ]
+
+    private let logger: Logger
+    private let level: Logger.Level
+
+    /// A log.
+    /// - Parameters:
+    ///   - logger: where lines go.
+    ///   - level: of the lines; at trace, with the header sections. Default: info.
+    public init(_ logger: Logger, level: Logger.Level = .info) {
+        self.logger = logger
+        self.level = level
+    }
+
+    /// Sends the request and logs what came of it.
+    public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
+        let start = ContinuousClock.now
+        let response = await next.send(request)
+        let time = ContinuousClock.now - start
+        var metadata: Logger.Metadata = [
+            "method": "\(request.method.rawValue)", "url": "\(Self.withoutSecrets(request.url))",
+            "status": "\(response.statusCode)", "milliseconds": "\(Int(time / .milliseconds(1)))",
+        ]
+        if logger.logLevel <= .trace {
+            metadata["request"] = .dictionary(Self.fields(response.request.headers))
+            metadata["response"] = .dictionary(Self.fields(response.headers))
+        }
+        logger.log(level: level, "\(response.failure?.description ?? response.reason)", metadata: metadata)
+        return response
+    }
+
+    /// A URL without the query, in which passwords and tokens travel.
+    private static func withoutSecrets(_ url: HTTPURL) -> String {
+        url.target.contains("?") ? "\(url.origin)\(url.target.prefix { $0 != "?" })?…" : "\(url)"
+    }
+
+    private static func fields(_ headers: Headers) -> Logger.Metadata {
+        Dictionary(
+            headers.map { ($0.name, secrets.contains($0.name.lowercased()) ? "…" : .string($0.value)) },
+            uniquingKeysWith: { "\($0), \($1)" })
+    }
+}
+
+/// Durations and counts, by the names of OpenTelemetry's conventions for HTTP clients, for whatever backend swift-metrics has.
+public struct MetricsLayer: HTTPLayer {
+    /// Metrics.
+    public init() {}
+
+    /// Sends the request and notes `http.client.request.duration`, with method, server and status.
+    public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
+        let start = ContinuousClock.now
+        let response = await next.send(request)
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        let dimensions = [
+            ("http.request.method", request.method.rawValue), ("server.address", request.url.origin.authority),
+            ("http.response.status_code", String(response.statusCode)),
+        ]
+        Metrics.Timer(label: "http.client.request.duration", dimensions: dimensions, preferredDisplayUnit: .milliseconds)
+            .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        return response
+    }
+}
+
+/// A span for each request, and the trace's name for the next hop (W3C Trace Context).
+///
+/// The span goes to whatever tracer swift-distributed-tracing has, which also writes the field. Without a tracer the field is
+/// written all the same, so that the hops behind can be told to belong together.
+public struct TracingLayer: HTTPLayer {
+    /// Tracing.
+    public init() {}
+
+    /// Sends the request in a span of its own.
+    public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
+        await withSpan(request.method.rawValue, ofKind: .client) { span in
+            var request = request
+            span.attributes["http.request.method"] = request.method.rawValue
+            span.attributes["server.address"] = request.url.origin.authority
+            InstrumentationSystem.instrument.inject(span.context, into: &request.headers, using: HeaderInjector())
+            if !request.headers.contains("traceparent") {
+                let context = TraceContext.current.map(\.child) ?? TraceContext()
+                request.headers["traceparent"] = context.traceparent
+                if let state = context.state { request.headers["tracestate"] = state }
+            }
+            let response = await next.send(request)
+            span.attributes["http.response.status_code"] = response.statusCode
+            if response.failure != nil || response.statusCode >= 400 { span.setStatus(SpanStatus(code: .error)) }
+            return response
+        }
+    }
+
+    private struct HeaderInjector: Injector {
+        func inject(_ value: String, forKey key: String, into headers: inout Headers) { headers[key] = value }
+    }
+}
+
+/// Where in a trace a request stands (W3C Trace Context, level 1).
+public struct TraceContext: Sendable, Hashable {
+    /// The trace, 32 digits of base 16.
+    public let traceID: String
+    /// The span in it, 16 digits.
+    public let spanID: String
+    /// Whether it is recorded.
+    public let isSampled: Bool
+    /// What vendors add (`tracestate`).
+    public let state: String?
+
+    /// The context of the request that a task works for.
+    @TaskLocal public static var current: TraceContext?
+
+    /// A new trace.
+    public init(isSampled: Bool = true) {
+        self.init(traceID: Self.random(16), spanID: Self.random(8), isSampled: isSampled, state: nil)
+    }
+
+    private init(traceID: String, spanID: String, isSampled: Bool, state: String?) {
+        self.traceID = traceID
+        self.spanID = spanID
+        self.isSampled = isSampled
+        self.state = state
+    }
+
+    /// What a request's `traceparent` says; nil when it is malformed or all zeros (section 3.2.2).
+    public init?(traceparent: String, state: String? = nil) {
+        let parts = traceparent.split(separator: "-", omittingEmptySubsequences: false)
+        func isHex(_ text: Substring, _ count: Int) -> Bool {
+            text.utf8.count == count && text.utf8.allSatisfy { Bytes.hexValue($0) != nil && !($0 &- 0x41 < 6) }
+        }
+        guard parts.count >= 4, isHex(parts[0], 2), parts[0] != "ff", parts[0] != "00" || parts.count == 4,
+            isHex(parts[1], 32), isHex(parts[2], 16), isHex(parts[3], 2), parts[1].contains(where: { $0 != "0" }),
+            parts[2].contains(where: { $0 != "0" })
+        else { return nil }
+        self.init(
+            traceID: String(parts[1]), spanID: String(parts[2]),
+            isSampled: (UInt8(parts[3], radix: 16) ?? 0) & 1 == 1, state: state)
+    }
+
+    /// Another span of the trace.
+    public var child: TraceContext {
+        TraceContext(traceID: traceID, spanID: Self.random(8), isSampled: isSampled, state: state)
+    }
+
+    /// The value of the field `traceparent`.
+    public var traceparent: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
+
+    private static func random(_ count: Int) -> String { Hex.encode((0..<count).map { _ in UInt8.random(in: 0...255) }) }
+}

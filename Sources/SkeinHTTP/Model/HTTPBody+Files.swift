@@ -1,0 +1,203 @@
+// Content that is in files: alone, or as parts of a form.
+
+import NIOCore
+import NIOPosix
+import SkeinCore
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+extension HTTPBody {
+    /// A file, read while it is sent and never whole in memory. Its length is announced; a file that cannot be read fails the
+    /// request with code 701.
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - contentType: its media type. Default: by the ending of its name.
+    public static func file(_ path: String, contentType: String? = nil) -> HTTPBody {
+        let type = contentType ?? MediaType.guess(path)
+        guard let length = FilePieces.length(of: path) else {
+            return HTTPBody(.none, contentType: type, problem: FilePieces.unreadable(path))
+        }
+        return HTTPBody(
+            .stream(length: length, isReplayable: true) {
+                let pieces = FilePieces(path)
+                return AsyncThrowingChunks { try await pieces.next() }
+            }, contentType: type)
+    }
+
+    /// A form with files (multipart/form-data, RFC 7578), sent part by part. Its length is announced when that of every part
+    /// is known.
+    /// - Parameters:
+    ///   - parts: the fields, in order.
+    ///   - boundary: what stands between the parts. Default: something random.
+    public static func multipart(_ parts: [FormPart], boundary: String? = nil) -> HTTPBody {
+        let boundary = boundary ?? "skein-\(Hex.encode((0..<12).map { _ in UInt8.random(in: 0...255) }))"
+        let heads = parts.map { ByteBuffer(string: "--\(boundary)\r\n\($0.head)\r\n") }
+        let end = ByteBuffer(string: "--\(boundary)--\r\n")
+        var length: Int? = end.readableBytes
+        for (part, head) in zip(parts, heads) {
+            guard let known = length, let own = part.body.knownLength else {
+                length = nil
+                break
+            }
+            length = known + head.readableBytes + own + 2
+        }
+        let type = "multipart/form-data; boundary=\(boundary)"
+        if let problem = parts.lazy.compactMap(\.body.problem).first {
+            return HTTPBody(.none, contentType: type, problem: problem)
+        }
+        return HTTPBody(
+            .stream(length: length, isReplayable: parts.allSatisfy(\.body.isReplayable)) {
+                var pieces = zip(parts, heads).flatMap { part, head in
+                    [{ .once(head) }, part.body.makeChunks, { .once(ByteBuffer(string: "\r\n")) }]
+                }[...]
+                pieces.append { .once(end) }
+                var current: AsyncThrowingChunks?
+                return AsyncThrowingChunks {
+                    while true {
+                        if let piece = try await current?.next() { return piece }
+                        guard let next = pieces.popFirst() else { return nil }
+                        current = next()
+                    }
+                }
+            }, contentType: type)
+    }
+
+    /// The bytes, if their number is known.
+    private var knownLength: Int? {
+        switch length {
+        case .none: 0
+        case .known(let length): length
+        case .streamed: nil
+        }
+    }
+
+    /// The pieces of one pass.
+    private var makeChunks: @Sendable () -> AsyncThrowingChunks {
+        switch content {
+        case .none: { .once(ByteBuffer()) }
+        case .bytes(let bytes): { .once(bytes) }
+        case .stream(_, _, let make): make
+        }
+    }
+}
+
+extension AsyncThrowingChunks {
+    /// One piece, if there is anything in it.
+    static func once(_ piece: ByteBuffer) -> AsyncThrowingChunks {
+        var rest = piece.readableBytes == 0 ? nil : piece as ByteBuffer?
+        return AsyncThrowingChunks {
+            defer { rest = nil }
+            return rest
+        }
+    }
+}
+
+/// A field of a form with files.
+public struct FormPart: Sendable {
+    let body: HTTPBody
+    private let name: String
+    private let fileName: String?
+
+    /// A field of any content.
+    /// - Parameters:
+    ///   - name: the field's name.
+    ///   - body: its content; its type is the body's.
+    ///   - fileName: with it, the server sees a file. Default: none.
+    public init(_ name: String, _ body: HTTPBody, fileName: String? = nil) {
+        self.name = name
+        self.body = body
+        self.fileName = fileName
+    }
+
+    /// A field with a text.
+    public static func field(_ name: String, _ value: String) -> FormPart {
+        FormPart(name, .bytes(ByteBuffer(string: value)))
+    }
+
+    /// A file from the disk.
+    /// - Parameters:
+    ///   - path: the file, read while it is sent.
+    ///   - fileName: the name that the server sees. Default: the file's own.
+    ///   - contentType: its media type. Default: by the ending of its name.
+    public static func file(
+        _ name: String, path: String, fileName: String? = nil, contentType: String? = nil
+    ) -> FormPart {
+        let own = path.split(separator: "/").last.map(String.init) ?? path
+        return FormPart(name, .file(path, contentType: contentType), fileName: fileName ?? own)
+    }
+
+    /// The fields before the content and the empty line's first half.
+    var head: String {
+        var head = "Content-Disposition: form-data; name=\"\(Self.escaped(name))\""
+        if let fileName { head += "; filename=\"\(Self.escaped(fileName))\"" }
+        if let type = body.contentType { head += "\r\nContent-Type: \(type)" }
+        return head + "\r\n"
+    }
+
+    /// A name as browsers write it (WHATWG HTML, multipart/form-data encoding algorithm).
+    private static func escaped(_ name: String) -> String {
+        name.replacing("\r", with: "%0D").replacing("\n", with: "%0A").replacing("\"", with: "%22")
+    }
+}
+
+/// A file piece by piece, read by a thread that may wait for the disk, one piece ahead of whoever takes them.
+///
+/// Unchecked: one read is under way at a time, and whoever takes its result starts the next one.
+final class FilePieces: @unchecked Sendable {
+    private static let size = 256 << 10
+
+    private let path: String
+    private var descriptor: CInt = -1
+    private var ahead: EventLoopFuture<ByteBuffer>?
+
+    init(_ path: String) { self.path = path }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    static func length(of path: String) -> Int? {
+        guard let status = FileStatus(path), status.isRegular, access(path, R_OK) == 0 else { return nil }
+        return status.size
+    }
+
+    static func unreadable(_ path: String) -> SkeinError {
+        SkeinError(.exception, peer: path, because: "the file cannot be read (\(String(cString: strerror(errno))))")
+    }
+
+    /// The next piece, or nil at the end.
+    func next() async throws -> ByteBuffer? {
+        let piece = try await (ahead ?? startReading()).get()
+        ahead = piece.readableBytes > 0 ? startReading() : nil
+        return piece.readableBytes > 0 ? piece : nil
+    }
+
+    private func startReading() -> EventLoopFuture<ByteBuffer> {
+        let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
+        return NIOThreadPool.singleton.runIfActive(eventLoop: loop) { try self.readPiece() }
+    }
+
+    private func readPiece() throws -> ByteBuffer {
+        if descriptor < 0 { descriptor = open(path, O_RDONLY | O_CLOEXEC) }
+        guard descriptor >= 0 else { throw Self.unreadable(path) }
+        var piece = ByteBuffer()
+        var count = 0
+        piece.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.size) { bytes in
+            repeat { count = read(descriptor, bytes.baseAddress, Self.size) } while count < 0 && errno == EINTR
+            return max(0, count)
+        }
+        guard count >= 0 else { throw Self.unreadable(path) }
+        return piece
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
