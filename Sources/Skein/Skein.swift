@@ -68,7 +68,8 @@ public final class Skein: Sendable {
     ///   - url: an absolute URL; a malformed one ends the corequest with code 701.
     ///   - body: what to send, for example `.json(value)`, `.form(["a": 1])`, `.xml(text)`, `.text(text)`. Default: nothing.
     ///   - parameters: query parameters to append to the URL.
-    ///   - auth: credentials, `.basic(user, password)` or `.bearer(token)`. Default: none.
+    ///   - auth: credentials, such as `.basic(user, password)`. Default: none.
+    ///   - cookies: names and values for this request, beside those of the session's jar.
     ///   - headers: header fields; one that cannot be sent ends the corequest with code 701.
     ///   - timeout: from the moment it gets its place to the last byte of the answer. Default: the session's.
     ///   - meta: what travels along to the response.
@@ -77,14 +78,15 @@ public final class Skein: Sendable {
     @discardableResult
     public func request(
         _ method: HTTPMethod, _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:],
-        headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil, meta: Meta = Meta(),
-        callback: Callback? = nil
+        headers: Headers = Headers(), auth: HTTPAuth? = nil, cookies: [String: String] = [:],
+        timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         do {
-            let url = try HTTPURL(url, parameters: parameters)
-            return start(
-                HTTPRequest(method, url, headers: headers, body: body, auth: auth, timeout: timeout, meta: meta),
-                callback: callback)
+            var request = HTTPRequest(
+                method, try HTTPURL(url, parameters: parameters), headers: headers, body: body, auth: auth,
+                timeout: timeout, meta: meta)
+            if !cookies.isEmpty { request.cookies = cookies }
+            return start(request, callback: callback)
         } catch {
             let request = HTTPRequest(
                 method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)

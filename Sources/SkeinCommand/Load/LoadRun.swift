@@ -18,6 +18,7 @@ final class LoadRun: Sendable {
         configuration.concurrency = plan.callers
         configuration.http.timeout = plan.timeout
         configuration.http.keepAlive = plan.keepAlive
+        configuration.http.decompression.isEnabled = false  // what is measured is what was sent
         plan.transport.apply(to: &configuration.http)
         if plan.isHTTP1 || plan.streams == nil { configuration.http.http2.use = .never }
         if let streams = plan.streams {

@@ -1,67 +1,36 @@
-// Writes a body to a file as it arrives, never whole in memory.
+// Writes the body of one answer to a file, and says how far it is.
 
-import ArgumentParser
 import Skein
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import Synchronization
 
 /// A request whose answer goes to a file.
 struct Download {
+    let request: HTTPRequest
     let file: String
-    let method: HTTPMethod
-    let body: HTTPBody
-    let headers: Headers
-    let auth: HTTPAuth?
-    let skein: Skein
+    let resumes: Bool
 
     /// Sends the request and writes the file.
-    /// - Returns: whether the answer was below 400 and is whole.
-    func run(_ url: String) async throws -> Bool {
-        let response: HTTPResponse
+    /// - Returns: whether the answer was a success and is whole.
+    func run(_ skein: Skein) async -> Bool {
+        let size = Mutex((received: 0, resumedFrom: 0))
         do {
-            response = try await skein.stream(method, url, body, headers: headers, auth: auth).dispatch()
-        } catch {
-            Terminal.say("REQID 0. \(error)")
-            return false
-        }
-        guard let stream = response.stream else {
-            Terminal.say(response.reportLine(0))
-            return false
-        }
-        let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            stream.cancel()
-            throw ValidationError(
-                "The file \(file.debugDescription) cannot be written (\(String(cString: strerror(errno)))).")
-        }
-        defer { close(descriptor) }
-        let total = response.header("Content-Length").flatMap { Int($0) }
-        var received = 0
-        do {
-            for try await piece in stream {
-                let isWritten = piece.withUnsafeReadableBytes { Terminal.writeAll($0, to: descriptor) }
-                guard isWritten else {
-                    stream.cancel()
-                    throw ValidationError(
-                        "The file \(file.debugDescription) takes no more (\(String(cString: strerror(errno)))).")
-                }
-                received += piece.readableBytes
-                Terminal.progress("\(received >> 10) KiB\(total.map { " of \($0 >> 10) KiB" } ?? "")")
+            let response = try await skein.download(request, to: file, resumes: resumes) { progress in
+                size.withLock { $0 = (progress.received, progress.resumedFrom) }
+                let total = progress.total.map { " of \($0 >> 10) KiB" } ?? ""
+                Terminal.progress("\(progress.received >> 10) KiB\(total)")
             }
-        } catch let error as SkeinError {
             Terminal.endProgress()
-            Terminal.say("REQID 0. \(error); \(received) bytes are in \(file)")
+            let (received, resumedFrom) = size.withLock { $0 }
+            let news = resumedFrom > 0 ? ", \(resumedFrom) of them were there" : ""
+            Terminal.say(
+                "REQID 0. \(response.version) \(response.statusCode) \(response.reason) "
+                    + "\(received) bytes received\(news)")
+            return true
+        } catch {
+            Terminal.endProgress()
+            let kept = resumes ? size.withLock { "; \($0.received) bytes are in \(file).part" } : ""
+            Terminal.say("REQID 0. \(error)\(kept)")
             return false
         }
-        Terminal.endProgress()
-        Terminal.say(
-            "REQID 0. \(response.version) \(response.statusCode) \(response.reason) \(received) bytes received")
-        return response.statusCode < 400
     }
 }

@@ -16,9 +16,6 @@ struct RequestOptions: ParsableArguments {
     @Option(name: [.customShort("H"), .long], help: "A header field, 'Name: value'; may be repeated.")
     var header: [String] = []
 
-    @Option(name: .shortAndLong, help: "What to send: TEXT, @FILE, or - for standard input.")
-    var data: String?
-
     @Flag(help: "Print the bodies.")
     var body = false
 
@@ -28,8 +25,16 @@ struct RequestOptions: ParsableArguments {
     @Flag(help: "Print a JSON record for each response; --headers and --body put those in, too.")
     var json = false
 
-    @Option(name: .shortAndLong, help: "Write the body of the one URL to FILE as it arrives.")
+    @Option(
+        name: [.short, .long, .customLong("download")],
+        help: "Write the body of the one URL to FILE, which is there when all of it is.")
     var output: String?
+
+    @Flag(help: "Go on with what an earlier --output has left, and leave behind what this one has when it fails.")
+    var resume = false
+
+    @Flag(help: "Print where the time of each request went: name, connection, TLS, first byte.")
+    var trace = false
 
     @Option(name: [.short, .long, .customLong("workers")], help: "Requests under way at one time.")
     var concurrency: Int = 10
@@ -40,14 +45,14 @@ struct RequestOptions: ParsableArguments {
     @Flag(help: "Which HTTP to speak; without a flag, HTTP/1.1 in clear text.")
     var version: VersionOption?
 
-    @Flag(name: .customLong("no-follow"), help: "Do not follow redirects.")
-    var staysPut = false
+    @OptionGroup(title: "Content options")
+    var content: ContentOptions
 
-    @Option(help: ArgumentHelp("Send these credentials (basic authentication).", valueName: "user:password"))
-    var auth: String?
+    @OptionGroup(title: "Credentials")
+    var credentials: CredentialOptions
 
-    @Option(help: ArgumentHelp("Send this token (bearer authentication).", valueName: "token"))
-    var bearer: String?
+    @OptionGroup(title: "Session options")
+    var sessionOptions: SessionOptions
 
     @OptionGroup(title: "Connection options")
     var transport: TransportOptions
@@ -60,34 +65,26 @@ struct RequestOptions: ParsableArguments {
             throw ValidationError("--output takes the body of one URL.")
         }
         if output != nil, body || json { throw ValidationError("--output cannot be combined with --body or --json.") }
-        guard auth?.contains(":") ?? true else { throw ValidationError("--auth takes USER:PASSWORD.") }
-        guard auth == nil || bearer == nil else { throw ValidationError("--auth and --bearer exclude each other.") }
+        guard !resume || output != nil else { throw ValidationError("--resume belongs to --output.") }
         _ = try HeaderArguments.parse(header)
     }
 
-    /// Who the requests come from.
-    var credentials: HTTPAuth? {
-        if let bearer { return .bearer(bearer) }
-        guard let auth, let colon = auth.firstIndex(of: ":") else { return nil }
-        return .basic(String(auth[..<colon]), String(auth[auth.index(after: colon)...]))
-    }
-
     /// The session for the requests.
-    func session() -> Skein {
+    func session() throws -> Skein {
         var configuration = Skein.Configuration()
         configuration.concurrency = concurrency
         configuration.http.timeout = .seconds(timeout)
         transport.apply(to: &configuration.http)
-        configuration.http.redirects.isEnabled = !staysPut
+        try sessionOptions.apply(to: &configuration.http)
+        try credentials.apply(to: &configuration.http)
+        if content.expects { configuration.http.expectContinueAbove = 0 }
+        configuration.http.recordsTimings = trace
         if let version { configuration.http.http2.use = version.use }
         return Skein(configuration)
     }
 
     /// The URLs, those in files included.
     func allURLs() throws -> [String] { try InputFile.lists(urls) }
-
-    /// What to send.
-    func requestBody() throws -> HTTPBody { try InputFile.body(data) }
 }
 
 /// The flags that say which HTTP to speak.

@@ -12,14 +12,21 @@ struct RequestRunner {
     /// - Returns: whether every answer was below 400.
     func run() async throws -> Bool {
         let urls = try options.allURLs()
-        let body = try options.requestBody()
+        let body = try options.content.body()
+        let auth = options.credentials.value
+        let cookies = options.sessionOptions.cookies
         let headers = try HeaderArguments.parse(options.header)
-        let skein = options.session()
+        let skein = try options.session()
+        defer { try? options.sessionOptions.save(skein.configuration.http.cookies) }
         if let output = options.output {
-            return try await Download(
-                file: output, method: method, body: body, headers: headers, auth: options.credentials, skein: skein
-            )
-            .run(urls[0])
+            let request: HTTPRequest
+            do {
+                request = HTTPRequest(method, try HTTPURL(urls[0]), headers: headers, body: body, auth: auth)
+            } catch {
+                Terminal.say("REQID 0. \(error)")
+                return false
+            }
+            return await Download(request: request, file: output, resumes: options.resume).run(skein)
         }
         let tally = RequestTally()
         // So many callers as may be under way: a file of a million URLs does not become a million requests at once.
@@ -30,7 +37,7 @@ struct RequestRunner {
                         let index = tally.position.wrappingAdd(1, ordering: .relaxed).oldValue
                         guard index < urls.count else { return }
                         let response = await skein.request(
-                            method, urls[index], body, headers: headers, auth: options.credentials
+                            method, urls[index], body, headers: headers, auth: auth, cookies: cookies
                         ).dispatch()
                         Terminal.endProgress()
                         print(response, index: index, url: urls[index])
@@ -45,6 +52,7 @@ struct RequestRunner {
     }
 
     private func print(_ response: HTTPResponse, index: Int, url: String) {
+        defer { if options.trace, !options.json, let timings = response.timings { Terminal.say(timings.line) } }
         if options.json { return Terminal.say(ResponseRecord(response, index: index, url: url, options: options).line) }
         guard response.failure == nil, options.headers || options.body else {
             return Terminal.say(response.reportLine(index))
@@ -68,5 +76,22 @@ extension HTTPResponse {
     func reportLine(_ index: Int) -> String {
         if let failure { return "REQID \(index). \(failure)" }
         return "REQID \(index). \(version) \(statusCode) \(reason) \(content.readableBytes) bytes received"
+    }
+}
+
+extension HTTPTimings {
+    /// The spans that there were, with their names.
+    var spans: [(name: String, milliseconds: Double)] {
+        let all: [(String, Duration?)] = [
+            ("queued", queued), ("dns", dns), ("connect", connect), ("tls", tls), ("first byte", firstByte),
+            ("total", total),
+        ]
+        return all.compactMap { name, span in span.map { (name, ($0 / .microseconds(1)).rounded() / 1000) } }
+    }
+
+    /// One line for people: `  dns 0.4 ms, connect 0.2 ms, first byte 1.1 ms, total 1.2 ms`.
+    var line: String {
+        "  " + spans.filter { $0.name != "queued" || $0.milliseconds >= 1 }
+            .map { "\($0.name) \($0.milliseconds) ms" }.joined(separator: ", ")
     }
 }

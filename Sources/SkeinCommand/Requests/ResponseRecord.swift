@@ -26,10 +26,13 @@ struct ResponseRecord: Encodable {
     let headers: [[String]]?
     let body: String?
     let bodyBase64: String?
+    let redirects: [String]?
+    let cache: String?
+    let timings: [String: Double]?
     let error: Failure?
 
     enum CodingKeys: String, CodingKey {
-        case id, method, url, status, reason, version, bytes, headers, body, error
+        case id, method, url, status, reason, version, bytes, headers, body, redirects, cache, timings, error
         case bodyBase64 = "body_base64"
     }
 
@@ -45,6 +48,11 @@ struct ResponseRecord: Encodable {
         let text = options.body ? String(validating: response.content.readableBytesView, as: UTF8.self) : nil
         body = text
         bodyBase64 = options.body && text == nil ? Data(response.content.readableBytesView).base64EncodedString() : nil
+        redirects = response.history.isEmpty ? nil : response.history.map(\.url.description) + [response.url.description]
+        cache = response.cacheUse?.rawValue
+        timings = response.timings.map { timings in
+            Dictionary(uniqueKeysWithValues: timings.spans.map { ($0.name.replacing(" ", with: "_"), $0.milliseconds) })
+        }
         error = response.failure.map { Failure(code: $0.code.rawValue, name: $0.code.name, message: $0.description) }
     }
 

@@ -1,0 +1,69 @@
+// What a command's session does for its requests: cookies, cache, attempts, redirects.
+
+import ArgumentParser
+import Skein
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+struct SessionOptions: ParsableArguments {
+    @Flag(name: .customLong("no-follow"), help: "Do not follow redirects.")
+    var staysPut = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Take cookies from FILE if it is there, and write them back in the end (cookies.txt; JSON for *.json).",
+            valueName: "file"))
+    var cookieJar: String?
+
+    @Option(help: ArgumentHelp("Send a cookie; may be repeated.", valueName: "name=value"))
+    var cookie: [String] = []
+
+    @Option(help: ArgumentHelp("Keep answers in a folder and use them as HTTP allows.", valueName: "folder"))
+    var cache: String?
+
+    @Option(help: ArgumentHelp("Try again so often when a network or server fails in passing.", valueName: "times"))
+    var retry = 0
+
+    @Flag(name: .customLong("raw"), help: "Do not undo compression.")
+    var staysCoded = false
+
+    func validate() throws {
+        guard retry >= 0 else { throw ValidationError("--retry takes a number of attempts.") }
+        guard cookie.allSatisfy({ $0.contains("=") }) else { throw ValidationError("--cookie takes NAME=VALUE.") }
+    }
+
+    /// The cookies of every request.
+    var cookies: [String: String] {
+        let pairs = cookie.map { text in
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return (String(parts[0]), String(parts[1]))
+        }
+        return Dictionary(pairs) { $1 }
+    }
+
+    /// Takes the options over into a session's configuration.
+    func apply(to configuration: inout HTTPConfiguration) throws {
+        configuration.redirects.isEnabled = !staysPut
+        configuration.decompression.isEnabled = !staysCoded
+        do {
+            if retry > 0 { configuration.layers.append(RetryLayer(maximum: retry)) }
+            if let cache { configuration.layers.append(try HTTPCache.disk(cache)) }
+            if let cookieJar {
+                let isThere = FileManager.default.fileExists(atPath: cookieJar)
+                configuration.cookies = isThere ? try CookieJar(file: cookieJar) : CookieJar()
+            }
+        } catch {
+            throw ValidationError("\(error).")
+        }
+    }
+
+    /// Writes the cookies back.
+    func save(_ jar: CookieJar?) throws {
+        guard let cookieJar else { return }
+        try jar?.save(to: cookieJar, format: cookieJar.hasSuffix(".json") ? .json : .netscape)
+    }
+}

@@ -1,0 +1,216 @@
+// A download into a file: whole or not there, and gone on with where it was left.
+
+import NIOCore
+import NIOPosix
+import SkeinCore
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// How far a download has come.
+public struct DownloadProgress: Sendable {
+    /// Bytes that are in the file.
+    public let received: Int
+    /// Bytes of the whole, if the server tells.
+    public let total: Int?
+    /// Bytes that were there from an earlier attempt.
+    public let resumedFrom: Int
+}
+
+/// One download.
+///
+/// What arrives is written to `FILE.part` beside the file, which takes its name when it is whole. A download that is to be
+/// resumed leaves that behind when it fails, with what the server said of the version (ETag or Last-Modified) in
+/// `FILE.part.version`, so that a later one asks for the rest of the same thing (RFC 9110, section 13.1.5).
+package struct FileDownload {
+    let path: String
+    let resumes: Bool
+    let progress: (@Sendable (DownloadProgress) -> Void)?
+    let start: (HTTPRequest) -> Corequest<HTTPResponse>
+
+    package init(
+        to path: String, resumes: Bool, progress: (@Sendable (DownloadProgress) -> Void)?,
+        start: @escaping (HTTPRequest) -> Corequest<HTTPResponse>
+    ) {
+        self.path = path
+        self.resumes = resumes
+        self.progress = progress
+        self.start = start
+    }
+
+    private var part: String { "\(path).part" }
+    private var version: String { "\(part).version" }
+
+    /// Downloads.
+    /// - Returns: the response, whose stream is consumed.
+    /// - Throws: what failed; a status of 300 and above, with no file written.
+    package func run(_ request: HTTPRequest) async throws -> HTTPResponse {
+        var request = request
+        request.isStreamed = true
+        if !request.headers.contains("Accept-Encoding") { request.headers["Accept-Encoding"] = "identity" }
+        if resumes, let (size, version) = leftOver {
+            var rest = request
+            rest.headers["Range"] = "bytes=\(size)-"
+            rest.headers["If-Range"] = version
+            let response = await start(rest).dispatch()
+            let range = ContentRange(response.header("Content-Range"))
+            switch response.statusCode {
+            case 206 where range?.start == size:
+                return try await write(response, after: size, total: range?.total)
+            case 200: return try await write(response, after: 0, total: nil)
+            case 416 where range?.total == size:  // it was whole, and only its name was missing
+                response.stream?.cancel()
+                try finish()
+                return response
+            case 206, 416: response.stream?.cancel()
+            default:
+                response.stream?.cancel()
+                try response.raiseForStatus()
+            }
+        }
+        return try await write(await start(request).dispatch(), after: 0, total: nil)
+    }
+
+    /// What an earlier attempt has left, and of which version it is.
+    private var leftOver: (size: Int, version: String)? {
+        guard let status = FileStatus(part), status.isRegular, status.size > 0,
+            let version = try? String(contentsOf: URL(filePath: version), encoding: .utf8), !version.isEmpty
+        else { return nil }
+        return (status.size, version)
+    }
+
+    private func write(_ response: HTTPResponse, after offset: Int, total: Int?) async throws -> HTTPResponse {
+        do {
+            try response.raiseForStatus()
+        } catch {
+            response.stream?.cancel()
+            throw error
+        }
+        guard let stream = response.stream else { return response }
+        let file: PartFile
+        do {
+            file = try PartFile(part, after: offset)
+            try note(response)
+        } catch {
+            stream.cancel()
+            throw error
+        }
+        let isCoded = response.headers.contains("Content-Encoding")
+        let total = total ?? (isCoded ? nil : response.header("Content-Length").flatMap { Int($0) })
+        var received = offset
+        do {
+            for try await piece in stream {
+                try await file.write(piece)
+                received += piece.readableBytes
+                progress?(DownloadProgress(received: received, total: total, resumedFrom: offset))
+            }
+            try await file.flush()
+        } catch {
+            stream.cancel()
+            try? await file.flush()
+            if !resumes { removeParts() }
+            throw error
+        }
+        try finish()
+        return response
+    }
+
+    /// Notes which version is being written, if it can be asked for again.
+    private func note(_ response: HTTPResponse) throws {
+        try? FileManager.default.removeItem(atPath: version)
+        let tag = response.header("ETag").flatMap { $0.hasPrefix("W/") ? nil : $0 }
+        guard resumes, let name = tag ?? response.header("Last-Modified"),
+            !response.headers.contains("Content-Encoding")
+        else { return }
+        try name.write(to: URL(filePath: version), atomically: true, encoding: .utf8)
+    }
+
+    private func finish() throws(SkeinError) {
+        guard rename(part, path) == 0 else { throw PartFile.failure(path) }
+        try? FileManager.default.removeItem(atPath: version)
+    }
+
+    private func removeParts() {
+        try? FileManager.default.removeItem(atPath: part)
+        try? FileManager.default.removeItem(atPath: version)
+    }
+}
+
+/// What Content-Range says (RFC 9110, section 14.4).
+private struct ContentRange {
+    let start: Int?
+    let total: Int?
+
+    init?(_ field: String?) {
+        guard let field, field.hasPrefix("bytes ") else { return nil }
+        let parts = field.dropFirst(6).split(separator: "/", maxSplits: 1)
+        guard parts.count == 2 else { return nil }
+        start = parts[0].split(separator: "-").first.flatMap { Int($0) }
+        total = Int(parts[1])
+    }
+}
+
+/// The file that is written, by a thread that may wait for the disk, in large pieces.
+///
+/// Unchecked: the one task that downloads uses it, and one write is under way at a time.
+private final class PartFile: @unchecked Sendable {
+    private static let pieceSize = 256 << 10
+
+    private let path: String
+    private let descriptor: CInt
+    private var gathered = ByteBuffer()
+
+    init(_ path: String, after offset: Int) throws(SkeinError) {
+        self.path = path
+        let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw Self.failure(path) }
+        descriptor = file
+        guard ftruncate(file, off_t(offset)) == 0, lseek(file, off_t(offset), SEEK_SET) == off_t(offset) else {
+            throw Self.failure(path)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    static func failure(_ path: String) -> SkeinError {
+        SkeinError(
+            .exception, peer: path, because: "the file cannot be written (\(String(cString: strerror(errno))))")
+    }
+
+    func write(_ piece: ByteBuffer) async throws {
+        gathered.writeImmutableBuffer(piece)
+        if gathered.readableBytes >= Self.pieceSize { try await flush() }
+    }
+
+    func flush() async throws {
+        guard gathered.readableBytes > 0 else { return }
+        try await NIOThreadPool.singleton.runIfActive { try self.writeGathered() }
+    }
+
+    private func writeGathered() throws(SkeinError) {
+        while gathered.readableBytes > 0 {
+            let count = gathered.withUnsafeReadableBytes { writeBytes(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                gathered.moveReaderIndex(forwardBy: count)
+            } else if errno != EINTR {
+                throw Self.failure(path)
+            }
+        }
+        gathered.clear()
+    }
+}
+
+/// The system's `write`, which the method of that name hides.
+private func writeBytes(_ file: CInt, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int { write(file, bytes, count) }
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

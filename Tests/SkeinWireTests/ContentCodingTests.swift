@@ -1,0 +1,115 @@
+import NIOCore
+import SkeinWire
+import Testing
+
+/// Content codings, there and back, cut at every place and broken in every way.
+@Suite("Content codings")
+struct ContentCodingTests {
+    private static let text = String(
+        (0..<400).map { "\($0 * 7919 % 1000) threads in a skein, " }.joined())
+
+    private func decode(
+        _ bytes: ByteBuffer, _ codings: [ContentCoding], pieceSize: Int = .max, ratio: Int = 1000
+    ) throws -> ByteBuffer {
+        let decoder = try ContentDecoder(codings, maximumRatio: ratio)
+        var rest = bytes
+        var whole = ByteBuffer()
+        while rest.readableBytes > 0 {
+            decoder.append(rest.readSlice(length: min(pieceSize, rest.readableBytes)) ?? ByteBuffer())
+            while let piece = try decoder.next() { whole.writeImmutableBuffer(piece) }
+        }
+        try decoder.finish()
+        return whole
+    }
+
+    @Test("what is coded comes back, whatever the pieces", arguments: ContentCoding.allCases, [1, 7, 1000, .max])
+    func roundTrip(coding: ContentCoding, pieceSize: Int) throws {
+        for content in ["", "a", Self.text] {
+            let coded = ContentEncoder.encode(ByteBuffer(string: content), coding)
+            if content.count > 1000 { #expect(coded.readableBytes < content.utf8.count / 2) }
+            #expect(String(buffer: try decode(coded, [coding], pieceSize: pieceSize)) == content)
+        }
+    }
+
+    @Test("several megabytes pass through", arguments: ContentCoding.allCases)
+    func large(coding: ContentCoding) throws {
+        var random = SeededGenerator(seed: 5)
+        let content = ByteBuffer(bytes: (0..<3 << 20).map { _ in UInt8.random(in: 0..<16, using: &random) })
+        let encoder = ContentEncoder(coding)
+        var coded = ByteBuffer()
+        var rest = content
+        while let piece = rest.readSlice(length: min(100_000, rest.readableBytes)), piece.readableBytes > 0 {
+            coded.writeImmutableBuffer(encoder.encode(piece))
+        }
+        coded.writeImmutableBuffer(encoder.finish())
+        #expect(try decode(coded, [coding], pieceSize: 65_536) == content)
+    }
+
+    @Test("codings on one another are undone in the other order; too many are refused")
+    func several() throws {
+        let gzipped = ContentEncoder.encode(ByteBuffer(string: Self.text), .gzip)
+        let twice = ContentEncoder.encode(gzipped, .brotli)
+        #expect(String(buffer: try decode(twice, [.gzip, .brotli], pieceSize: 10)) == Self.text)
+        #expect(throws: ContentCodingError.tooMany(5)) {
+            try ContentDecoder(Array(repeating: .gzip, count: 5), maximumRatio: 10)
+        }
+    }
+
+    @Test("content that ends in the middle is an error", arguments: ContentCoding.allCases)
+    func truncated(coding: ContentCoding) throws {
+        let coded = ContentEncoder.encode(ByteBuffer(string: Self.text), coding)
+        for length in [1, 3, coded.readableBytes / 2, coded.readableBytes - 1] {
+            let cut = try #require(coded.getSlice(at: coded.readerIndex, length: length))
+            #expect(throws: ContentCodingError.self) { try decode(cut, [coding]) }
+        }
+    }
+
+    @Test("what another coding made is an error", arguments: ContentCoding.allCases)
+    func malformed(coding: ContentCoding) {
+        let bytes = ByteBuffer(bytes: [0xFF, 0xFE, 0xFD, 0xFC, 0xFB, 0xFA, 0xF9, 0xF8, 0xF7, 0xF6])
+        #expect(throws: ContentCodingError.self) { try decode(bytes, [coding]) }
+    }
+
+    @Test("deflate without its frame, gzip of several members, gzip with something behind it")
+    func kinds() throws {
+        // The deflated bytes inside of a zlib frame: two bytes before them, four behind.
+        let framed = ContentEncoder.encode(ByteBuffer(string: Self.text), .deflate)
+        let raw = try #require(framed.getSlice(at: 2, length: framed.readableBytes - 6))
+        #expect(String(buffer: try decode(raw, [.deflate], pieceSize: 1)) == Self.text)
+        var members = ContentEncoder.encode(ByteBuffer(string: "one "), .gzip)
+        members.writeImmutableBuffer(ContentEncoder.encode(ByteBuffer(string: "two"), .gzip))
+        #expect(String(buffer: try decode(members, [.gzip], pieceSize: 3)) == "one two")
+        members.writeBytes([0, 0, 0])
+        #expect(String(buffer: try decode(members, [.gzip])) == "one two")
+    }
+
+    @Test("a bomb ends at the ratio, after a few megabytes", arguments: ContentCoding.allCases)
+    func bomb(coding: ContentCoding) throws {
+        let coded = ContentEncoder.encode(ByteBuffer(repeating: 0, count: 64 << 20), coding)
+        let decoder = try ContentDecoder([coding], maximumRatio: 100)
+        decoder.append(coded)
+        var produced = 0
+        #expect(throws: ContentCodingError.ratio(100)) {
+            while let piece = try decoder.next() { produced += piece.readableBytes }
+        }
+        #expect(produced <= max(4 << 20, coded.readableBytes * 101))
+    }
+
+    @Test("names: any case, x-gzip, identity; an unknown one leaves all as it is")
+    func names() {
+        #expect(ContentCoding.list("GZip, br") == [.gzip, .brotli])
+        #expect(ContentCoding.list("x-gzip, identity,") == [.gzip])
+        #expect(ContentCoding.list("gzip, compress") == nil)
+    }
+
+    @Test("mutated input finds no crash and no hang", arguments: ContentCoding.allCases)
+    func fuzzed(coding: ContentCoding) async throws {
+        var mutator = Mutator(random: SeededGenerator(seed: 11))
+        let good = Array(ContentEncoder.encode(ByteBuffer(string: Self.text), coding).readableBytesView)
+        for number in 0..<max(1000, FuzzTests.inputs / 20) {
+            let bytes = mutator.mutate(good, with: good)
+            _ = try? decode(ByteBuffer(bytes: bytes), [coding], pieceSize: 1 + number % 300)
+            if number % 100 == 0 { await Task.yield() }
+        }
+    }
+}
