@@ -9,9 +9,11 @@ public actor Peers {
     private var nginx: Task<Int, any Error>?
     private var httpbin: Task<Int, any Error>?
     private var hypercorn: Task<Int, any Error>?
+    private var services: Task<Int, any Error>?
 
-    /// nginx with one worker: `/hello` (11 bytes), `/files/…`, `/big` (8 MiB), `/close` (no keep-alive), `/two` (closes
-    /// after two requests), `/sink` (takes bodies).
+    /// nginx with one worker: `/hello` (11 bytes), `/big` (8 MiB), `/varied` (4 MiB, also by `/slowly/`), `/close` (no
+    /// keep-alive), `/two` (closes after two requests), `/sink/…` (takes bodies), `/gz/…` and `/br/…` (compressed), `/bomb`
+    /// (10 MB of gzip that become 10 GB), `/basic` (weaver, secret).
     /// - Returns: its port.
     public func nginxPort() async throws -> Int {
         if let nginx { return try await nginx.value }
@@ -27,6 +29,32 @@ public actor Peers {
         let task = Task { try await Self.startHTTPBin() }
         httpbin = task
         return try await task.value
+    }
+
+    /// The services of `Tests/Scripts/services.py` behind gunicorn: OAuth, digests of every kind, failures on demand.
+    /// - Returns: their port.
+    public func servicesPort() async throws -> Int {
+        if let services { return try await services.value }
+        let task = Task { try await Self.startServices() }
+        services = task
+        return try await task.value
+    }
+
+    private static func startServices() async throws -> Int {
+        let port = try await Ports.free()
+        _ = try PeerProcess(
+            python("gunicorn"),
+            ["-b", "127.0.0.1:\(port)", "-k", "gthread", "--threads", "32", "--keep-alive", "30", "services:app"],
+            environment: ["PYTHONPATH": scripts, "PYTHONDONTWRITEBYTECODE": "1"], log: TestFolder.path("services.log"))
+        try await Ports.untilOpen(port)
+        return port
+    }
+
+    /// The folder with the Python programs of the tests.
+    public static var scripts: String { package.appending(path: "Tests/Scripts").path }
+
+    private static var package: URL {
+        URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     }
 
     /// The port on which the shared nginx speaks HTTP/2 in clear text, by prior knowledge: the same paths, and `/huge`
@@ -79,9 +107,19 @@ public actor Peers {
         for name in ["files", "temp"] {
             try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
         }
+        // Its worker is another user when root starts it.
+        try FileManager.default.createDirectory(
+            atPath: "\(folder)/temp/sink", withIntermediateDirectories: true)
+        chmod("\(folder)/temp/sink", 0o777)
         try Data(repeating: UInt8(ascii: "x"), count: 8 << 20).write(to: URL(filePath: "\(folder)/files/big"))
         _ = FileManager.default.createFile(atPath: "\(folder)/files/huge", contents: nil)
         truncate("\(folder)/files/huge", 1 << 30)
+        try Data((0..<4 << 18).flatMap { withUnsafeBytes(of: UInt32($0).bigEndian) { Array($0) } })
+            .write(to: URL(filePath: "\(folder)/files/varied"))
+        try String(repeating: "a thread of many words. ", count: 2000)
+            .write(toFile: "\(folder)/files/words.txt", atomically: true, encoding: .utf8)
+        try await Self.makeBomb("\(folder)/files/bomb")
+        try "weaver:{PLAIN}secret\n".write(toFile: "\(folder)/users", atomically: true, encoding: .utf8)
         try "a small file\n".write(toFile: "\(folder)/files/small.txt", atomically: true, encoding: .utf8)
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map {
             "\($0)_temp_path \(folder)/temp/\($0);"
@@ -93,9 +131,15 @@ public actor Peers {
             location = /two { keepalive_requests 2; default_type text/plain; return 200 "two"; }
             location = /idle { keepalive_timeout 1s; default_type text/plain; return 200 "idle"; }
             location = /moved { return 302 /hello; }
-            location = /sink { dav_methods PUT; client_body_in_file_only clean; root \(folder)/temp; }
+            location /sink { dav_methods PUT; client_body_in_file_only clean; root \(folder)/temp; }
+            location /slowly/ { limit_rate 2m; alias \(folder)/files/; }
+            location /gz/ { gzip on; gzip_types *; gzip_min_length 1; alias \(folder)/files/; }
+            location /br/ { brotli on; brotli_types *; brotli_min_length 1; alias \(folder)/files/; }
+            location = /bomb { default_type text/plain; add_header Content-Encoding gzip; }
+            location /basic { auth_basic "the loom"; auth_basic_user_file \(folder)/users; alias \(folder)/files/small.txt; }
             """
         let configuration = """
+            load_module /usr/lib/nginx/modules/ngx_http_brotli_filter_module.so;
             daemon off; worker_processes 1; pid \(folder)/pid; error_log \(folder)/error.log;
             events { worker_connections 4096; }
             http {
@@ -113,6 +157,19 @@ public actor Peers {
         _ = try PeerProcess("nginx", ["-c", path, "-p", folder, "-e", "\(folder)/error.log"], log: "\(folder)/out.log")
         try await Ports.untilOpen(port)
         return port
+    }
+
+    /// Ten megabytes of gzip that become ten gigabytes: one member of zeros, again and again.
+    private static func makeBomb(_ path: String) async throws {
+        let script = """
+            import gzip, sys
+            member = gzip.compress(bytes(100_000_000), 9)
+            with open(sys.argv[1], "wb") as file:
+                for _ in range(100):
+                    file.write(member)
+            """
+        let run = try await runToEnd(python(), ["-c", script, path])
+        guard run.code == 0 else { throw PeerError("no bomb: \(run.errors)") }
     }
 
     /// The unix socket of the shared nginx.
@@ -137,8 +194,6 @@ public actor Peers {
 
     /// A program of the Python environment that `scripts/setup tests` makes.
     public static func python(_ program: String = "python") -> String {
-        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
         return package.appending(path: ".build/peers/bin/\(program)").path
     }
 }

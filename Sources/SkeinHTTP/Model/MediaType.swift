@@ -72,6 +72,8 @@ package enum MediaType {
         let charset: String
         if let named = attributes["charset"] {
             charset = named.lowercased()
+        } else if let marked = byteOrderMark(bytes) {
+            charset = marked
         } else if isJSON(lowered) || lowered.hasSuffix("/xml") || lowered.hasSuffix("+xml") {
             charset = "utf-8"
         } else if lowered.hasPrefix("text/") || lowered == "application/x-www-form-urlencoded" {
@@ -88,7 +90,14 @@ package enum MediaType {
         guard let text = String(bytes: bytes.readableBytesView, encoding: encoding) else {
             throw SkeinError(.invalidContent, peer: peer, because: "the content is not valid \(charset)")
         }
-        return text
+        return text.first == "\u{FEFF}" ? String(text.dropFirst()) : text
+    }
+
+    /// The charset that the first bytes tell.
+    private static func byteOrderMark(_ bytes: ByteBuffer) -> String? {
+        let start = Array(bytes.readableBytesView.prefix(3))
+        if start == [0xEF, 0xBB, 0xBF] { return "utf-8" }
+        return start.starts(with: [0xFE, 0xFF]) || start.starts(with: [0xFF, 0xFE]) ? "utf-16" : nil
     }
 
     private static let encodings: [String: String.Encoding] = [
