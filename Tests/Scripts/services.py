@@ -381,7 +381,11 @@ def digest(rest):
 def case(case, rest):
     body = request.get_data()
     seen = [request.method, request.host.split(":")[0], request.environ["RAW_URI"], len(body)]
-    seen += [request.headers.get(name, "") for name in ("Content-Type", "Authorization", "Cookie")]
+    # A type without content says nothing: curl sends it whenever it was given by hand.
+    seen += [request.headers.get("Content-Type", "") if body else ""]
+    # Cookies with paths of one length: the older one first (RFC 6265bis), by name (curl), by domain (requests).
+    cookies = sorted(request.headers.get("Cookie", "").split("; "))
+    seen += [request.headers.get("Authorization", ""), "; ".join(cookies)]
     with lock:
         log.setdefault(case, []).append(seen)
     headers = [("Set-Cookie", cookie) for cookie in request.args.getlist("cookie")]

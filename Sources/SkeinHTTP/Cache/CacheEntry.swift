@@ -53,7 +53,8 @@ struct CacheEntry: Sendable {
         self.requested = requested
         self.received = received
         // Neither fresh nor to be asked about: it would never be of use.
-        if lifetime(isShared: isShared) <= 0, !hasValidator { return nil }
+        let mayBeStale = ["stale-while-revalidate", "stale-if-error"].contains(where: control.contains)
+        if lifetime(isShared: isShared) <= 0, !hasValidator, !mayBeStale { return nil }
     }
 
     init(
