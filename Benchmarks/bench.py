@@ -233,6 +233,48 @@ def http2(options, folder, results):
     ratio_row(results, "HTTP/2 server requests/s, async / nginx", rate["skein, async handler"] / rate["nginx"], 0.70)
 
 
+def run_watched(command):
+    """Runs a command; returns its seconds and its largest memory in bytes."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    text = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{text}")
+    return time.monotonic() - start, usage.ru_maxrss * 1024
+
+
+def bodies(options, folder, results):
+    size = options.gigabytes << 30
+    os.chmod(folder, 0o777)
+    for name in ("files", "sink"):
+        os.mkdir(os.path.join(folder, name))
+        os.chmod(os.path.join(folder, name), 0o777)
+    source = os.path.join(folder, "files", "large")
+    with open(source, "wb") as file:
+        for _ in range(size >> 20):
+            file.write(os.urandom(1 << 10) * 1024)
+    server = nginx(folder, "", f"root {folder}/files; client_max_body_size 0; location /sink {{ dav_methods PUT; root {folder}; }}")
+    base = server.url.removesuffix("/hello")
+    target = os.path.join(folder, "target")
+    measures = {
+        "download, skein": [SKEIN, "get", f"{base}/large", "--timeout", "600", "-o", target],
+        "download, curl": ["curl", "-sS", f"{base}/large", "-o", target],
+        "upload, skein": [SKEIN, "put", f"{base}/sink/a", "--timeout", "600", "--data", f"@{source}"],
+        "upload, curl": ["curl", "-sS", "-H", "Expect:", "-T", source, f"{base}/sink/b"],
+    }
+    taken = rounds(options.rounds, {name: (lambda command=command: run_watched(command)) for name, command in measures.items()})
+    server.stop()
+    seconds = {name: median([s for s, _ in values]) for name, values in taken.items()}
+    peak = {name: max(m for _, m in values) for name, values in taken.items()}
+    table(
+        f"{options.gigabytes} GiB from and to nginx, files at both ends",
+        [(n, f"{size / seconds[n] / 2**20:>8.0f} MiB/s  {peak[n] / 2**20:>6.1f} MiB at most") for n in measures])
+    for way in ("download", "upload"):
+        ratio_row(results, f"{way}, MiB/s, skein / curl", seconds[f"{way}, curl"] / seconds[f"{way}, skein"], 0.7)
+        ratio_row(results, f"{way}, peak memory, MiB", peak[f"{way}, skein"] / 2**20, 32, at_most=True)
+
+
 def certificate(folder):
     path = os.path.join(folder, "certificate.pem")
     key = os.path.join(folder, "key.pem")
@@ -378,11 +420,12 @@ def memory(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "tls", "dns", "pipelining", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
     parser.add_argument("--idle", type=int, default=10_000)
+    parser.add_argument("--gigabytes", type=int, default=2, help="size of the file for bodies")
     parser.add_argument("--json", help="also write the results to this file")
     options = parser.parse_args()
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -390,7 +433,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

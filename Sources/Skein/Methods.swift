@@ -57,7 +57,8 @@ extension Skein {
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .delete, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies, timeout: timeout,
+            .delete, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies,
+            timeout: timeout,
             meta: meta, callback: callback)
     }
 

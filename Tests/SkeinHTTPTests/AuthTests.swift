@@ -42,10 +42,12 @@ struct AuthTests {
             opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"
             """)
         let field = try #require(DigestChallenge(challenge[0])).answer(
-            user: "Mufasa", password: "Circle of Life", request: try request(.get, "http://www.example.org/dir/index.html"),
+            user: "Mufasa", password: "Circle of Life",
+            request: try request(.get, "http://www.example.org/dir/index.html"),
             count: 1, clientNonce: "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ")
         #expect(field.contains("response=\"\(response)\""), "\(field)")
-        #expect(field.contains("nc=00000001") && field.contains("qop=auth,") && field.contains("uri=\"/dir/index.html\""))
+        #expect(
+            field.contains("nc=00000001") && field.contains("qop=auth,") && field.contains("uri=\"/dir/index.html\""))
     }
 
     @Test("a hashed user name of other letters, by SHA-512-256")
@@ -57,7 +59,8 @@ struct AuthTests {
             opaque="HRPCssKJSGjCrkzDg8OhwpzCiGChXYjwrI2QmXDnsOS"
             """)
         let field = try #require(DigestChallenge(challenge[0])).answer(
-            user: "Jäsøn Doe", password: "Secret, or not?", request: try request(.get, "http://api.example.org/doe.json"),
+            user: "Jäsøn Doe", password: "Secret, or not?",
+            request: try request(.get, "http://api.example.org/doe.json"),
             count: 1, clientNonce: "NTg6RKcb9boFIAS3KrFK9BGeh+niz/sm")
         #expect(field.contains("username=\"793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b\""))
         #expect(
@@ -100,7 +103,8 @@ struct AuthTests {
         #expect(
             text == "POST&http%3A%2F%2Fexample.com%2Frequest&a2%3Dr%2520b%26a3%3D2%2520q%26a3%3Da%26b5%3D%253D%25253D"
                 + "%26c%2540%3D%26c2%3D%26oauth_consumer_key%3D9djdj82h48djs9d2%26oauth_nonce%3D7d8f3e4a"
-                + "%26oauth_signature_method%3DHMAC-SHA1%26oauth_timestamp%3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7")
+                + "%26oauth_signature_method%3DHMAC-SHA1%26oauth_timestamp%3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7"
+        )
     }
 
     @Test("requests are signed as Amazon's examples and its own library sign them")

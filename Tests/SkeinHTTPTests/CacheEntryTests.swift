@@ -57,7 +57,9 @@ struct CacheEntryTests {
         #expect(try use(["Last-Modified": "Sun, 06 Nov 1994 08:32:57 GMT"], age: 110) == "ask")
         #expect(try use(["Last-Modified": "Sun, 06 Nov 1904 08:32:57 GMT"], age: 86401) == "ask")
         #expect(try use(["Cache-Control": "max-age=1, s-maxage=60"], age: 30, isShared: true) == "serve")
-        #expect(try use(["Cache-Control": "max-age=90, proxy-revalidate"], age: 95, asked: "max-stale", isShared: true) == "ask")
+        #expect(
+            try use(["Cache-Control": "max-age=90, proxy-revalidate"], age: 95, asked: "max-stale", isShared: true)
+                == "ask")
         #expect(try use(["Pragma": "no-cache", "Expires": "Sun, 06 Nov 1994 08:50:37 GMT"], age: 1) == "ask")
     }
 

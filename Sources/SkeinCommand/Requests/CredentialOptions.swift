@@ -7,7 +7,9 @@ struct CredentialOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Send these credentials (basic authentication).", valueName: "user:password"))
     var auth: String?
 
-    @Option(help: ArgumentHelp("Answer the server's challenge with these (digest authentication).", valueName: "user:password"))
+    @Option(
+        help: ArgumentHelp(
+            "Answer the server's challenge with these (digest authentication).", valueName: "user:password"))
     var digest: String?
 
     @Option(help: ArgumentHelp("Send this token (bearer authentication).", valueName: "token"))

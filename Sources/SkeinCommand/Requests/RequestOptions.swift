@@ -1,13 +1,8 @@
 // What all request commands understand, and how it becomes a request.
 
 import ArgumentParser
+import Foundation
 import Skein
-
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
 
 struct RequestOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("URLs, or @FILE with one on each line (@- reads standard input).", valueName: "url"))
@@ -130,14 +125,14 @@ enum InputFile {
     /// The content of `--data`: text, a file, or standard input. JSON and forms are told apart by a header, as in curl.
     static func body(_ argument: String?) throws -> HTTPBody {
         guard let argument else { return .none }
-        let bytes: [UInt8]
-        if argument == "-" {
-            bytes = try read("-")
-        } else if argument.hasPrefix("@") {
-            bytes = try read(String(argument.dropFirst()))
-        } else {
-            bytes = Array(argument.utf8)
+        if argument.hasPrefix("@"), argument != "@-" {
+            // Read while it is sent, however large it is.
+            let path = String(argument.dropFirst())
+            let file = FileHandle(forReadingAtPath: path)
+            guard let start = try? file?.read(upToCount: 64), !isDirectory(path) else { throw unreadable(path) }
+            return .file(path, contentType: contentType(start))
         }
+        let bytes = argument == "-" || argument == "@-" ? try read("-") : Array(argument.utf8)
         return .bytes(bytes, contentType: contentType(bytes))
     }
 
@@ -163,7 +158,7 @@ enum InputFile {
     /// A file as text.
     static func text(_ path: String) throws -> String { String(decoding: try read(path), as: UTF8.self) }
 
-    private static func contentType(_ bytes: [UInt8]) -> String {
+    private static func contentType(_ bytes: some Sequence<UInt8>) -> String {
         switch bytes.first(where: { $0 > 0x20 }) {
         case UInt8(ascii: "{"), UInt8(ascii: "["): "application/json"
         case UInt8(ascii: "<"): "text/xml; charset=utf-8"
@@ -175,7 +170,11 @@ enum InputFile {
         do {
             return Array(try Data(contentsOf: URL(filePath: path == "-" ? "/dev/stdin" : path)))
         } catch {
-            throw ValidationError("The file \(path.debugDescription) cannot be read; is its name right?")
+            throw unreadable(path)
         }
+    }
+
+    private static func unreadable(_ path: String) -> ValidationError {
+        ValidationError("The file \(path.debugDescription) cannot be read; is its name right?")
     }
 }

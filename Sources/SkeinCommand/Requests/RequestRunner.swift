@@ -91,7 +91,8 @@ extension HTTPTimings {
 
     /// One line for people: `  dns 0.4 ms, connect 0.2 ms, first byte 1.1 ms, total 1.2 ms`.
     var line: String {
-        "  " + spans.filter { $0.name != "queued" || $0.milliseconds >= 1 }
+        "  "
+            + spans.filter { $0.name != "queued" || $0.milliseconds >= 1 }
             .map { "\($0.name) \($0.milliseconds) ms" }.joined(separator: ", ")
     }
 }

@@ -48,7 +48,8 @@ struct ResponseRecord: Encodable {
         let text = options.body ? String(validating: response.content.readableBytesView, as: UTF8.self) : nil
         body = text
         bodyBase64 = options.body && text == nil ? Data(response.content.readableBytesView).base64EncodedString() : nil
-        redirects = response.history.isEmpty ? nil : response.history.map(\.url.description) + [response.url.description]
+        redirects =
+            response.history.isEmpty ? nil : response.history.map(\.url.description) + [response.url.description]
         cache = response.cacheUse?.rawValue
         timings = response.timings.map { timings in
             Dictionary(uniqueKeysWithValues: timings.spans.map { ($0.name.replacing(" ", with: "_"), $0.milliseconds) })

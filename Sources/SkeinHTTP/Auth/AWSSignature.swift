@@ -95,7 +95,8 @@ public struct AWSSignature: HTTPAuthenticator {
         var fields = [(name: "host", value: request.url.origin.authority)]
         let type = request.headers["Content-Type"] ?? request.body.contentType
         if let type { fields.append(("content-type", type)) }
-        let names = Set(request.headers.map { $0.name.lowercased() }.filter { $0.hasPrefix("x-amz-") || $0 == "content-md5" })
+        let names = Set(
+            request.headers.map { $0.name.lowercased() }.filter { $0.hasPrefix("x-amz-") || $0 == "content-md5" })
         for name in names {
             let value = request.headers.values(name).map { value in
                 value.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")

@@ -100,7 +100,9 @@ public struct OAuth1: HTTPAuthenticator {
         var pairs = own
         pairs += Percent.decodeForm(target[path.endIndex...].dropFirst())
         let type = request.headers["Content-Type"] ?? request.body.contentType ?? ""
-        if MediaType.split(type).value.lowercased() == "application/x-www-form-urlencoded", let form = request.body.bytes {
+        if MediaType.split(type).value.lowercased() == "application/x-www-form-urlencoded",
+            let form = request.body.bytes
+        {
             pairs += Percent.decodeForm(String(buffer: form))
         }
         let encoded = pairs.map { (Percent.encodeUnreserved($0.0), Percent.encodeUnreserved($0.1)) }.sorted(by: <)
@@ -126,7 +128,8 @@ public struct OAuth1: HTTPAuthenticator {
             } catch {
                 throw SkeinError(
                     .unknownAuthentication, peer: request.url.origin.description,
-                    because: "the private key of OAuth cannot be used; is it an RSA key in PEM? (\(error))", cause: error)
+                    because: "the private key of OAuth cannot be used; is it an RSA key in PEM? (\(error))",
+                    cause: error)
             }
         }
     }

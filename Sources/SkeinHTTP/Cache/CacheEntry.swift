@@ -137,10 +137,14 @@ struct CacheEntry: Sendable {
         if age < lifetime { return .serve }
         let isStrict = control.contains("must-revalidate") || isShared && control.contains("proxy-revalidate")
         if isStrict { return .revalidate }
-        if asked.contains("max-stale"), age - lifetime <= (asked.isPlain("max-stale") ? .infinity : asked.seconds("max-stale") ?? 0) {
+        if asked.contains("max-stale"),
+            age - lifetime <= (asked.isPlain("max-stale") ? .infinity : asked.seconds("max-stale") ?? 0)
+        {
             return .serve
         }
-        if let window = control.seconds("stale-while-revalidate"), age - lifetime <= window { return .serveAndRevalidate }
+        if let window = control.seconds("stale-while-revalidate"), age - lifetime <= window {
+            return .serveAndRevalidate
+        }
         return .revalidate
     }
 

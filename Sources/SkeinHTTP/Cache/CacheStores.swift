@@ -133,7 +133,8 @@ final class DiskCacheStore: CacheStore {
                 for gone in order.put(file.name, size: file.size) { Self.delete(gone, self.folder, &names) }
             }
         } catch {
-            throw SkeinError(.exception, peer: folder, because: "the cache cannot use this folder: \(error)", cause: error)
+            throw SkeinError(
+                .exception, peer: folder, because: "the cache cannot use this folder: \(error)", cause: error)
         }
         self.order = Mutex(order)
         self.names = Mutex(names)

@@ -54,7 +54,8 @@ public final class HTTPCache: HTTPLayer {
         _ folder: String, maximumBytes: Int = 256 << 20, isShared: Bool = false
     ) throws(SkeinError) -> HTTPCache {
         HTTPCache(
-            try DiskCacheStore(folder: folder, maximum: maximumBytes), maximumBytes, isShared: isShared, now: { Date() })
+            try DiskCacheStore(folder: folder, maximum: maximumBytes), maximumBytes, isShared: isShared, now: { Date() }
+        )
     }
 
     /// Answers a request from the cache, or asks the server and keeps what it says.
@@ -63,7 +64,8 @@ public final class HTTPCache: HTTPLayer {
             return await pass(request, next: next)
         }
         let asked = CacheControl(request.headers)
-        let kept = asked.contains("no-store") ? nil : await store.entries(CacheEntry.key(request)).last { $0.answers(request) }
+        let kept =
+            asked.contains("no-store") ? nil : await store.entries(CacheEntry.key(request)).last { $0.answers(request) }
         guard let kept else {
             if asked.contains("only-if-cached") { return next.answer(request, HTTPStatus(504)) }
             return await fetch(request, next: next)

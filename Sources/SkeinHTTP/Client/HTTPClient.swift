@@ -28,7 +28,8 @@ final class HTTPClientContext: Sendable {
         defaults = DefaultFields(configuration.allDefaultHeaders)
         hasEvents = configuration.events != nil
         completesRequests =
-            configuration.cookies != nil || !configuration.credentials.isEmpty || configuration.expectContinueAbove != nil
+            configuration.cookies != nil || !configuration.credentials.isEmpty
+            || configuration.expectContinueAbove != nil
         requestTimeout = TimeAmount(configuration.timeout)
         idleTimeout = TimeAmount(configuration.idleTimeout)
         silenceTimeout = TimeAmount(configuration.silenceTimeout)

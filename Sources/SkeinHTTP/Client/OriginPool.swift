@@ -224,14 +224,16 @@ final class OriginPool: @unchecked Sendable {
         do {
             let pipeline = connected.channel.pipeline.syncOperations
             if version == .http2 {
-                let connection = HTTP2ClientConnection(pool: self, tls: connected.tls, connectTimings: connected.timings)
+                let connection = HTTP2ClientConnection(
+                    pool: self, tls: connected.tls, connectTimings: connected.timings)
                 try pipeline.addHandler(connection.driver)
                 multiplexed.append(connection)
                 context.session.statistics.connected()
                 connection.armTimer()
                 hasRoom(connection)
             } else {
-                let connection = HTTP1ClientConnection(pool: self, tls: connected.tls, connectTimings: connected.timings)
+                let connection = HTTP1ClientConnection(
+                    pool: self, tls: connected.tls, connectTimings: connected.timings)
                 try pipeline.addHandler(connection)
                 connections.append(connection)
                 context.session.statistics.connected()

@@ -81,7 +81,9 @@ struct SetCookie {
         let pair = parts[0].split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         name = pair.count == 2 ? String(pair[0].trimmingBlanks()) : ""
         value = String((pair.last ?? "").trimmingBlanks())
-        guard name.utf8.count + value.utf8.count <= Self.maximumPair, !name.isEmpty || !value.isEmpty else { return nil }
+        guard name.utf8.count + value.utf8.count <= Self.maximumPair, !name.isEmpty || !value.isEmpty else {
+            return nil
+        }
         var maximumAge: Date?
         var end: Date?
         for part in parts.dropFirst() {

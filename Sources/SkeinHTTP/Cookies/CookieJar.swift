@@ -163,7 +163,9 @@ public final class CookieJar: Sendable {
         if !isOver(cookie, now) { others.append(cookie) }
         if others.count > maximumPerDomain {
             others.removeAll { isOver($0, now) }
-            if others.count > maximumPerDomain, let oldest = others.indices.min(by: { others[$0].goesBefore(others[$1]) }) {
+            if others.count > maximumPerDomain,
+                let oldest = others.indices.min(by: { others[$0].goesBefore(others[$1]) })
+            {
                 others.remove(at: oldest)
             }
         }
@@ -219,7 +221,8 @@ public final class CookieJar: Sendable {
 
     private static func matches(_ path: String, _ cookiePath: String) -> Bool {
         path == cookiePath
-            || path.hasPrefix(cookiePath) && (cookiePath.hasSuffix("/") || path.dropFirst(cookiePath.count).first == "/")
+            || path.hasPrefix(cookiePath)
+                && (cookiePath.hasSuffix("/") || path.dropFirst(cookiePath.count).first == "/")
     }
 }
 

@@ -56,7 +56,8 @@ extension HTTPExchange {
         let type = MediaType.split(field).value.lowercased()
         guard type.split(separator: "/", omittingEmptySubsequences: false).count == 2 else {
             throw SkeinError(
-                .invalidContentType, peer: peer, because: "the content type is \(field.debugDescription), no type at all")
+                .invalidContentType, peer: peer,
+                because: "the content type is \(field.debugDescription), no type at all")
         }
         guard accepted.contains(where: { MediaType.matches(type, range: $0) }) else {
             throw SkeinError(

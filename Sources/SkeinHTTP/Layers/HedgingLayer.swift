@@ -22,7 +22,9 @@ public struct HedgingLayer: HTTPLayer {
 
     /// Sends the request, once more after each wait, and takes the first answer that is none of a failure.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
-        guard request.method.isIdempotent, request.body.isReplayable, maximum > 1 else { return await next.send(request) }
+        guard request.method.isIdempotent, request.body.isReplayable, maximum > 1 else {
+            return await next.send(request)
+        }
         return await withTaskGroup(of: HTTPResponse?.self) { group in
             for number in 0..<maximum {
                 group.addTask {

@@ -85,8 +85,10 @@ public struct MetricsLayer: HTTPLayer {
             ("http.request.method", request.method.rawValue), ("server.address", request.url.origin.authority),
             ("http.response.status_code", String(response.statusCode)),
         ]
-        Metrics.Timer(label: "http.client.request.duration", dimensions: dimensions, preferredDisplayUnit: .milliseconds)
-            .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        Metrics.Timer(
+            label: "http.client.request.duration", dimensions: dimensions, preferredDisplayUnit: .milliseconds
+        )
+        .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
         return response
     }
 }
@@ -172,5 +174,7 @@ public struct TraceContext: Sendable, Hashable {
     /// The value of the field `traceparent`.
     public var traceparent: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
 
-    private static func random(_ count: Int) -> String { Hex.encode((0..<count).map { _ in UInt8.random(in: 0...255) }) }
+    private static func random(_ count: Int) -> String {
+        Hex.encode((0..<count).map { _ in UInt8.random(in: 0...255) })
+    }
 }

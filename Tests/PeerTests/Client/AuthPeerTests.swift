@@ -39,7 +39,8 @@ struct AuthPeerTests {
             let auth = HTTPAuth.digest("Jäsøn", "sé\"cret")
             let base = "\(try await services())/digest/a/path"
             for number in 1...3 {
-                let response = await skein.post(base, .text("content \(number)"), parameters: query, auth: auth).dispatch()
+                let response = await skein.post(base, .text("content \(number)"), parameters: query, auth: auth)
+                    .dispatch()
                 let expected = qop.isEmpty ? "welcome 1" : "welcome \(number)"
                 #expect(String(buffer: response.content) == expected, "\(response.reportLine) \(charset) \(userhash)")
             }
@@ -117,7 +118,8 @@ struct AuthPeerTests {
                 "\(base)/resource", parameters: ["a b": ["ü", "1+1"], "c": ""], auth: .oauth1(credentials)
             ).dispatch()
             #expect(query.statusCode == 200, "\(method) \(query.request.headers)")
-            let form = await skein.post("\(base)/resource?x=y", .form(["f": "a b&c"]), auth: .oauth1(credentials)).dispatch()
+            let form = await skein.post("\(base)/resource?x=y", .form(["f": "a b&c"]), auth: .oauth1(credentials))
+                .dispatch()
             #expect(form.statusCode == 200, "\(method) \(form.request.headers)")
             var wrong = credentials
             wrong.clientKey = "anotherkey"
@@ -149,10 +151,14 @@ struct AuthPeerTests {
         #expect(shown.withLock { $0 } == "WEAV-ER")
         let wrong = OAuth2(endpoint: "\(base)/token/3600", clientID: "weaver", clientSecret: "wrong")
         let refused = await Skein().get("\(base)/resource", auth: .oauth2(wrong)).dispatch()
-        #expect(refused.statusCode == 706 && refused.failure?.message.contains("invalid_client") == true, "\(refused.reportLine)")
+        #expect(
+            refused.statusCode == 706 && refused.failure?.message.contains("invalid_client") == true,
+            "\(refused.reportLine)")
     }
 
-    @Test("a hundred callers fetch one token; one that expires or is revoked is renewed, also with one place in the session")
+    @Test(
+        "a hundred callers fetch one token; one that expires or is revoked is renewed, also with one place in the session"
+    )
     func tokens() async throws {
         let base = "\(try await services())/oauth2"
         let skein = Skein(concurrency: 1)
@@ -186,7 +192,8 @@ struct AuthPeerTests {
                 _ request: HTTPRequest, after answer: HTTPResponse?, using service: HTTPService
             ) async throws -> HTTPRequest? {
                 guard answer == nil else { throw PeerError("nothing else is known") }
-                let text = try await service.send(HTTPRequest(.get, try HTTPURL("\(request.url.origin)/count/none"))).text()
+                let text = try await service.send(HTTPRequest(.get, try HTTPURL("\(request.url.origin)/count/none")))
+                    .text()
                 var request = request
                 request.headers["Authorization"] = "Own \(text)"
                 return request

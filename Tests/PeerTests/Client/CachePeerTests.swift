@@ -104,7 +104,8 @@ struct CachePeerTests {
         let url = "\(try await services())/kept/\(key)?control=max-age%3D60"
         #expect(try await session(try .disk(folder)).get(url).dispatch().text() == "1")
         #expect(await session(try .disk(folder)).get(url).dispatch().cacheUse == .hit)
-        let name = try #require(try FileManager.default.contentsOfDirectory(atPath: folder).first { $0.hasSuffix(".entry") })
+        let name = try #require(
+            try FileManager.default.contentsOfDirectory(atPath: folder).first { $0.hasSuffix(".entry") })
         let whole = try Data(contentsOf: URL(filePath: "\(folder)/\(name)"))
         var expected = 1
         for length in stride(from: 0, to: whole.count, by: max(1, whole.count / 20)) {
@@ -161,7 +162,8 @@ struct CachePeerTests {
         let theirs = Skein(through)
         let controls = [
             "", "max-age=60", "s-maxage=60", "max-age=60, private", "max-age=60, public", "no-store", "no-cache",
-            "max-age=0, s-maxage=60", "max-age=60, s-maxage=0", "private", "max-age=60, must-revalidate", "public, max-age=60",
+            "max-age=0, s-maxage=60", "max-age=60, s-maxage=0", "private", "max-age=60, must-revalidate",
+            "public, max-age=60",
         ]
         for (number, control) in controls.enumerated() {
             for (name, headers) in [("plain", Headers()), ("secret", ["Authorization": "Basic YTpi"])] {
@@ -170,7 +172,9 @@ struct CachePeerTests {
                     let item = "\(base)/kept/\(key)\(who)\(number)\(name)"
                     var texts: [String] = []
                     for _ in 0..<3 {
-                        let response = await skein.get(item, parameters: ["control": control, "tag": ""], headers: headers).dispatch()
+                        let response = await skein.get(
+                            item, parameters: ["control": control, "tag": ""], headers: headers
+                        ).dispatch()
                         texts.append(String(buffer: response.content))
                     }
                     answers.append(texts.joined(separator: " "))

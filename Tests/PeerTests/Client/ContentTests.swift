@@ -23,7 +23,9 @@ struct ContentTests {
         for coding in ["gzip", "deflate", "brotli"] {
             let response = await skein.get("\(try await httpbin())/\(coding)").dispatch()
             #expect(response.header("Content-Encoding") != nil, "\(coding)")
-            #expect(try response.json()[coding == "gzip" ? "gzipped" : coding == "brotli" ? "brotli" : "deflated"] == .bool(true))
+            #expect(
+                try response.json()[coding == "gzip" ? "gzipped" : coding == "brotli" ? "brotli" : "deflated"]
+                    == .bool(true))
         }
         let zstd = await skein.get("\(try await services())/zstd").dispatch()
         #expect(try zstd.text() == String(repeating: "a thread of zstandard ", count: 1000))
@@ -33,7 +35,8 @@ struct ContentTests {
             for use in [HTTP2Use.never, .priorKnowledge] {
                 var configuration = Skein.Configuration()
                 configuration.http.http2.use = use
-                let port = use == .never ? try await Peers.shared.nginxPort() : try await Peers.shared.nginxHTTP2Ports().many
+                let port =
+                    use == .never ? try await Peers.shared.nginxPort() : try await Peers.shared.nginxHTTP2Ports().many
                 let session = Skein(configuration)
                 let url = "http://127.0.0.1:\(port)\(path)"
                 let response = await session.get(url, headers: headers).dispatch()
@@ -63,7 +66,8 @@ struct ContentTests {
         configuration.http.maximumBodySize = 8 << 20
         #expect(await Skein(configuration).get(url).dispatch().statusCode == 719)
         let out = TestFolder.path("out")
-        let command = try PeerProcess(CommandTests.skein, ["get", url, "--output", out], log: TestFolder.path("bomb.log"))
+        let command = try PeerProcess(
+            CommandTests.skein, ["get", url, "--output", out], log: TestFolder.path("bomb.log"))
         let line = try await command.untilPrinted("REQID 0. ")
         #expect(line.hasPrefix("719 too large content"), "\(line)")
         await command.stop()
@@ -100,7 +104,8 @@ struct ContentTests {
         #expect(try latin.text() == "é")
         let binary = await skein.get("\(base)/as", parameters: ["type": "image/png", "text": "x"]).dispatch()
         #expect(throws: SkeinError.self) { try binary.text() }
-        let marked = await skein.get("\(base)/as", parameters: ["type": "text/plain", "text": "\u{EF}\u{BB}\u{BF}Ã©"]).dispatch()
+        let marked = await skein.get("\(base)/as", parameters: ["type": "text/plain", "text": "\u{EF}\u{BB}\u{BF}Ã©"])
+            .dispatch()
         #expect(try marked.text() == "é")  // a byte order mark says more than the type
         let lines = try await skein.stream(.get, "\(try await httpbin())/stream/5").dispatch()
         var raw = lines.raw
@@ -159,7 +164,9 @@ struct ContentTests {
         #expect(json["files"]?["file"]?["sha256"]?.string == (try await hash(path)))
         #expect(json["files"]?["json"]?["type"] == .string("application/json"))
         let announced = await skein.post("\(try await services())/echo", body).dispatch()
-        #expect(try announced.json()["headers"]?["Content-Length"]?.string == "\(try announced.json()["size"]?.integer ?? 0)")
+        #expect(
+            try announced.json()["headers"]?["Content-Length"]?.string
+                == "\(try announced.json()["size"]?.integer ?? 0)")
         let pieces = AsyncStream<ByteBuffer> {
             $0.yield(ByteBuffer(string: "unknown "))
             $0.yield(ByteBuffer(string: "length"))
@@ -167,7 +174,9 @@ struct ContentTests {
         }
         let streamed = HTTPBody.multipart([.field("a", "b"), FormPart("s", .stream(pieces))])
         let other = try await skein.post("\(try await httpbin())/post", streamed).dispatch()
-        #expect(try other.json()["form"] == .object(["a": .string("b"), "s": .string("unknown length")]), "\(other.reportLine)")
+        #expect(
+            try other.json()["form"] == .object(["a": .string("b"), "s": .string("unknown length")]),
+            "\(other.reportLine)")
     }
 
     @Test("a file as a body, over HTTP/1.1 and HTTP/2; one that is not there, and one that shrinks, are errors")
@@ -204,7 +213,8 @@ struct ContentTests {
         }
     }
 
-    @Test("content that waits is sent when nginx asks for it, when a server is silent, and not at all when it is refused")
+    @Test(
+        "content that waits is sent when nginx asks for it, when a server is silent, and not at all when it is refused")
     func expected() async throws {
         var configuration = Skein.Configuration()
         configuration.http.expectContinueAbove = 1000
@@ -220,7 +230,8 @@ struct ContentTests {
         let silent = try await ScriptedServer.start { _ in
             [.wait, .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")]
         }
-        let late = await skein.put("http://127.0.0.1:\(silent.port)/", .bytes(ByteBuffer(repeating: 1, count: 2000))).dispatch()
+        let late = await skein.put("http://127.0.0.1:\(silent.port)/", .bytes(ByteBuffer(repeating: 1, count: 2000)))
+            .dispatch()
         #expect(late.statusCode == 200, "\(late.reportLine)")
         await silent.stop()
 

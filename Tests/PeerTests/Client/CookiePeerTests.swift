@@ -22,7 +22,9 @@ struct CookiePeerTests {
         #expect(try set.json()["cookies"] == .object(["a": .string("1"), "b": .string("2")]))
         let other = await skein.get("\(base)/cookies", cookies: ["c": "3"]).dispatch()
         #expect(try other.json()["cookies"] == .object(["a": .string("1"), "b": .string("2"), "c": .string("3")]))
-        #expect(try await skein.get("\(base)/cookies/delete?a").dispatch().json()["cookies"] == .object(["b": .string("2")]))
+        #expect(
+            try await skein.get("\(base)/cookies/delete?a").dispatch().json()["cookies"] == .object(["b": .string("2")])
+        )
         let plain = session(nil)
         #expect(try await plain.get("\(base)/cookies/set?a=1").dispatch().json()["cookies"] == .object([:]))
         let own = await plain.get("\(base)/cookies", headers: ["Cookie": "x=y"], cookies: ["c": "3"]).dispatch()

@@ -26,7 +26,9 @@ struct DifferentialTests {
         case skein, requests, curl
     }
 
-    private static let hosts = ["example.test", "a.example.test", "b.example.test", "deep.a.example.test", "other.test"]
+    private static let hosts = [
+        "example.test", "a.example.test", "b.example.test", "deep.a.example.test", "other.test",
+    ]
 
     private static let unreserved = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~"))
 
@@ -85,7 +87,9 @@ struct DifferentialTests {
             // the last of several redirects only.
             let isForced = ["DELETE", "PATCH"].contains(method) || method == "PUT" && statuses.contains(303)
             // Python's jar sends the cookies of a host to the hosts below it, which RFC 6265 has forbidden (section 5.3, 6).
-            if !turnsIntoGET, !leaksToBelow { expectSame(skein, outcome[.requests], "redirect \(number): \(shapes[number]), requests") }
+            if !turnsIntoGET, !leaksToBelow {
+                expectSame(skein, outcome[.requests], "redirect \(number): \(shapes[number]), requests")
+            }
             if !isForced { expectSame(skein, outcome[.curl], "redirect \(number): \(shapes[number]), curl") }
         }
     }
@@ -234,9 +238,11 @@ struct DifferentialTests {
             for host in Self.hosts { configuration.http.dns.hosts[host] = ["127.0.0.1"] }
             let skein = Skein(configuration)
             for step in item.steps {
-                let auth = step.auth.map { HTTPAuth.basic($0[0], $0[1]) } ?? step.digest.map { HTTPAuth.digest($0[0], $0[1]) }
+                let auth =
+                    step.auth.map { HTTPAuth.basic($0[0], $0[1]) } ?? step.digest.map { HTTPAuth.digest($0[0], $0[1]) }
                 let response = await skein.request(
-                    HTTPMethod(rawValue: step.method), step.url, step.body.map { .text($0, contentType: "text/plain") } ?? .none,
+                    HTTPMethod(rawValue: step.method), step.url,
+                    step.body.map { .text($0, contentType: "text/plain") } ?? .none,
                     auth: auth
                 ).dispatch()
                 results[item.id] = String(response.statusCode)

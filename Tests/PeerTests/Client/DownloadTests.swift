@@ -42,7 +42,10 @@ struct DownloadTests {
         #expect(response.statusCode == 206)
         #expect(from.withLock { $0 } == left)
         #expect(try Data(contentsOf: URL(filePath: path)) == Self.varied)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: TestFolder.url.path).allSatisfy { !$0.hasSuffix("file.part.version") })
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: TestFolder.url.path).allSatisfy {
+                !$0.hasSuffix("file.part.version")
+            })
 
         let other = TestFolder.path("other")
         try await interrupt(skein, "\(base)/slowly/varied", other)
@@ -76,7 +79,8 @@ struct DownloadTests {
             [.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"), .close]
         }
         await #expect(throws: SkeinError.self) { try await Skein().download("http://127.0.0.1:\(cut.port)/", to: path) }
-        #expect(!FileManager.default.fileExists(atPath: path) && !FileManager.default.fileExists(atPath: "\(path).part"))
+        #expect(
+            !FileManager.default.fileExists(atPath: path) && !FileManager.default.fileExists(atPath: "\(path).part"))
         await cut.stop()
     }
 
@@ -85,7 +89,8 @@ struct DownloadTests {
         let base = try await nginx()
         let path = TestFolder.path("file")
         try await interrupt(Skein(), "\(base)/slowly/varied", path)
-        let finished = try await runToEnd(CommandTests.skein, ["get", "\(base)/varied", "--download", path, "--resume"])
+        let finished = try await runToEnd(
+            CommandTests.skein, ["get", "\(base)/varied", "--download", path, "--resume"])
         #expect(finished.output.contains("of them were there"), "\(finished.output)\(finished.errors)")
         #expect(try Data(contentsOf: URL(filePath: path)) == Self.varied)
         let missing = try await runToEnd(CommandTests.skein, ["get", "\(base)/none", "-o", path + "2"])

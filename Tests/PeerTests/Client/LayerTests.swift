@@ -146,7 +146,9 @@ struct LayerTests {
         var logger = Logger(label: "test") { _ in Recorder(lines: { line in lines.withLock { $0.append(line) } }) }
         logger.logLevel = .trace
         let skein = session([LoggingLayer(logger)])
-        _ = await skein.get("\(try await services())/echo?token=hidden", headers: ["Cookie": "a=hidden"], auth: .bearer("hidden")).dispatch()
+        _ = await skein.get(
+            "\(try await services())/echo?token=hidden", headers: ["Cookie": "a=hidden"], auth: .bearer("hidden")
+        ).dispatch()
         let line = try #require(lines.withLock { $0.first })
         #expect(lines.withLock { $0.count } == 1)
         #expect(line.contains("/echo?…") && line.contains("200") && !line.contains("hidden"), "\(line)")
@@ -185,7 +187,9 @@ struct LayerTests {
                 seen.withLock { if $0.last != "\(name) processed" { $0.append("\(name) processed") } }
                 #expect(response.statusCode == 200)
             }
-            events.afterRequest = { response in seen.withLock { $0.append("\(name) after \(response.content.readableBytes)") } }
+            events.afterRequest = { response in
+                seen.withLock { $0.append("\(name) after \(response.content.readableBytes)") }
+            }
             return events
         }
         var configuration = Skein.Configuration()
@@ -206,9 +210,10 @@ struct LayerTests {
         let response = await skein.start(request).dispatch()
         await skein.fetchAll()
         #expect(try response.json()["headers"]?["X-Own"] == .string("was here"))
-        #expect(seen.withLock { $0.filter { $0.hasSuffix("before") || $0.contains("headers") } } == [
-            "session before", "own before", "session headers 200", "own headers 200",
-        ])
+        #expect(
+            seen.withLock { $0.filter { $0.hasSuffix("before") || $0.contains("headers") } } == [
+                "session before", "own before", "session headers 200", "own headers 200",
+            ])
         #expect(seen.withLock { $0.filter { $0.contains("after") } }.count == 2)
     }
 
