@@ -58,8 +58,9 @@ public final class Skein: Sendable {
     ///   - callback: called with the response, on an event loop, instead of the session's callback.
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
-    public func start(_ request: HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
-        http.start(stamped(request, callback), callback: callback ?? sessionCallback)
+    public func start(_ request: consuming HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+        stamp(&request, callback)
+        return http.start(request, callback: callback ?? sessionCallback)
     }
 
     /// Starts a request with a method of any name and returns at once.
@@ -88,9 +89,10 @@ public final class Skein: Sendable {
             if !cookies.isEmpty { request.cookies = cookies }
             return start(request, callback: callback)
         } catch {
-            let request = HTTPRequest(
+            var request = HTTPRequest(
                 method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)
-            return http.fail(stamped(request, callback), error, callback: callback ?? sessionCallback)
+            stamp(&request, callback)
+            return http.fail(request, error, callback: callback ?? sessionCallback)
         }
     }
 
@@ -122,12 +124,10 @@ public final class Skein: Sendable {
         await session.shutdown()
     }
 
-    private func stamped(_ request: HTTPRequest, _ callback: Callback?) -> HTTPRequest {
-        var request = request
+    private func stamp(_ request: inout HTTPRequest, _ callback: Callback?) {
         request.meta.stamp(
             id: requests.wrappingAdd(1, ordering: .relaxed).oldValue, method: request.method.rawValue,
             hasCallback: callback != nil)
-        return request
     }
 
     private var sessionCallback: Callback? {

@@ -31,10 +31,12 @@ struct ContentCodingTests {
         }
     }
 
-    @Test("several megabytes pass through", arguments: ContentCoding.allCases)
+    @Test("more than a megabyte passes through", arguments: ContentCoding.allCases)
     func large(coding: ContentCoding) throws {
         var random = SeededGenerator(seed: 5)
-        let content = ByteBuffer(bytes: (0..<3 << 20).map { _ in UInt8.random(in: 0..<16, using: &random) })
+        let content = ByteBuffer(
+            bytes: (0..<200_000).flatMap { _ in withUnsafeBytes(of: random.next() & 0x0F0F_0F0F_0F0F_0F0F) { Array($0) }
+            })
         let encoder = ContentEncoder(coding)
         var coded = ByteBuffer()
         var rest = content
@@ -85,7 +87,7 @@ struct ContentCodingTests {
 
     @Test("a bomb ends at the ratio, after a few megabytes", arguments: ContentCoding.allCases)
     func bomb(coding: ContentCoding) throws {
-        let coded = ContentEncoder.encode(ByteBuffer(repeating: 0, count: 64 << 20), coding)
+        let coded = ContentEncoder.encode(ByteBuffer(repeating: 0, count: 16 << 20), coding)
         let decoder = try ContentDecoder([coding], maximumRatio: 100)
         decoder.append(coded)
         var produced = 0
@@ -106,7 +108,7 @@ struct ContentCodingTests {
     func fuzzed(coding: ContentCoding) async throws {
         var mutator = Mutator(random: SeededGenerator(seed: 11))
         let good = Array(ContentEncoder.encode(ByteBuffer(string: Self.text), coding).readableBytesView)
-        for number in 0..<max(1000, FuzzTests.inputs / 20) {
+        for number in 0..<FuzzTests.inputs / 60 {
             let bytes = mutator.mutate(good, with: good)
             _ = try? decode(ByteBuffer(bytes: bytes), [coding], pieceSize: 1 + number % 300)
             if number % 100 == 0 { await Task.yield() }

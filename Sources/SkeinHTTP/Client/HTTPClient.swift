@@ -19,6 +19,8 @@ final class HTTPClientContext: Sendable {
     let resolver: DNSResolver?
     /// Whether anybody watches every request.
     let hasEvents: Bool
+    /// Whether anything stands around every request.
+    let hasLayers: Bool
     /// Whether the session adds to requests what is not the same for all of them.
     let completesRequests: Bool
 
@@ -27,6 +29,7 @@ final class HTTPClientContext: Sendable {
         self.configuration = configuration
         defaults = DefaultFields(configuration.allDefaultHeaders)
         hasEvents = configuration.events != nil
+        hasLayers = !configuration.layers.isEmpty
         completesRequests =
             configuration.cookies != nil || !configuration.credentials.isEmpty
             || configuration.expectContinueAbove != nil
@@ -64,7 +67,8 @@ package final class HTTPClient: Sendable {
 
     /// Starts a request, through the layers that it or the session has.
     /// - Parameter callback: called on the shard's loop with the response.
-    package func start(_ request: HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+    package func start(_ request: consuming HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+        if !context.hasLayers, !request.hasExtras { return startBare(request, callback: callback) }
         let layers = request.layers ?? context.configuration.layers
         if layers.isEmpty { return startBare(request, callback: callback) }
         let corequest = Corequest<HTTPResponse>(shard: context.session.pickShard())
@@ -75,7 +79,7 @@ package final class HTTPClient: Sendable {
         return corequest
     }
 
-    private func startBare(_ request: HTTPRequest, callback: Callback?) -> Corequest<HTTPResponse> {
+    private func startBare(_ request: consuming HTTPRequest, callback: Callback?) -> Corequest<HTTPResponse> {
         let (corequest, exchange) = make(request, callback)
         context.session.submit(exchange, on: corequest.shard)
         return corequest
@@ -89,7 +93,9 @@ package final class HTTPClient: Sendable {
         return corequest
     }
 
-    private func make(_ request: HTTPRequest, _ callback: Callback?) -> (Corequest<HTTPResponse>, HTTPExchange) {
+    private func make(_ request: consuming HTTPRequest, _ callback: Callback?) -> (
+        Corequest<HTTPResponse>, HTTPExchange
+    ) {
         let shard = context.session.pickShard()
         let corequest = Corequest<HTTPResponse>(shard: shard)
         let exchange = HTTPExchange(request, pools: pools[shard], corequest: corequest, callback: callback)

@@ -10,18 +10,15 @@ import Synchronization
     import Foundation
 #endif
 
-/// Cookies, shared by all requests of the sessions that have the jar. Any thread may use it.
+/// Cookies, shared by all requests of the sessions that have the jar: 180 of a domain and 3000 in all; those used longest ago go
+/// first. Any thread may use it.
 public final class CookieJar: Sendable {
-    /// Cookies of one domain, and of all; those used longest ago go first (RFC 6265bis, section 6.1).
-    private static let maximumPerDomain = 180
-    private static let maximum = 3000
-
     /// Knows no public suffixes: for looking at what a server sets, not for keeping it.
     static let anybodys = CookieJar(publicSuffixes: .builtIn)
 
     private let suffixes: PublicSuffixes
     private let now: @Sendable () -> Date
-    private let domains: Mutex<[String: [Cookie]]>
+    private let shelves: Mutex<Shelves>
 
     /// A jar.
     /// - Parameters:
@@ -34,33 +31,29 @@ public final class CookieJar: Sendable {
     package init(_ cookies: [Cookie], publicSuffixes: PublicSuffixes, now: @escaping @Sendable () -> Date) {
         suffixes = publicSuffixes
         self.now = now
-        domains = Mutex(Dictionary(grouping: cookies, by: \.domain))
+        shelves = Mutex(Shelves(cookies))
     }
 
     /// All that have not ended.
     public var cookies: [Cookie] {
         let now = now()
-        return domains.withLock { $0.values.flatMap(\.self).filter { !Self.isOver($0, now) } }
+        return shelves.withLock { $0.all.filter { !$0.isOver(now) } }
             .sorted { ($0.domain, $0.path, $0.name) < ($1.domain, $1.path, $1.name) }
     }
 
     /// Adds a cookie, or replaces the one with its name, domain and path.
     public func set(_ cookie: Cookie) {
         let now = now()
-        domains.withLock { Self.put(cookie, in: &$0, now) }
+        shelves.withLock { $0.put(cookie, now) }
     }
 
     /// Removes the cookies of a name; with a domain, only those of it.
     public func remove(_ name: String, domain: String? = nil) {
-        domains.withLock { domains in
-            for key in domains.keys where domain == nil || key == domain?.lowercased() {
-                domains[key]?.removeAll { $0.name == name }
-            }
-        }
+        shelves.withLock { $0.remove { $0.name == name && (domain == nil || $0.domain == domain?.lowercased()) } }
     }
 
     /// Removes all.
-    public func clear() { domains.withLock { $0 = [:] } }
+    public func clear() { shelves.withLock { $0 = Shelves([]) } }
 
     /// The cookies that a request for a URL is sent with, in the order in which they are sent.
     public func cookies(for url: HTTPURL) -> [Cookie] {
@@ -68,16 +61,12 @@ public final class CookieJar: Sendable {
         let host = Self.host(of: url)
         let path = Self.path(of: url)
         var found: [Cookie] = []
-        domains.withLock { domains in
-            guard !domains.isEmpty else { return }
+        shelves.withLock { shelves in
+            guard !shelves.isEmpty else { return }
             for domain in Self.domains(above: host) {
-                guard let cookies = domains[domain] else { continue }
-                for (index, cookie) in cookies.enumerated() {
-                    guard !cookie.isHostOnly || domain == host, !cookie.isSecure || url.origin.isSecure,
-                        Self.matches(path, cookie.path), !Self.isOver(cookie, now)
-                    else { continue }
-                    found.append(cookie)
-                    domains[domain]?[index].lastUse = now
+                found += shelves.use(domain, now) { cookie in
+                    (!cookie.isHostOnly || domain == host) && (!cookie.isSecure || url.origin.isSecure)
+                        && Self.matches(path, cookie.path) && !cookie.isOver(now)
                 }
             }
         }
@@ -106,14 +95,16 @@ public final class CookieJar: Sendable {
         let now = now()
         for field in headers.values("Set-Cookie") {
             guard let cookie = accept(field, from: url, now) else { continue }
-            domains.withLock { domains in
+            shelves.withLock { shelves in
                 // What was set over TLS is not covered up by somebody without it.
-                if !url.origin.isSecure, !cookie.isSecure,
-                    Self.hidesSecure(cookie, domains, host: Self.host(of: url))
-                {
-                    return
-                }
-                Self.put(cookie, in: &domains, now)
+                let isCover =
+                    !url.origin.isSecure
+                    && Self.domains(above: Self.host(of: url)).contains { domain in
+                        shelves[domain].contains {
+                            $0.isSecure && $0.name == cookie.name && Self.matches(cookie.path, $0.path)
+                        }
+                    }
+                if !isCover { shelves.put(cookie, now) }
             }
         }
     }
@@ -147,46 +138,6 @@ public final class CookieJar: Sendable {
         cookie.lastUse = now
         return cookie
     }
-
-    // MARK: Keeping
-
-    private static func put(_ cookie: Cookie, in domains: inout [String: [Cookie]], _ now: Date) {
-        var cookie = cookie
-        var others = domains[cookie.domain] ?? []
-        let same = { (other: Cookie) in
-            other.name == cookie.name && other.path == cookie.path && other.isHostOnly == cookie.isHostOnly
-        }
-        if let old = others.firstIndex(where: same) {
-            cookie.created = others[old].created
-            others.remove(at: old)
-        }
-        if !isOver(cookie, now) { others.append(cookie) }
-        if others.count > maximumPerDomain {
-            others.removeAll { isOver($0, now) }
-            if others.count > maximumPerDomain,
-                let oldest = others.indices.min(by: { others[$0].goesBefore(others[$1]) })
-            {
-                others.remove(at: oldest)
-            }
-        }
-        domains[cookie.domain] = others.isEmpty ? nil : others
-        guard domains.count > maximum / maximumPerDomain, domains.values.reduce(0, { $0 + $1.count }) > maximum else {
-            return
-        }
-        let all = domains.values.flatMap(\.self)
-        let kept = all.filter { !isOver($0, now) }.sorted { $1.lastUse < $0.lastUse }.prefix(maximum)
-        domains = Dictionary(grouping: kept, by: \.domain)
-    }
-
-    private static func hidesSecure(_ cookie: Cookie, _ domains: [String: [Cookie]], host: String) -> Bool {
-        self.domains(above: host).contains { domain in
-            domains[domain]?.contains { other in
-                other.isSecure && other.name == cookie.name && matches(cookie.path, other.path)
-            } ?? false
-        }
-    }
-
-    private static func isOver(_ cookie: Cookie, _ now: Date) -> Bool { cookie.expires.map { $0 <= now } ?? false }
 
     // MARK: Matching
 
@@ -226,7 +177,63 @@ public final class CookieJar: Sendable {
     }
 }
 
+/// The cookies by their domains, never too many of one and never too many in all (RFC 6265bis, section 6.1).
+private struct Shelves {
+    private static let maximumPerDomain = 180
+    private static let maximum = 3000
+
+    private var domains: [String: [Cookie]]
+    private var count: Int
+
+    init(_ cookies: [Cookie]) {
+        domains = Dictionary(grouping: cookies, by: \.domain)
+        count = cookies.count
+    }
+
+    var isEmpty: Bool { count == 0 }
+    var all: [Cookie] { domains.values.flatMap(\.self) }
+
+    subscript(domain: String) -> [Cookie] { domains[domain] ?? [] }
+
+    /// Adds a cookie, in place of the one with its name, domain and path.
+    mutating func put(_ cookie: Cookie, _ now: Date) {
+        var cookie = cookie
+        var others = self[cookie.domain]
+        count -= others.count
+        let same = others.firstIndex { other in
+            other.name == cookie.name && other.path == cookie.path && other.isHostOnly == cookie.isHostOnly
+        }
+        if let same { cookie.created = others.remove(at: same).created }
+        if !cookie.isOver(now) { others.append(cookie) }
+        if others.count > Self.maximumPerDomain { others.removeAll { $0.isOver(now) } }
+        if others.count > Self.maximumPerDomain,
+            let oldest = others.indices.min(by: { others[$0].goesBefore(others[$1]) })
+        {
+            others.remove(at: oldest)
+        }
+        count += others.count
+        domains[cookie.domain] = others.isEmpty ? nil : others
+        guard count > Self.maximum else { return }
+        // A tenth goes at once, so that this is not done for each further cookie.
+        self = Shelves(
+            Array(all.filter { !$0.isOver(now) }.sorted { $1.lastUse < $0.lastUse }.prefix(Self.maximum * 9 / 10)))
+    }
+
+    /// The cookies of a domain that fit, noted as used.
+    mutating func use(_ domain: String, _ now: Date, where fits: (Cookie) -> Bool) -> [Cookie] {
+        guard let cookies = domains[domain] else { return [] }
+        return cookies.indices.filter { fits(cookies[$0]) }.map { index in
+            domains[domain]?[index].lastUse = now
+            return cookies[index]
+        }
+    }
+
+    mutating func remove(where isUnwanted: (Cookie) -> Bool) { self = Shelves(all.filter { !isUnwanted($0) }) }
+}
+
 extension Cookie {
+    fileprivate func isOver(_ now: Date) -> Bool { expires.map { $0 <= now } ?? false }
+
     /// Whether it has to go before another one of its domain: those that need no TLS first, then those used longest ago.
     fileprivate func goesBefore(_ other: Cookie) -> Bool {
         isSecure == other.isSecure ? lastUse < other.lastUse : !isSecure

@@ -26,23 +26,27 @@ public struct DownloadProgress: Sendable {
 /// What arrives is written to `FILE.part` beside the file, which takes its name when it is whole. A download that is to be
 /// resumed leaves that behind when it fails, with what the server said of the version (ETag or Last-Modified) in
 /// `FILE.part.version`, so that a later one asks for the rest of the same thing (RFC 9110, section 13.1.5).
+///
+/// What is no file, such as `/dev/null` or a pipe, is written to as it is; a link stays a link.
 package struct FileDownload {
-    let path: String
-    let resumes: Bool
-    let progress: (@Sendable (DownloadProgress) -> Void)?
-    let start: (HTTPRequest) -> Corequest<HTTPResponse>
+    private let path: String
+    private let isDevice: Bool
+    private let resumes: Bool
+    private let progress: (@Sendable (DownloadProgress) -> Void)?
+    private let start: (HTTPRequest) -> Corequest<HTTPResponse>
 
     package init(
         to path: String, resumes: Bool, progress: (@Sendable (DownloadProgress) -> Void)?,
         start: @escaping (HTTPRequest) -> Corequest<HTTPResponse>
     ) {
-        self.path = path
-        self.resumes = resumes
+        self.path = URL(filePath: path).resolvingSymlinksInPath().path
+        isDevice = FileStatus(path).map { !$0.isRegular } ?? false
+        self.resumes = resumes && !isDevice
         self.progress = progress
         self.start = start
     }
 
-    private var part: String { "\(path).part" }
+    private var part: String { isDevice ? path : "\(path).part" }
     private var version: String { "\(part).version" }
 
     /// Downloads.
@@ -56,12 +60,13 @@ package struct FileDownload {
             var rest = request
             rest.headers["Range"] = "bytes=\(size)-"
             rest.headers["If-Range"] = version
-            let response = await start(rest).dispatch()
+            let corequest = start(rest)
+            let response = await corequest.dispatch()
             let range = ContentRange(response.header("Content-Range"))
             switch response.statusCode {
             case 206 where range?.start == size:
-                return try await write(response, after: size, total: range?.total)
-            case 200: return try await write(response, after: 0, total: nil)
+                return try await write(response, corequest.shard, after: size, total: range?.total)
+            case 200: return try await write(response, corequest.shard, after: 0, total: nil)
             case 416 where range?.total == size:  // it was whole, and only its name was missing
                 response.stream?.cancel()
                 try finish()
@@ -72,7 +77,8 @@ package struct FileDownload {
                 try response.raiseForStatus()
             }
         }
-        return try await write(await start(request).dispatch(), after: 0, total: nil)
+        let corequest = start(request)
+        return try await write(await corequest.dispatch(), corequest.shard, after: 0, total: nil)
     }
 
     /// What an earlier attempt has left, and of which version it is.
@@ -83,7 +89,9 @@ package struct FileDownload {
         return (status.size, version)
     }
 
-    private func write(_ response: HTTPResponse, after offset: Int, total: Int?) async throws -> HTTPResponse {
+    private func write(
+        _ response: HTTPResponse, _ shard: Shard, after offset: Int, total: Int?
+    ) async throws -> HTTPResponse {
         do {
             try response.raiseForStatus()
         } catch {
@@ -93,7 +101,7 @@ package struct FileDownload {
         guard let stream = response.stream else { return response }
         let file: PartFile
         do {
-            file = try PartFile(part, after: offset)
+            file = try PartFile(part, after: isDevice ? nil : offset)
             try note(response)
         } catch {
             stream.cancel()
@@ -101,14 +109,17 @@ package struct FileDownload {
         }
         let isCoded = response.headers.contains("Content-Encoding")
         let total = total ?? (isCoded ? nil : response.header("Content-Length").flatMap { Int($0) })
-        var received = offset
         do {
-            for try await piece in stream {
-                try await file.write(piece)
-                received += piece.readableBytes
-                progress?(DownloadProgress(received: received, total: total, resumedFrom: offset))
+            // On the loop that the pieces come from: another thread would be woken for each of them.
+            try await withTaskExecutorPreference(shard.executor) {
+                var received = offset
+                for try await piece in stream {
+                    try await file.write(piece)
+                    received += piece.readableBytes
+                    progress?(DownloadProgress(received: received, total: total, resumedFrom: offset))
+                }
+                try await file.flush()
             }
-            try await file.flush()
         } catch {
             stream.cancel()
             try? await file.flush()
@@ -121,6 +132,7 @@ package struct FileDownload {
 
     /// Notes which version is being written, if it can be asked for again.
     private func note(_ response: HTTPResponse) throws {
+        if isDevice { return }
         try? FileManager.default.removeItem(atPath: version)
         let tag = response.header("ETag").flatMap { $0.hasPrefix("W/") ? nil : $0 }
         guard resumes, let name = tag ?? response.header("Last-Modified"),
@@ -130,11 +142,13 @@ package struct FileDownload {
     }
 
     private func finish() throws(SkeinError) {
+        if isDevice { return }
         guard rename(part, path) == 0 else { throw PartFile.failure(path) }
         try? FileManager.default.removeItem(atPath: version)
     }
 
     private func removeParts() {
+        if isDevice { return }
         try? FileManager.default.removeItem(atPath: part)
         try? FileManager.default.removeItem(atPath: version)
     }
@@ -154,21 +168,25 @@ private struct ContentRange {
     }
 }
 
-/// The file that is written, by a thread that may wait for the disk, in large pieces.
+/// The file that is written, by a thread that may wait for the disk, in large pieces, one while the next is gathered.
 ///
 /// Unchecked: the one task that downloads uses it, and one write is under way at a time.
 private final class PartFile: @unchecked Sendable {
-    private static let pieceSize = 256 << 10
+    private static let pieceSize = 512 << 10
 
     private let path: String
     private let descriptor: CInt
     private var gathered = ByteBuffer()
+    private var written = ByteBuffer()
+    private var writing: EventLoopFuture<Void>?
 
-    init(_ path: String, after offset: Int) throws(SkeinError) {
+    /// - Parameter offset: where writing begins, and what is behind it goes; nil for what is no file.
+    init(_ path: String, after offset: Int?) throws(SkeinError) {
         self.path = path
         let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw Self.failure(path) }
         descriptor = file
+        guard let offset else { return }
         guard ftruncate(file, off_t(offset)) == 0, lseek(file, off_t(offset), SEEK_SET) == off_t(offset) else {
             throw Self.failure(path)
         }
@@ -183,24 +201,32 @@ private final class PartFile: @unchecked Sendable {
 
     func write(_ piece: ByteBuffer) async throws {
         gathered.writeImmutableBuffer(piece)
-        if gathered.readableBytes >= Self.pieceSize { try await flush() }
+        if gathered.readableBytes >= Self.pieceSize { try await startWriting() }
     }
 
     func flush() async throws {
-        guard gathered.readableBytes > 0 else { return }
-        try await NIOThreadPool.singleton.runIfActive { try self.writeGathered() }
+        try await startWriting()
+        try await writing?.get()
     }
 
-    private func writeGathered() throws(SkeinError) {
-        while gathered.readableBytes > 0 {
-            let count = gathered.withUnsafeReadableBytes { writeBytes(descriptor, $0.baseAddress, $0.count) }
+    /// Waits for the write under way and begins the next one.
+    private func startWriting() async throws {
+        try await writing?.get()
+        swap(&gathered, &written)
+        gathered.clear()
+        let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
+        writing = NIOThreadPool.singleton.runIfActive(eventLoop: loop) { try self.writeAll() }
+    }
+
+    private func writeAll() throws(SkeinError) {
+        while written.readableBytes > 0 {
+            let count = written.withUnsafeReadableBytes { writeBytes(descriptor, $0.baseAddress, $0.count) }
             if count > 0 {
-                gathered.moveReaderIndex(forwardBy: count)
+                written.moveReaderIndex(forwardBy: count)
             } else if errno != EINTR {
                 throw Self.failure(path)
             }
         }
-        gathered.clear()
     }
 }
 

@@ -11,7 +11,7 @@ extension HTTPExchange {
         context.configuration.cookies?.store(head.headers, from: request.url)
         self.head = head
         do {
-            if head.status.code >= 300 { followUp = try followUp(after: head) }
+            if head.status.code >= 300, let next = try followUp(after: head) { detour.followUp = next }
             if case .request? = followUp { return true }
             if request.url.origin.isSecure { tls = carrier?.tls }
             try validate(head)
@@ -33,13 +33,15 @@ extension HTTPExchange {
         case 401: return isChallenge(head) ? .challenge : nil
         case 417:
             // A server that knows no expectations (RFC 9110, section 10.1.1).
-            guard request.headers.known.contains(.expect), var next = plainRequest, next.expectsContinue != false,
+            guard request.headers.known.contains(.expect), var next = detour.plainRequest,
+                next.expectsContinue != false,
                 !next.headers.contains("Expect"), next.body.isReplayable
             else { return nil }
             next.expectsContinue = false
             return .request(next, isRedirect: false)
         case 300..<400:
-            let next = try context.configuration.redirects.next(after: head, to: plainRequest ?? request, history)
+            let next = try context.configuration.redirects.next(
+                after: head, to: detour.plainRequest ?? request, history)
             return next.map { .request($0, isRedirect: true) }
         default: return nil
         }
@@ -135,8 +137,10 @@ extension HTTPExchange {
 
     /// What a redirect says beside where to go: nobody wants it, but a connection that is read to the end can be kept.
     private func drop(_ bytes: ByteBuffer) -> Bool {
-        dropped += bytes.readableBytes
-        guard dropped > 256 << 10, let carrier, case .request(let next, let isRedirect)? = followUp else { return true }
+        detour.dropped += bytes.readableBytes
+        guard detour.dropped > 256 << 10, let carrier, case .request(let next, let isRedirect)? = followUp else {
+            return true
+        }
         self.carrier = nil
         carrier.abandon(self)
         follow(next, isRedirect: isRedirect)

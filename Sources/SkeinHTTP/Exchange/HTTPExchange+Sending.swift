@@ -12,7 +12,7 @@ extension HTTPExchange {
         }
         let plain = request
         complete(&request)
-        plainRequest = plain
+        detour.plainRequest = plain
         switch request.headers.contains("Authorization") ? nil : credentials?.kind {
         case nil: break
         case .fixed(let value): request.headers["Authorization"] = value
@@ -92,8 +92,10 @@ extension HTTPExchange {
 
     /// Whether the answer is a demand for credentials that somebody may be able to meet.
     func isChallenge(_ head: ResponseHead) -> Bool {
-        guard head.status.code == 401, challenges < 2, case .authenticator? = credentials?.kind else { return false }
-        return plainRequest?.headers.contains("Authorization") == false && request.body.isReplayable
+        guard head.status.code == 401, detour.challenges < 2, case .authenticator? = credentials?.kind else {
+            return false
+        }
+        return detour.plainRequest?.headers.contains("Authorization") == false && request.body.isReplayable
     }
 
     /// Nobody could meet the demand: it is the answer.
@@ -120,9 +122,9 @@ extension HTTPExchange {
         case .request(let next, let isRedirect): follow(next, isRedirect: isRedirect)
         case .challenge:
             guard case .authenticator(let authenticator)? = credentials?.kind else { return finish(trailers: trailers) }
-            challenges += 1
+            detour.challenges += 1
+            detour.followUp = nil
             carrier = nil
-            followUp = nil
             self.trailers = trailers
             authorize(by: authenticator, after: snapshot)
         }
@@ -133,24 +135,24 @@ extension HTTPExchange {
         if isRedirect, let head {
             history.append(
                 HTTPHop(method: request.method, url: request.url, status: head.status, headers: head.headers))
-            challenges = 0
+            detour.challenges = 0
         }
         resetAnswer()
-        plainRequest = nil
+        detour.plainRequest = nil
         request = next
         send(at: .now())
     }
 
     /// Forgets an answer that is not the last one.
     private func resetAnswer() {
-        followUp = nil
+        detour.followUp = nil
+        detour.dropped = 0
         head = nil
         body = ByteBuffer()
         filter = nil
         trailers = nil
         carrier = nil
         tls = nil
-        dropped = 0
         replays = 0
     }
 }

@@ -18,6 +18,22 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         case challenge
     }
 
+    /// What only those need that do not go straight from a request to its answer.
+    struct Detour {
+        /// The request as it was before cookies and credentials were added: what the next one starts from.
+        var plainRequest: HTTPRequest?
+        var followUp: FollowUp?
+        /// Demands for credentials that were answered.
+        var challenges = 0
+        /// Bytes of an answer that nobody wants.
+        var dropped = 0
+    }
+
+    /// Out of line: each of the many that go straight would carry the places.
+    final class DetourBox {
+        @exclusivity(unchecked) var detour = Detour()
+    }
+
     package let shard: Shard
     let pools: ShardPools
     private let callback: (@Sendable (HTTPResponse) -> Void)?
@@ -34,11 +50,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     private let made: NIODeadline?
     private var began = NIODeadline.uptimeNanoseconds(0)
     var replays = 0
-    /// The request as it was before cookies and credentials were added, when some were: what the next one starts from.
-    @exclusivity(unchecked) var plainRequest: HTTPRequest?
-    @exclusivity(unchecked) var followUp: FollowUp?
-    var challenges = 0
-    var dropped = 0
+    @exclusivity(unchecked) private var detourBox: DetourBox?
     @exclusivity(unchecked) var filter: BodyFilter?
     @exclusivity(unchecked) package private(set) var isOver = false
     @exclusivity(unchecked) var receivedBytes = 0
@@ -62,6 +74,19 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     package var queueKey: AnyHashable { request.url.origin }
     var peer: String { request.url.origin.description }
     private var session: Session { context.session }
+
+    /// How the exchange strays from the straight way; reading it costs nothing while it does not.
+    var detour: Detour {
+        _read { yield detourBox?.detour ?? Detour() }
+        _modify {
+            let box = detourBox ?? DetourBox()
+            detourBox = box
+            yield &box.detour
+        }
+    }
+
+    /// What comes after the answer under way, if that is not the last one.
+    var followUp: FollowUp? { detourBox?.detour.followUp }
 
     // MARK: Start and end
 

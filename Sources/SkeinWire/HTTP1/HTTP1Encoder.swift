@@ -18,32 +18,7 @@ public enum HTTP1Encoder {
         bodyLength: BodyLength, close: Bool = false, into buffer: inout ByteBuffer
     ) throws(HeaderProblem) {
         if let problem = headers.problem { throw problem }
-        let start = buffer.writerIndex
-        buffer.writeString(method.rawValue)
-        let methodEnd = buffer.writerIndex
-        buffer.writeInteger(Bytes.space)
-        let targetStart = buffer.writerIndex
-        buffer.writeString(target)
-        let targetEnd = buffer.writerIndex
-        guard buffer.all(start..<methodEnd, Bytes.isToken) else {
-            buffer.moveWriterIndex(to: start)
-            throw HeaderProblem(name: "method", fault: .forbiddenByte)
-        }
-        guard buffer.all(targetStart..<targetEnd, Bytes.isTarget) else {
-            buffer.moveWriterIndex(to: start)
-            throw HeaderProblem(name: "request target", fault: .forbiddenByte)
-        }
-        buffer.writeStaticString(" HTTP/1.1\r\n")
-        if !headers.known.contains(.host) {
-            buffer.writeStaticString("Host: ")
-            let hostStart = buffer.writerIndex
-            buffer.writeString(host)
-            guard buffer.all(hostStart..<buffer.writerIndex, Bytes.isTarget) else {
-                buffer.moveWriterIndex(to: start)
-                throw HeaderProblem(name: "Host", fault: .forbiddenByte)
-            }
-            buffer.writeStaticString("\r\n")
-        }
+        try writeRequestLine(method, target, host: headers.known.contains(.host) ? nil : host, into: &buffer)
         headers.write(to: &buffer, omitting: .framing)
         if let defaults { buffer.writeImmutableBuffer(defaults) }
         if close, !headers.known.contains(.connection) { buffer.writeStaticString("Connection: close\r\n") }
@@ -54,6 +29,40 @@ public enum HTTP1Encoder {
         case .streamed: buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
         }
         buffer.writeStaticString("\r\n")
+    }
+
+    /// Writes the request line and the Host field in one go; this is what every request has.
+    private static func writeRequestLine(
+        _ method: HTTPMethod, _ target: String, host: String?, into buffer: inout ByteBuffer
+    ) throws(HeaderProblem) {
+        let length = method.rawValue.utf8.count + target.utf8.count + (host?.utf8.count ?? 0) + 22
+        var fault: StaticString?
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { bytes in
+            var written = 0
+            func put(_ text: StaticString) {
+                text.withUTF8Buffer { UnsafeMutableRawBufferPointer(rebasing: bytes[written...]).copyBytes(from: $0) }
+                written += text.utf8CodeUnitCount
+            }
+            func put(_ text: String, as name: StaticString, _ isAllowed: (UInt8) -> Bool) {
+                if text.isEmpty { fault = name }
+                for byte in text.utf8 {
+                    if !isAllowed(byte) { fault = name }
+                    bytes[written] = byte
+                    written += 1
+                }
+            }
+            put(method.rawValue, as: "method", Bytes.isToken)
+            put(" ")
+            put(target, as: "request target", Bytes.isTarget)
+            put(" HTTP/1.1\r\n")
+            if let host {
+                put("Host: ")
+                put(host, as: "Host", Bytes.isTarget)
+                put("\r\n")
+            }
+            return fault == nil ? written : 0
+        }
+        if let fault { throw HeaderProblem(name: "\(fault)", fault: .forbiddenByte) }
     }
 
     /// How a response announces its content.

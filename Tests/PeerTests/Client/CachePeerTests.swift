@@ -28,7 +28,9 @@ struct CachePeerTests {
             #expect(try first.text() == "1" && first.cacheUse == .miss)
             let second = await skein.get("\(url)?control=max-age%3D60").dispatch()
             #expect(try second.text() == "1" && second.cacheUse == .hit && second.statusCode == 200)
-            #expect(second.header("Age") == "0" && second.header("Content-Type") == first.header("Content-Type"))
+            #expect(
+                second.header("Age").flatMap { Int($0) } != nil
+                    && second.header("Content-Type") == first.header("Content-Type"))
             let streamed = try await skein.stream(.get, "\(url)?control=max-age%3D60").dispatch()
             #expect(try await streamed.stream?.collect(upTo: 10) == ByteBuffer(string: "1"))
             let headers: Headers = ["Cache-Control": "no-cache"]

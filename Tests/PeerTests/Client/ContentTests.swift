@@ -173,7 +173,7 @@ struct ContentTests {
             $0.finish()
         }
         let streamed = HTTPBody.multipart([.field("a", "b"), FormPart("s", .stream(pieces))])
-        let other = try await skein.post("\(try await httpbin())/post", streamed).dispatch()
+        let other = await skein.post("\(try await httpbin())/post", streamed).dispatch()
         #expect(
             try other.json()["form"] == .object(["a": .string("b"), "s": .string("unknown length")]),
             "\(other.reportLine)")

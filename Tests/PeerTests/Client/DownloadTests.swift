@@ -84,6 +84,25 @@ struct DownloadTests {
         await cut.stop()
     }
 
+    @Test("a pipe is written to as it is, and a link stays a link")
+    func otherTargets() async throws {
+        let base = try await nginx()
+        let pipe = TestFolder.path("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let copy = TestFolder.path("copy")
+        let reader = Task { try await runToEnd("dd", ["if=\(pipe)", "of=\(copy)", "status=none"]) }
+        try await Skein().download("\(base)/varied", to: pipe, resumes: true)
+        #expect(try await reader.value.code == 0)
+        #expect(try Data(contentsOf: URL(filePath: copy)) == Self.varied)
+        let target = TestFolder.path("target")
+        let link = TestFolder.path("link")
+        try "old".write(toFile: target, atomically: true, encoding: .utf8)
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+        try await Skein().download("\(base)/varied", to: link)
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == target)
+        #expect(try Data(contentsOf: URL(filePath: target)) == Self.varied)
+    }
+
     @Test("the command line downloads and resumes")
     func command() async throws {
         let base = try await nginx()
