@@ -80,6 +80,33 @@ struct CommandTests {
         #expect(try await run("post", url, "--data", "-", "--body", input: "e=f").output.contains(#""e":"f""#))
     }
 
+    @Test("forms, files, compression, attempts, a cache and cookies, as they are said on the command line")
+    func clientOptions() async throws {
+        let services = "http://127.0.0.1:\(try await Peers.shared.servicesPort())"
+        let file = try TestFolder.write("a file", as: "upload.txt")
+        let form = try await run("post", "--form", "a=1", "--upload", "f=@\(file)", "--body", "\(services)/form")
+        #expect(form.output.contains(#""a":["1"]"#) && form.output.contains("text/plain"), "\(form.output)")
+        let plain = try await run("post", "--form", "a=b c", "--form", "a=d", "--body", "\(services)/form")
+        #expect(plain.output.contains(#""a":["b c","d"]"#), "\(plain.output)")
+        let coded = try await run("put", "--data", "@\(file)", "--compress", "gzip", "--body", "\(services)/echo")
+        #expect(coded.output.contains(#""Content-Encoding":"gzip""#), "\(coded.output)")
+        let waited = try await run("put", "--data", "text", "--expect", "--body", "\(services)/echo")
+        #expect(waited.output.contains(#""size":4"#), "\(waited.output)\(waited.errors)")
+        let again = try await run("get", "--retry", "2", "--body", "\(services)/flaky/\(UUID().uuidString)/2")
+        #expect(again.output == "attempt 3")
+        let folder = TestFolder.path("cache")
+        let kept = "\(services)/kept/\(UUID().uuidString)?control=max-age%3D60"
+        #expect(try await run("get", "--cache", folder, "--json", kept).output.contains(#""cache":"miss""#))
+        #expect(try await run("get", "--cache", folder, "--json", kept).output.contains(#""cache":"hit""#))
+        for wrong in [
+            ["post", "--form", "a", services], ["post", "--upload", "a=b", services], ["get", "--resume", services],
+            ["post", "--data", "x", "--form", "a=b", services], ["get", "--digest", "a", services],
+            ["get", "--auth", "a:b", "--bearer", "c", services], ["post", "--compress", "rar", services],
+        ] {
+            #expect(try await runToEnd(Self.skein, wrong).code == 2, "\(wrong)")
+        }
+    }
+
     @Test(
         "a command line that makes no sense is explained, with exit code 2",
         arguments: [

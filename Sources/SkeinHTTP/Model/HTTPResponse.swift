@@ -111,6 +111,10 @@ public struct HTTPResponse: Response {
     /// - Throws: code 709 when it is not JSON.
     public func json() throws -> JSONValue { try decode(JSONValue.self) }
 
+    /// The body as an XML tree.
+    /// - Throws: code 709 when it is not well-formed, or declares a document type.
+    public func xml() throws(SkeinError) -> XMLValue { try XMLValue(try text()) }
+
     /// What the body means: the JSON tree when the content type says JSON, else nil.
     public var data: JSONValue? {
         guard let type = headerWithAttributes("Content-Type")?.value, MediaType.isJSON(type) else { return nil }

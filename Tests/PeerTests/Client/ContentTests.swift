@@ -115,6 +115,10 @@ struct ContentTests {
             count += 1
         }
         #expect(count == 5)
+        let xml = try await skein.get("\(try await httpbin())/xml").dispatch().xml()
+        #expect(
+            xml.name == "slideshow" && xml.all("slide").count == 2
+                && xml["slide"]?["title"]?.text == "Wake up to WonderWidgets!")
         var whole = await skein.get("\(try await nginx())/small.txt").dispatch().raw
         #expect(String(buffer: try await whole.read(8)) == "a small ")
         #expect(String(buffer: try await whole.read()) == "file\n")

@@ -1,0 +1,255 @@
+// XML without a type: for looking around in an answer.
+
+import SkeinCore
+import SkeinWire
+
+/// An element of an XML document, with what is in it.
+///
+/// Names are as they are written, with their prefixes. Comments and processing instructions are left out.
+public struct XMLValue: Sendable, Hashable {
+    /// What is in an element.
+    public enum Node: Sendable, Hashable {
+        case element(XMLValue)
+        case text(String)
+    }
+
+    /// The name, with its prefix.
+    public let name: String
+    /// The attributes.
+    public internal(set) var attributes: [String: String] = [:]
+    /// Elements and texts, in order.
+    public internal(set) var nodes: [Node] = []
+
+    init(name: String) { self.name = name }
+
+    /// The elements in it.
+    public var children: [XMLValue] {
+        nodes.compactMap { if case .element(let element) = $0 { element } else { nil } }
+    }
+
+    /// All texts in it and below, one after the other.
+    public var text: String {
+        nodes.map { node in
+            switch node {
+            case .text(let text): text
+            case .element(let element): element.text
+            }
+        }.joined()
+    }
+
+    /// The first element of a name in it, or nil.
+    public subscript(name: String) -> XMLValue? { children.first { $0.name == name } }
+
+    /// The elements of a name in it.
+    public func all(_ name: String) -> [XMLValue] { children.filter { $0.name == name } }
+
+    /// The root of a document.
+    ///
+    /// A document type declaration is refused: with it come entities, and with those bombs and files of the reader's own.
+    /// - Parameters:
+    ///   - text: the document.
+    ///   - maximumDepth: elements inside of one another at most.
+    /// - Throws: code 709 with the place, when it is not well-formed, too deep, or declares a type.
+    public init(_ text: String, maximumDepth: Int = 100) throws(SkeinError) {
+        var parser = XMLReader(text, maximumDepth: maximumDepth)
+        self = try parser.document()
+    }
+}
+
+/// Reads a document (Extensible Markup Language 1.0, fifth edition) as far as data needs it.
+private struct XMLReader {
+    private let bytes: [UInt8]
+    private let maximumDepth: Int
+    private var place = 0
+
+    init(_ text: String, maximumDepth: Int) {
+        bytes = Array(text.utf8)
+        self.maximumDepth = maximumDepth
+    }
+
+    mutating func document() throws(SkeinError) -> XMLValue {
+        try skipMisc()
+        guard bytes.indices.contains(place), bytes[place] == UInt8(ascii: "<") else {
+            throw fault("no element begins here")
+        }
+        let root = try elements()
+        try skipMisc()
+        guard place == bytes.count else { throw fault("something follows the root") }
+        return root
+    }
+
+    private func fault(_ what: String) -> SkeinError {
+        let line = bytes.prefix(place).count { $0 == Bytes.lf } + 1
+        return SkeinError(.invalidContent, because: "the content is no well-formed XML: \(what) (line \(line))")
+    }
+
+    // MARK: Elements
+
+    /// An element with all in it, without recursion, so that depth costs no stack.
+    private mutating func elements() throws(SkeinError) -> XMLValue {
+        var open: [XMLValue] = []
+        while true {
+            var closed: XMLValue?
+            if take("</") {
+                let name = try self.name()
+                skipBlanks()
+                guard take(">"), let last = open.popLast(), last.name == name else {
+                    throw fault("</\(name)> closes nothing that is open")
+                }
+                closed = last
+            } else if take("<!--") {
+                try skip(past: "-->")
+            } else if take("<![CDATA[") {
+                let start = place
+                try skip(past: "]]>")
+                Self.append(String(decoding: bytes[start..<place - 3], as: UTF8.self), to: &open)
+            } else if take("<?") {
+                try skip(past: "?>")
+            } else if take("<") {
+                let (element, isEmpty) = try startTag()
+                if isEmpty {
+                    closed = element
+                } else {
+                    guard open.count < maximumDepth else { throw fault("more than \(maximumDepth) elements deep") }
+                    open.append(element)
+                }
+            } else {
+                let text = try self.text(until: UInt8(ascii: "<"))
+                guard !open.isEmpty, place < bytes.count else { throw fault("the document ends in the middle") }
+                Self.append(text, to: &open)
+            }
+            guard let closed else { continue }
+            if open.isEmpty { return closed }
+            open[open.count - 1].nodes.append(.element(closed))
+        }
+    }
+
+    private static func append(_ text: String, to open: inout [XMLValue]) {
+        guard !text.isEmpty, !open.isEmpty else { return }
+        let last = open.count - 1
+        if case .text(let before)? = open[last].nodes.last {
+            open[last].nodes[open[last].nodes.count - 1] = .text(before + text)
+        } else {
+            open[last].nodes.append(.text(text))
+        }
+    }
+
+    /// What stands between `<` and `>`.
+    private mutating func startTag() throws(SkeinError) -> (XMLValue, isEmpty: Bool) {
+        var element = XMLValue(name: try name())
+        while true {
+            let before = place
+            skipBlanks()
+            if take("/>") { return (element, true) }
+            if take(">") { return (element, false) }
+            guard place > before else { throw fault("a blank is missing before an attribute") }
+            let name = try self.name()
+            skipBlanks()
+            guard take("=") else { throw fault("the attribute \(name) has no value") }
+            skipBlanks()
+            guard place < bytes.count, bytes[place] == UInt8(ascii: "\"") || bytes[place] == UInt8(ascii: "'") else {
+                throw fault("the value of \(name) is not quoted")
+            }
+            let quote = bytes[place]
+            place += 1
+            let value = try text(until: quote, forbidden: UInt8(ascii: "<"))
+            guard place < bytes.count else { throw fault("the value of \(name) does not end") }
+            place += 1
+            guard element.attributes.updateValue(value, forKey: name) == nil else {
+                throw fault("the attribute \(name) stands there twice")
+            }
+        }
+    }
+
+    // MARK: Words
+
+    private mutating func name() throws(SkeinError) -> String {
+        let start = place
+        while place < bytes.count, Self.isName(bytes[place], isFirst: place == start) { place += 1 }
+        guard place > start else { throw fault("a name is missing") }
+        return String(decoding: bytes[start..<place], as: UTF8.self)
+    }
+
+    private static func isName(_ byte: UInt8, isFirst: Bool) -> Bool {
+        byte >= 0x80 || Bytes.lowercased(byte) &- 0x61 < 26 || byte == UInt8(ascii: "_") || byte == Bytes.colon
+            || !isFirst && (Bytes.isDigit(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "."))
+    }
+
+    /// Text with its references resolved, up to a byte or the end.
+    private mutating func text(until end: UInt8, forbidden: UInt8? = nil) throws(SkeinError) -> String {
+        var text: [UInt8] = []
+        while place < bytes.count, bytes[place] != end {
+            let byte = bytes[place]
+            place += 1
+            switch byte {
+            case forbidden: throw fault("a < stands inside of a value")
+            case UInt8(ascii: "&"): text += try reference()
+            case Bytes.cr:  // every end of a line is one LF (section 2.11)
+                if place == bytes.count || bytes[place] != Bytes.lf { text.append(Bytes.lf) }
+            case 0..<0x20 where byte != Bytes.tab && byte != Bytes.lf: throw fault("a control character stands there")
+            default: text.append(byte)
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    private mutating func reference() throws(SkeinError) -> [UInt8] {
+        guard let end = bytes[place...].prefix(12).firstIndex(of: UInt8(ascii: ";")) else {
+            throw fault("a & stands there alone")
+        }
+        let name = String(decoding: bytes[place..<end], as: UTF8.self)
+        place = end + 1
+        switch name {
+        case "amp": return [UInt8(ascii: "&")]
+        case "lt": return [UInt8(ascii: "<")]
+        case "gt": return [UInt8(ascii: ">")]
+        case "quot": return [UInt8(ascii: "\"")]
+        case "apos": return [UInt8(ascii: "'")]
+        default:
+            let number =
+                name.hasPrefix("#x")
+                ? UInt32(name.dropFirst(2), radix: 16)
+                : name.hasPrefix("#") ? UInt32(name.dropFirst(1)) : nil
+            guard let scalar = number.flatMap(Unicode.Scalar.init),
+                scalar.value >= 0x20 || [9, 10, 13].contains(scalar.value)
+            else { throw fault("&\(name); is not known") }
+            return Array(String(scalar).utf8)
+        }
+    }
+
+    // MARK: Between
+
+    /// The declaration, comments, instructions and blanks outside of the root.
+    private mutating func skipMisc() throws(SkeinError) {
+        while true {
+            skipBlanks()
+            if take("<?") {
+                try skip(past: "?>")
+            } else if take("<!--") {
+                try skip(past: "-->")
+            } else if take("<!") {
+                throw fault("it declares a document type, which is not read")
+            } else {
+                return
+            }
+        }
+    }
+
+    private mutating func skipBlanks() {
+        while place < bytes.count, [Bytes.space, Bytes.tab, Bytes.cr, Bytes.lf].contains(bytes[place]) { place += 1 }
+    }
+
+    private mutating func take(_ text: StaticString) -> Bool {
+        let found = text.withUTF8Buffer { bytes[place...].starts(with: $0) }
+        if found { place += text.utf8CodeUnitCount }
+        return found
+    }
+
+    private mutating func skip(past end: StaticString) throws(SkeinError) {
+        while place < bytes.count {
+            if take(end) { return }
+            place += 1
+        }
+        throw fault("the document ends in the middle")
+    }
+}
