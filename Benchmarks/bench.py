@@ -263,7 +263,16 @@ def bodies(options, folder, results):
         "upload, skein": [SKEIN, "put", f"{base}/sink/a", "--timeout", "600", "--data", f"@{source}"],
         "upload, curl": ["curl", "-sS", "-H", "Expect:", "-T", source, f"{base}/sink/b"],
     }
-    taken = rounds(options.rounds, {name: (lambda command=command: run_watched(command)) for name, command in measures.items()})
+
+    def measure(command):
+        # What the run before has written is neither replaced nor still on its way to the disk.
+        for path in (target, os.path.join(folder, "sink", "a"), os.path.join(folder, "sink", "b")):
+            if os.path.exists(path):
+                os.remove(path)
+        os.sync()
+        return run_watched(command)
+
+    taken = rounds(options.rounds, {name: (lambda command=command: measure(command)) for name, command in measures.items()})
     server.stop()
     seconds = {name: median([s for s, _ in values]) for name, values in taken.items()}
     peak = {name: max(m for _, m in values) for name, values in taken.items()}

@@ -18,7 +18,7 @@ public class CorequestState: @unchecked Sendable {
         var isOver = false
         var driver: (any CorequestDriver)?
         var waiter: UnsafeContinuation<Void, Never>?
-        var moreWaiters: [UnsafeContinuation<Void, Never>] = []
+        var moreWaiters: [UnsafeContinuation<Void, Never>]?
     }
 
     private let state = Mutex(State())
@@ -36,22 +36,22 @@ public class CorequestState: @unchecked Sendable {
     public var isOver: Bool { state.withLock { $0.isOver } }
 
     /// Publishes the end, for which the result must be stored.
-    fileprivate func wake() {
+    @usableFromInline func wake() {
         let (first, others, _) = state.withLock {
-            state -> (UnsafeContinuation<Void, Never>?, [UnsafeContinuation<Void, Never>], (any CorequestDriver)?) in
+            state -> (UnsafeContinuation<Void, Never>?, [UnsafeContinuation<Void, Never>]?, (any CorequestDriver)?) in
             state.isOver = true
             defer {
                 state.waiter = nil
-                state.moreWaiters = []
+                state.moreWaiters = nil
                 state.driver = nil  // returned, so that it is released outside of the lock
             }
             return (state.waiter, state.moreWaiters, state.driver)
         }
         first?.resume()
-        for waiter in others { waiter.resume() }
+        if let others { for waiter in others { waiter.resume() } }
     }
 
-    fileprivate func untilOver() async {
+    @usableFromInline func untilOver() async {
         if isOver { return }
         await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
@@ -60,7 +60,8 @@ public class CorequestState: @unchecked Sendable {
                     if state.waiter == nil {
                         state.waiter = continuation
                     } else {
-                        state.moreWaiters.append(continuation)
+                        state.moreWaiters = state.moreWaiters ?? []
+                        state.moreWaiters?.append(continuation)
                     }
                     return false
                 }
@@ -91,12 +92,13 @@ public class CorequestState: @unchecked Sendable {
 /// Unchecked: the response is stored once, on the shard's loop, before the lock of the state publishes the end, and read
 /// only after it.
 public final class Corequest<Result: Response>: CorequestState, @unchecked Sendable {
-    private var stored: Result?
+    // Inlinable from here on: a caller knows the response's type, which makes this plain code.
+    @usableFromInline @exclusivity(unchecked) var stored: Result?
 
     package override init(shard: Shard) { super.init(shard: shard) }
 
     /// Ends the corequest. On its shard's loop, once.
-    package func finish(_ result: Result) {
+    @inlinable package func finish(_ result: Result) {
         stored = result
         wake()
     }
@@ -107,7 +109,7 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
     /// Waits for the end and returns the response, whatever it is. Never throws: a failure is a response with a code of 7xx.
     /// - Parameter timeout: from now on; it shortens the corequest's own deadline, for everybody who waits. Default: unchanged.
     @discardableResult
-    public func dispatch(timeout: Duration? = nil) async -> Result {
+    @inlinable public func dispatch(timeout: Duration? = nil) async -> Result {
         if let timeout { tighten(.after(timeout)) }
         await untilOver()
         guard let stored else { preconditionFailure("a corequest is over before its response is stored") }
