@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// The client against nginx and httpbin.
-@Suite("Client", .serialized, .timeLimit(.minutes(1)))
+@Suite("Client", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ClientTests {
     @Test("a GET brings status, headers, content and version")
     func get() async throws {

@@ -4,7 +4,7 @@ import SkeinEngine
 import Testing
 
 /// The command line, as a user runs it.
-@Suite("Command line", .serialized, .timeLimit(.minutes(1)))
+@Suite("Command line", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct CommandTests {
     static let skein = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: ".build/debug/skein").path

@@ -3,7 +3,7 @@ import Skein
 import Testing
 
 /// The connection driven by hand, against nginx, httpbin and a scripted server.
-@Suite("Hand-driven connection", .serialized, .timeLimit(.minutes(1)))
+@Suite("Hand-driven connection", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ConnectionTests {
     private func nginx() async throws -> HTTPConnection {
         try HTTPConnection("http://127.0.0.1:\(try await Peers.shared.nginxPort())")

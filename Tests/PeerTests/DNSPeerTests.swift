@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// The resolver against dnsmasq, and against a server that truncates, lies, stalls and refuses.
-@Suite("DNS", .serialized, .timeLimit(.minutes(1)))
+@Suite("DNS", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DNSPeerTests {
     /// A loop of its own: time counts here.
     private static let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1).any()

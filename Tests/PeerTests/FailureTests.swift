@@ -3,7 +3,7 @@ import Skein
 import Testing
 
 /// What can go wrong below HTTP: each has its code and its sentence, and the run goes on.
-@Suite("Failures", .serialized, .timeLimit(.minutes(1)))
+@Suite("Failures", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct FailureTests {
     private static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -3,7 +3,7 @@ import SkeinEngine
 import Testing
 
 /// Clients that do what no client should, over a bare socket; the server answers, closes, and serves the next one.
-@Suite("Hostile clients", .serialized, .timeLimit(.minutes(1)))
+@Suite("Hostile clients", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HostileClientTests {
     /// Sends bytes and reads until the server closes, or until so many responses have come.
     private func exchange(_ port: Int, _ pieces: [String]) async throws -> String {

@@ -4,7 +4,7 @@ import Skein
 import Testing
 
 /// Proxies that we did not write: squid, with and without a user, and microsocks.
-@Suite("Proxies", .serialized, .timeLimit(.minutes(2)))
+@Suite("Proxies", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ProxyPeerTests {
     private static let squid = Task {
         let (plain, known) = (try await Ports.free(), try await Ports.free())

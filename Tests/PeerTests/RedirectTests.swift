@@ -4,7 +4,7 @@ import SkeinEngine
 import Testing
 
 /// Redirects and credentials, against httpbin and nginx, and against a server of ours for what they cannot do wrong.
-@Suite("Redirects and credentials", .serialized, .timeLimit(.minutes(1)))
+@Suite("Redirects and credentials", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct RedirectTests {
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
 

@@ -4,7 +4,7 @@ import SkeinEngine
 import Testing
 
 /// The server against clients that we did not write: curl, wrk, Python's http.client, requests and dugong.
-@Suite("Server", .serialized, .timeLimit(.minutes(1)))
+@Suite("Server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ServerTests {
     /// Starts a server with the routes that these tests need, and stops it after.
     static func serving(

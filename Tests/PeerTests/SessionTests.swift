@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Queue, callbacks, deadlines and cancellation, against nginx and httpbin.
-@Suite("Session", .serialized, .timeLimit(.minutes(1)))
+@Suite("Session", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct SessionTests {
     private func hello() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello" }
 

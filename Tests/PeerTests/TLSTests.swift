@@ -5,7 +5,7 @@ import SkeinEngine
 import Testing
 
 /// TLS of the client against nginx and openssl, of the server against curl and openssl.
-@Suite("TLS", .serialized, .timeLimit(.minutes(2)))
+@Suite("TLS", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct TLSTests {
     private func session(_ change: (inout HTTPConfiguration) -> Void) -> Skein {
         var configuration = Skein.Configuration()
@@ -201,7 +201,7 @@ struct TLSTests {
 }
 
 /// TLS of the server against curl and openssl.
-@Suite("TLS server", .serialized, .timeLimit(.minutes(2)))
+@Suite("TLS server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct TLSServerTests {
     private func serving(
         _ change: (inout ServerTLSOptions, String) -> Void = { _, _ in },

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Credentials against httpbin, nginx, and providers made of oauthlib.
-@Suite("Authentication", .serialized, .timeLimit(.minutes(1)))
+@Suite("Authentication", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct AuthPeerTests {
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }

@@ -4,7 +4,7 @@ import Skein
 import Testing
 
 /// The cache in front of servers that count what they are asked, and beside squid.
-@Suite("HTTP cache", .serialized, .timeLimit(.minutes(2)))
+@Suite("HTTP cache", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct CachePeerTests {
     private let key = UUID().uuidString
 

@@ -4,7 +4,7 @@ import Skein
 import Testing
 
 /// What is sent and what comes back, against httpbin, nginx and services on Flask.
-@Suite("Content", .serialized, .timeLimit(.minutes(2)))
+@Suite("Content", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ContentTests {
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }

@@ -4,7 +4,7 @@ import Skein
 import Testing
 
 /// Cookies of httpbin, and jars that other programs read and write.
-@Suite("Cookie jars", .serialized, .timeLimit(.minutes(1)))
+@Suite("Cookie jars", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct CookiePeerTests {
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
 

@@ -5,7 +5,7 @@ import Testing
 
 /// The same generated cases with Skein, requests and curl against one server, which notes what it was asked for. Where the
 /// three differ, the difference has a name here and a reason in docs/Comparison.md.
-@Suite("Differences to requests and curl", .serialized, .timeLimit(.minutes(3)))
+@Suite("Differences to requests and curl", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DifferentialTests {
     /// What a client does.
     struct Step: Codable {

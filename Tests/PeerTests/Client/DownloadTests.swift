@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Downloads from nginx, interrupted and gone on with.
-@Suite("Downloads", .serialized, .timeLimit(.minutes(1)))
+@Suite("Downloads", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DownloadTests {
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
 

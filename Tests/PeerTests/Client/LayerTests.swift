@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Layers around a client, against servers that fail when they are told to.
-@Suite("Layers and events", .serialized, .timeLimit(.minutes(1)))
+@Suite("Layers and events", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct LayerTests {
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
     private let key = UUID().uuidString

@@ -5,7 +5,7 @@ import SkeinEngine
 import Testing
 
 /// Attacks on a running server: it says why, closes, has lost nothing, and serves the next client.
-@Suite("HTTP/2 attacks", .serialized, .timeLimit(.minutes(2)))
+@Suite("HTTP/2 attacks", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2AttackTests {
     struct Attack: CustomTestStringConvertible, Sendable {
         let testDescription: String

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// The client's HTTP/2 against nginx, nghttpd and hypercorn.
-@Suite("HTTP/2 client", .serialized, .timeLimit(.minutes(2)))
+@Suite("HTTP/2 client", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2ClientTests {
     private func session(
         _ use: HTTP2Use = .priorKnowledge, _ change: (inout Skein.Configuration) -> Void = { _ in }

@@ -4,7 +4,7 @@ import Skein
 import Testing
 
 /// The client's HTTP/2 against a server that misbehaves: the code and the sentence for each.
-@Suite("HTTP/2 client, failures", .serialized, .timeLimit(.minutes(1)))
+@Suite("HTTP/2 client, failures", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2FailureTests {
     private static func bytes(_ write: (inout Frames) -> Void) -> ByteBuffer {
         var frames = Frames()

@@ -4,7 +4,7 @@ import SkeinEngine
 import Testing
 
 /// The server's HTTP/2 against curl, nghttp, h2load and Python's httpx.
-@Suite("HTTP/2 server", .serialized, .timeLimit(.minutes(2)))
+@Suite("HTTP/2 server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2ServerTests {
     private func curl(_ arguments: String...) async throws -> String {
         let finished = try await runToEnd(
