@@ -136,7 +136,7 @@ struct AuthTests {
 
     @Test("a netrc file: machines, a default, quotes, comments, macros")
     func netrc() throws {
-        let credentials = Credentials(
+        let credentials = HTTPCredentials(
             netrc: """
                 # who is who
                 machine A.example login weaver password "se cret\\"" # at home
@@ -158,7 +158,8 @@ struct AuthTests {
         #expect(try basic("a.example") == "weaver:se cret\"")
         #expect(try basic("b.example") == "other:p")
         #expect(try basic("c.example") == "anybody:guest")
-        #expect(Credentials(netrc: "machine a login b password c").auth(for: try HTTPURL("http://d/").origin) == nil)
+        #expect(
+            HTTPCredentials(netrc: "machine a login b password c").auth(for: try HTTPURL("http://d/").origin) == nil)
     }
 
     @Test("trace contexts are read and written as W3C says, and refused where it says so")

@@ -69,9 +69,8 @@ public final class OAuth2: HTTPAuthenticator {
     }
 
     private enum State {
-        case none
         case token(OAuth2Token)
-        case fetching(Task<OAuth2Token, any Error>, old: OAuth2Token?)
+        case fetching(Task<OAuth2Token, any Error>)
     }
 
     private let endpoint: String
@@ -81,7 +80,7 @@ public final class OAuth2: HTTPAuthenticator {
     private let scope: String?
     private let authentication: ClientAuthentication
     private let onToken: (@Sendable (OAuth2Token) -> Void)?
-    private let state: Mutex<State>
+    private let state: Mutex<State?>
 
     /// A client.
     /// - Parameters:
@@ -105,7 +104,7 @@ public final class OAuth2: HTTPAuthenticator {
         self.scope = scope
         self.authentication = authentication
         self.onToken = onToken
-        state = Mutex(token.map(State.token) ?? .none)
+        state = Mutex(token.map(State.token))
     }
 
     /// Adds the token, after it was fetched or renewed if need be. After a 401, one new token is tried.
@@ -122,23 +121,22 @@ public final class OAuth2: HTTPAuthenticator {
 
     /// A token that is good, and not the one that was refused.
     private func token(other refused: String?, using service: HTTPService) async throws -> OAuth2Token {
-        let task: Task<OAuth2Token, any Error>
-        let kept: OAuth2Token?
-        (kept, task) = state.withLock { state in
+        let now = state.withLock { state -> State in
             let old: OAuth2Token?
             switch state {
-            case .token(let token) where token.accessToken != refused && !Self.isOver(token):
-                return (token, Task { token })
-            case .fetching(let task, _): return (nil, task)
-            case .token(let token): old = token
-            case .none: old = nil
+            case .token(let token)? where token.accessToken != refused && !Self.isOver(token): return .token(token)
+            case .fetching(let task)?: return .fetching(task)
+            case .token(let token)?: old = token
+            case nil: old = nil
             }
-            let task = Task { try await self.fetch(replacing: old, using: service) }
-            state = .fetching(task, old: old)
-            return (nil, task)
+            let fetching = State.fetching(Task { try await self.fetch(replacing: old, using: service) })
+            state = fetching
+            return fetching
         }
-        if let kept { return kept }
-        return try await task.value
+        switch now {
+        case .token(let token): return token
+        case .fetching(let task): return try await task.value
+        }
     }
 
     private static func isOver(_ token: OAuth2Token) -> Bool {
@@ -153,7 +151,7 @@ public final class OAuth2: HTTPAuthenticator {
             onToken?(token)
             return token
         } catch {
-            state.withLock { $0 = old.map(State.token) ?? .none }
+            state.withLock { $0 = old.map(State.token) }
             throw error
         }
     }

@@ -252,7 +252,9 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     private func handle(_ event: HTTP1ResponseDecoder.Event) {
         guard let exchange = inFlight.first else { return close() }
         switch event {
-        case .informational(let head): if head.status == .continue { releaseBody() }
+        case .informational(let head):
+            if head.status == .continue { releaseBody() }
+            exchange.events?.onInformational(exchange, head)
         case .head(let head):
             // The server does not want the body, which leaves the connection in the middle of a request.
             if holder === exchange, holder != nil { sparesBody = true }

@@ -185,7 +185,9 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         case .promise(let stream, _, let head): receivePush(head, stream)
         case .pong: pingSent = nil
         case .informational(let stream, let head):
-            if touch(stream) != nil, head.status == .continue { releaseBody(stream) }
+            guard let exchange = touch(stream) else { return }
+            if head.status == .continue { releaseBody(stream) }
+            exchange.events?.onInformational(exchange, head)
         case .request, .oversizedRequest, .drained: break
         }
     }
@@ -222,6 +224,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     }
 
     private func lose(_ exchange: HTTPExchange, _ reset: HTTP2Engine.StreamReset) {
+        if reset.code == .http11Required, exchange.mayReplayUnprocessed(upTo: 3) {
+            pool.staysWithHTTP1()
+            return exchange.replay()
+        }
         // A server that refuses has too much to do; one that goes away leaves a new connection with room behind.
         let limit = reset.code == .refusedStream ? 3 : 30
         if reset.isUnprocessed, exchange.mayReplayUnprocessed(upTo: limit) { return exchange.replay() }

@@ -42,11 +42,11 @@ public struct HTTPConfiguration: Sendable {
     public var http2 = HTTP2Configuration()
 
     /// Whether and how content codings of answers are undone. Default: gzip, deflate, Brotli and Zstandard are.
-    public var decompression = Decompression()
+    public var decompression = DecompressionPolicy()
     /// The cookies of the session. Default: none, nothing is kept and nothing sent.
     public var cookies: CookieJar?
-    /// Credentials by host, for requests that bring none. Default: none; ``Credentials/netrc(_:)`` reads a file.
-    public var credentials = Credentials()
+    /// Credentials by host, for requests that bring none. Default: none; ``HTTPCredentials/netrc(_:)`` reads a file.
+    public var credentials = HTTPCredentials()
     /// Content of more bytes, and of unknown length, waits until the server asks for it (RFC 9110, section 10.1.1).
     /// Default: none waits.
     public var expectContinueAbove: Int?
@@ -73,7 +73,7 @@ public struct HTTPConfiguration: Sendable {
 }
 
 /// What is done about content that was compressed for the way.
-public struct Decompression: Sendable {
+public struct DecompressionPolicy: Sendable {
     /// Whether codings are offered to servers and undone. Default: true.
     public var isEnabled = true
     /// How many times larger than what was sent content may become, once it is larger than 4 MiB; then it ends with code 719.

@@ -126,6 +126,12 @@ final class OriginPool: @unchecked Sendable {
         version = .http2
     }
 
+    /// The server does not want HTTP/2 for what it is asked (RFC 9113, section 7): from here on, all is HTTP/1.1.
+    func staysWithHTTP1() {
+        version = .http1
+        for connection in multiplexed { connection.retire() }
+    }
+
     /// The server stays with HTTP/1.1.
     func upgradeRefused() {
         version = .http1
@@ -193,7 +199,7 @@ final class OriginPool: @unchecked Sendable {
         guard origin.isSecure else { return options }
         let protocols =
             switch configuration.http2.use {
-            case .never: ["http/1.1"]
+            case _ where version == .http1, .never: ["http/1.1"]
             case .negotiated, .upgrade: ["h2", "http/1.1"]
             case .priorKnowledge: ["h2"]
             }

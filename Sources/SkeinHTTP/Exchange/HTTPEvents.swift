@@ -2,11 +2,14 @@
 
 import NIOCore
 import SkeinCore
+import SkeinWire
 
 /// What is called for each request, on its event loop unless it says otherwise: it must not block.
 public struct HTTPEvents: Sendable {
     /// Once, before the request is sent; it may change it (`pre_request`).
     public var beforeRequest: (@Sendable (inout HTTPRequest) -> Void)?
+    /// For each answer before the answer, such as 103 with hints at what is worth to be fetched (RFC 8297).
+    public var onInformational: (@Sendable (HTTPResponse) -> Void)?
     /// Once, when the head of the answer is there, the last one after redirects; the response has no content yet.
     public var onHeaders: (@Sendable (HTTPResponse) -> Void)?
     /// For each piece of content as it was sent, still compressed if it is.
@@ -36,6 +39,12 @@ struct EventSink: Sendable {
 
     func onHeaders(_ answer: HTTPAnswer) {
         for listener in listeners { listener.onHeaders?(HTTPResponse(answer.snapshot)) }
+    }
+
+    func onInformational(_ answer: HTTPAnswer, _ head: ResponseHead) {
+        let copy = answer.snapshot
+        copy.head = head
+        for listener in listeners { listener.onInformational?(HTTPResponse(copy)) }
     }
 
     func dataReceived(_ answer: HTTPAnswer, _ bytes: ByteBuffer) {

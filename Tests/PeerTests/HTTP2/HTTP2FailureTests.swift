@@ -54,6 +54,16 @@ struct HTTP2FailureTests {
         #expect(never.statusCode == 721)
     }
 
+    @Test("a request that is wanted in HTTP/1.1 is sent in HTTP/1.1")
+    func oldVersionRequired() async throws {
+        let (response, count) = try await response([
+            [.sendBytes(Self.bytes { $0.reset(1, 13) }), .wait],
+            [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")],
+        ])
+        #expect(response.statusCode == 200 && response.version == .http1_1, "\(response.reportLine)")
+        #expect(count == 2)
+    }
+
     @Test("a GOAWAY before the request was looked at sends it again on a new connection")
     func goAway() async throws {
         let (response, count) = try await response([

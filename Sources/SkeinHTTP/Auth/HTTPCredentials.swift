@@ -10,7 +10,7 @@ import SkeinCore
 #endif
 
 /// Which credentials are for which host.
-public struct Credentials: Sendable {
+public struct HTTPCredentials: Sendable {
     private var hosts: [String: HTTPAuth] = [:]
     private var others: HTTPAuth?
 
@@ -30,7 +30,7 @@ public struct Credentials: Sendable {
     /// The machines of a `.netrc` file, for basic authentication, as curl and ftp read it.
     /// - Parameter path: the file. Default: the one that `NETRC` names, or `.netrc` in the home folder.
     /// - Throws: code 701 when it cannot be read, or when others than its owner may read the passwords in it.
-    public static func netrc(_ path: String? = nil) throws(SkeinError) -> Credentials {
+    public static func netrc(_ path: String? = nil) throws(SkeinError) -> HTTPCredentials {
         let environment = ProcessInfo.processInfo.environment
         let path = path ?? environment["NETRC"] ?? "\(environment["HOME"] ?? "")/.netrc"
         func refuse(_ why: String) -> SkeinError { SkeinError(.exception, peer: path, because: why) }
@@ -40,7 +40,7 @@ public struct Credentials: Sendable {
         if FileStatus(path)?.isOpenToOthers == true {
             throw refuse("others may read the passwords in it; run chmod 600 on it")
         }
-        return Credentials(netrc: text)
+        return HTTPCredentials(netrc: text)
     }
 
     init(netrc text: String) {
