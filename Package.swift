@@ -55,7 +55,8 @@ let package = Package(
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ]),
-        .target(name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP"]),
+        .target(name: "SkeinRPC", dependencies: ["SkeinCore", "SkeinWire", "SkeinHTTP", logging] + nio),
+        .target(name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC"]),
         .target(
             name: "SkeinEngine",
             dependencies: nio + tls + [

@@ -4,6 +4,7 @@
 @_exported import NIOCore
 @_exported import SkeinCore
 @_exported import SkeinHTTP
+@_exported import SkeinRPC
 @_exported import SkeinWire
 import Synchronization
 

@@ -36,6 +36,32 @@ struct XMLTests {
         #expect(throws: SkeinError.self) { try XMLValue(text) }
     }
 
+    @Test("mutated documents are read or refused, and nothing else happens")
+    func mutated() {
+        let good = Array(
+            "<?xml version='1.0'?><!-- c --><a b='1 &amp; 2'><c/>x &#65; <![CDATA[y]]><d e=\"f\">z</d></a>".utf8)
+        var state: UInt64 = 3
+        func random(_ count: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % count
+        }
+        var read = 0
+        for _ in 0..<3000 {
+            var bytes = good
+            for _ in 0...random(3) {
+                let place = random(bytes.count)
+                switch random(3) {
+                case 0: bytes[place] = UInt8(random(256))
+                case 1: bytes.removeSubrange(place..<min(bytes.count, place + 1 + random(8)))
+                default: bytes.insert(contentsOf: good[random(good.count)...].prefix(9), at: place)
+                }
+                if bytes.isEmpty { bytes = good }
+            }
+            if (try? XMLValue(String(decoding: bytes, as: UTF8.self))) != nil { read += 1 }
+        }
+        #expect(read > 0 && read < 3000)
+    }
+
     @Test("a thousand levels are no danger when they are allowed")
     func deep() throws {
         let text = String(repeating: "<a>", count: 1000) + "x" + String(repeating: "</a>", count: 1000)

@@ -1,0 +1,110 @@
+// skein rpc: one call, its result as JSON.
+
+import ArgumentParser
+import Foundation
+import Skein
+
+struct RPCCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rpc", abstract: "Call a function by XML-RPC or JSON-RPC.",
+        discussion: """
+            Arguments are JSON where they are that, else text: 3 is a number, "3" with its quotes is text, and so is yarn. The
+            result is printed as JSON. Ends with 1 when the server answers with a fault, or does not answer.
+
+              skein rpc http://localhost:8080/RPC2 package.releases roundup
+              skein rpc --json-rpc http://localhost:8080/ sum 1 2 '[3, 4]'
+              skein rpc --json-rpc http://localhost:8080/ sum --named '{"a": 1, "b": 2}'
+            """)
+
+    @Argument(help: "Where the functions are.")
+    var url: String
+
+    @Argument(help: "The name of the function.")
+    var method: String
+
+    @Argument(help: "Its arguments.")
+    var arguments: [String] = []
+
+    @Flag(name: .customLong("json-rpc"), help: "Speak JSON-RPC 2.0; without it, XML-RPC.")
+    var isJSON = false
+
+    @Flag(name: .customLong("xml-rpc"), help: "Speak XML-RPC (the default).")
+    var isXML = false
+
+    @Option(help: ArgumentHelp("The arguments by name, for JSON-RPC.", valueName: "json-object"))
+    var named: String?
+
+    @Option(name: [.customShort("H"), .long], help: "A header field, 'Name: value'; may be repeated.")
+    var header: [String] = []
+
+    @Option(help: ArgumentHelp("Seconds for the call.", valueName: "seconds"))
+    var timeout: Double = 30
+
+    @OptionGroup(title: "Credentials")
+    var credentials: CredentialOptions
+
+    @OptionGroup(title: "Connection options")
+    var transport: TransportOptions
+
+    func validate() throws {
+        guard !(isJSON && isXML) else { throw ValidationError("--json-rpc and --xml-rpc exclude each other.") }
+        guard named == nil || isJSON && arguments.isEmpty else {
+            throw ValidationError("--named stands instead of arguments, and for --json-rpc.")
+        }
+        if let named, Self.value(named).members == nil { throw ValidationError("--named takes a JSON object.") }
+        do { _ = try HTTPURL(url) } catch { throw ValidationError("\(error.message).") }
+        _ = try HeaderArguments.parse(header)
+    }
+
+    func run() async throws {
+        var configuration = Skein.Configuration()
+        configuration.http.timeout = .seconds(timeout)
+        transport.apply(to: &configuration.http)
+        try credentials.apply(to: &configuration.http)
+        let skein = Skein(configuration)
+        let headers = try HeaderArguments.parse(header)
+        let values = arguments.map(Self.value)
+        do {
+            if isJSON {
+                let stub = try skein.jsonrpc(url, headers: headers, auth: credentials.value)
+                let arguments: JSONRPC.Arguments =
+                    named.flatMap { Self.value($0).members }.map { .byName($0) } ?? .byPosition(values)
+                Self.say(try await stub.call(method, arguments).fetch())
+            } else {
+                let stub = try skein.xmlrpc(url, headers: headers, auth: credentials.value)
+                Self.say(try await stub.call(method, values.map(Self.xml)).fetch())
+            }
+        } catch let error as SkeinError {
+            Terminal.complain("\(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private static func value(_ text: String) -> JSONValue {
+        (try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))) ?? .string(text)
+    }
+
+    private static func xml(_ value: JSONValue) -> any XMLRPCConvertible {
+        switch value {
+        case .null: XMLRPCValue.none
+        case .bool(let value): value
+        case .integer(let value): value
+        case .number(let value): value
+        case .string(let value): value
+        case .array(let values): XMLRPCValue.array(values.map { xml($0).xmlrpc })
+        case .object(let members): XMLRPCValue.structure(members.mapValues { xml($0).xmlrpc })
+        }
+    }
+
+    private static func say(_ value: some Encodable) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        if let data = try? encoder.encode(value) { Terminal.say(String(decoding: data, as: UTF8.self)) }
+    }
+}
+
+extension JSONValue {
+    /// The members, when it is an object.
+    fileprivate var members: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
+}

@@ -1,0 +1,248 @@
+// Calls by JSON-RPC 2.0 (https://www.jsonrpc.org/specification), written like calls.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+extension JSONValue: RPCValue {
+    /// JSON's null.
+    public static var none: JSONValue { .null }
+
+    /// The elements of an array.
+    public var elements: [JSONValue]? { if case .array(let elements) = self { elements } else { nil } }
+
+    /// The value as one of a type.
+    public func decoded<T: Decodable>(as type: T.Type) throws -> T {
+        if let value = self as? T { return value }
+        return try JSONDecoder().decode(type, from: try JSONEncoder().encode(self))
+    }
+}
+
+/// The functions of a JSON-RPC server: `stub.sum(1, 2)` passes its arguments by position, `stub.sum(a: 1, b: 2)` by name.
+@dynamicMemberLookup @dynamicCallable
+public struct JSONRPC: Sendable {
+    /// The answer to a call.
+    public typealias Call = Corequest<RPCResponse<JSONValue>>
+
+    /// The arguments of a call.
+    public enum Arguments: Sendable {
+        case byPosition([any Encodable & Sendable])
+        case byName([String: any Encodable & Sendable])
+    }
+
+    private let request: HTTPRequest
+    private let send: RPCSender
+    private let name: String
+
+    /// The functions at a URL.
+    /// - Parameter request: whom to ask, with headers and credentials; its method and content are the calls'.
+    package init(_ request: HTTPRequest, over send: @escaping RPCSender) {
+        self.init(request, send, name: "")
+    }
+
+    private init(_ request: HTTPRequest, _ send: @escaping RPCSender, name: String) {
+        self.request = request
+        self.send = send
+        self.name = name
+    }
+
+    /// A function, or what stands before the dot in the name of one.
+    public subscript(dynamicMember member: String) -> JSONRPC {
+        JSONRPC(request, send, name: name.isEmpty ? member : "\(name).\(member)")
+    }
+
+    /// Starts a call with arguments by position.
+    @discardableResult
+    public func dynamicallyCall(withArguments arguments: [any Encodable & Sendable]) -> Call {
+        call(name, .byPosition(arguments))
+    }
+
+    /// Starts a call with arguments by name.
+    @discardableResult
+    public func dynamicallyCall(
+        withKeywordArguments arguments: KeyValuePairs<String, any Encodable & Sendable>
+    ) -> Call {
+        call(name, .byName(Dictionary(arguments.map { ($0.key, $0.value) }) { $1 }))
+    }
+
+    /// Starts a call of a function whose name is known at run time only.
+    /// - Returns: the corequest; `fetch()` gives the result or throws the server's error as status 500.
+    @discardableResult
+    public func call(_ method: String, _ arguments: Arguments = .byPosition([])) -> Call {
+        relay(method, .json(Envelope(method: method, arguments: arguments, id: 1))) { response in
+            let answer = try response.decode(Answer.self)
+            guard answer.id == 1 || answer.error != nil else { throw Self.malformed("it answers another call") }
+            return answer.outcome
+        }
+    }
+
+    /// Starts a call that is not answered: its corequest ends when the server has taken it.
+    @discardableResult
+    public func notify(_ method: String, _ arguments: Arguments = .byPosition([])) -> Call {
+        relay(method, .json(Envelope(method: method, arguments: arguments, id: nil))) { _ in .success(.null) }
+    }
+
+    /// Starts many calls as one.
+    /// - Returns: the corequest; ``results(of:)`` takes its answer apart.
+    public func batch(_ calls: [(method: String, arguments: Arguments)]) -> Call {
+        let envelopes = calls.enumerated().map { Envelope(method: $1.method, arguments: $1.arguments, id: $0) }
+        return relay("batch", .json(envelopes)) { response in
+            let answers = try response.decodeRecords(JSONValue.self)
+            if answers.count == 1, let answer = try? answers[0].decoded(as: Answer.self), answer.id == nil {
+                return answer.outcome  // the batch as a whole is refused
+            }
+            // Answers may come in any order.
+            let sorted = answers.sorted { ($0["id"]?.integer ?? .max) < ($1["id"]?.integer ?? .max) }
+            guard sorted.map({ $0["id"]?.integer }) == Array(calls.indices) else {
+                throw Self.malformed("it does not answer each call once")
+            }
+            return .success(.array(sorted))
+        }
+    }
+
+    /// What each call of a ``batch(_:)`` came to, in the order of the calls.
+    public static func results(of response: RPCResponse<JSONValue>) throws -> [Result<JSONValue, RPCFault>] {
+        try response.raiseForStatus()
+        return try (response.content.elements ?? []).map { try $0.decoded(as: Answer.self).outcome }
+    }
+
+    private func relay(
+        _ method: String, _ body: HTTPBody,
+        _ read: @escaping @Sendable (HTTPResponse) throws -> Result<JSONValue, RPCFault>
+    ) -> Call {
+        var request = self.request
+        request.method = .post
+        request.body = body
+        if !request.headers.contains("Accept") { request.headers["Accept"] = "application/json" }
+        return .relay(request, over: send) { RPCResponse($0, method: method, decode: read) }
+    }
+
+    private static func malformed(_ why: String) -> SkeinError {
+        SkeinError(.invalidContent, because: "the content is no JSON-RPC: \(why)")
+    }
+
+    // MARK: Documents
+
+    private struct Envelope: Encodable {
+        let method: String
+        let arguments: Arguments
+        let id: Int?
+
+        private enum Keys: String, CodingKey {
+            case jsonrpc, method, params, id
+        }
+
+        /// A value whose type the compiler does not know here.
+        private struct Argument: Encodable {
+            let value: any Encodable
+
+            func encode(to encoder: any Encoder) throws { try value.encode(to: encoder) }
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: Keys.self)
+            try container.encode("2.0", forKey: .jsonrpc)
+            try container.encode(method, forKey: .method)
+            try container.encodeIfPresent(id, forKey: .id)
+            switch arguments {
+            case .byPosition(let values) where values.isEmpty: break
+            case .byPosition(let values): try container.encode(values.map { Argument(value: $0) }, forKey: .params)
+            case .byName(let values): try container.encode(values.mapValues { Argument(value: $0) }, forKey: .params)
+            }
+        }
+    }
+
+    private struct Answer: Decodable {
+        struct Fault: Decodable {
+            let code: Int
+            let message: String
+        }
+
+        let id: Int?
+        let result: JSONValue?
+        let error: Fault?
+
+        var outcome: Result<JSONValue, RPCFault> {
+            if let error { return .failure(RPCFault(error.code, error.message)) }
+            return .success(result ?? .null)
+        }
+    }
+}
+
+/// Functions that are called by JSON-RPC: a handler of a server hands it what came and sends what it says.
+public struct JSONRPCService: Sendable {
+    /// What is called: with an array, an object, or null when there is no argument.
+    public typealias Function = @Sendable (JSONValue) async throws -> any Encodable & Sendable
+
+    private static let maximumBatch = 1000
+    private var functions: [String: Function] = [:]
+
+    /// None.
+    public init() {}
+
+    /// Adds a function. One that throws an ``RPCFault`` answers with that, any other error with -32603.
+    public mutating func register(_ name: String, _ function: @escaping Function) { functions[name] = function }
+
+    /// The answer to a call or a batch.
+    /// - Parameter content: the document that came.
+    /// - Returns: the document to send, or nil when nothing is to be said: an answer without content then, 204 or, since some
+    ///   clients know no other success, 200.
+    public func answer(_ content: ByteBuffer) async -> HTTPBody? {
+        guard let document = try? JSONDecoder().decode(JSONValue.self, from: Data(content.readableBytesView)) else {
+            return .json(Self.failure(RPCFault(-32700, "the content is no JSON"), id: .null))
+        }
+        guard let calls = document.elements else { return await one(document).map { .json($0) } }
+        guard (1...Self.maximumBatch).contains(calls.count) else {
+            return .json(Self.failure(RPCFault(-32600, "a batch has 1 to \(Self.maximumBatch) calls"), id: .null))
+        }
+        var answers: [JSONValue] = []
+        for call in calls {
+            if let answer = await one(call) { answers.append(answer) }
+        }
+        return answers.isEmpty ? nil : .json(answers)
+    }
+
+    private func one(_ call: JSONValue) async -> JSONValue? {
+        let id = call["id"]
+        guard call["jsonrpc"]?.string == "2.0", let method = call["method"]?.string, Self.isID(id) else {
+            return Self.failure(
+                RPCFault(-32600, "it is no call of JSON-RPC 2.0"), id: Self.isID(id) ? id ?? .null : .null)
+        }
+        let answer = await self.answer(method, call["params"] ?? .null, id: id ?? .null)
+        return id == nil ? nil : answer
+    }
+
+    private func answer(_ method: String, _ arguments: JSONValue, id: JSONValue) async -> JSONValue {
+        guard let function = functions[method] else {
+            return Self.failure(RPCFault(-32601, "there is no \(method)"), id: id)
+        }
+        do {
+            let result = try await function(arguments)
+            let value = try JSONDecoder().decode(JSONValue.self, from: try JSONEncoder().encode(result))
+            return .object(["jsonrpc": .string("2.0"), "id": id, "result": value])
+        } catch let fault as RPCFault {
+            return Self.failure(fault, id: id)
+        } catch {
+            return Self.failure(RPCFault(-32603, "\(error)"), id: id)
+        }
+    }
+
+    private static func isID(_ id: JSONValue?) -> Bool {
+        switch id {
+        case nil, .null?, .string?, .integer?, .number?: true
+        default: false
+        }
+    }
+
+    private static func failure(_ fault: RPCFault, id: JSONValue) -> JSONValue {
+        let error: JSONValue = .object(["code": .integer(fault.code), "message": .string(fault.message)])
+        return .object(["jsonrpc": .string("2.0"), "id": id, "error": error])
+    }
+}

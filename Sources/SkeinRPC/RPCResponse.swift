@@ -1,0 +1,159 @@
+// The answer to a remote call, whichever way it was made.
+
+import Logging
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import Synchronization
+
+/// What a server says when a call has failed there.
+public struct RPCFault: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The server's number for it.
+    public let code: Int
+    /// The server's words.
+    public let message: String
+
+    /// A fault, to be thrown by a function that is called from elsewhere.
+    public init(_ code: Int, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// The number and the words.
+    public var description: String { "fault \(code): \(message)" }
+}
+
+/// A value that comes back from a call.
+public protocol RPCValue: Sendable {
+    /// What stands for nothing.
+    static var none: Self { get }
+    /// The value as one of a type.
+    func decoded<T: Decodable>(as type: T.Type) throws -> T
+    /// The elements, when it is a list.
+    var elements: [Self]? { get }
+}
+
+/// The answer to a remote call, or the failure that stood in its way. A fault is a status of 500.
+public struct RPCResponse<Value: RPCValue>: Response {
+    /// The answer that carried it.
+    public let http: HTTPResponse
+    /// The result; nothing when there is none.
+    public let content: Value
+    /// What the server said instead of a result.
+    public let fault: RPCFault?
+    /// The name of what was called.
+    public let method: String
+    /// The failure below the call, if there was one.
+    public let failure: SkeinError?
+
+    init(_ http: HTTPResponse, method: String, decode: (HTTPResponse) throws -> Result<Value, RPCFault>) {
+        self.http = http
+        self.method = method
+        var content = Value.none
+        var fault: RPCFault?
+        var failure = http.failure
+        if failure == nil, http.statusCode < 300 || http.content.readableBytes > 0 {
+            do {
+                switch try decode(http) {
+                case .success(let value): content = value
+                case .failure(let said): fault = said
+                }
+            } catch {
+                // An error page is no answer to the call; its status says more than its content.
+                if http.statusCode < 300 { failure = Self.malformed(error, http) }
+            }
+        }
+        self.content = content
+        self.fault = fault
+        self.failure = failure
+    }
+
+    private static func malformed(_ error: any Error, _ http: HTTPResponse) -> SkeinError {
+        let why = (error as? SkeinError)?.message ?? "\(error)"
+        return SkeinError(.invalidContent, peer: http.peer, because: why, cause: error)
+    }
+
+    /// What the caller attached.
+    public var meta: Meta { http.meta }
+    /// The status of the answer; 500 for a fault, 700 to 722 for a failure.
+    public var statusCode: Int { failure?.code.rawValue ?? (fault == nil ? http.statusCode : 500) }
+    /// The status in words; those of a fault.
+    public var reason: String { failure?.code.name ?? fault?.description ?? http.reason }
+    /// The session's logger.
+    public var logger: Logger { http.logger }
+    /// The origin that was asked.
+    public var peer: String { http.peer }
+    /// 300 and above throws.
+    public static var highestSuccess: Int { 299 }
+
+    /// The result as one of a type.
+    /// - Throws: code 709 when it is none.
+    public func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        do {
+            return try content.decoded(as: type)
+        } catch {
+            throw SkeinError(
+                .invalidContent, peer: peer, because: "the result of \(method) is no \(type): \(error)", cause: error)
+        }
+    }
+
+    /// The result as a list; one that is none is a list of one.
+    public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
+        content.elements == nil ? [try decode(type)] : try decode([T].self)
+    }
+}
+
+/// Sends the requests that calls are made of.
+package typealias RPCSender =
+    @Sendable (HTTPRequest, @escaping @Sendable (HTTPResponse) -> Void) -> Corequest<HTTPResponse>
+
+extension Corequest {
+    /// A corequest that ends with what an HTTP request's answer means.
+    static func relay(
+        _ request: HTTPRequest, over send: RPCSender, _ read: @escaping @Sendable (HTTPResponse) -> Result
+    )
+        -> Corequest<Result>
+    {
+        let box = CorequestBox<Result>()
+        let inner = send(request) { response in box.finish(read(response)) }
+        return box.open(on: inner)
+    }
+}
+
+/// The outer corequest of a relayed one, which exists only when the inner one does.
+private final class CorequestBox<Outcome: Response>: CorequestDriver {
+    private enum State {
+        case unopened
+        case finished(Outcome)
+        case open(Corequest<Outcome>)
+    }
+
+    private let state = Mutex(State.unopened)
+    private let inner = Mutex<Corequest<HTTPResponse>?>(nil)
+
+    func open(on inner: Corequest<HTTPResponse>) -> Corequest<Outcome> {
+        self.inner.withLock { $0 = inner }
+        let outer = Corequest<Outcome>(shard: inner.shard)
+        outer.setDriver(self)
+        let finished: Outcome? = state.withLock { state in
+            if case .finished(let outcome) = state { return outcome }
+            state = .open(outer)
+            return nil
+        }
+        if let finished { outer.finish(finished) }
+        return outer
+    }
+
+    func finish(_ outcome: Outcome) {
+        let outer: Corequest<Outcome>? = state.withLock { state in
+            if case .open(let outer) = state { return outer }
+            state = .finished(outcome)
+            return nil
+        }
+        outer?.finish(outcome)
+        inner.withLock { $0 = nil }
+    }
+
+    func cancel(_ error: SkeinError) { inner.withLock { $0 }?.cancel() }
+    func tighten(_ deadline: Deadline) { inner.withLock { $0 }?.tighten(deadline) }
+}

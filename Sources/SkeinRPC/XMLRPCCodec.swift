@@ -1,0 +1,184 @@
+// Calls and answers of XML-RPC as documents.
+
+import SkeinCore
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Writes and reads the documents of XML-RPC.
+enum XMLRPCCodec {
+    // MARK: Writing
+
+    static func call(_ method: String, _ arguments: [XMLRPCValue]) -> String {
+        let parameters = arguments.map { "<param>\(text($0))</param>" }.joined()
+        return document("methodCall", "<methodName>\(escaped(method))</methodName><params>\(parameters)</params>")
+    }
+
+    static func answer(_ result: Result<XMLRPCValue, RPCFault>) -> String {
+        switch result {
+        case .success(let value): document("methodResponse", "<params><param>\(text(value))</param></params>")
+        case .failure(let fault): document("methodResponse", "<fault>\(text(Self.value(of: fault)))</fault>")
+        }
+    }
+
+    static func value(of fault: RPCFault) -> XMLRPCValue {
+        .structure(["faultCode": .integer(fault.code), "faultString": .string(fault.message)])
+    }
+
+    private static func document(_ name: String, _ content: String) -> String {
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<\(name)>\(content)</\(name)>"
+    }
+
+    private static func text(_ value: XMLRPCValue) -> String {
+        let inner =
+            switch value {
+            case .none: "<nil/>"
+            case .bool(let truth): "<boolean>\(truth ? 1 : 0)</boolean>"
+            case .integer(let number):
+                Int32(exactly: number) == nil ? "<i8>\(number)</i8>" : "<int>\(number)</int>"
+            case .double(let number): "<double>\(number)</double>"
+            case .string(let text): "<string>\(escaped(text))</string>"
+            case .date(let date): "<dateTime.iso8601>\(XMLRPCDate.text(date))</dateTime.iso8601>"
+            case .bytes(let bytes): "<base64>\(Data(bytes).base64EncodedString())</base64>"
+            case .array(let elements): "<array><data>\(elements.map { text($0) }.joined())</data></array>"
+            case .structure(let members):
+                "<struct>"
+                    + members.sorted { $0.key < $1.key }.map { name, value in
+                        "<member><name>\(escaped(name))</name>\(text(value))</member>"
+                    }.joined() + "</struct>"
+            }
+        return "<value>\(inner)</value>"
+    }
+
+    private static func escaped(_ text: String) -> String {
+        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+            .replacing("\r", with: "&#13;")
+    }
+
+    // MARK: Reading
+
+    static func readCall(_ text: String) throws(SkeinError) -> (method: String, arguments: [XMLRPCValue]) {
+        let root = try XMLValue(text)
+        guard root.name == "methodCall", let method = root["methodName"]?.text, !method.isEmpty else {
+            throw malformed("it is no methodCall with a methodName")
+        }
+        return (method, try arguments(root["params"]))
+    }
+
+    static func readAnswer(_ text: String) throws(SkeinError) -> Result<XMLRPCValue, RPCFault> {
+        let root = try XMLValue(text)
+        guard root.name == "methodResponse" else { throw malformed("it is no methodResponse") }
+        if let fault = root["fault"] {
+            guard let element = fault["value"] else { throw malformed("the fault has no value") }
+            let value = try Self.value(element)
+            guard let said = Self.fault(value) else { throw malformed("the fault has no faultCode and faultString") }
+            return .failure(said)
+        }
+        let results = try arguments(root["params"])
+        guard results.count <= 1 else { throw malformed("it has more than one result") }
+        return .success(results.first ?? .none)
+    }
+
+    static func fault(_ value: XMLRPCValue) -> RPCFault? {
+        guard let code = value["faultCode"]?.integer, let message = value["faultString"]?.string else { return nil }
+        return RPCFault(code, message)
+    }
+
+    private static func arguments(_ params: XMLValue?) throws(SkeinError) -> [XMLRPCValue] {
+        var values: [XMLRPCValue] = []
+        for param in params?.all("param") ?? [] {
+            guard let element = param["value"] else { throw malformed("a parameter has no value") }
+            values.append(try value(element))
+        }
+        return values
+    }
+
+    private static func value(_ element: XMLValue) throws(SkeinError) -> XMLRPCValue {
+        guard let inner = element.children.first else { return .string(element.text) }  // without a type, a string
+        let text = inner.text
+        let word = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        switch inner.name {
+        case "string": return .string(text)
+        case "int", "i4", "i8", "i2", "i1", "ex:i8":
+            guard let number = Int(word) else { throw malformed("\(word.prefix(40).debugDescription) is no integer") }
+            return .integer(number)
+        case "boolean":
+            guard word == "0" || word == "1" else {
+                throw malformed("\(word.prefix(40).debugDescription) is no boolean")
+            }
+            return .bool(word == "1")
+        case "double", "float":
+            guard let number = Double(word) else { throw malformed("\(word.prefix(40).debugDescription) is no double") }
+            return .double(number)
+        case "dateTime.iso8601":
+            guard let date = XMLRPCDate.date(word) else {
+                throw malformed("\(word.prefix(40).debugDescription) is no date")
+            }
+            return .date(date)
+        case "base64":
+            let packed = String(word.filter { !$0.isWhitespace })
+            guard let data = Data(base64Encoded: packed) else { throw malformed("a base64 is none") }
+            return .bytes(Array(data))
+        case "nil", "ex:nil": return .none
+        case "array":
+            var elements: [XMLRPCValue] = []
+            for child in inner["data"]?.all("value") ?? [] { elements.append(try value(child)) }
+            return .array(elements)
+        case "struct":
+            var members: [String: XMLRPCValue] = [:]
+            for member in inner.all("member") {
+                guard let name = member["name"]?.text, let child = member["value"] else {
+                    throw malformed("a member has no name or no value")
+                }
+                members[name] = try value(child)
+            }
+            return .structure(members)
+        default: throw malformed("the type \(inner.name) is not known")
+        }
+    }
+
+    private static func malformed(_ why: String) -> SkeinError {
+        SkeinError(.invalidContent, because: "the content is no XML-RPC: \(why)")
+    }
+}
+
+/// Dates as XML-RPC writes them: `19980717T14:08:55`.
+enum XMLRPCDate {
+    private static var calendar: Calendar {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = .gmt
+        return calendar
+    }
+
+    static func text(_ date: Date) -> String {
+        let parts = calendar.dateComponents([.year, .month, .day, .hour, .minute, .second], from: date)
+        func digits(_ number: Int?, _ count: Int) -> String {
+            let text = String(number ?? 0)
+            return String(repeating: "0", count: max(0, count - text.count)) + text
+        }
+        return digits(parts.year, 4) + digits(parts.month, 2) + digits(parts.day, 2) + "T" + digits(parts.hour, 2) + ":"
+            + digits(parts.minute, 2) + ":" + digits(parts.second, 2)
+    }
+
+    /// With or without the dashes of ISO 8601, and with a Z or without one.
+    static func date(_ text: String) -> Date? {
+        let digits = text.filter { !"-:".contains($0) }
+        let parts = (digits.hasSuffix("Z") ? digits.dropLast() : digits[...]).split(separator: "T")
+        guard parts.count == 2, parts[0].count == 8, parts[1].count == 6, let day = Int(parts[0]),
+            let time = Int(parts[1])
+        else { return nil }
+        var components = DateComponents(
+            year: day / 10000, month: day / 100 % 100, day: day % 100, hour: time / 10000, minute: time / 100 % 100,
+            second: time % 100)
+        components.timeZone = .gmt
+        guard let month = components.month, let number = components.day, (1...12).contains(month),
+            (1...31).contains(number),
+            time / 10000 < 24, time / 100 % 100 < 60, time % 100 < 61
+        else { return nil }
+        return calendar.date(from: components)
+    }
+}

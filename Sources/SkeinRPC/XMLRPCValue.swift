@@ -1,0 +1,112 @@
+// The values of XML-RPC (http://xmlrpc.com/spec.md), with the extensions nil and i8.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A value of XML-RPC.
+public enum XMLRPCValue: RPCValue, Hashable {
+    /// The extension nil.
+    case none
+    case bool(Bool)
+    /// An int or i4, or beyond 32 bits the extension i8.
+    case integer(Int)
+    case double(Double)
+    case string(String)
+    /// A dateTime.iso8601, which has no zone; it is taken for GMT.
+    case date(Date)
+    case bytes([UInt8])
+    case array([XMLRPCValue])
+    case structure([String: XMLRPCValue])
+
+    /// The elements of an array.
+    public var elements: [XMLRPCValue]? { if case .array(let elements) = self { elements } else { nil } }
+
+    /// A member of a structure, or nil.
+    public subscript(name: String) -> XMLRPCValue? {
+        if case .structure(let members) = self { members[name] } else { nil }
+    }
+
+    /// The text, if it is one.
+    public var string: String? { if case .string(let text) = self { text } else { nil } }
+
+    /// The whole number, if it is one.
+    public var integer: Int? { if case .integer(let number) = self { number } else { nil } }
+
+    /// The value as one of a type.
+    public func decoded<T: Decodable>(as type: T.Type) throws -> T {
+        if let value = self as? T { return value }
+        return try JSONDecoder().decode(type, from: try JSONEncoder().encode(self))
+    }
+}
+
+extension XMLRPCValue: Encodable {
+    /// Writes the value as what it is.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .none: try container.encodeNil()
+        case .bool(let value): try container.encode(value)
+        case .integer(let value): try container.encode(value)
+        case .double(let value): try container.encode(value)
+        case .string(let value): try container.encode(value)
+        case .date(let value): try container.encode(value)
+        case .bytes(let value): try container.encode(Data(value))
+        case .array(let value): try container.encode(value)
+        case .structure(let value): try container.encode(value)
+        }
+    }
+}
+
+/// What can be an argument or a result of XML-RPC.
+public protocol XMLRPCConvertible: Sendable {
+    /// The value that is sent.
+    var xmlrpc: XMLRPCValue { get }
+}
+
+extension XMLRPCValue: XMLRPCConvertible {
+    /// The value itself.
+    public var xmlrpc: XMLRPCValue { self }
+}
+extension Bool: XMLRPCConvertible {
+    /// A boolean.
+    public var xmlrpc: XMLRPCValue { .bool(self) }
+}
+extension Int: XMLRPCConvertible {
+    /// An int, or an i8 beyond 32 bits.
+    public var xmlrpc: XMLRPCValue { .integer(self) }
+}
+extension Double: XMLRPCConvertible {
+    /// A double.
+    public var xmlrpc: XMLRPCValue { .double(self) }
+}
+extension String: XMLRPCConvertible {
+    /// A string.
+    public var xmlrpc: XMLRPCValue { .string(self) }
+}
+extension Date: XMLRPCConvertible {
+    /// A dateTime.iso8601 in GMT, without fractions of a second.
+    public var xmlrpc: XMLRPCValue { .date(self) }
+}
+extension Data: XMLRPCConvertible {
+    /// A base64.
+    public var xmlrpc: XMLRPCValue { .bytes(Array(self)) }
+}
+extension Optional: XMLRPCConvertible where Wrapped: XMLRPCConvertible {
+    /// The value, or the extension nil.
+    public var xmlrpc: XMLRPCValue { self?.xmlrpc ?? XMLRPCValue.none }
+}
+extension Array: XMLRPCConvertible where Element: XMLRPCConvertible {
+    /// An array.
+    public var xmlrpc: XMLRPCValue { .array(map(\.xmlrpc)) }
+}
+extension Dictionary: XMLRPCConvertible where Key == String, Value: XMLRPCConvertible {
+    /// A struct.
+    public var xmlrpc: XMLRPCValue { .structure(mapValues(\.xmlrpc)) }
+}
