@@ -77,7 +77,12 @@ let package = Package(
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
         .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinHTTP", "SkeinWire"]),
-        .testTarget(name: "PeerTests", dependencies: ["Skein", "SkeinEngine", "SkeinCommand", "PeerSupport"]),
+        .testTarget(
+            name: "PeerTests",
+            dependencies: [
+                "Skein", "SkeinEngine", "SkeinCommand", "PeerSupport",
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ]),
     ]
 )
 

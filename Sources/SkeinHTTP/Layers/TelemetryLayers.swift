@@ -73,8 +73,11 @@ public struct LoggingLayer: HTTPLayer {
 
 /// Durations and counts, by the names of OpenTelemetry's conventions for HTTP clients, for whatever backend swift-metrics has.
 public struct MetricsLayer: HTTPLayer {
+    private let factory: any MetricsFactory
+
     /// Metrics.
-    public init() {}
+    /// - Parameter factory: where they go. Default: what swift-metrics was set up with.
+    public init(_ factory: any MetricsFactory = MetricsSystem.factory) { self.factory = factory }
 
     /// Sends the request and notes `http.client.request.duration`, with method, server and status.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
@@ -85,10 +88,8 @@ public struct MetricsLayer: HTTPLayer {
             ("http.request.method", request.method.rawValue), ("server.address", request.url.origin.authority),
             ("http.response.status_code", String(response.statusCode)),
         ]
-        Metrics.Timer(
-            label: "http.client.request.duration", dimensions: dimensions, preferredDisplayUnit: .milliseconds
-        )
-        .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        Metrics.Timer(label: "http.client.request.duration", dimensions: dimensions, factory: factory)
+            .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
         return response
     }
 }
@@ -122,59 +123,5 @@ public struct TracingLayer: HTTPLayer {
 
     private struct HeaderInjector: Injector {
         func inject(_ value: String, forKey key: String, into headers: inout Headers) { headers[key] = value }
-    }
-}
-
-/// Where in a trace a request stands (W3C Trace Context, level 1).
-public struct TraceContext: Sendable, Hashable {
-    /// The trace, 32 digits of base 16.
-    public let traceID: String
-    /// The span in it, 16 digits.
-    public let spanID: String
-    /// Whether it is recorded.
-    public let isSampled: Bool
-    /// What vendors add (`tracestate`).
-    public let state: String?
-
-    /// The context of the request that a task works for.
-    @TaskLocal public static var current: TraceContext?
-
-    /// A new trace.
-    public init(isSampled: Bool = true) {
-        self.init(traceID: Self.random(16), spanID: Self.random(8), isSampled: isSampled, state: nil)
-    }
-
-    private init(traceID: String, spanID: String, isSampled: Bool, state: String?) {
-        self.traceID = traceID
-        self.spanID = spanID
-        self.isSampled = isSampled
-        self.state = state
-    }
-
-    /// What a request's `traceparent` says; nil when it is malformed or all zeros (section 3.2.2).
-    public init?(traceparent: String, state: String? = nil) {
-        let parts = traceparent.split(separator: "-", omittingEmptySubsequences: false)
-        func isHex(_ text: Substring, _ count: Int) -> Bool {
-            text.utf8.count == count && text.utf8.allSatisfy { Bytes.hexValue($0) != nil && !($0 &- 0x41 < 6) }
-        }
-        guard parts.count >= 4, isHex(parts[0], 2), parts[0] != "ff", parts[0] != "00" || parts.count == 4,
-            isHex(parts[1], 32), isHex(parts[2], 16), isHex(parts[3], 2), parts[1].contains(where: { $0 != "0" }),
-            parts[2].contains(where: { $0 != "0" })
-        else { return nil }
-        self.init(
-            traceID: String(parts[1]), spanID: String(parts[2]),
-            isSampled: (UInt8(parts[3], radix: 16) ?? 0) & 1 == 1, state: state)
-    }
-
-    /// Another span of the trace.
-    public var child: TraceContext {
-        TraceContext(traceID: traceID, spanID: Self.random(8), isSampled: isSampled, state: state)
-    }
-
-    /// The value of the field `traceparent`.
-    public var traceparent: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
-
-    private static func random(_ count: Int) -> String {
-        Hex.encode((0..<count).map { _ in UInt8.random(in: 0...255) })
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import MetricsTestKit
 import PeerSupport
 import Skein
 import Synchronization
@@ -144,6 +145,24 @@ struct LayerTests {
         let sent = try #require(TraceContext(traceparent: traced?["Traceparent"]?.string ?? ""))
         #expect(sent.traceID == parent.traceID && sent.spanID != parent.spanID)
         #expect(traced?["X-Request-Timeout-Ms"] == nil)
+    }
+
+    @Test("the metrics know method, server and status of each request")
+    func metrics() async throws {
+        let metrics = TestMetrics()
+        let skein = session([MetricsLayer(metrics)])
+        let url = try HTTPURL("\(try await services())/flaky/\(key)/2")
+        for _ in 0..<3 { _ = await skein.get(url.description).dispatch() }
+        func count(_ status: Int) throws -> Int {
+            try metrics.expectTimer(
+                "http.client.request.duration",
+                [
+                    ("http.request.method", "GET"), ("server.address", url.origin.authority),
+                    ("http.response.status_code", "\(status)"),
+                ]
+            ).values.count
+        }
+        #expect(try count(503) == 2 && count(200) == 1)
     }
 
     @Test("the log has a line for each request, and no secret in it")

@@ -1,0 +1,62 @@
+// Keeps a client from asking more of a server than it has the patience for.
+
+import SkeinCore
+import SkeinWire
+
+/// Lets only so many requests a time through to each origin; the others wait their turn.
+public struct RateLimitLayer: HTTPLayer {
+    private let interval: Duration
+    private let burst: Int
+    private let longestWait: Duration
+    /// The moment at which each origin's requests so far are paid for.
+    private let origins = OriginStates<ContinuousClock.Instant?>(nil) { $0.map { $0 < .now } ?? true }
+
+    /// A limit.
+    /// - Parameters:
+    ///   - count: requests in a period.
+    ///   - period: the period. Default: one second.
+    ///   - burst: requests that may go at once after a pause. Default: 1, which spaces them evenly.
+    ///   - longestWait: a request that would have to wait longer fails with code 703. Default: 30 s.
+    public init(
+        _ count: Int, per period: Duration = .seconds(1), burst: Int = 1, longestWait: Duration = .seconds(30)
+    ) {
+        interval = period / max(1, count)
+        self.burst = max(1, burst)
+        self.longestWait = longestWait
+    }
+
+    /// Waits until the request may go, and sends it.
+    public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
+        let now = ContinuousClock.now
+        let wait = origins.change(request.url.origin) { paid -> Duration? in
+            let from = max(paid ?? now, now)
+            let wait = from - now - interval * (burst - 1)
+            guard wait <= longestWait else { return nil }
+            paid = from + interval
+            return wait
+        }
+        guard let wait else {
+            return next.fail(
+                request,
+                SkeinError(
+                    .socketPanic, peer: request.url.origin.description,
+                    because: "the rate limit lets no more through within \(longestWait); send fewer requests"))
+        }
+        if wait > .zero {
+            do {
+                try await Task.sleep(for: wait)
+            } catch {
+                return next.fail(request, .cancelledWhileWaiting(request))
+            }
+        }
+        return await next.send(request)
+    }
+}
+
+extension SkeinError {
+    /// The task was cancelled while its request waited in a layer.
+    static func cancelledWhileWaiting(_ request: HTTPRequest) -> SkeinError {
+        SkeinError(
+            .controlledShutdown, peer: request.url.origin.description, because: "it was cancelled while it waited")
+    }
+}
