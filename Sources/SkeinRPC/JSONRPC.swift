@@ -37,31 +37,23 @@ public struct JSONRPC: Sendable {
         case byName([String: any Encodable & Sendable])
     }
 
-    private let request: HTTPRequest
-    private let send: RPCSender
-    private let name: String
+    private let endpoint: RPCEndpoint
 
     /// The functions at a URL.
     /// - Parameter request: whom to ask, with headers and credentials; its method and content are the calls'.
     package init(_ request: HTTPRequest, over send: @escaping RPCSender) {
-        self.init(request, send, name: "")
+        endpoint = RPCEndpoint(request, over: send)
     }
 
-    private init(_ request: HTTPRequest, _ send: @escaping RPCSender, name: String) {
-        self.request = request
-        self.send = send
-        self.name = name
-    }
+    private init(_ endpoint: RPCEndpoint) { self.endpoint = endpoint }
 
     /// A function, or what stands before the dot in the name of one.
-    public subscript(dynamicMember member: String) -> JSONRPC {
-        JSONRPC(request, send, name: name.isEmpty ? member : "\(name).\(member)")
-    }
+    public subscript(dynamicMember member: String) -> JSONRPC { JSONRPC(endpoint.member(member)) }
 
     /// Starts a call with arguments by position.
     @discardableResult
     public func dynamicallyCall(withArguments arguments: [any Encodable & Sendable]) -> Call {
-        call(name, .byPosition(arguments))
+        call(endpoint.name, .byPosition(arguments))
     }
 
     /// Starts a call with arguments by name.
@@ -69,7 +61,7 @@ public struct JSONRPC: Sendable {
     public func dynamicallyCall(
         withKeywordArguments arguments: KeyValuePairs<String, any Encodable & Sendable>
     ) -> Call {
-        call(name, .byName(Dictionary(arguments.map { ($0.key, $0.value) }) { $1 }))
+        call(endpoint.name, .byName(Dictionary(arguments.map { ($0.key, $0.value) }) { $1 }))
     }
 
     /// Starts a call of a function whose name is known at run time only.
@@ -117,11 +109,7 @@ public struct JSONRPC: Sendable {
         _ method: String, _ body: HTTPBody,
         _ read: @escaping @Sendable (HTTPResponse) throws -> Result<JSONValue, RPCFault>
     ) -> Call {
-        var request = self.request
-        request.method = .post
-        request.body = body
-        if !request.headers.contains("Accept") { request.headers["Accept"] = "application/json" }
-        return .relay(request, over: send) { RPCResponse($0, method: method, decode: read) }
+        endpoint.call(method, body, accepting: "application/json", read)
     }
 
     private static func malformed(_ why: String) -> SkeinError {

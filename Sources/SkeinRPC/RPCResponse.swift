@@ -103,10 +103,6 @@ public struct RPCResponse<Value: RPCValue>: Response {
     }
 }
 
-/// Sends the requests that calls are made of.
-package typealias RPCSender =
-    @Sendable (HTTPRequest, @escaping @Sendable (HTTPResponse) -> Void) -> Corequest<HTTPResponse>
-
 extension Corequest {
     /// A corequest that ends with what an HTTP request's answer means.
     static func relay(

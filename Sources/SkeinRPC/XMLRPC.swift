@@ -12,41 +12,31 @@ public struct XMLRPC: Sendable {
     /// The answer to a call.
     public typealias Call = Corequest<RPCResponse<XMLRPCValue>>
 
-    private let request: HTTPRequest
-    private let send: RPCSender
-    private let name: String
+    private let endpoint: RPCEndpoint
 
     /// The functions at a URL.
     /// - Parameter request: whom to ask, with headers and credentials; its method and content are the calls'.
     package init(_ request: HTTPRequest, over send: @escaping RPCSender) {
-        self.init(request, send, name: "")
+        endpoint = RPCEndpoint(request, over: send)
     }
 
-    private init(_ request: HTTPRequest, _ send: @escaping RPCSender, name: String) {
-        self.request = request
-        self.send = send
-        self.name = name
-    }
+    private init(_ endpoint: RPCEndpoint) { self.endpoint = endpoint }
 
     /// A function, or what stands before the dot in the name of one.
-    public subscript(dynamicMember member: String) -> XMLRPC {
-        XMLRPC(request, send, name: name.isEmpty ? member : "\(name).\(member)")
-    }
+    public subscript(dynamicMember member: String) -> XMLRPC { XMLRPC(endpoint.member(member)) }
 
     /// Starts a call.
     @discardableResult
-    public func dynamicallyCall(withArguments arguments: [any XMLRPCConvertible]) -> Call { call(name, arguments) }
+    public func dynamicallyCall(withArguments arguments: [any XMLRPCConvertible]) -> Call {
+        call(endpoint.name, arguments)
+    }
 
     /// Starts a call of a function whose name is known at run time only.
     /// - Returns: the corequest; `fetch()` gives the result or throws the fault as status 500.
     @discardableResult
     public func call(_ method: String, _ arguments: [any XMLRPCConvertible] = []) -> Call {
-        var request = self.request
-        request.method = .post
-        request.body = .xml(XMLRPCCodec.call(method, arguments.map(\.xmlrpc)))
-        return .relay(request, over: send) { response in
-            RPCResponse(response, method: method) { try XMLRPCCodec.readAnswer(try $0.text()) }
-        }
+        let body = HTTPBody.xml(XMLRPCCodec.call(method, arguments.map(\.xmlrpc)))
+        return endpoint.call(method, body, accepting: "text/xml") { try XMLRPCCodec.readAnswer($0.text()) }
     }
 
     /// Starts many calls as one (`system.multicall`).

@@ -98,6 +98,17 @@ struct CommandTests {
         let kept = "\(services)/kept/\(UUID().uuidString)?control=max-age%3D60"
         #expect(try await run("get", "--cache", folder, "--json", kept).output.contains(#""cache":"miss""#))
         #expect(try await run("get", "--cache", folder, "--json", kept).output.contains(#""cache":"hit""#))
+        let empty = try TestFolder.write("", as: "empty.txt")
+        let nothing = try await run("post", "--data", "@\(empty)", "--body", "\(services)/echo")
+        #expect(nothing.output.contains(#""size":0"#), "\(nothing.output)\(nothing.errors)")
+        let pipe = try await run("post", "--data", "@/dev/stdin", "--body", "\(services)/echo", input: "piped")
+        #expect(pipe.output.contains(#""size":5"#), "\(pipe.output)\(pipe.errors)")
+        let output = TestFolder.path("output.json")
+        _ = try await run("get", "--cookie", "a=b", "--output", output, "\(services)/echo")
+        #expect(try String(contentsOfFile: output, encoding: .utf8).contains(#""Cookie":"a=b""#))
+        let unsaved = try await runToEnd(
+            Self.skein, ["get", "--cookie-jar", "\(file)/jar", "\(services)/echo"])
+        #expect(unsaved.code == 1 && unsaved.errors.contains("cannot be written"), "\(unsaved.errors)")
         for wrong in [
             ["post", "--form", "a", services], ["post", "--upload", "a=b", services], ["get", "--resume", services],
             ["post", "--data", "x", "--form", "a=b", services], ["get", "--digest", "a", services],

@@ -62,7 +62,7 @@ def with_curl(case):
             elif method == "HEAD":
                 command += ["-I"]
             elif method != "GET":
-                command += ["-X", method]
+                command += ["-X", method] + (["--data", body] if body else [])
             if step.get("auth"):
                 command += ["-u", ":".join(step["auth"])]
             if step.get("digest"):

@@ -10,11 +10,11 @@ import Testing
 struct CacheEntryTests {
     private static let now = Date(timeIntervalSince1970: 784_111_777)  // Sun, 06 Nov 1994 08:49:37 GMT
 
-    private func entry(_ headers: Headers, age: Double = 0, status: Int = 200) -> CacheEntry {
+    private func entry(_ headers: Headers) -> CacheEntry {
         var all: Headers = ["Date": "Sun, 06 Nov 1994 08:49:37 GMT"]
         all.merge(headers)
         return CacheEntry(
-            key: "k", varying: [:], status: status, reason: "OK", headers: all, content: ByteBuffer(),
+            key: "k", varying: [:], identity: nil, status: 200, reason: "OK", headers: all, content: ByteBuffer(),
             requested: Self.now, received: Self.now)
     }
 
@@ -53,6 +53,10 @@ struct CacheEntryTests {
         #expect(try use(["Expires": "0"], age: 0) == "ask")
         #expect(try use(["Expires": "Sun, 06 Nov 1994 08:50:37 GMT", "Cache-Control": "max-age=10"], age: 30) == "ask")
         #expect(try use(["Cache-Control": "max-age=60", "Age": "50"], age: 20) == "ask")
+        for nonsense in ["1e300", "inf", "nan", "-5", "x"] {
+            #expect(try use(["Cache-Control": "max-age=60", "Age": nonsense], age: 20) == "serve", "\(nonsense)")
+            #expect(entry(["Age": nonsense]).age(Self.now) == 0)
+        }
         #expect(try use(["Last-Modified": "Sun, 06 Nov 1994 08:32:57 GMT"], age: 90) == "serve")
         #expect(try use(["Last-Modified": "Sun, 06 Nov 1994 08:32:57 GMT"], age: 110) == "ask")
         #expect(try use(["Last-Modified": "Sun, 06 Nov 1904 08:32:57 GMT"], age: 86401) == "ask")

@@ -147,6 +147,14 @@ struct CookieTests {
             #expect(read.map(\.isHostOnly) == [true, false] && read.map(\.isHTTPOnly) == [true, false])
             #expect(read[0].expires == cookies[0].expires && read[1].expires == nil && read[1].isSecure)
         }
+        let distant = Cookie("t", "u", domain: "z.com", expires: .distantFuture)
+        try CookieJar([distant]).save(to: "\(folder)/jar")
+        #expect(try CookieJar(file: "\(folder)/jar").cookies.first?.expires != nil)
+        let odd = ["inf", "nan", "1e300", "99999999999999999999"].map { "z.com\tFALSE\t/\tFALSE\t\($0)\tn\($0)\ta\tb" }
+        try odd.joined(separator: "\n").write(toFile: "\(folder)/odd", atomically: true, encoding: .utf8)
+        let kept = (try? CookieJar(file: "\(folder)/odd").cookies) ?? []
+        #expect(kept.allSatisfy { $0.value == "a\tb" })
+        try CookieJar(kept).save(to: "\(folder)/odd")
         try "no cookies\n".write(toFile: "\(folder)/wrong", atomically: true, encoding: .utf8)
         #expect(throws: (any Error).self) { try CookieJar(file: "\(folder)/wrong") }
         #expect(throws: (any Error).self) { try CookieJar(file: "\(folder)/none") }

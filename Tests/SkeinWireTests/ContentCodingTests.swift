@@ -95,6 +95,9 @@ struct ContentCodingTests {
             while let piece = try decoder.next() { produced += piece.readableBytes }
         }
         #expect(produced <= max(4 << 20, coded.readableBytes * 101))
+        let strict = try ContentDecoder([coding], maximumRatio: 0)
+        strict.append(coded)
+        #expect(throws: ContentCodingError.ratio(1)) { while try strict.next() != nil {} }
     }
 
     @Test("names: any case, x-gzip, identity; an unknown one leaves all as it is")

@@ -69,10 +69,10 @@ struct RPCCommand: AsyncParsableCommand {
                 let stub = try skein.jsonrpc(url, headers: headers, auth: credentials.value)
                 let arguments: JSONRPC.Arguments =
                     named.flatMap { Self.value($0).members }.map { .byName($0) } ?? .byPosition(values)
-                Self.say(try await stub.call(method, arguments).fetch())
+                try Self.say(await stub.call(method, arguments).fetch())
             } else {
                 let stub = try skein.xmlrpc(url, headers: headers, auth: credentials.value)
-                Self.say(try await stub.call(method, values.map(Self.xml)).fetch())
+                try Self.say(await stub.call(method, values.map(Self.xml)).fetch())
             }
         } catch let error as SkeinError {
             Terminal.complain("\(error)")
@@ -96,11 +96,13 @@ struct RPCCommand: AsyncParsableCommand {
         }
     }
 
-    private static func say(_ value: some Encodable) {
+    private static func say(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
-        if let data = try? encoder.encode(value) { Terminal.say(String(decoding: data, as: UTF8.self)) }
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        Terminal.say(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 }
 

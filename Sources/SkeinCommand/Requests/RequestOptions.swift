@@ -126,14 +126,19 @@ enum InputFile {
     static func body(_ argument: String?) throws -> HTTPBody {
         guard let argument else { return .none }
         if argument.hasPrefix("@"), argument != "@-" {
-            // Read while it is sent, however large it is.
             let path = String(argument.dropFirst())
-            let file = FileHandle(forReadingAtPath: path)
-            guard let start = try? file?.read(upToCount: 64), !isDirectory(path) else { throw unreadable(path) }
-            return .file(path, contentType: contentType(start))
+            let target = URL(filePath: path).resolvingSymlinksInPath().path
+            let kind = try? FileManager.default.attributesOfItem(atPath: target)[.type] as? FileAttributeType
+            // A pipe says what it says once; a file is read while it is sent, however large it is.
+            guard kind == .typeRegular else { return try whole(read(path)) }
+            guard let file = FileHandle(forReadingAtPath: path) else { throw unreadable(path) }
+            return .file(path, contentType: contentType(try file.read(upToCount: 64) ?? Data()))
         }
-        let bytes = argument == "-" || argument == "@-" ? try read("-") : Array(argument.utf8)
-        return .bytes(bytes, contentType: contentType(bytes))
+        return try whole(argument == "-" || argument == "@-" ? read("-") : Array(argument.utf8))
+    }
+
+    private static func whole(_ bytes: [UInt8]) -> HTTPBody {
+        .bytes(bytes, contentType: contentType(bytes))
     }
 
     /// Arguments, each of which may be @FILE with one on each line.

@@ -11,21 +11,32 @@ struct RequestRunner {
     /// Sends all requests.
     /// - Returns: whether every answer was below 400.
     func run() async throws -> Bool {
+        let skein = try options.session()
+        let isSuccess = try await send(by: skein)
+        do {
+            try options.sessionOptions.save(skein.configuration.http.cookies)
+        } catch {
+            Terminal.complain("\(error)")
+            return false
+        }
+        return isSuccess
+    }
+
+    private func send(by skein: Skein) async throws -> Bool {
         let urls = try options.allURLs()
         let body = try options.content.body()
         let auth = options.credentials.value
         let cookies = options.sessionOptions.cookies
         let headers = try HeaderArguments.parse(options.header)
-        let skein = try options.session()
-        defer { try? options.sessionOptions.save(skein.configuration.http.cookies) }
         if let output = options.output {
-            let request: HTTPRequest
+            var request: HTTPRequest
             do {
                 request = HTTPRequest(method, try HTTPURL(urls[0]), headers: headers, body: body, auth: auth)
             } catch {
                 Terminal.say("REQID 0. \(error)")
                 return false
             }
+            if !cookies.isEmpty { request.cookies = cookies }
             return await Download(request: request, file: output, resumes: options.resume).run(skein)
         }
         let tally = RequestTally()

@@ -23,7 +23,12 @@ public struct HTTPAuth: Sendable, CustomStringConvertible {
 
     /// A user and a password (RFC 7617), in UTF-8, sent with the first request.
     public static func basic(_ user: String, _ password: String) -> HTTPAuth {
-        HTTPAuth("Basic", .fixed("Basic " + Data("\(user):\(password)".utf8).base64EncodedString()))
+        HTTPAuth("Basic", .fixed(basicField(user, password)))
+    }
+
+    /// The value of the field that names a user and a password.
+    static func basicField(_ user: String, _ password: String) -> String {
+        "Basic " + Data("\(user):\(password)".utf8).base64EncodedString()
     }
 
     /// A token (RFC 6750).

@@ -205,6 +205,11 @@ public final class OAuth2: HTTPAuthenticator {
         let verification_uri_complete: String?
         let expires_in: Double
         let interval: Double?
+
+        /// A day at most, whatever the server says.
+        var lifetime: Duration { .seconds(min(max(0, expires_in), 86400)) }
+        /// Between two questions; five seconds unless the server says otherwise (RFC 8628, section 3.2).
+        var pause: Duration { .seconds(min(max(0.01, interval ?? 5), 3600)) }
     }
 
     private func granted(
@@ -245,9 +250,9 @@ public final class OAuth2: HTTPAuthenticator {
         await show(
             OAuth2DeviceCode(
                 userCode: device.user_code, verificationURL: device.verification_uri,
-                completeURL: device.verification_uri_complete, lifetime: .seconds(device.expires_in)))
-        let end = ContinuousClock.now + .seconds(device.expires_in)
-        var interval = Duration.seconds(device.interval ?? 5)
+                completeURL: device.verification_uri_complete, lifetime: device.lifetime))
+        let end = ContinuousClock.now + device.lifetime
+        var interval = device.pause
         while ContinuousClock.now < end {
             try await Task.sleep(for: interval)
             let answer = try await ask(
@@ -268,8 +273,8 @@ public final class OAuth2: HTTPAuthenticator {
         if let scope { form.add("scope", scope) }
         var headers: Headers = ["Accept": "application/json"]
         if let clientSecret, case .basic = authentication {
-            let pair = [clientID, clientSecret].map(Percent.encodeForm).joined(separator: ":")
-            headers["Authorization"] = "Basic " + Data(pair.utf8).base64EncodedString()
+            headers["Authorization"] = HTTPAuth.basicField(
+                Percent.encodeForm(clientID), Percent.encodeForm(clientSecret))
         } else {
             form.add("client_id", clientID)
             if let clientSecret { form.add("client_secret", clientSecret) }

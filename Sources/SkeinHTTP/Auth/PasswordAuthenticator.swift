@@ -6,12 +6,6 @@ import SkeinCore
 import SkeinWire
 import Synchronization
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// Answers challenges of the schemes Digest (RFC 7616) and Basic (RFC 7617), and sends along, from the second request on, what
 /// satisfied the first.
 final class PasswordAuthenticator: HTTPAuthenticator {
@@ -76,7 +70,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
         var request = request
         switch scheme {
         case .basic:
-            request.headers["Authorization"] = "Basic " + Data("\(user):\(password)".utf8).base64EncodedString()
+            request.headers["Authorization"] = HTTPAuth.basicField(user, password)
         case .digest(let challenge, _):
             request.headers["Authorization"] = try challenge.answer(
                 user: user, password: password, request: request, count: count, clientNonce: clientNonce())

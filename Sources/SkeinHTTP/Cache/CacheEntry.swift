@@ -16,6 +16,8 @@ struct CacheEntry: Sendable {
     let key: String
     /// The request's fields by which it was chosen (Vary), with their values.
     let varying: [String: String]
+    /// Whose it is; nil when it is for everybody.
+    let identity: String?
     let status: Int
     let reason: String
     var headers: Headers
@@ -28,17 +30,19 @@ struct CacheEntry: Sendable {
     var size: Int { content.readableBytes + headers.bytes.readableBytes + key.utf8.count + 512 }
 
     /// An entry for a response, if it may be kept (section 3).
-    init?(_ response: HTTPResponse, to request: HTTPRequest, isShared: Bool, requested: Date, received: Date) {
+    init?(
+        _ response: HTTPResponse, to request: HTTPRequest, of asker: CacheAsker, isShared: Bool, requested: Date,
+        received: Date
+    ) {
         let control = CacheControl(response.headers)
         guard request.method == .get, response.failure == nil, response.stream == nil, response.statusCode != 206,
             response.statusCode != 304, !control.contains("no-store"),
-            !CacheControl(request.headers).contains("no-store"), let varying = Self.varying(response.headers, request)
+            !CacheControl(request.headers).contains("no-store"), let varying = Self.varying(response.headers, asker)
         else { return nil }
         if isShared {
             if control.contains("private") { return nil }
-            let isAuthorized = request.auth != nil || request.headers.contains("Authorization")
             let mayBeShared = ["public", "s-maxage", "must-revalidate"].contains(where: control.contains)
-            if isAuthorized, !mayBeShared { return nil }
+            if asker.fields.contains("Authorization"), !mayBeShared { return nil }
         }
         let isExplicit =
             control.seconds("max-age") != nil || isShared && control.seconds("s-maxage") != nil
@@ -46,6 +50,8 @@ struct CacheEntry: Sendable {
         guard isExplicit || Self.heuristicStatuses.contains(response.statusCode) else { return nil }
         key = Self.key(request)
         self.varying = varying
+        // One user's cache, too, may be asked with more than one name and password.
+        identity = isShared || control.contains("public") ? nil : asker.identity
         status = response.statusCode
         reason = response.reason
         headers = response.headers
@@ -58,11 +64,12 @@ struct CacheEntry: Sendable {
     }
 
     init(
-        key: String, varying: [String: String], status: Int, reason: String, headers: Headers, content: ByteBuffer,
-        requested: Date, received: Date
+        key: String, varying: [String: String], identity: String?, status: Int, reason: String, headers: Headers,
+        content: ByteBuffer, requested: Date, received: Date
     ) {
         self.key = key
         self.varying = varying
+        self.identity = identity
         self.status = status
         self.reason = reason
         self.headers = headers
@@ -79,26 +86,25 @@ struct CacheEntry: Sendable {
     // MARK: Choosing
 
     /// The request's fields that the response varies by; nil when by anything at all.
-    private static func varying(_ headers: Headers, _ request: HTTPRequest) -> [String: String]? {
+    private static func varying(_ headers: Headers, _ asker: CacheAsker) -> [String: String]? {
         var varying: [String: String] = [:]
         for name in headers.values("Vary").flatMap({ $0.split(separator: ",") }) {
             let name = name.trimmingBlanks().lowercased()
             if name == "*" { return nil }
-            varying[name] = value(name, request)
+            varying[name] = asker.value(name)
         }
         return varying
     }
 
-    private static func value(_ name: String, _ request: HTTPRequest) -> String {
-        var values = request.headers.values(name)
-        // What is added to the request further down.
-        if name == "accept", values.isEmpty { values = request.acceptedTypes }
-        return values.map { String($0[...].trimmingBlanks()) }.joined(separator: ",")
+    /// Whether it is an answer for somebody who asks with such fields (section 4.1).
+    func answers(_ asker: CacheAsker) -> Bool {
+        (identity == nil || identity == asker.identity) && varying.allSatisfy { asker.value($0.key) == $0.value }
     }
 
-    /// Whether it is an answer to a request with such fields (section 4.1).
-    func answers(_ request: HTTPRequest) -> Bool {
-        varying.allSatisfy { $0.value == Self.value($0.key, request) }
+    /// What tells it from others for its URL.
+    var variant: String {
+        let fields = varying.sorted { $0.key < $1.key }.map { "\n\($0.key): \($0.value)" }.joined()
+        return (identity.map { "for \($0)" } ?? "for all") + fields
     }
 
     // MARK: Time
@@ -108,7 +114,7 @@ struct CacheEntry: Sendable {
     /// Seconds since it was made (section 4.2.3).
     func age(_ now: Date) -> Double {
         let apparent = max(0, received.timeIntervalSince(date("Date") ?? received))
-        let said = headers["Age"].flatMap { Double($0) } ?? 0
+        let said = headers["Age"].flatMap { UInt32($0) }.map(Double.init) ?? 0
         let corrected = said + received.timeIntervalSince(requested)
         return max(apparent, corrected) + now.timeIntervalSince(received)
     }

@@ -16,16 +16,37 @@ import Synchronization
 /// Entries in a folder, one a file. A file is written beside and renamed, and holds a hash of itself: whatever a crash leaves
 /// behind is a whole entry or is not one.
 final class DiskCacheStore: CacheStore {
-    private static let magic = "skein cache 1\n"
+    private static let magic = "skein cache 2\n"
+
+    /// What is in the folder.
+    private struct Index {
+        var order: UseOrder<String>
+        /// The files of each URL.
+        var names: [String: Set<String>] = [:]
+
+        /// Notes a file.
+        /// - Returns: the files that have to go.
+        mutating func put(_ name: String, size: Int) -> [String] {
+            names[DiskCacheStore.group(of: name), default: []].insert(name)
+            let gone = order.put(name, size: size)
+            for name in gone { remove(name) }
+            return gone
+        }
+
+        mutating func remove(_ name: String) {
+            order.remove(name)
+            let group = DiskCacheStore.group(of: name)
+            names[group]?.remove(name)
+            if names[group]?.isEmpty == true { names[group] = nil }
+        }
+    }
 
     private let folder: URL
-    private let order: Mutex<UseOrder<String>>
-    private let names: Mutex<[String: Set<String>]>
+    private let index: Mutex<Index>
 
     init(folder: String, maximum: Int) throws(SkeinError) {
         self.folder = URL(filePath: folder)
-        var order = UseOrder<String>(maximum: maximum)
-        var names: [String: Set<String>] = [:]
+        var index = Index(order: UseOrder(maximum: maximum))
         do {
             try FileManager.default.createDirectory(
                 at: self.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -34,35 +55,32 @@ final class DiskCacheStore: CacheStore {
                 return (name: name, size: status?.size ?? 0, date: status?.modified ?? .distantPast)
             }
             for file in files.sorted(by: { $0.date < $1.date }) {
-                guard file.name.hasSuffix(".entry") else {
+                if file.name.hasSuffix(".entry") {
+                    for gone in index.put(file.name, size: file.size) { Self.delete(gone, self.folder) }
+                } else if file.name.hasSuffix(".new"), file.date.timeIntervalSinceNow < -3600 {
                     // Left over by a process that did not get to its end. Another one's that is at work is younger.
-                    if file.name.hasSuffix(".new"), file.date.timeIntervalSinceNow < -3600 {
-                        try? FileManager.default.removeItem(atPath: "\(folder)/\(file.name)")
-                    }
-                    continue
+                    Self.delete(file.name, self.folder)
                 }
-                names[String(file.name.prefix { $0 != "-" }), default: []].insert(file.name)
-                for gone in order.put(file.name, size: file.size) { Self.delete(gone, self.folder, &names) }
             }
         } catch {
             throw SkeinError(
                 .exception, peer: folder, because: "the cache cannot use this folder: \(error)", cause: error)
         }
-        self.order = Mutex(order)
-        self.names = Mutex(names)
+        self.index = Mutex(index)
     }
 
     func entries(_ key: String) async -> [CacheEntry] {
-        let names = self.names.withLock { $0[Self.name(key)] ?? [] }
-        guard !names.isEmpty else { return [] }
-        order.withLock { order in for name in names { order.use(name) } }
+        let names = index.withLock { index in
+            let names = index.names[Self.name(key)] ?? []
+            for name in names { index.order.use(name) }
+            return names
+        }
+        if names.isEmpty { return [] }
         return await onThread { names.compactMap { self.read($0, key) } } ?? []
     }
 
     func keep(_ entry: CacheEntry) async {
-        let varying = entry.varying.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n")
-        let group = Self.name(entry.key)
-        let name = "\(group)-\(Self.name(varying).prefix(16)).entry"
+        let name = "\(Self.name(entry.key))-\(Self.name(entry.variant).prefix(16)).entry"
         _ = await onThread {
             guard let bytes = try? Self.encode(entry) else { return }
             let new = self.folder.appending(path: "\(name).\(UInt32.random(in: .min ... .max)).new")
@@ -73,18 +91,13 @@ final class DiskCacheStore: CacheStore {
                 return
             }
             guard rename(new.path, self.folder.appending(path: name).path) == 0 else { return }
-            let gone = self.order.withLock { $0.put(name, size: bytes.count) }
-            self.names.withLock { names in
-                names[group, default: []].insert(name)
-                for name in gone { Self.delete(name, self.folder, &names) }
-            }
+            for gone in self.index.withLock({ $0.put(name, size: bytes.count) }) { Self.delete(gone, self.folder) }
         }
     }
 
     func remove(_ key: String) async {
         _ = await onThread {
-            let found = self.names.withLock { $0[Self.name(key)] ?? [] }
-            for name in found { self.forget(name) }
+            for name in self.index.withLock({ $0.names[Self.name(key)] ?? [] }) { self.forget(name) }
         }
     }
 
@@ -96,16 +109,15 @@ final class DiskCacheStore: CacheStore {
 
     private static func name(_ text: String) -> String { Hex.encode(SHA256.hash(data: Array(text.utf8))) }
 
+    private static func group(of name: String) -> String { String(name.prefix { $0 != "-" }) }
+
     private func forget(_ name: String) {
-        order.withLock { $0.remove(name) }
-        names.withLock { Self.delete(name, folder, &$0) }
+        index.withLock { $0.remove(name) }
+        Self.delete(name, folder)
     }
 
-    private static func delete(_ name: String, _ folder: URL, _ names: inout [String: Set<String>]) {
+    private static func delete(_ name: String, _ folder: URL) {
         try? FileManager.default.removeItem(at: folder.appending(path: name))
-        let group = String(name.prefix { $0 != "-" })
-        names[group]?.remove(name)
-        if names[group]?.isEmpty == true { names[group] = nil }
     }
 
     private func read(_ name: String, _ key: String) -> CacheEntry? {
@@ -122,6 +134,7 @@ final class DiskCacheStore: CacheStore {
     private struct Record: Codable {
         let key: String
         let varying: [String: String]
+        let identity: String?
         let status: Int
         let reason: String
         let headers: [[String]]
@@ -131,7 +144,8 @@ final class DiskCacheStore: CacheStore {
 
     private static func encode(_ entry: CacheEntry) throws -> [UInt8] {
         let record = Record(
-            key: entry.key, varying: entry.varying, status: entry.status, reason: entry.reason,
+            key: entry.key, varying: entry.varying, identity: entry.identity, status: entry.status,
+            reason: entry.reason,
             headers: entry.headers.map { [$0.name, $0.value] }, requested: entry.requested.timeIntervalSince1970,
             received: entry.received.timeIntervalSince1970)
         let head = try JSONEncoder().encode(record)
@@ -153,8 +167,9 @@ final class DiskCacheStore: CacheStore {
         var headers = Headers()
         for field in record.headers where field.count == 2 { headers.add(field[0], field[1]) }
         return CacheEntry(
-            key: record.key, varying: record.varying, status: record.status, reason: record.reason, headers: headers,
-            content: buffer, requested: Date(timeIntervalSince1970: record.requested),
+            key: record.key, varying: record.varying, identity: record.identity, status: record.status,
+            reason: record.reason, headers: headers, content: buffer,
+            requested: Date(timeIntervalSince1970: record.requested),
             received: Date(timeIntervalSince1970: record.received))
     }
 }

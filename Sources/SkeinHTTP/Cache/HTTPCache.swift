@@ -13,8 +13,11 @@ import Synchronization
 
 /// Answers requests with what servers have said before, as far as they allowed that, and asks them whether it is still right.
 ///
-/// A layer: put it into `http.layers`, and share the value between sessions to share what is kept. `response.cacheUse` tells
-/// what it did. Streamed requests are answered from it, but what they bring is not kept; neither is a part of a file.
+/// A layer: put it into `http.layers`, and share the value between sessions of one user to share what is kept.
+/// `response.cacheUse` tells what it did. What was asked for with credentials or cookies of the request's own is shown to those
+/// alone who bring the same, unless it is `public`. Requests whose credentials are made anew each time (digest, OAuth, SigV4),
+/// that want compressed content as it is, or that check type or size, go past it. Streamed requests are answered from it, but
+/// what they bring is not kept; neither is a part of a file.
 public final class HTTPCache: HTTPLayer {
     private let store: any CacheStore
     private let isShared: Bool
@@ -60,23 +63,26 @@ public final class HTTPCache: HTTPLayer {
 
     /// Answers a request from the cache, or asks the server and keeps what it says.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
-        guard request.method == .get, !Self.asksForSomethingElse(request.headers) else {
-            return await pass(request, next: next)
-        }
+        guard request.method == .get, !Self.asksForSomethingElse(request.headers),
+            let asker = CacheAsker(request, next.context)
+        else { return await pass(request, next: next) }
         let asked = CacheControl(request.headers)
         let kept =
-            asked.contains("no-store") ? nil : await store.entries(CacheEntry.key(request)).last { $0.answers(request) }
+            asked.contains("no-store")
+            ? nil
+            : await store.entries(CacheEntry.key(request)).filter { $0.answers(asker) }
+                .max { $0.received < $1.received }
         guard let kept else {
             if asked.contains("only-if-cached") { return next.answer(request, HTTPStatus(504)) }
-            return await fetch(request, next: next)
+            return await fetch(request, asker, next: next)
         }
         switch kept.use(for: request, isShared: isShared, now: now()) {
         case .serve: return serve(kept, request, .hit, next)
         case .serveAndRevalidate:
-            revalidateLater(kept, request, next: next)
+            revalidateLater(kept, request, asker, next: next)
             return serve(kept, request, .stale, next)
         case .revalidate where asked.contains("only-if-cached"): return next.answer(request, HTTPStatus(504))
-        case .revalidate: return await revalidate(kept, request, next: next)
+        case .revalidate: return await revalidate(kept, request, asker, next: next)
         }
     }
 
@@ -100,25 +106,30 @@ public final class HTTPCache: HTTPLayer {
         return response
     }
 
-    private func fetch(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
+    private func fetch(_ request: HTTPRequest, _ asker: CacheAsker, next: HTTPService) async -> HTTPResponse {
         let requested = now()
         let response = await next.send(request)
-        await keep(response, request, requested)
+        await keep(response, request, asker, requested)
         return response.noting(.miss)
     }
 
-    private func keep(_ response: HTTPResponse, _ request: HTTPRequest, _ requested: Date) async {
+    private func keep(
+        _ response: HTTPResponse, _ request: HTTPRequest, _ asker: CacheAsker, _ requested: Date
+    ) async {
         // What was redirected belongs to another URL, and is asked for there.
         guard response.history.isEmpty,
-            let entry = CacheEntry(response, to: request, isShared: isShared, requested: requested, received: now()),
+            let entry = CacheEntry(
+                response, to: request, of: asker, isShared: isShared, requested: requested, received: now()),
             entry.size <= maximumEntrySize
         else { return }
         await store.keep(entry)
     }
 
-    private func revalidate(_ kept: CacheEntry, _ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
+    private func revalidate(
+        _ kept: CacheEntry, _ request: HTTPRequest, _ asker: CacheAsker, next: HTTPService
+    ) async -> HTTPResponse {
         guard kept.hasValidator else {
-            let response = await fetch(request, next: next)
+            let response = await fetch(request, asker, next: next)
             return replacesError(kept, request, response) ? serve(kept, request, .stale, next) : response
         }
         let requested = now()
@@ -129,7 +140,7 @@ public final class HTTPCache: HTTPLayer {
             return serve(fresh, request, .revalidated, next)
         }
         if replacesError(kept, request, response) { return serve(kept, request, .stale, next) }
-        await keep(response, request, requested)
+        await keep(response, request, asker, requested)
         return response.noting(.miss)
     }
 
@@ -143,14 +154,16 @@ public final class HTTPCache: HTTPLayer {
     }
 
     /// Asks the server while the caller has the answer already; once, however many callers there are.
-    private func revalidateLater(_ kept: CacheEntry, _ request: HTTPRequest, next: HTTPService) {
+    private func revalidateLater(
+        _ kept: CacheEntry, _ request: HTTPRequest, _ asker: CacheAsker, next: HTTPService
+    ) {
         guard underWay.withLock({ $0.insert(kept.key).inserted }) else { return }
         var request = request
         request.isStreamed = false
         let plain = request
         next.context.session.beginWork()
         Task.detached {
-            _ = await self.revalidate(kept, plain, next: next)
+            _ = await self.revalidate(kept, plain, asker, next: next)
             self.underWay.withLock { _ = $0.remove(kept.key) }
             next.context.session.ended()
         }

@@ -7,7 +7,7 @@ import Synchronization
 protocol CacheStore: Sendable {
     /// The entries for a URL.
     func entries(_ key: String) async -> [CacheEntry]
-    /// Keeps an entry, in place of the one with the same varying fields.
+    /// Keeps an entry, in place of the one for the same askers.
     func keep(_ entry: CacheEntry) async
     /// Forgets the entries for a URL.
     func remove(_ key: String) async
@@ -34,7 +34,7 @@ final class MemoryCacheStore: CacheStore {
     func keep(_ entry: CacheEntry) {
         state.withLock { state in
             var entries = state.entries[entry.key] ?? []
-            entries.removeAll { $0.varying == entry.varying }
+            entries.removeAll { $0.variant == entry.variant }
             entries.append(entry)
             state.entries[entry.key] = entries
             for gone in state.order.put(entry.key, size: entries.reduce(0) { $0 + $1.size }) {

@@ -253,12 +253,14 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         guard let exchange = inFlight.first else { return close() }
         switch event {
         case .informational(let head):
-            if head.status == .continue { releaseBody() }
+            if head.status == .continue, holder === exchange { releaseBody() }
             exchange.events?.onInformational(exchange, head)
         case .head(let head):
-            // The server does not want the body, which leaves the connection in the middle of a request.
-            if holder === exchange, holder != nil { sparesBody = true }
-            holder = nil
+            if holder === exchange {
+                // The server does not want the body, which leaves the connection in the middle of a request.
+                sparesBody = true
+                holder = nil
+            }
             if offersUpgrade { refuseUpgrade() }
             if !exchange.receive(head) { close() }
         case .body(let bytes):

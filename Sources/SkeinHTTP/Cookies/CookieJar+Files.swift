@@ -65,12 +65,16 @@ extension CookieJar {
         }
     }
 
+    /// The end of the year 9999, in seconds.
+    private static let latest = 253_402_300_799.0
+
     private static func netscape(_ cookies: [Cookie]) -> String {
         let lines = cookies.map { cookie in
             [
                 (cookie.isHTTPOnly ? "#HttpOnly_" : "") + (cookie.isHostOnly ? "" : ".") + cookie.domain,
                 cookie.isHostOnly ? "FALSE" : "TRUE", cookie.path, cookie.isSecure ? "TRUE" : "FALSE",
-                cookie.expires.map { String(Int($0.timeIntervalSince1970)) } ?? "0", cookie.name, cookie.value,
+                cookie.expires.map { String(Int(min($0.timeIntervalSince1970, latest))) } ?? "0", cookie.name,
+                cookie.value,
             ].joined(separator: "\t") + "\n"
         }
         return "# Netscape HTTP Cookie File\n" + lines.joined()
@@ -81,8 +85,9 @@ extension CookieJar {
         for (number, line) in text.split(whereSeparator: \.isNewline).enumerated() {
             let isHTTPOnly = line.hasPrefix("#HttpOnly_")
             if line.hasPrefix("#"), !isHTTPOnly { continue }
-            let parts = line.dropFirst(isHTTPOnly ? 10 : 0).split(separator: "\t", omittingEmptySubsequences: false)
-            guard parts.count == 7 || parts.count == 6, let end = Double(parts[4].isEmpty ? "0" : parts[4]) else {
+            let parts = line.dropFirst(isHTTPOnly ? 10 : 0).split(
+                separator: "\t", maxSplits: 6, omittingEmptySubsequences: false)
+            guard parts.count >= 6, let end = Double(parts[4].isEmpty ? "0" : parts[4]), !end.isNaN else {
                 throw SkeinError(
                     .exception, peer: path,
                     because: "line \(number + 1) is no cookie: seven words with tabs between them are")
@@ -92,7 +97,7 @@ extension CookieJar {
                 Cookie(
                     String(parts[5]), parts.count == 7 ? String(parts[6]) : "", domain: String(domain),
                     isHostOnly: parts[1].uppercased() != "TRUE", path: String(parts[2]),
-                    expires: end > 0 ? Date(timeIntervalSince1970: end) : nil,
+                    expires: end > 0 ? Date(timeIntervalSince1970: min(end, latest)) : nil,
                     isSecure: parts[3].uppercased() == "TRUE", isHTTPOnly: isHTTPOnly))
         }
         return cookies

@@ -13,7 +13,7 @@ import Synchronization
 /// Cookies, shared by all requests of the sessions that have the jar: 180 of a domain and 3000 in all; those used longest ago go
 /// first. Any thread may use it.
 public final class CookieJar: Sendable {
-    /// Knows no public suffixes: for looking at what a server sets, not for keeping it.
+    /// For looking at what a server sets; nothing is ever put into it.
     static let anybodys = CookieJar(publicSuffixes: .builtIn)
 
     private let suffixes: PublicSuffixes

@@ -98,7 +98,10 @@ package struct FileDownload {
             response.stream?.cancel()
             throw error
         }
-        guard let stream = response.stream else { return response }
+        guard let stream = response.stream else {
+            throw SkeinError(
+                .exception, peer: response.peer, because: "a layer has answered a streamed request without a stream")
+        }
         let file: PartFile
         do {
             file = try PartFile(part, after: isDevice ? nil : offset)

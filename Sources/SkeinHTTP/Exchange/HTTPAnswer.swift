@@ -33,7 +33,9 @@ package class HTTPAnswer: @unchecked Sendable {
         copy.body = body
         copy.history = history
         copy.tls = tls
+        copy.trailers = trailers
         copy.timings = timings
+        copy.cacheUse = cacheUse
         return copy
     }
 }

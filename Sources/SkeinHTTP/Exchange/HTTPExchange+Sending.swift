@@ -11,7 +11,7 @@ extension HTTPExchange {
             return pools.pool(for: request).submit(self, at: now)
         }
         let plain = request
-        complete(&request)
+        context.complete(&request)
         detour.plainRequest = plain
         switch request.headers.contains("Authorization") ? nil : credentials?.kind {
         case nil: break
@@ -21,37 +21,7 @@ extension HTTPExchange {
         pools.pool(for: request).submit(self, at: now)
     }
 
-    private var credentials: HTTPAuth? {
-        request.auth ?? context.configuration.credentials.auth(for: request.url.origin)
-    }
-
-    /// Adds the fields that follow from the request's settings and the session's.
-    private func complete(_ request: inout HTTPRequest) {
-        let own = CookieJar.field(request.cookies)
-        let kept = context.configuration.cookies?.field(for: request.url)
-        let set = request.headers["Cookie"]
-        let cookies = [set, kept, own].compactMap(\.self).joined(separator: "; ")
-        if !cookies.isEmpty, cookies != set { request.headers["Cookie"] = cookies }
-        if !request.acceptedTypes.isEmpty, !request.headers.contains("Accept") {
-            request.headers["Accept"] = request.acceptedTypes.joined(separator: ", ")
-        }
-        if let coding = request.body.contentEncoding, !request.headers.contains("Content-Encoding") {
-            request.headers["Content-Encoding"] = coding
-        }
-        if expectsContinue(request), !request.headers.contains("Expect") {
-            request.headers["Expect"] = "100-continue"
-        }
-    }
-
-    private func expectsContinue(_ request: HTTPRequest) -> Bool {
-        if let expects = request.expectsContinue { return expects && request.body.length != .none }
-        guard let limit = context.configuration.expectContinueAbove else { return false }
-        return switch request.body.length {
-        case .none: false
-        case .known(let length): length > limit
-        case .streamed: true
-        }
-    }
+    private var credentials: HTTPAuth? { context.credentials(for: request) }
 
     // MARK: Credentials that take a step of their own
 

@@ -104,6 +104,8 @@ final class LayeredRequest: CorequestDriver {
             return state.error != nil
         }
         if isCancelled { task.cancel() }
+        // The exchanges inside keep to it by themselves; what a layer waits for does not.
+        if let deadline = Deadline.current { tighten(deadline) }
     }
 
     func cancel(_ error: SkeinError) {

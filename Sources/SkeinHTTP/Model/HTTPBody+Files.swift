@@ -19,8 +19,11 @@ extension HTTPBody {
     ///   - contentType: its media type. Default: by the ending of its name.
     public static func file(_ path: String, contentType: String? = nil) -> HTTPBody {
         let type = contentType ?? MediaType.guess(path)
-        guard let length = FilePieces.length(of: path) else {
-            return HTTPBody(.none, contentType: type, problem: FilePieces.unreadable(path))
+        let length: Int
+        do {
+            length = try FilePieces.length(of: path)
+        } catch {
+            return HTTPBody(.none, contentType: type, problem: error)
         }
         return HTTPBody(
             .stream(length: length, isReplayable: true) {
@@ -159,8 +162,11 @@ final class FilePieces: @unchecked Sendable {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    static func length(of path: String) -> Int? {
-        guard let status = FileStatus(path), status.isRegular, access(path, R_OK) == 0 else { return nil }
+    static func length(of path: String) throws(SkeinError) -> Int {
+        guard access(path, R_OK) == 0, let status = FileStatus(path) else { throw unreadable(path) }
+        guard status.isRegular else {
+            throw SkeinError(.exception, peer: path, because: "it is no file; read it, and send what it says")
+        }
         return status.size
     }
 

@@ -74,7 +74,7 @@ public struct HTTPResponse: Response {
         headers[name].map(MediaType.split)
     }
 
-    /// The cookies that the answer sets, taken or not, in order.
+    /// The cookies that the answer sets and may set where it comes from, in order, whether or not there is a jar.
     public var cookies: [Cookie] {
         headers.values("Set-Cookie").compactMap { CookieJar.anybodys.accept($0, from: url, .now) }
     }
@@ -147,7 +147,6 @@ public struct HTTPResponse: Response {
         stream.finish(trailers)
         copy.body = ByteBuffer()
         copy.stream = stream
-        copy.cacheUse = answer.cacheUse
         return HTTPResponse(copy)
     }
 

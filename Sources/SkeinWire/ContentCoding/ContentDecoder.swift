@@ -28,7 +28,7 @@ package final class ContentDecoder: @unchecked Sendable {
     /// - Parameter maximumRatio: how many times larger than what was sent the content may become.
     package init(_ codings: [ContentCoding], maximumRatio: Int) throws(ContentCodingError) {
         guard codings.count <= Self.maximumCodings else { throw .tooMany(codings.count) }
-        self.maximumRatio = maximumRatio
+        self.maximumRatio = max(1, maximumRatio)
         stages = codings.reversed().map { coding in
             switch coding {
             case .gzip: Stage(machine: Inflater(.gzip))

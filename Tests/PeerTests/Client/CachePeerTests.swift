@@ -80,6 +80,35 @@ struct CachePeerTests {
         }
     }
 
+    @Test("what was asked for with credentials is for those who bring the same; what signs each time goes past")
+    func credentials() async throws {
+        for (number, cache) in try caches().enumerated() {
+            let jar = CookieJar()
+            let skein = session(cache) { $0.cookies = jar }
+            let url = "\(try await services())/kept/\(key)\(number)?control=max-age%3D60"
+            for (auth, expected) in [
+                (HTTPAuth?.none, "1"), (.basic("a", "b"), "2"), (.basic("c", "d"), "3"), (.basic("a", "b"), "2"),
+                (nil, "1"),
+            ] {
+                #expect(try await skein.get(url, auth: auth).dispatch().text() == expected)
+            }
+            let open = url.replacing("max-age", with: "public,max-age").replacing(key, with: "\(key)open")
+            for auth in [HTTPAuth.basic("a", "b"), .basic("c", "d"), nil] {
+                #expect(try await skein.get(open, auth: auth).dispatch().text() == "1")
+            }
+            for expected in ["4", "5"] {
+                #expect(try await skein.get(url, auth: .digest("a", "b")).dispatch().text() == expected)
+            }
+            let varied = url.replacing(key, with: "\(key)varied") + "&vary=Cookie"
+            #expect(try await skein.get(varied).dispatch().text() == "1")
+            jar.set(Cookie("a", "b", domain: "127.0.0.1"))
+            #expect(try await skein.get(varied).dispatch().text() == "2")
+            #expect(try await skein.get(varied).dispatch().text() == "2")
+            jar.clear()
+            #expect(try await skein.get(varied).dispatch().text() == "1")
+        }
+    }
+
     @Test("what is a little stale is served while the server is asked, and when it fails")
     func stale() async throws {
         let skein = session(.memory())

@@ -264,6 +264,25 @@ struct ContentTests {
         #expect(again.statusCode == 200 && !again.request.headers.contains("Expect"), "\(again.reportLine)")
         await ignorant.stop()
 
+        // Behind another request on one connection: the answers to that one do not decide about the content.
+        let behind = try await ScriptedServer.start { _ in
+            [
+                .wait, .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+                .send("HTTP/1.1 100 Continue\r\n\r\n"), .wait,
+                .send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"),
+            ]
+        }
+        var pipelining = configuration
+        pipelining.http.pipelineDepth = 4
+        pipelining.http.connectionsPerOrigin = 1
+        pipelining.http.expectContinueTimeout = .seconds(30)
+        let piped = Skein(pipelining)
+        let first = piped.get("http://127.0.0.1:\(behind.port)/")
+        let second = piped.put("http://127.0.0.1:\(behind.port)/", large)
+        #expect(await first.dispatch().statusCode == 200)
+        #expect(await second.dispatch(timeout: .seconds(10)).statusCode == 201)
+        await behind.stop()
+
         configuration.http.http2.use = .priorKnowledge
         let http2 = Skein(configuration)
         let url = "http://127.0.0.1:\(try await Peers.shared.hypercornPort())/"

@@ -81,6 +81,11 @@ struct LayerTests {
         _ = await impatient.get("\(base)/count/none").dispatch()
         #expect(await impatient.get("\(base)/count/none").dispatch().statusCode == 703)
 
+        let slow = session([RateLimitLayer(1)])
+        _ = await slow.get("\(base)/count/none").dispatch()
+        let late = await withDeadline(.after(.milliseconds(200))) { await slow.get("\(base)/count/none").dispatch() }
+        #expect(late.statusCode == 702, "\(late.reportLine)")
+
         let narrow = session([ConcurrencyLimitLayer(3, maximumWaiting: 17)])
         let crowd = (0..<24).map { _ in narrow.get("\(base)/crowd/\(key)") }
         var most = 0

@@ -1,0 +1,43 @@
+// Who asks a cache: the fields that the server would see, and whose credentials are among them.
+
+import Crypto
+import SkeinWire
+
+/// A request as an answer to it may depend on it.
+struct CacheAsker {
+    /// The fields as they will be sent, as far as that is known before.
+    let fields: Headers
+    /// A hash of the credentials and cookies that the request itself brings; empty for none.
+    let identity: String
+
+    /// Nil for a request that no cache can answer: it wants something of its own to be done with the content, or its
+    /// credentials are made anew each time, so that nobody can tell whose they are.
+    init?(_ request: HTTPRequest, _ context: HTTPClientContext) {
+        guard request.decompresses == nil, context.configuration.decompression.isEnabled,
+            request.acceptedTypes.isEmpty, request.maximumBodySize == nil
+        else { return nil }
+        var sent = request
+        context.complete(&sent)
+        switch sent.headers.contains("Authorization") ? nil : context.credentials(for: request)?.kind {
+        case nil: break
+        case .fixed(let value): sent.headers["Authorization"] = value
+        case .authenticator: return nil
+        }
+        let secrets = [
+            sent.headers["Authorization"], request.headers["Cookie"], CookieJar.field(request.cookies),
+        ].map { $0 ?? "" }
+        identity = secrets.allSatisfy(\.isEmpty) ? "" : Self.hash(secrets.joined(separator: "\n"))
+        for field in context.defaults.headers where !sent.headers.contains(field.name) {
+            sent.headers.add(field.name, field.value)
+        }
+        fields = sent.headers
+    }
+
+    /// What is sent in a field. Of secrets a hash: it is written to files.
+    func value(_ name: String) -> String {
+        let value = fields.values(name).map { String($0[...].trimmingBlanks()) }.joined(separator: ",")
+        return ["authorization", "cookie"].contains(name) ? Self.hash(value) : value
+    }
+
+    private static func hash(_ text: String) -> String { Hex.encode(SHA256.hash(data: Array(text.utf8))) }
+}
