@@ -18,7 +18,7 @@ public final class Skein: Sendable {
     /// The settings the session was made with.
     public let configuration: Configuration
     private let session: Session
-    private let http: HTTPClient
+    let http: HTTPClient
     private let requests = Atomic<Int>(0)
 
     /// A session.
@@ -60,7 +60,7 @@ public final class Skein: Sendable {
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
     public func start(_ request: consuming HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
-        stamp(&request, callback)
+        stamp(&request, hasCallback: callback != nil)
         return http.start(request, callback: callback ?? sessionCallback)
     }
 
@@ -92,7 +92,7 @@ public final class Skein: Sendable {
         } catch {
             var request = HTTPRequest(
                 method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)
-            stamp(&request, callback)
+            stamp(&request, hasCallback: callback != nil)
             return http.fail(request, error, callback: callback ?? sessionCallback)
         }
     }
@@ -125,10 +125,10 @@ public final class Skein: Sendable {
         await session.shutdown()
     }
 
-    private func stamp(_ request: inout HTTPRequest, _ callback: Callback?) {
+    func stamp(_ request: inout HTTPRequest, hasCallback: Bool) {
         request.meta.stamp(
             id: requests.wrappingAdd(1, ordering: .relaxed).oldValue, method: request.method.rawValue,
-            hasCallback: callback != nil)
+            hasCallback: hasCallback)
     }
 
     private var sessionCallback: Callback? {

@@ -15,6 +15,7 @@ struct RespondCommand: AsyncParsableCommand {
               skein respond "hello world" --listen 127.0.0.1:8080
               skein respond "hello world" --listen 127.0.0.1:8443 --tls-cert cert.pem --tls-key key.pem
               skein respond "hello world" --listen unix:/tmp/hello.sock --threads 2
+              skein respond "hello world" --websocket
             """)
 
     @Argument(help: "What to answer.")
@@ -34,6 +35,12 @@ struct RespondCommand: AsyncParsableCommand {
 
     @Flag(help: "Answer by a plain call on the loop, without a task for each request.")
     var immediate = false
+
+    @Flag(help: "Open a WebSocket for those who ask for one, and send each message back.")
+    var websocket = false
+
+    @Flag(name: .customLong("no-deflate"), help: "Do not compress messages of WebSockets.")
+    var noDeflate = false
 
     func validate() throws {
         _ = try ListenAddress.parse(listen)
@@ -55,13 +62,32 @@ struct RespondCommand: AsyncParsableCommand {
         }
         configuration.logger = .screen(label: "respond")
         let response = ServerResponse.text(text)
+        var options = WebSocketOptions()
+        if noDeflate { options.compression = nil }
         let server =
             immediate
-            ? HTTPServer(configuration, immediate: { _ in response })
-            : HTTPServer(configuration, handler: { _ in response })
+            ? HTTPServer(
+                configuration,
+                immediate: { [websocket, options] request in
+                guard websocket, request.wantsWebSocket else { return response }
+                return try request.webSocket(options, handler: Echo())
+            })
+            : HTTPServer(configuration) { [websocket, options] request async throws in
+                guard websocket, request.wantsWebSocket else { return response }
+                return try request.webSocket(options) { socket in
+                    for try await message in socket { try await socket.send(message) }
+                }
+            }
         let group = ServiceGroup(
             services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: configuration.logger)
         try await group.run()
+    }
+}
+
+/// Sends back what it hears. A peer that does not take its answers is not waited for, but left.
+private struct Echo: WebSocketHandler {
+    func onMessage(_ message: WebSocketMessage, _ socket: WebSocket) {
+        if !socket.trySend(message) { Task { await socket.close(.tryAgainLater, "too slow") } }
     }
 }
 

@@ -35,11 +35,14 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
     public let status: HTTPStatus
     /// The text of the answer.
     public let message: String
+    /// Fields of the answer, such as `Allow` or `Retry-After`.
+    public let headers: Headers
 
-    /// A failure with its status and text. Default: the status's own phrase.
-    public init(_ status: HTTPStatus, _ message: String? = nil) {
+    /// A failure with its status, text and fields. Default of the text: the status's own phrase.
+    public init(_ status: HTTPStatus, _ message: String? = nil, headers: Headers = Headers()) {
         self.status = status
         self.message = message ?? status.description
+        self.headers = headers
     }
 
     /// The status and the text.

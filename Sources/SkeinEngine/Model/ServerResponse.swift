@@ -10,6 +10,8 @@ public struct ServerResponse: Sendable {
     public var body: HTTPBody
     /// The trailer section, sent behind a chunked body.
     public var trailers: Headers?
+    /// What takes over the connection behind this answer.
+    var upgrade: (any ServerUpgrade)?
 
     /// An answer.
     public init(

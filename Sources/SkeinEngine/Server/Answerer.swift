@@ -33,7 +33,9 @@ extension Answerer {
 
     /// What the client gets to know of an error.
     func response(for error: any Error) -> ServerResponse {
-        if let error = error as? ServerError { return .text(error.message + "\n", status: error.status) }
+        if let error = error as? ServerError {
+            return ServerResponse(error.status, headers: error.headers, body: .text(error.message + "\n"))
+        }
         if !(error is CancellationError) { owner.context.configuration.logger.error("a handler failed: \(error)") }
         return .text("Internal Server Error\n", status: .internalServerError)
     }

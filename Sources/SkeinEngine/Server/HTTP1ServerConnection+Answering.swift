@@ -5,6 +5,7 @@ extension HTTP1ServerConnection {
     func answer(_ response: ServerResponse) {
         guard case .answering(var answering) = phase, !answering.isAnswered else { return }
         if let problem = response.body.problem { return answer(self.response(for: problem)) }
+        if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
         let head = answering.head
         let persists = willPersist(answering)
         let framing = Self.framing(response, to: head)

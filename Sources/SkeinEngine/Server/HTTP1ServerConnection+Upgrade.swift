@@ -1,6 +1,7 @@
-// The way from HTTP/1.1 to HTTP/2 in clear text, on the same port: by its preface (RFC 9113, section 3.3) or by an upgrade
-// that the client asks for (RFC 7540, section 3.2).
+// The ways out of HTTP/1.1: to HTTP/2 in clear text, on the same port, by its preface (RFC 9113, section 3.3) or by an upgrade
+// that the client asks for (RFC 7540, section 3.2); and to what a handler answers with.
 
+import SkeinHTTP
 import SkeinWire
 
 #if canImport(FoundationEssentials)
@@ -59,21 +60,52 @@ extension HTTP1ServerConnection {
     }
 
     private func switchToHTTP2(_ begin: (HTTP2ServerConnection) -> Void) {
-        guard let context else { return }
         let successor = HTTP2ServerConnection(owner: owner, remoteAddress: remoteAddress, tls: encryption)
+        guard replace(by: successor, successor.driver) else { return }
+        begin(successor)
+        successor.driver.flushSoon()
+    }
+
+    /// A handler's answer gives the connection away: it is another protocol's behind the head.
+    func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
+        prepareOutput()
+        do {
+            try HTTP1Encoder.writeResponseHead(
+                status: response.status, headers: response.headers, framing: .bodiless, connection: .asIs,
+                date: owner.dateField(), into: &output)
+        } catch {
+            return answer(self.response(for: error))
+        }
+        flush()
+        let remainder = decoder.takeRemainder()
+        let successor = UpgradedConnection(upgrade.link)
+        let handler = WebSocketChannelHandler(upgrade.link)
+        guard let channel = context?.channel, replace(by: successor, handler) else { return }
+        let owner = self.owner
+        channel.closeFuture.whenComplete { _ in owner.closed(successor) }
+        upgrade.begin(on: handler)
+        upgrade.link.receive(remainder)
+        upgrade.link.flush()
+    }
+
+    /// Gives the connection to another handler. Returns false when that is not possible, and the connection ends.
+    private func replace(by successor: any ServerConnection, _ handler: some ChannelHandler) -> Bool {
+        guard let context else { return false }
         self.context = nil
         phase = .closed
+        task = nil
         if let timer { shard.timers.cancel(timer) }
         timer = nil
         owner.replaced(self, by: successor)
         do {
-            try context.pipeline.syncOperations.addHandler(successor.driver)
+            try context.pipeline.syncOperations.addHandler(handler)
             context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+            return true
         } catch {
-            configuration.logger.error("a connection cannot switch to HTTP/2: \(error)")
-            return context.close(promise: nil)
+            configuration.logger.error("a connection cannot leave HTTP/1.1: \(error)")
+            owner.closed(successor)
+            context.close(promise: nil)
+            return false
         }
-        begin(successor)
-        successor.driver.flushSoon()
     }
 }

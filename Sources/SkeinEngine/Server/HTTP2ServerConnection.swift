@@ -22,7 +22,8 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         self.tls = tls
         self.owner = owner
         self.remoteAddress = remoteAddress
-        let engine = HTTP2Engine(.server, limits: owner.context.configuration.http2.limits, at: .now())
+        let engine = HTTP2Engine(
+            .server, limits: owner.context.configuration.http2.limits, allowsExtendedConnect: true, at: .now())
         driver = HTTP2Driver(engine: engine, eventLoop: owner.shard.eventLoop)
         driver.owner = self
         armTimer()
@@ -47,7 +48,8 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         case .oversizedRequest(let stream):
             keep(HTTP2ServerStream(stream, of: self, head: nil)).answer(
                 .text("the header section is larger than the limit\n", status: 431))
-        case .settings, .goAway, .pong, .informational, .response, .promise, .drained: break
+        case .drained(let stream): self.stream(stream)?.tunnel?.drained()
+        case .settings, .goAway, .pong, .informational, .response, .promise: break
         }
     }
 
@@ -139,7 +141,10 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         owner.closed(self)
     }
 
-    func drain() { driver.closeWhenDrained() }
+    func drain() {
+        for case let served? in streams { served.tunnel?.leave() }
+        driver.closeWhenDrained()
+    }
 
     func cutOff() { driver.close() }
 }

@@ -20,6 +20,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     private var withheld = 0
     private var owesContinue: Bool
     @exclusivity(unchecked) private var isAnswered = false
+    /// What the stream carries since the handler's answer gave it away.
+    private(set) var tunnel: HTTP2Tunnel?
 
     init(_ stream: HTTP2Stream, of connection: HTTP2ServerConnection, head: RequestHead?) {
         self.stream = stream
@@ -43,6 +45,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     func receive(_ bytes: ByteBuffer, isLast: Bool) {
+        if let tunnel { return tunnel.receive(bytes, isLast: isLast) }
         received += bytes.readableBytes
         if isAnswered {
             driver.engine.consumed(bytes.readableBytes, on: stream)
@@ -59,6 +62,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     func receivedAll(_ trailers: Headers?) {
+        tunnel?.end(nil)
         body?.finish(trailers)
         if isAnswered { connection.forget(stream) }
     }
@@ -86,11 +90,12 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         let isBodiless = head?.method == .head || response.status.forbidsBody
         let length: Int? =
             switch response.body.length {
-            case .none: response.status.forbidsBody || response.trailers != nil ? nil : 0
+            case .none:
+                response.status.forbidsBody || response.trailers != nil || response.upgrade != nil ? nil : 0
             case .known(let length): response.status.forbidsBody ? nil : length
             case .streamed: nil
             }
-        let hasNoContent = isBodiless || response.body.length == .none
+        let hasNoContent = (isBodiless || response.body.length == .none) && response.upgrade == nil
         let trailers = isBodiless ? nil : response.trailers
         do {
             try driver.engine.respond(
@@ -100,6 +105,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             return answer(self.response(for: error))
         }
         isAnswered = true
+        if let upgrade = response.upgrade { return handOver(to: upgrade) }
         if hasNoContent {
             finish(trailers)
         } else {
@@ -111,6 +117,16 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             case .stream(let length, _, let makeChunks): send(makeChunks, length: length, trailers)
             }
         }
+        driver.flushSoon()
+    }
+
+    /// The answer gives the stream away: it is another protocol's behind the head.
+    private func handOver(to upgrade: any ServerUpgrade) {
+        task = nil
+        let tunnel = HTTP2Tunnel(driver, stream) { [connection, stream] in connection.forget(stream) }
+        self.tunnel = tunnel
+        tunnel.carry(upgrade.link)
+        upgrade.begin(on: tunnel)
         driver.flushSoon()
     }
 
@@ -181,11 +197,13 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     // MARK: The end
 
     func wasReset(_ reset: HTTP2Engine.StreamReset) {
+        tunnel?.end(HTTP2Error(reset.code, reset.reason))
         body?.fail(SkeinError(.http2StreamReset, because: "the stream was reset (\(reset.code)): \(reset.reason)"))
         task?.cancel()
     }
 
     func connectionEnded() {
+        tunnel?.end(nil)
         body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
         task?.cancel()
     }

@@ -61,7 +61,10 @@ struct FieldScanner {
         return String(Substring(word))
     }
 
-    /// A token or a quoted string.
+    /// A token, which ends where no letter of one stands, or a quoted string.
+    mutating func tokenOrQuoted() -> String { rest.first == UInt8(ascii: "\"") ? value() : token() }
+
+    /// A word up to a comma or blank, or a quoted string.
     mutating func value() -> String {
         guard take("\"") else {
             let word = rest.prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: " ") && $0 != Bytes.tab }

@@ -1,4 +1,5 @@
-// The way from HTTP/1.1 to HTTP/2 in clear text: an offer in the first request (RFC 7540, section 3.2).
+// The ways out of HTTP/1.1: to HTTP/2 in clear text, by an offer in the first request (RFC 7540, section 3.2), and to whatever
+// a request asks for.
 
 import NIOCore
 import SkeinCore
@@ -56,5 +57,23 @@ extension HTTP1ClientConnection {
         successor.driver.receive(remainder)
         successor.driver.flushSoon()
         pool.hasRoom(successor)
+    }
+
+    /// The answer is a 101 to a request that asked for another protocol: the connection is that protocol's.
+    func handOver(_ head: ResponseHead, _ remainder: ByteBuffer) {
+        guard let context, let exchange = inFlight.popFirst(), let upgrade = exchange.request.upgrade else { return }
+        self.context = nil
+        isClosing = true
+        if let timer { pool.shard.timers.cancel(timer) }
+        timer = nil
+        pool.handedOver(self, context.channel)
+        do throws(SkeinError) {
+            try upgrade.begin(on: context.channel, shard: pool.shard, head, remainder: remainder)
+            context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+            if exchange.receive(head) { exchange.complete(trailers: nil) }
+        } catch {
+            exchange.fail(error)
+            context.close(promise: nil)
+        }
     }
 }

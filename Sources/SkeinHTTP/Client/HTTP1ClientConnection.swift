@@ -66,6 +66,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// Sends a request. The connection is idle, or pipelines.
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
+        let isUpgrade = exchange.request.upgrade != nil
+        if isUpgrade, !pool.key.isUpgrade {
+            pool.owner.submitAsUpgrade(exchange)
+            return pool.isFree(self)
+        }
         wasReused = wasReused || served > 0
         prepareOutput()
         var headers = offersUpgrade ? offerUpgrade(exchange.request) : exchange.request.headers
@@ -88,7 +93,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         served += 1
         inFlight.append(exchange)
         exchange.wasTaken(by: self)
-        decoder.expectResponse(to: exchange.request.method, mayUpgrade: successor != nil)
+        decoder.expectResponse(to: exchange.request.method, mayUpgrade: successor != nil || isUpgrade)
         lastActivity = now
         if headers.known.contains(.expect), exchange.request.body.length != .none {
             holdBody(of: exchange)
@@ -268,6 +273,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         case .end(let trailers, let reusable):
             finishFirst(trailers, reusable: reusable)
         case .upgraded(_, let remainder) where successor != nil: switchToHTTP2(remainder)
+        case .upgraded(let head, let remainder) where exchange.request.upgrade != nil: handOver(head, remainder)
         case .upgraded:
             failFirst(
                 SkeinError(

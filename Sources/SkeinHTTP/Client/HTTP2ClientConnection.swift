@@ -27,6 +27,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     let driver: HTTP2Driver
     /// The exchanges by the slots of their streams.
     @exclusivity(unchecked) private var carried: [Carried?] = []
+    /// The streams that carry another protocol, by their slots.
+    private var tunnels: [Int: HTTP2Tunnel] = [:]
+    /// Exchanges that want such a stream, while it is not known whether the server has any.
+    private var heldUpgrades: [HTTPExchange] = []
     private let born = NIODeadline.now()
     @exclusivity(unchecked) private var lastUse = NIODeadline.now()
     private var timer: ShardTimers.Token?
@@ -89,14 +93,21 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     /// Sends a request. The connection has room for it.
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
-        let request = exchange.request
+        var request = exchange.request
+        let upgrade = request.upgrade
+        if upgrade != nil {
+            guard isSettled else { return heldUpgrades.append(exchange) }
+            guard driver.engine.peer.allowsExtendedConnect else { return pool.owner.submitAsUpgrade(exchange) }
+            request.method = .connect
+            request.headers.remove("Sec-WebSocket-Key")
+        }
         let stream: HTTP2Stream
         do {
             stream = try driver.engine.open(
                 method: request.method, scheme: pool.origin.scheme, authority: request.url.origin.authority,
                 path: request.url.target, headers: request.headers, defaults: pool.context.defaults.headers,
                 contentType: request.body.contentType, bodyLength: request.body.length,
-                hasTrailers: request.hasExtras && request.trailers != nil)
+                hasTrailers: request.hasExtras && request.trailers != nil, protocolName: upgrade?.protocolName)
         } catch {
             return exchange.failLater(
                 SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
@@ -173,14 +184,26 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         switch event {
         case .response(let stream, let head):
             hasAnswered = true
+            if let item = item(stream), item.exchange.request.upgrade != nil, (200..<300).contains(head.status.code) {
+                return handOver(item.exchange, stream, head)
+            }
             guard let exchange = touch(stream), exchange.receive(head) else { return }
             if head.bodyLength == .none { finish(stream) { $0.complete(trailers: nil) } }
         case .data(let stream, let bytes, let isLast):
+            if let tunnel = tunnel(stream) { return tunnel.receive(bytes, isLast: isLast) }
             receive(bytes, stream)
             if isLast { finish(stream) { $0.complete(trailers: nil) } }
-        case .trailers(let stream, let trailers): finish(stream) { $0.complete(trailers: trailers) }
-        case .reset(let stream, let reset): finish(stream) { lose($0, reset) }
-        case .settings: pool.hasRoom(self)
+        case .trailers(let stream, let trailers):
+            tunnel(stream)?.end(nil)
+            finish(stream) { $0.complete(trailers: trailers) }
+        case .reset(let stream, let reset):
+            tunnel(stream)?.end(HTTP2Error(reset.code, reset.reason))
+            finish(stream) { lose($0, reset) }
+        case .settings:
+            let held = heldUpgrades
+            heldUpgrades = []
+            for exchange in held where !exchange.isOver { send(exchange, at: driver.lastRead) }
+            pool.hasRoom(self)
         case .goAway: pool.isLeaving(self)
         case .promise(let stream, _, let head): receivePush(head, stream)
         case .pong: pingSent = nil
@@ -188,7 +211,32 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
             guard let exchange = touch(stream) else { return }
             if head.status == .continue { releaseBody(stream) }
             exchange.events?.onInformational(exchange, head)
-        case .request, .oversizedRequest, .drained: break
+        case .drained(let stream): tunnel(stream)?.drained()
+        case .request, .oversizedRequest: break
+        }
+    }
+
+    private func tunnel(_ stream: HTTP2Stream) -> HTTP2Tunnel? {
+        guard !tunnels.isEmpty, let tunnel = tunnels[stream.slot], tunnel.stream == stream else { return nil }
+        return tunnel
+    }
+
+    /// The server agrees: the stream is another protocol's from here on, and its exchange is over.
+    private func handOver(_ exchange: HTTPExchange, _ stream: HTTP2Stream, _ head: ResponseHead) {
+        carried[stream.slot] = nil
+        let tunnel = HTTP2Tunnel(driver, stream) { [weak self] in
+            guard let self else { return }
+            if tunnels[stream.slot]?.stream == stream { tunnels[stream.slot] = nil }
+            lastUse = driver.lastRead
+            if !isGone { pool.hasRoom(self) }
+        }
+        tunnels[stream.slot] = tunnel
+        do throws(SkeinError) {
+            try exchange.request.upgrade?.begin(on: tunnel, shard: pool.shard, head)
+            if exchange.receive(head) { exchange.complete(trailers: nil) }
+        } catch {
+            tunnel.close()
+            exchange.fail(error)
         }
     }
 
@@ -330,6 +378,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         if let timer { pool.shard.timers.cancel(timer) }
         pool.context.session.statistics.disconnected()
         pool.isGone(self)
+        for tunnel in tunnels.values { tunnel.end(error) }
+        tunnels = [:]
+        for exchange in heldUpgrades where !exchange.isOver { exchange.fail(failure(error, exchange)) }
+        heldUpgrades = []
         let lost = carried
         carried = []
         for case let item? in lost {

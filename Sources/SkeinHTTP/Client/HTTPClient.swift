@@ -50,7 +50,7 @@ final class HTTPClientContext: Sendable {
 package final class HTTPClient: Sendable {
     package typealias Callback = @Sendable (HTTPResponse) -> Void
 
-    private let context: HTTPClientContext
+    let context: HTTPClientContext
     private let pools: ShardLocal<ShardPools>
     private let isShutDown = Atomic<Bool>(false)
 
@@ -71,12 +71,15 @@ package final class HTTPClient: Sendable {
         if !context.hasLayers, !request.hasExtras { return startBare(request, callback: callback) }
         let layers = request.layers ?? context.configuration.layers
         if layers.isEmpty { return startBare(request, callback: callback) }
-        let corequest = Corequest<HTTPResponse>(shard: context.session.pickShard())
-        let layered = LayeredRequest(corequest)
-        corequest.setDriver(layered)
         let service = HTTPService(context) { await self.startBare($0, callback: nil).dispatch() }
-        layered.start(request, through: service.inside(layers), callback: callback)
-        return corequest
+        let layered = service.inside(layers)
+        let request = request
+        return CorequestTask.start(
+            context.session, { await layered.send(request) },
+            failed: { error, response in
+                response.stream?.cancel()
+                return service.fail(request, error)
+            }, callback: callback)
     }
 
     private func startBare(_ request: consuming HTTPRequest, callback: Callback?) -> Corequest<HTTPResponse> {

@@ -39,7 +39,9 @@ final class OriginPool: @unchecked Sendable {
         origin = key.origin
         let use = key.proxy ?? owner.context.configuration.proxy
         do throws(SkeinError) {
-            route = try use.route(to: origin.endpoint, isSecure: origin.isSecure)
+            let way = try use.route(to: origin.endpoint, isSecure: origin.isSecure)
+            // What leaves HTTP cannot be forwarded as requests are (RFC 6455, section 4.1).
+            if key.isUpgrade, case .forward(let proxy) = way { route = .tunnel(proxy) } else { route = way }
             routeProblem = nil
         } catch {
             route = .direct
@@ -57,6 +59,7 @@ final class OriginPool: @unchecked Sendable {
             }
         // A proxy that is sent whole requests is sent them in HTTP/1.1.
         if case .forward = route { version = .http1 }
+        if key.isUpgrade { version = .http1 }
     }
 
     private var shuttingDown: SkeinError {
@@ -136,6 +139,14 @@ final class OriginPool: @unchecked Sendable {
     func upgradeRefused() {
         version = .http1
         connectForWaiting()
+    }
+
+    /// A connection has left HTTP; whoever has it now ends it.
+    func handedOver(_ connection: HTTP1ClientConnection, _ channel: any Channel) {
+        connections.removeAll { $0 === connection }
+        owner.adopt(channel)
+        connectForWaiting()
+        removeIfEmpty()
     }
 
     // MARK: The end
@@ -275,9 +286,11 @@ struct PoolKey: Hashable {
     let tls: TLSOptions?
     /// A proxy of its own.
     let proxy: ProxyUse?
+    /// Whether the requests want to leave HTTP/1.1 and take their connections with them.
+    var isUpgrade = false
 
     /// Whether all is as the session says.
-    var isPlain: Bool { tls == nil && proxy == nil }
+    var isPlain: Bool { tls == nil && proxy == nil && !isUpgrade }
 }
 
 /// The pools of one shard.
@@ -287,6 +300,8 @@ final class ShardPools: @unchecked Sendable {
     let shard: Shard
     let context: HTTPClientContext
     private var pools: [PoolKey: OriginPool] = [:]
+    /// Connections that have left HTTP.
+    private var handedOver: [ObjectIdentifier: any Channel] = [:]
     @exclusivity(unchecked) private var latest: OriginPool?
     /// Whether the session is gone, so that connections are not kept any more.
     private(set) var isRetired = false
@@ -302,18 +317,39 @@ final class ShardPools: @unchecked Sendable {
     func pool(for request: HTTPRequest) -> OriginPool {
         let origin = request.url.origin
         if let latest, latest.origin == origin, !request.hasExtras, latest.key.isPlain { return latest }
-        let key = PoolKey(origin: origin, tls: request.tls, proxy: request.proxy)
+        let isUpgrade = request.upgrade.map { !$0.allowsHTTP2 || context.configuration.http2.use == .never } ?? false
+        return pool(PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, isUpgrade: isUpgrade))
+    }
+
+    /// Sends an exchange that wants to leave HTTP to where that takes a connection of its own.
+    func submitAsUpgrade(_ exchange: HTTPExchange) {
+        let request = exchange.request
+        pool(PoolKey(origin: request.url.origin, tls: request.tls, proxy: request.proxy, isUpgrade: true))
+            .submit(exchange)
+    }
+
+    private func pool(_ key: PoolKey) -> OriginPool {
         if let pool = pools[key] {
             latest = pool
             return pool
         }
         if key.tls?.verify == TLSOptions.Verification.none {
-            context.session.logger.warning("TLS without verification for \(origin): any server may answer")
+            context.session.logger.warning("TLS without verification for \(key.origin): any server may answer")
         }
         let pool = OriginPool(key, owner: self)
         pools[key] = pool
         latest = pool
         return pool
+    }
+
+    /// Takes note of a connection that has left HTTP, for the shutdown and the count.
+    func adopt(_ channel: any Channel) {
+        let id = ObjectIdentifier(channel)
+        handedOver[id] = channel
+        channel.closeFuture.whenComplete { _ in
+            self.handedOver[id] = nil
+            self.context.session.statistics.disconnected()
+        }
     }
 
     /// Forgets a pool that holds nothing.
@@ -334,5 +370,6 @@ final class ShardPools: @unchecked Sendable {
         isRetired = true
         isShutDown = true
         for pool in pools.values { pool.shutdown() }
+        for channel in handedOver.values { channel.close(promise: nil) }
     }
 }

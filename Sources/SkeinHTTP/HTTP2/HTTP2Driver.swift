@@ -113,7 +113,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         do {
             while failure == nil, let event = try engine.next() {
                 switch event {
-                case .drained(let stream): wake(stream)
+                case .drained(let stream): if !wake(stream) { owner?.handle(event) }
                 case .reset(let stream, let reset):
                     wake(stream, HTTP2Error(reset.code, reset.reason))
                     owner?.handle(event)
@@ -181,9 +181,12 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         flushSoon()
     }
 
-    private func wake(_ stream: HTTP2Stream, _ error: (any Error)? = nil) {
-        guard let waiter = waiters.removeValue(forKey: stream.id) else { return }
+    /// Lets a sender go on. Returns false when none waits.
+    @discardableResult
+    private func wake(_ stream: HTTP2Stream, _ error: (any Error)? = nil) -> Bool {
+        guard let waiter = waiters.removeValue(forKey: stream.id) else { return false }
         if let error { waiter.resume(throwing: error) } else { waiter.resume() }
+        return true
     }
 
     private func wakeAll() {

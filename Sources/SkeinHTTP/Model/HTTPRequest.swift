@@ -94,6 +94,12 @@ public struct HTTPRequest: Sendable {
         set { extras.layers = newValue }
     }
 
+    /// What takes over the connection when the server agrees to leave HTTP.
+    package var upgrade: (any HTTPUpgrade)? {
+        get { box?.extras.upgrade }
+        set { extras.upgrade = newValue }
+    }
+
     /// Whether there may be anything that most requests do not have.
     package var hasExtras: Bool { box != nil }
 
@@ -126,6 +132,7 @@ public struct HTTPRequest: Sendable {
         var expectsContinue: Bool?
         var events: HTTPEvents?
         var layers: [any HTTPLayer]?
+        var upgrade: (any HTTPUpgrade)?
     }
 
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.

@@ -89,6 +89,13 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         target = try Self.target(authorityEnd.map { rest[$0...] } ?? "", parameters, in: text)
     }
 
+    /// Takes a `ws://` or `wss://` URL apart (RFC 6455, section 3); one of `http` says the same.
+    package init(webSocket text: String) throws(SkeinError) {
+        let scheme = text.prefix { $0 != ":" }.lowercased()
+        let plain = scheme == "ws" ? "http" : scheme == "wss" ? "https" : scheme
+        try self.init(plain + text.dropFirst(scheme.count))
+    }
+
     /// A URL of a known origin.
     package init(origin: Origin, target: String) {
         self.origin = origin

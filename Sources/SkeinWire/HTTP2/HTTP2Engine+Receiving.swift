@@ -268,7 +268,7 @@ extension HTTP2Engine {
         for stream in streams.open where streams[stream.slot].progress < moment {
             let record = streams[stream.slot]
             let isReceiving = record.receiving == .body && record.receiveWindow.size > 0 && record.sending != .ended
-            guard record.outgoing != nil || (isReceiving && role == .server) else { continue }
+            guard record.outgoing != nil || (isReceiving && role == .server && !record.isTunnel) else { continue }
             try? resetStream(stream.slot, .cancel, "nothing moved on the stream for too long")
         }
     }

@@ -1,0 +1,52 @@
+// WebSockets over the session.
+
+extension Skein {
+    /// Opens a WebSocket: `for try await message in socket`, `socket.send("…")`.
+    /// - Parameters:
+    ///   - url: `ws://` or `wss://`.
+    ///   - options: subprotocols, limits, compression, pings, reconnecting.
+    ///   - headers: for the handshake.
+    ///   - auth: who calls.
+    ///   - timeout: for the handshake. Default: the session's.
+    ///   - handler: hears of the socket's messages; without one they are taken by walking over it.
+    /// - Throws: code 701 for a malformed URL, the server's status when it refuses, 716 when it is no WebSocket server, the code of
+    ///   what went wrong before.
+    public func webSocket(
+        _ url: String, options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(),
+        auth: HTTPAuth? = nil, timeout: Duration? = nil, handler: (any WebSocketHandler)? = nil
+    ) async throws(SkeinError) -> WebSocket {
+        let request = HTTPRequest(.get, try HTTPURL(webSocket: url), headers: headers, auth: auth, timeout: timeout)
+        return try await http.webSocket(request, options, handler: handler)
+    }
+
+    /// Sends one message over a WebSocket of its own and takes one: code 200 with the message, or with opcode -1 when the server
+    /// closes before it has sent any.
+    /// - Parameters:
+    ///   - url: `ws://` or `wss://`.
+    ///   - message: a text literal, `.text(…)` or `.binary(…)`.
+    ///   - options: subprotocols, limits, compression.
+    ///   - headers: for the handshake.
+    ///   - auth: who calls.
+    ///   - timeout: for the handshake. Default: the session's.
+    ///   - meta: what travels along to the response.
+    ///   - callback: called with the response, on an event loop.
+    /// - Returns: the corequest, already started.
+    @discardableResult
+    public func ws(
+        _ url: String, _ message: WebSocketMessage, options: WebSocketOptions = WebSocketOptions(),
+        headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil, meta: Meta = Meta(),
+        callback: (@Sendable (WebSocketResponse) -> Void)? = nil
+    ) -> Corequest<WebSocketResponse> {
+        let target: HTTPURL
+        var problem: SkeinError?
+        do throws(SkeinError) {
+            target = try HTTPURL(webSocket: url)
+        } catch {
+            target = .unusable(url)
+            problem = error
+        }
+        var request = HTTPRequest(.get, target, headers: headers, auth: auth, timeout: timeout, meta: meta)
+        stamp(&request, hasCallback: callback != nil)
+        return http.exchange(message, request, options, problem: problem, callback: callback)
+    }
+}

@@ -1,0 +1,114 @@
+// How a handler makes a WebSocket of a request.
+
+import SkeinHTTP
+import SkeinWire
+
+extension ServerRequest {
+    /// Whether the client asks for a WebSocket, over HTTP/1.1 (RFC 6455, section 4.2.1) or a stream of HTTP/2 (RFC 8441).
+    public var wantsWebSocket: Bool {
+        if head.version == .http2 { return head.protocolName == "websocket" }
+        return head.headers.known.contains(.upgrade) && headers.listContains("Upgrade", token: "websocket")
+            && headers.listContains("Connection", token: "Upgrade")
+    }
+
+    /// The answer that opens a WebSocket, which the closure has as long as it runs; then it is closed with 1000, or with 1011 when
+    /// the closure throws.
+    ///
+    /// A page of any other site can make a browser ask for a socket, with the user's cookies: look at the `Origin` field first.
+    /// - Parameters:
+    ///   - options: subprotocols, limits, compression, pings.
+    ///   - headers: further fields of the answer, such as `Set-Cookie`.
+    ///   - serve: runs as a task on the loop of the connection.
+    /// - Throws: ``ServerError`` 426 when the client asks for no WebSocket or for another version, 400 when its request is malformed.
+    public func webSocket(
+        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(),
+        serve: @escaping @Sendable (WebSocket) async throws -> Void
+    ) throws(ServerError) -> ServerResponse {
+        try accept(options, headers, handler: nil, serve: serve)
+    }
+
+    /// The answer that opens a WebSocket whose messages a handler object hears of.
+    /// - Parameters:
+    ///   - options: subprotocols, limits, compression, pings.
+    ///   - headers: further fields of the answer, such as `Set-Cookie`.
+    ///   - handler: called on the loop of the connection; it may be the same for many sockets.
+    /// - Throws: as ``webSocket(_:headers:serve:)``.
+    public func webSocket(
+        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(), handler: any WebSocketHandler
+    ) throws(ServerError) -> ServerResponse {
+        try accept(options, headers, handler: handler, serve: nil)
+    }
+
+    private func accept(
+        _ options: WebSocketOptions, _ further: Headers, handler: (any WebSocketHandler)?,
+        serve: (@Sendable (WebSocket) async throws -> Void)?
+    ) throws(ServerError) -> ServerResponse {
+        let isHTTP2 = head.version == .http2
+        guard wantsWebSocket else {
+            throw ServerError(
+                426, "a WebSocket is served here: ask for the upgrade",
+                headers: ["Upgrade": "websocket", "Connection": "Upgrade"])
+        }
+        guard headers.values("Sec-WebSocket-Version") == ["13"] else {
+            throw ServerError(
+                426, "version 13 of WebSocket is spoken here", headers: ["Sec-WebSocket-Version": "13"])
+        }
+        let key = headers.values("Sec-WebSocket-Key")
+        if !isHTTP2 {
+            guard method == .get, head.version == .http1_1, body.isEmpty else {
+                throw ServerError(400, "a WebSocket is asked for by GET without content, in HTTP/1.1")
+            }
+            guard key.count == 1, Self.isKey(key[0]) else {
+                throw ServerError(400, "Sec-WebSocket-Key is not 16 bytes in base 64")
+            }
+        }
+        let (agreement, chosen) = WebSocketHandshake.choose(headers, options)
+        var answer = further
+        for field in chosen { answer[field.name] = field.value }
+        if !isHTTP2 {
+            answer["Connection"] = "Upgrade"
+            answer["Upgrade"] = "websocket"
+            answer["Sec-WebSocket-Accept"] = WebSocketHandshake.accept(key[0])
+        }
+        let socket = WebSocket(options, shard: shard, handler: handler)
+        var response = ServerResponse(isHTTP2 ? .ok : .switchingProtocols, headers: answer)
+        response.upgrade = WebSocketAcceptance(
+            socket, link: WebSocketLink(.server, agreement, options, shard: shard, socket: socket), serve)
+        return response
+    }
+
+    /// 16 bytes are 22 digits of base 64 and two signs to fill up.
+    private static func isKey(_ text: String) -> Bool {
+        text.utf8.count == 24 && text.hasSuffix("==")
+            && text.utf8.dropLast(2).allSatisfy {
+                Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || $0 == 0x2B || $0 == 0x2F
+            }
+    }
+}
+
+/// A socket that waits for its connection.
+private final class WebSocketAcceptance: ServerUpgrade {
+    let link: WebSocketLink
+    private let socket: WebSocket
+    private let serve: (@Sendable (WebSocket) async throws -> Void)?
+
+    init(_ socket: WebSocket, link: WebSocketLink, _ serve: (@Sendable (WebSocket) async throws -> Void)?) {
+        self.socket = socket
+        self.link = link
+        self.serve = serve
+    }
+
+    func begin(on transport: any WebSocketTransport) {
+        link.begin(on: transport)
+        guard let serve else { return }
+        let socket = self.socket
+        Task(executorPreference: socket.shard.executor) {
+            do {
+                try await serve(socket)
+                await socket.close()
+            } catch {
+                await socket.close(.internalError)
+            }
+        }
+    }
+}

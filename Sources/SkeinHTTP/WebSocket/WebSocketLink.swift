@@ -1,0 +1,348 @@
+// One connection of a WebSocket: the codec over a transport, the closing handshake, the questions whether the peer is there.
+
+import DequeModule
+import NIOCore
+import SkeinCore
+import SkeinTransport
+import SkeinWire
+
+/// A connection from its first frame to its end.
+///
+/// Unchecked: every method is called on its shard's loop. What each message touches opts out of the run-time check of exclusive
+/// access, which one thread does not need.
+package final class WebSocketLink: TimerTarget, @unchecked Sendable {
+    private enum Phase {
+        case open
+        /// Our Close is sent: nothing more is, and the peer's is waited for.
+        case closing
+        /// Both are there, or one that broke a rule: only the end of the connection is waited for.
+        case lingering
+        case ended
+    }
+
+    /// Bytes that are not with the transport yet above which senders wait.
+    private static let highWater = 64 << 10
+
+    let agreement: WebSocketHandshake.Agreement
+    private let role: WebSocketRole
+    private let shard: Shard
+    private let options: WebSocketOptions
+    /// Who hears of messages; let go of at the end.
+    @exclusivity(unchecked) private var socket: WebSocket?
+    @exclusivity(unchecked) private var transport: (any WebSocketTransport)?
+    @exclusivity(unchecked) private var decoder: WebSocketDecoder
+    @exclusivity(unchecked) private var encoder: WebSocketEncoder
+    @exclusivity(unchecked) private var output = ByteBuffer()
+    @exclusivity(unchecked) private var outputIsWritten = true
+    @exclusivity(unchecked) private var flushIsScheduled = false
+    @exclusivity(unchecked) private var isReading = false
+    @exclusivity(unchecked) private var isPaused = false
+    @exclusivity(unchecked) private var phase = Phase.open
+    @exclusivity(unchecked) private var lastHeard = NIODeadline.now()
+    private var timer: ShardTimers.Token?
+    private var pings = Deque<Ping>()
+    private var pingNumber: UInt64 = 0
+    private var keepAlive: NIODeadline?
+    /// The answer to the latest Ping, while the peer does not take it (section 5.5.3 asks for that one only).
+    private var owedPong: ByteBuffer?
+
+    private struct Ping {
+        let number: UInt64
+        let sent: NIODeadline
+        let answered: @Sendable (Result<Duration, SkeinError>) -> Void
+    }
+
+    package init(
+        _ role: WebSocketRole, _ agreement: WebSocketHandshake.Agreement, _ options: WebSocketOptions, shard: Shard,
+        socket: WebSocket
+    ) {
+        self.role = role
+        self.agreement = agreement
+        self.options = options
+        self.shard = shard
+        self.socket = socket
+        decoder = WebSocketDecoder(role, limits: options.limits, compression: agreement.compression)
+        encoder = WebSocketEncoder(
+            role, compression: agreement.compression, compressionThreshold: options.compression?.threshold ?? 0)
+    }
+
+    /// Begins to speak.
+    package func begin(on transport: any WebSocketTransport) {
+        self.transport = transport
+        if let interval = options.pingInterval { arm(interval) }
+        socket?.opened(self)
+    }
+
+    // MARK: Receiving
+
+    /// Takes bytes of the peer.
+    package func receive(_ bytes: ByteBuffer) {
+        guard phase == .open || phase == .closing else { return }
+        lastHeard = .now()
+        decoder.append(bytes)
+        takeEvents()
+    }
+
+    private func takeEvents() {
+        isReading = true
+        do {
+            while !isPaused, phase == .open || phase == .closing, let event = try decoder.next() { handle(event) }
+        } catch {
+            fail(error)
+        }
+        isReading = false
+    }
+
+    private func handle(_ event: WebSocketDecoder.Event) {
+        switch event {
+        case .message(let message): if socket?.deliver(message) == false { pause() }
+        case .ping(let payload):
+            guard phase == .open else { return }
+            if hasRoom { control(.pong, payload) } else { owedPong = payload }
+        case .pong(let payload): answered(payload)
+        case .close(let closing): peerClosed(closing)
+        }
+    }
+
+    private func pause() {
+        isPaused = true
+        transport?.setReading(false)
+    }
+
+    /// The consumer has caught up.
+    func resume() {
+        guard isPaused else { return }
+        isPaused = false
+        takeEvents()
+        flush()
+        if !isPaused { transport?.setReading(true) }
+    }
+
+    // MARK: Sending
+
+    /// Bytes that the transport has not taken.
+    var unsent: Int { outputIsWritten ? 0 : output.readableBytes }
+
+    /// Whether more can be sent without waiting.
+    private var hasRoom: Bool { unsent < Self.highWater && transport?.isWritable ?? false }
+
+    /// Writes a message. Returns whether more can be sent right now; nil when nothing can be sent any more.
+    func send(_ message: WebSocketMessage) throws(SkeinError) -> Bool? {
+        guard phase == .open else { return nil }
+        prepareOutput()
+        do {
+            try encoder.write(message, into: &output)
+        } catch {
+            throw SkeinError(.exception, because: error.description, cause: error)
+        }
+        flushSoon()
+        return hasRoom
+    }
+
+    /// Writes a piece of a message. Returns as ``send(_:)``.
+    func send(_ bytes: ByteBuffer, _ kind: WebSocketMessage.Kind, isFirst: Bool, isLast: Bool) -> Bool? {
+        guard phase == .open else { return nil }
+        prepareOutput()
+        encoder.writeFragment(kind, bytes, isFirst: isFirst, isLast: isLast, into: &output)
+        flushSoon()
+        return hasRoom
+    }
+
+    private func control(_ opcode: WebSocketOpcode, _ payload: ByteBuffer) {
+        prepareOutput()
+        encoder.writeControl(opcode, payload, into: &output)
+        flushSoon()
+    }
+
+    /// Output that was written belongs to the transport; more goes into a buffer that is empty again.
+    private func prepareOutput() {
+        guard outputIsWritten else { return }
+        if output.storageCapacity > Self.highWater { output = ByteBuffer() } else { output.clear() }
+        outputIsWritten = false
+    }
+
+    /// Writes at the end of this tick what its messages have brought.
+    private func flushSoon() {
+        guard !flushIsScheduled, !isReading else { return }
+        flushIsScheduled = true
+        shard.eventLoop.execute {
+            self.flushIsScheduled = false
+            self.flush()
+        }
+    }
+
+    /// Writes what there is, if the peer takes it.
+    package func flush() {
+        guard !outputIsWritten, let transport, transport.isWritable else { return }
+        writeOutput()
+    }
+
+    private func writeOutput() {
+        guard !outputIsWritten else { return }
+        outputIsWritten = true
+        transport?.write(output)
+    }
+
+    package func becameWritable() {
+        if let owedPong {
+            self.owedPong = nil
+            if phase == .open { control(.pong, owedPong) }
+        }
+        flush()
+        if transport?.isWritable ?? false { socket?.becameWritable() }
+    }
+
+    // MARK: Is the peer there?
+
+    /// Asks the peer and tells how long its answer took.
+    func ping(_ answered: @escaping @Sendable (Result<Duration, SkeinError>) -> Void) {
+        guard phase == .open else { return answered(.failure(Self.closed)) }
+        pingNumber += 1
+        pings.append(Ping(number: pingNumber, sent: .now(), answered: answered))
+        control(.ping, ByteBuffer(integer: pingNumber))
+        arm(min(options.pingTimeout, options.pingInterval ?? options.pingTimeout))
+    }
+
+    private func answered(_ payload: ByteBuffer) {
+        keepAlive = nil
+        guard payload.readableBytes == 8, let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self),
+            number <= pingNumber
+        else { return }
+        let now = NIODeadline.now()
+        // An answer to a later one is an answer to all before it (section 5.5.3).
+        while let ping = pings.first, ping.number <= number {
+            pings.removeFirst()
+            ping.answered(.success(.nanoseconds((now - ping.sent).nanoseconds)))
+        }
+    }
+
+    package func timerFired() {
+        timer = nil
+        switch phase {
+        case .open: checkPeer()
+        case .closing:
+            // The peer does not answer our Close.
+            tell(WebSocketClosing(.abnormal), nil)
+            linger()
+        case .lingering: transport?.close()
+        case .ended: break
+        }
+    }
+
+    private func checkPeer() {
+        let now = NIODeadline.now()
+        let timeout = TimeAmount(options.pingTimeout)
+        let asked = [keepAlive, pings.first?.sent].compactMap(\.self).min()
+        if let asked, asked + timeout <= now, lastHeard < asked {
+            tell(
+                WebSocketClosing(.abnormal),
+                SkeinError(.timeout, because: "the peer did not answer a Ping within \(options.pingTimeout)"))
+            phase = .lingering
+            transport?.close()
+            return
+        }
+        guard let interval = options.pingInterval else {
+            if pings.first != nil { arm(options.pingTimeout) }
+            return
+        }
+        let silentAt = lastHeard + TimeAmount(interval)
+        if keepAlive == nil, silentAt <= now {
+            keepAlive = now
+            control(.ping, ByteBuffer())
+        }
+        arm(at: keepAlive.map { $0 + timeout } ?? silentAt)
+    }
+
+    private func arm(_ time: Duration) { arm(at: .now() + TimeAmount(time)) }
+
+    private func arm(at moment: NIODeadline) {
+        disarm()
+        timer = shard.timers.schedule(self, at: moment)
+    }
+
+    private func disarm() {
+        if let timer { shard.timers.cancel(timer) }
+        timer = nil
+    }
+
+    // MARK: The end
+
+    static let closed = SkeinError(.channelClosed, because: "the socket is closed")
+
+    /// Says that we are done, and waits for the peer's word.
+    package func close(_ closing: WebSocketClosing) {
+        guard phase == .open else { return }
+        writeClose(closing)
+        phase = .closing
+        arm(options.closeTimeout)
+        if isPaused {
+            // What nobody has taken is not waited for: the peer's Close is behind it.
+            isPaused = false
+            takeEvents()
+            transport?.setReading(true)
+        }
+    }
+
+    private func writeClose(_ closing: WebSocketClosing) {
+        prepareOutput()
+        encoder.writeClose(closing, into: &output)
+        writeOutput()
+    }
+
+    private func peerClosed(_ closing: WebSocketClosing) {
+        if phase == .open { writeClose(WebSocketClosing(closing.code)) }
+        tell(closing, nil)
+        // The server ends the connection first (section 7.1.1), the client when that takes too long.
+        if role == .server {
+            linger()
+        } else {
+            phase = .lingering
+            arm(min(options.closeTimeout, .seconds(2)))
+        }
+    }
+
+    /// The peer broke a rule: it is told which, and nothing more is read of it.
+    private func fail(_ error: WebSocketError) {
+        if phase == .open { writeClose(WebSocketClosing(error.code, error.reason)) }
+        let code: SkeinError.Code =
+            switch error.code {
+            case .messageTooLarge: .contentTooLarge
+            case .invalidContent: .invalidContent
+            default: .bodyError
+            }
+        tell(
+            WebSocketClosing(error.code, error.reason),
+            SkeinError(code, because: "the peer broke the protocol: \(error.reason)", cause: error))
+        linger()
+    }
+
+    /// Ends our side and waits a moment for the peer's end, so that a reset does not destroy our Close.
+    private func linger() {
+        phase = .lingering
+        writeOutput()
+        arm(.seconds(1))
+        transport?.endOutput()
+    }
+
+    /// Ends the connection without a word.
+    package func cutOff() { transport?.close() }
+
+    /// The connection is over.
+    package func transportEnded(_ error: (any Error)?) {
+        disarm()
+        let failure =
+            error.map { Connector.socketError($0, peer: "") }
+            ?? SkeinError(.channelClosed, because: "the connection ended without a Close")
+        if phase != .lingering { tell(WebSocketClosing(.abnormal), phase == .open ? failure : nil) }
+        phase = .ended
+        transport = nil
+    }
+
+    private func tell(_ closing: WebSocketClosing, _ error: SkeinError?) {
+        for ping in pings { ping.answered(.failure(error ?? Self.closed)) }
+        pings = []
+        guard let socket else { return }
+        self.socket = nil
+        socket.ended(self, closing, error)
+    }
+}

@@ -1,0 +1,115 @@
+// How a client comes to a socket: a request that asks for it, and the same again when the connection is lost.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+
+/// One opening handshake.
+///
+/// Unchecked: what changes is touched on the loop of the connection, until the corequest of the handshake publishes it.
+private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
+    let protocolName = "websocket"
+    private let options: WebSocketOptions
+    private let key = WebSocketHandshake.makeKey()
+    private let makeSocket: @Sendable (Shard) -> WebSocket
+    private(set) var socket: WebSocket?
+
+    init(_ options: WebSocketOptions, _ makeSocket: @escaping @Sendable (Shard) -> WebSocket) {
+        self.options = options
+        self.makeSocket = makeSocket
+    }
+
+    var allowsHTTP2: Bool { options.usesHTTP2 }
+
+    /// The request with what asks for a socket.
+    func request(_ plain: HTTPRequest) -> HTTPRequest {
+        var request = plain
+        for field in WebSocketHandshake.request(options, key: key) { request.headers[field.name] = field.value }
+        request.upgrade = self
+        request.layers = []  // a layer could send it twice, and there is one connection to hand over
+        return request
+    }
+
+    func begin(
+        on channel: any Channel, shard: Shard, _ head: ResponseHead, remainder: ByteBuffer
+    ) throws(SkeinError) {
+        let link = try link(WebSocketHandshake.agreement(head.headers, key: key, options), shard)
+        let handler = WebSocketChannelHandler(link)
+        do {
+            try channel.pipeline.syncOperations.addHandler(handler)
+        } catch {
+            throw SkeinError(.protocolSwitchingFailed, because: "\(error)", cause: error)
+        }
+        link.begin(on: handler)
+        link.receive(remainder)
+        link.flush()
+    }
+
+    func begin(on tunnel: HTTP2Tunnel, shard: Shard, _ head: ResponseHead) throws(SkeinError) {
+        let link = try link(WebSocketHandshake.agreement(head.headers, key: nil, options), shard)
+        tunnel.carry(link)
+        link.begin(on: tunnel)
+    }
+
+    private func link(_ agreement: WebSocketHandshake.Agreement, _ shard: Shard) -> WebSocketLink {
+        let socket = makeSocket(shard)
+        self.socket = socket
+        return WebSocketLink(.client, agreement, options, shard: shard, socket: socket)
+    }
+}
+
+extension HTTPClient {
+    /// Opens a socket.
+    /// - Parameter request: where, with headers, credentials and the time that the handshake may take.
+    package func webSocket(
+        _ request: HTTPRequest, _ options: WebSocketOptions, handler: (any WebSocketHandler)?
+    ) async throws(SkeinError) -> WebSocket {
+        try await open(request, options) { shard in
+            // The client lives as long as its sockets, whether or not they are connected again.
+            WebSocket(options, shard: shard, handler: handler) { socket throws(SkeinError) in
+                try await self.reopen(socket, request, options)
+            }
+        }
+    }
+
+    private func open(
+        _ request: HTTPRequest, _ options: WebSocketOptions, _ makeSocket: @escaping @Sendable (Shard) -> WebSocket
+    ) async throws(SkeinError) -> WebSocket {
+        let opening = WebSocketOpening(options, makeSocket)
+        let response = await start(opening.request(request)).dispatch()
+        if let failure = response.failure { throw failure }
+        guard let socket = opening.socket else {
+            throw .status(
+                response.statusCode, peer: response.peer,
+                because: "the server answered \(response.statusCode) \(response.reason) instead of opening a WebSocket")
+        }
+        return socket
+    }
+
+    /// Connects a socket again that was lost, with growing waits between the attempts.
+    private func reopen(
+        _ socket: WebSocket, _ request: HTTPRequest, _ options: WebSocketOptions
+    ) async throws(SkeinError) {
+        guard let reconnect = options.reconnect else { return }
+        var wait = reconnect.firstWait
+        var attempt = 1
+        while true {
+            do throws(SkeinError) {
+                _ = try await open(request, options) { _ in socket }
+                return
+            } catch {
+                // A server that says no will say no again.
+                let isFinal = (400..<500).contains(error.code.rawValue) && ![408, 425, 429].contains(error.code.rawValue)
+                guard attempt < reconnect.maximumAttempts, !isFinal, !Task.isCancelled else { throw error }
+            }
+            attempt += 1
+            let spread = Double.random(in: 0.75...1.25)
+            do {
+                try await socket.shard.sleep(until: .after(wait * spread))
+            } catch {
+                throw SkeinError(.controlledShutdown, because: "the socket was closed while it was connected again")
+            }
+            wait = min(wait * 2, reconnect.longestWait)
+        }
+    }
+}

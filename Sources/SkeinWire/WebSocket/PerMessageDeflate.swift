@@ -1,0 +1,159 @@
+// Messages made smaller for the way (RFC 7692, section 7): deflate without a frame, its last four bytes left out.
+
+import CZlib
+import NIOCore
+
+/// What both sides have agreed about compression, as one of them sees it.
+package struct WebSocketCompression: Hashable, Sendable {
+    /// The base-two logarithm of our compressor's window, 8 to 15.
+    package var outgoingWindowBits: Int
+    /// Whether our compressor begins anew with each message.
+    package var outgoingStartsOver: Bool
+    /// The base-two logarithm of the peer's window.
+    package var incomingWindowBits: Int
+    /// Whether the peer's compressor begins anew with each message.
+    package var incomingStartsOver: Bool
+
+    package init(
+        outgoingWindowBits: Int = 15, outgoingStartsOver: Bool = false, incomingWindowBits: Int = 15,
+        incomingStartsOver: Bool = false
+    ) {
+        self.outgoingWindowBits = outgoingWindowBits
+        self.outgoingStartsOver = outgoingStartsOver
+        self.incomingWindowBits = incomingWindowBits
+        self.incomingStartsOver = incomingStartsOver
+    }
+
+    /// What deflate ends a flush with, which is not sent.
+    fileprivate static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
+}
+
+/// A stream of zlib, which keeps its own address and so must not move.
+class ZlibStream {
+    fileprivate final let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+
+    fileprivate init() { stream.initialize(to: z_stream()) }
+
+    deinit { stream.deallocate() }
+
+    /// Calls zlib until it has taken all input and has no output left, growing the output as it goes.
+    /// - Returns: what the last call said.
+    fileprivate final func run(
+        _ input: UnsafeRawBufferPointer, into output: inout ByteBuffer, upTo maximum: Int,
+        _ call: (UnsafeMutablePointer<z_stream>) -> Int32
+    ) throws(WebSocketError) -> Int32 {
+        stream.pointee.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
+        stream.pointee.avail_in = UInt32(input.count)
+        var code = Z_OK
+        repeat {
+            let room = min(max(256, input.count * 2), 64 << 10)
+            output.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { target in
+                stream.pointee.next_out = target.bindMemory(to: UInt8.self).baseAddress
+                stream.pointee.avail_out = UInt32(min(target.count, 1 << 20))
+                let offered = Int(stream.pointee.avail_out)
+                code = call(stream)
+                return offered - Int(stream.pointee.avail_out)
+            }
+            guard output.readableBytes <= maximum else {
+                throw WebSocketError(.messageTooLarge, "the message becomes larger than the limit of \(maximum) bytes")
+            }
+        } while code == Z_OK && (stream.pointee.avail_out == 0 || stream.pointee.avail_in > 0)
+        return code
+    }
+}
+
+/// Makes messages smaller.
+final class MessageDeflater: ZlibStream {
+    private let startsOver: Bool
+
+    /// Nil for a window of 256 bytes, which zlib cannot keep to.
+    init?(_ compression: WebSocketCompression) {
+        guard compression.outgoingWindowBits > 8 else { return nil }
+        startsOver = compression.outgoingStartsOver
+        super.init()
+        // A memory level of 5 instead of 8: an eighth of the memory, and next to no difference for short messages.
+        deflateInit2_(
+            stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -Int32(compression.outgoingWindowBits), 5, Z_DEFAULT_STRATEGY,
+            zlibVersion(), Int32(MemoryLayout<z_stream>.size))
+    }
+
+    deinit { deflateEnd(stream) }
+
+    /// A message as it is sent.
+    func deflate(_ bytes: ByteBuffer) throws(WebSocketError) -> ByteBuffer {
+        var output = ByteBuffer()
+        _ = try bytes.withUnsafeReadableBytes { input in
+            Result { () throws(WebSocketError) -> Int32 in
+                try run(input, into: &output, upTo: .max) { CZlib.deflate($0, Z_SYNC_FLUSH) }
+            }
+        }.get()
+        output.moveWriterIndex(to: output.writerIndex - WebSocketCompression.tail.count)
+        if startsOver { deflateReset(stream) }
+        return output
+    }
+}
+
+/// Makes messages what they were.
+final class MessageInflater: ZlibStream {
+    private let compression: WebSocketCompression
+    private var hasBegun = false
+
+    init(_ compression: WebSocketCompression) {
+        self.compression = compression
+        super.init()
+    }
+
+    deinit { if hasBegun { inflateEnd(stream) } }
+
+    /// Adds what a piece of a message becomes.
+    func inflate(
+        _ bytes: ByteBuffer, into output: inout ByteBuffer, upTo maximum: Int
+    ) throws(WebSocketError) {
+        try bytes.withUnsafeReadableBytes { input in
+            Result { () throws(WebSocketError) in try inflate(input, into: &output, maximum) }
+        }.get()
+    }
+
+    /// The message has ended: adds what is still inside.
+    func finish(into output: inout ByteBuffer, upTo maximum: Int) throws(WebSocketError) {
+        try WebSocketCompression.tail.withUnsafeBytes { input in
+            Result { () throws(WebSocketError) in try inflate(input, into: &output, maximum) }
+        }.get()
+        if compression.incomingStartsOver { inflateReset(stream) }
+    }
+
+    private func inflate(
+        _ input: UnsafeRawBufferPointer, into output: inout ByteBuffer, _ maximum: Int
+    ) throws(WebSocketError) {
+        if !hasBegun {
+            // Never less than 2^9: zlib's inflater knows no smaller window, and a larger one undoes the same.
+            let bits = -Int32(max(9, compression.incomingWindowBits))
+            guard inflateInit2_(stream, bits, zlibVersion(), Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
+                throw WebSocketError(.internalError, "there is no memory to decompress messages")
+            }
+            hasBegun = true
+        }
+        var rest = input
+        while !rest.isEmpty {
+            let code = try run(rest, into: &output, upTo: maximum) { CZlib.inflate($0, Z_SYNC_FLUSH) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[(rest.count - Int(stream.pointee.avail_in))...])
+            switch code {
+            case Z_OK: break
+            case Z_BUF_ERROR: return
+            case Z_STREAM_END: goOn()
+            default: throw WebSocketError(.invalidContent, "a compressed message is not what deflate makes")
+            }
+        }
+    }
+
+    /// A block said that it was the last one, which it may (section 7.2.3.4): the next one still sees what was before.
+    private func goOn() {
+        var window = [UInt8](repeating: 0, count: 32 << 10)
+        var count = UInt32(window.count)
+        let left = stream.pointee.avail_in
+        guard inflateGetDictionary(stream, &window, &count) == Z_OK else { return }
+        inflateReset(stream)
+        inflateSetDictionary(stream, window, count)
+        stream.pointee.avail_in = left
+    }
+}

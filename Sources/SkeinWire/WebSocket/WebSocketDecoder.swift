@@ -1,0 +1,242 @@
+// From the bytes of a connection to messages (RFC 6455, sections 5 and 6). A value without I/O; every rule that a peer can break
+// while it sends frames is here or in the head of the frame.
+
+import NIOCore
+
+/// What a peer may make us hold.
+public struct WebSocketLimits: Hashable, Sendable {
+    /// Bytes of a message, all of its fragments together and decompressed; more closes the socket with 1009. Default: 16 MiB.
+    public var messageSize = 16 << 20
+    /// Bytes of a frame as it is sent. Default: 16 MiB.
+    public var frameSize = 16 << 20
+    /// Fragments of one message. Default: 1 048 576.
+    public var fragments = 1 << 20
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Reads what the peer sends.
+package struct WebSocketDecoder {
+    /// What the peer said.
+    package enum Event: Equatable {
+        case message(WebSocketMessage)
+        case ping(ByteBuffer)
+        case pong(ByteBuffer)
+        /// The last event: what follows a Close is not looked at.
+        case close(WebSocketClosing)
+    }
+
+    /// A message whose end is not here yet.
+    private struct OpenMessage {
+        let kind: WebSocketMessage.Kind
+        let isCompressed: Bool
+        var bytes = ByteBuffer()
+        var checked = 0
+        var fragments = 1
+        var validator = UTF8Validator()
+    }
+
+    /// A data frame whose payload is being read.
+    private struct OpenFrame {
+        var left: Int
+        let isFinal: Bool
+        var mask: Mask?
+    }
+
+    private let role: WebSocketRole
+    private let limits: WebSocketLimits
+    private let inflater: MessageInflater?
+    private var buffer = ByteBuffer()
+    /// A head that has been read before its whole control frame was there.
+    private var control: WebSocketFrameHead?
+    private var frame: OpenFrame?
+    private var message: OpenMessage?
+    private var isOver = false
+
+    /// - Parameter role: ours; the peer has the other one.
+    package init(
+        _ role: WebSocketRole, limits: WebSocketLimits = WebSocketLimits(), compression: WebSocketCompression? = nil
+    ) {
+        self.role = role
+        self.limits = limits
+        inflater = compression.map(MessageInflater.init)
+    }
+
+    /// Takes bytes as they arrived.
+    package mutating func append(_ bytes: ByteBuffer) { if !isOver { buffer.absorb(bytes) } }
+
+    /// The next event, or nil until more bytes arrive.
+    /// - Throws: the violation; the socket closes with its code, and nothing more is read.
+    package mutating func next() throws(WebSocketError) -> Event? {
+        guard !isOver else { return nil }
+        do {
+            while true {
+                if frame != nil {
+                    guard let step = try readPayload() else { return nil }
+                    if case .message(let message) = step { return .message(message) }
+                } else if let control {
+                    return try readControl(control)
+                } else {
+                    guard
+                        let head = try WebSocketFrameHead.read(
+                            from: &buffer, by: role, mayBeCompressed: inflater != nil)
+                    else { return nil }
+                    if let event = try begin(head) { return event }
+                    if control != nil { return nil }
+                }
+            }
+        } catch {
+            isOver = true
+            buffer = ByteBuffer()
+            throw error
+        }
+    }
+
+    private mutating func begin(_ head: WebSocketFrameHead) throws(WebSocketError) -> Event? {
+        if head.opcode.isControl { return try readControl(head) }
+        guard head.length <= limits.frameSize else {
+            throw WebSocketError(.messageTooLarge, "a frame is larger than the limit of \(limits.frameSize) bytes")
+        }
+        if let kind = WebSocketMessage.Kind(rawValue: head.opcode.rawValue) {
+            guard message == nil else {
+                throw WebSocketFrameHead.violation("a message begins in the middle of another one")
+            }
+            if head.isFinal, !head.isCompressed, buffer.readableBytes >= head.length {
+                return .message(try whole(kind, head))
+            }
+            message = OpenMessage(kind: kind, isCompressed: head.isCompressed)
+        } else {
+            guard message != nil else {
+                throw WebSocketFrameHead.violation("a continuation without a message that it continues")
+            }
+            message?.fragments += 1
+            guard message?.fragments ?? 0 <= limits.fragments else {
+                throw WebSocketError(.messageTooLarge, "a message has more than \(limits.fragments) fragments")
+            }
+        }
+        let isCompressed = message?.isCompressed ?? false
+        if !isCompressed { try check(size: head.length, behind: message?.bytes.readableBytes ?? 0) }
+        frame = OpenFrame(left: head.length, isFinal: head.isFinal, mask: head.mask)
+        return nil
+    }
+
+    /// The usual case: a message in one frame, all of which is here.
+    private mutating func whole(
+        _ kind: WebSocketMessage.Kind, _ head: WebSocketFrameHead
+    ) throws(WebSocketError) -> WebSocketMessage {
+        try check(size: head.length)
+        var mask = head.mask
+        let bytes = take(head.length, &mask)
+        if kind == .text {
+            var validator = UTF8Validator()
+            guard bytes.withUnsafeReadableBytes({ validator.accept($0) }), validator.isComplete else {
+                throw Self.invalidText
+            }
+        }
+        return WebSocketMessage(kind, bytes)
+    }
+
+    private enum Step {
+        case more
+        case message(WebSocketMessage)
+    }
+
+    /// Takes what is here of a frame's payload; nil when nothing is.
+    private mutating func readPayload() throws(WebSocketError) -> Step? {
+        guard var frame, var message else { return nil }
+        let count = min(frame.left, buffer.readableBytes)
+        guard count > 0 || frame.left == 0 else { return nil }
+        let piece = take(count, &frame.mask)
+        frame.left -= count
+        self.frame = nil
+        self.message = nil  // moved out, so that its bytes are not copied when they grow
+        try add(piece, to: &message)
+        if frame.left > 0 {
+            self.frame = frame
+        } else if frame.isFinal {
+            return .message(try finish(&message))
+        }
+        self.message = message
+        return .more
+    }
+
+    private mutating func add(_ piece: ByteBuffer, to message: inout OpenMessage) throws(WebSocketError) {
+        if message.isCompressed {
+            try inflater?.inflate(piece, into: &message.bytes, upTo: limits.messageSize)
+        } else if message.bytes.readableBytes == 0 {
+            message.bytes = piece
+        } else {
+            message.bytes.writeImmutableBuffer(piece)
+        }
+        try check(&message)
+    }
+
+    private func finish(_ message: inout OpenMessage) throws(WebSocketError) -> WebSocketMessage {
+        if message.isCompressed {
+            try inflater?.finish(into: &message.bytes, upTo: limits.messageSize)
+            try check(&message)
+        }
+        guard message.kind == .binary || message.validator.isComplete else { throw Self.invalidText }
+        return WebSocketMessage(message.kind, message.bytes)
+    }
+
+    /// Checks what has been added to a text.
+    private func check(_ message: inout OpenMessage) throws(WebSocketError) {
+        guard message.kind == .text else { return }
+        let from = message.checked
+        message.checked = message.bytes.readableBytes
+        let isValid = message.bytes.withUnsafeReadableBytes {
+            message.validator.accept(UnsafeRawBufferPointer(rebasing: $0[from...]))
+        }
+        guard isValid else { throw Self.invalidText }
+    }
+
+    private mutating func readControl(_ head: WebSocketFrameHead) throws(WebSocketError) -> Event? {
+        guard buffer.readableBytes >= head.length else {
+            control = head
+            return nil
+        }
+        control = nil
+        var mask = head.mask
+        let payload = take(head.length, &mask)
+        switch head.opcode {
+        case .ping: return .ping(payload)
+        case .pong: return .pong(payload)
+        default:
+            isOver = true
+            buffer = ByteBuffer()
+            return .close(try Self.closing(payload))
+        }
+    }
+
+    private static func closing(_ payload: ByteBuffer) throws(WebSocketError) -> WebSocketClosing {
+        var payload = payload
+        guard payload.readableBytes > 0 else { return WebSocketClosing(.none) }
+        guard let code = payload.readInteger(as: UInt16.self).map(WebSocketCloseCode.init(rawValue:)) else {
+            throw WebSocketFrameHead.violation("a Close with half a code")
+        }
+        guard code.isSendable else { throw WebSocketFrameHead.violation("a Close with the code \(code)") }
+        var validator = UTF8Validator()
+        guard payload.withUnsafeReadableBytes({ validator.accept($0) }), validator.isComplete else {
+            throw invalidText
+        }
+        return WebSocketClosing(code, String(buffer: payload))
+    }
+
+    private mutating func take(_ count: Int, _ mask: inout Mask?) -> ByteBuffer {
+        if mask != nil { return mask?.read(count, from: &buffer) ?? ByteBuffer() }
+        return buffer.readSlice(length: count) ?? ByteBuffer()
+    }
+
+    private func check(size: Int, behind received: Int = 0) throws(WebSocketError) {
+        guard size <= limits.messageSize - received else {
+            throw WebSocketError(
+                .messageTooLarge, "a message is larger than the limit of \(limits.messageSize) bytes")
+        }
+    }
+
+    private static var invalidText: WebSocketError {
+        WebSocketError(.invalidContent, "a text that is not valid UTF-8")
+    }
+}
