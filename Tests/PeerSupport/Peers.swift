@@ -67,7 +67,7 @@ public actor Peers {
     private var http2Ports = (many: 0, few: 0, leaving: 0)
 
     /// Python's hypercorn, which speaks HTTP/1.1, HTTP/2 and the upgrade between them: it answers with the version that
-    /// carried the request, its method and the length of its content.
+    /// carried the request, its method and the length of its content; WebSockets send texts back behind the version.
     public func hypercornPort() async throws -> Int {
         if let hypercorn { return try await hypercorn.value }
         let task = Task { try await Self.startHypercorn() }
@@ -81,6 +81,14 @@ public actor Peers {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let app = """
             async def app(scope, receive, send):
+                if scope["type"] == "websocket":
+                    await receive()
+                    await send({"type": "websocket.accept"})
+                    while (event := await receive())["type"] == "websocket.receive":
+                        text = event.get("text")
+                        answer = {"text": f"{scope['http_version']} {text}"} if text else {"bytes": event["bytes"]}
+                        await send({"type": "websocket.send", **answer})
+                    return
                 if scope["type"] != "http":
                     return
                 size, more = 0, True

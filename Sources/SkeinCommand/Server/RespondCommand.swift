@@ -69,9 +69,9 @@ struct RespondCommand: AsyncParsableCommand {
             ? HTTPServer(
                 configuration,
                 immediate: { [websocket, options] request in
-                guard websocket, request.wantsWebSocket else { return response }
-                return try request.webSocket(options, handler: Echo())
-            })
+                    guard websocket, request.wantsWebSocket else { return response }
+                    return try request.webSocket(options, handler: Echo())
+                })
             : HTTPServer(configuration) { [websocket, options] request async throws in
                 guard websocket, request.wantsWebSocket else { return response }
                 return try request.webSocket(options) { socket in

@@ -49,6 +49,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     /// Makes the connection again; nil for a server's socket and for one that stays lost.
     private let reopen: (@Sendable (WebSocket) async throws(SkeinError) -> Void)?
     @exclusivity(unchecked) private var link: WebSocketLink?
+    private var agreed: String?
     private var isClosedHere = false
     private var reopening: Task<Void, Never>?
     private var waiters: [(number: Int, resume: @Sendable ((any Error)?) -> Void)] = []
@@ -68,8 +69,8 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     /// How the socket ended; nil while it has not.
     public var closing: WebSocketClosing? { inbox.closing }
 
-    /// The subprotocol that was agreed on, if any. On the shard's loop, or once the socket is returned.
-    public var subprotocol: String? { get async { try? await onLoop { $0.link?.agreement.subprotocol } } }
+    /// The subprotocol that was agreed on, if any.
+    public var subprotocol: String? { get async { (try? await onLoop { $0.agreed }) ?? nil } }
 
     // MARK: Messages
 
@@ -173,13 +174,17 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     public func close(_ code: WebSocketCloseCode = .normal, _ reason: String = "") async {
         await withUnsafeContinuation { continuation in
             shard.run {
-                self.isClosedHere = true
-                self.reopening?.cancel()
-                guard let link = self.link else { return continuation.resume() }
-                self.wait { _ in continuation.resume() }
-                link.close(WebSocketClosing(code, reason))
+                if self.link == nil { continuation.resume() } else { self.wait { _ in continuation.resume() } }
+                self.beginClose(code, reason)
             }
         }
+    }
+
+    /// Closes the socket without waiting for the peer. On the loop.
+    func beginClose(_ code: WebSocketCloseCode = .normal, _ reason: String = "") {
+        isClosedHere = true
+        reopening?.cancel()
+        link?.close(WebSocketClosing(code, reason))
     }
 
     // MARK: On the loop
@@ -211,8 +216,22 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
                 shard.run {
                     if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
                     self.waiters.append(
-                        (number, { if let error = $0 { continuation.resume(throwing: error) } else { continuation.resume() } }))
-                    if self.link == nil, self.reopening == nil { self.wake(WebSocketLink.closed) }
+                        (
+                            number,
+                            {
+                                if let error = $0 {
+                                    continuation.resume(throwing: error)
+                                } else {
+                                    continuation.resume()
+                                }
+                            }
+                        ))
+                    // What is waited for may have happened since it was missing.
+                    if self.link?.hasRoom ?? false {
+                        self.wake(nil)
+                    } else if self.link == nil, self.reopening == nil {
+                        self.wake(WebSocketLink.closed)
+                    }
                 }
             }
         } onCancel: {
@@ -236,6 +255,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     /// A link has begun to speak.
     func opened(_ link: WebSocketLink) {
         self.link = link
+        agreed = link.agreement.subprotocol
         reopening = nil
         handler?.onOpen(self)
         wake(nil)
@@ -248,7 +268,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         return true
     }
 
-    func becameWritable() { if !isClosedHere { wake(nil) } }
+    func becameWritable() { if !waiters.isEmpty, !isClosedHere { wake(nil) } }
 
     /// The link has ended.
     func ended(_ link: WebSocketLink, _ closing: WebSocketClosing, _ error: SkeinError?) {
@@ -267,7 +287,8 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         }
         let failure =
             error
-            ?? (closing.code.isOrderly ? nil : SkeinError(.channelClosed, because: "the peer closed the socket: \(closing)"))
+            ?? (closing.code.isOrderly
+                ? nil : SkeinError(.channelClosed, because: "the peer closed the socket: \(closing)"))
         finish(closing, isClosedHere ? nil : failure)
     }
 

@@ -82,7 +82,9 @@ package enum WebSocketHandshake {
         return agreement
     }
 
-    private static func refusal(_ reason: String) -> SkeinError { SkeinError(.protocolSwitchingFailed, because: reason) }
+    private static func refusal(_ reason: String) -> SkeinError {
+        SkeinError(.protocolSwitchingFailed, because: reason)
+    }
 
     // MARK: The server's side
 

@@ -124,7 +124,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     var unsent: Int { outputIsWritten ? 0 : output.readableBytes }
 
     /// Whether more can be sent without waiting.
-    private var hasRoom: Bool { unsent < Self.highWater && transport?.isWritable ?? false }
+    var hasRoom: Bool { unsent < Self.highWater && transport?.isWritable ?? false }
 
     /// Writes a message. Returns whether more can be sent right now; nil when nothing can be sent any more.
     func send(_ message: WebSocketMessage) throws(SkeinError) -> Bool? {
@@ -175,6 +175,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     package func flush() {
         guard !outputIsWritten, let transport, transport.isWritable else { return }
         writeOutput()
+        if transport.isWritable { socket?.becameWritable() }
     }
 
     private func writeOutput() {
@@ -188,8 +189,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             self.owedPong = nil
             if phase == .open { control(.pong, owedPong) }
         }
-        flush()
-        if transport?.isWritable ?? false { socket?.becameWritable() }
+        if outputIsWritten { socket?.becameWritable() } else { flush() }
     }
 
     // MARK: Is the peer there?
@@ -290,7 +290,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     private func peerClosed(_ closing: WebSocketClosing) {
-        if phase == .open { writeClose(WebSocketClosing(closing.code)) }
+        if phase == .open { writeClose(closing) }
         tell(closing, nil)
         // The server ends the connection first (section 7.1.1), the client when that takes too long.
         if role == .server {

@@ -78,12 +78,12 @@ extension HTTPClient {
         let opening = WebSocketOpening(options, makeSocket)
         let response = await start(opening.request(request)).dispatch()
         if let failure = response.failure { throw failure }
-        guard let socket = opening.socket else {
-            throw .status(
-                response.statusCode, peer: response.peer,
-                because: "the server answered \(response.statusCode) \(response.reason) instead of opening a WebSocket")
+        if let socket = opening.socket { return socket }
+        let answer = "the server answered \(response.statusCode) \(response.reason) instead of opening a WebSocket"
+        guard response.statusCode >= 400 else {
+            throw SkeinError(.protocolSwitchingFailed, peer: response.peer, because: answer)
         }
-        return socket
+        throw .status(response.statusCode, peer: response.peer, because: answer)
     }
 
     /// Connects a socket again that was lost, with growing waits between the attempts.
@@ -99,7 +99,8 @@ extension HTTPClient {
                 return
             } catch {
                 // A server that says no will say no again.
-                let isFinal = (400..<500).contains(error.code.rawValue) && ![408, 425, 429].contains(error.code.rawValue)
+                let isFinal =
+                    (400..<500).contains(error.code.rawValue) && ![408, 425, 429].contains(error.code.rawValue)
                 guard attempt < reconnect.maximumAttempts, !isFinal, !Task.isCancelled else { throw error }
             }
             attempt += 1

@@ -99,7 +99,11 @@ extension HTTPClient {
     ) async -> Result<WebSocketMessage?, SkeinError> {
         let outcome: Result<WebSocketMessage?, SkeinError>
         do {
-            try await socket.send(message)
+            do {
+                try await socket.send(message)
+            } catch let error as SkeinError where error.code == .channelClosed {
+                // A server may speak and close before it has heard anything.
+            }
             outcome = .success(try await socket.receive())
         } catch let error as SkeinError where error.code == .channelClosed {
             outcome = .success(nil)  // opened, and closed before a message came
@@ -108,7 +112,7 @@ extension HTTPClient {
         } catch {
             outcome = .failure(SkeinError(.controlledShutdown, because: "the corequest was cancelled"))
         }
-        await socket.close()
+        socket.shard.run { socket.beginClose() }
         return outcome
     }
 }

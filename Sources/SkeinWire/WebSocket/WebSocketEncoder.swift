@@ -50,8 +50,11 @@ package struct WebSocketEncoder {
     }
 
     /// Writes a Ping or a Pong with at most 125 bytes.
-    package mutating func writeControl(_ opcode: WebSocketOpcode, _ payload: ByteBuffer, into output: inout ByteBuffer) {
-        write(opcode, payload.getSlice(at: payload.readerIndex, length: min(125, payload.readableBytes)) ?? payload, into: &output)
+    package mutating func writeControl(_ opcode: WebSocketOpcode, _ payload: ByteBuffer, into output: inout ByteBuffer)
+    {
+        write(
+            opcode, payload.getSlice(at: payload.readerIndex, length: min(125, payload.readableBytes)) ?? payload,
+            into: &output)
     }
 
     /// Writes a Close; without a code for one that must not be sent. A reason is cut to the 123 bytes that there are for it.
