@@ -26,6 +26,12 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
             ]),
         .executableTarget(
+            name: "nio-websocket-echo",
+            dependencies: [
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ]),
+        .executableTarget(
             name: "skein-probe",
             dependencies: [
                 .product(name: "Skein", package: "skein"), .product(name: "SkeinEngine", package: "skein"),

@@ -399,6 +399,94 @@ def pipelining(options, folder, results):
     ratio_row(results, "pipelined requests/s, skein / dugong", rate["skein"] / rate["dugong"], 10)
 
 
+ECHO = """
+import asyncio, sys
+from websockets.asyncio.server import serve
+async def echo(socket):
+    async for message in socket: await socket.send(message)
+async def main():
+    async with serve(echo, "127.0.0.1", int(sys.argv[1]), compression=None): await asyncio.get_running_loop().create_future()
+asyncio.run(main())
+"""
+
+
+def echo_servers():
+    """The servers that send back what they hear, one thread each."""
+    port = free_port()
+    yield "skein, channel", skein_server("--websocket", "--no-deflate")
+    yield "skein, handler", skein_server("--websocket", "--no-deflate", "--immediate")
+    yield "NIOWebSocket", Server([os.path.join(PEERS, "nio-websocket-echo"), str(port)], port)
+    port = free_port()
+    yield "Python websockets", Server([PYTHON, "-c", ECHO, str(port)], port)
+
+
+def open_socket(port):
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.sendall(
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += connection.recv(1)
+    assert b" 101 " in head, head
+    return connection
+
+
+def echo_rate(port, count, window):
+    """Messages a second of 64 bytes over one connection. The client sends frames made before, so that the server is what is
+    measured: at first as many as the window has, then one for each that came back."""
+    connection = open_socket(port)
+    frame = b"\x82\xc0" + b"abcd" + bytes(64)
+    size = 66  # of a frame without a mask
+    sent = received = 0
+    start = time.monotonic()
+    while received < count * size:
+        more = min(count, received // size + window) - sent
+        if more > 0:
+            connection.sendall(frame * more)
+            sent += more
+        received += len(connection.recv(1 << 18))
+    rate = count / (time.monotonic() - start)
+    connection.close()
+    return rate
+
+
+def websocket(options, folder, results):
+    taken = {}
+    for _ in range(options.rounds):
+        for name, server in echo_servers():
+            port = int(server.url.split(":")[2].split("/")[0])
+            for window, count in ((1, 20_000), (256, 1_000_000)):
+                count = count // 8 if "Python" in name else count
+                taken.setdefault((name, window), []).append(echo_rate(port, count, window))
+            server.stop()
+    rate = {key: median(values) for key, values in taken.items()}
+    for window in (1, 256):
+        table(
+            f"Messages of 64 bytes over one connection, {window} under way",
+            [(name, f"{r:>10.0f} messages/s") for (name, w), r in rate.items() if w == window])
+    # With one message under way, it is the kernel that is measured, waking one process and then the other.
+    for form in ("channel", "handler"):
+        for peer, bar in (("Python websockets", 3), ("NIOWebSocket", 1.5)):
+            ratio_row(results, f"messages/s, {form}, skein / {peer}", rate[f"skein, {form}", 256] / rate[peer, 256], bar)
+
+    def idle():
+        probe = subprocess.Popen(
+            [os.path.join(PEERS, "skein-probe"), "idle", str(options.idle)], stdout=subprocess.PIPE, text=True)
+        port = int(probe.stdout.readline())
+        sockets = [open_socket(port) for _ in range(options.idle)]
+        report = json.loads(probe.stdout.readline())
+        probe.wait()
+        for connection in sockets:
+            connection.close()
+        return report["bytes_each"] / 1024
+
+    each = idle()
+    table(f"{options.idle} idle WebSockets", [("memory each", f"{each:.1f} KiB")])
+    ratio_row(results, "idle WebSocket on the server, KiB", each, 8, at_most=True)
+
+
 def memory(options, folder, results):
     server = nginx(folder)
     report = json.loads(run([os.path.join(PEERS, "skein-probe"), "million", server.url, str(options.million)])[0])
@@ -429,7 +517,7 @@ def memory(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -442,7 +530,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

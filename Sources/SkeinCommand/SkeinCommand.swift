@@ -20,7 +20,10 @@ struct SkeinCommand: AsyncParsableCommand {
             2 when the command line cannot be understood.
             """,
         version: "0.1.0",
-        subcommands: [DemoCommand.self, LoadCommand.self, ResolveCommand.self, RespondCommand.self, RPCCommand.self]
+        subcommands: [
+            DemoCommand.self, LoadCommand.self, ResolveCommand.self, RespondCommand.self, RPCCommand.self,
+            WSCommand.self,
+        ]
             + RequestCommands.all)
 
     /// Runs a command; a command line that cannot be understood ends with 2, as shells and scripts expect.

@@ -2,7 +2,7 @@
 //
 //   skein-probe million URL REQUESTS     requests in callbacks through 100 workers, memory on the way
 //   skein-probe pipeline URL REQUESTS    pipelined requests on one hand-driven connection
-//   skein-probe idle CONNECTIONS         memory of idle keep-alive connections on the server
+//   skein-probe idle CONNECTIONS         memory of idle connections on the server, HTTP or WebSocket
 
 import Foundation
 import Skein
@@ -41,7 +41,12 @@ enum Main {
     static func idle(_ count: Int) async throws {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
         configuration.logger = .silent
-        let server = HTTPServer(configuration) { _ in .text("hello world") }
+        let server = HTTPServer(configuration) { request in
+            guard request.wantsWebSocket else { return .text("hello world") }
+            return try request.webSocket { socket in
+                for try await message in socket { try await socket.send(message) }
+            }
+        }
         guard case .tcp(_, let port)? = try await server.start().first else { fatalError("no port") }
         // The clients live in processes of their own, so that the weight is the server's alone.
         // Written at once: a pipe's buffer would keep it until the end.

@@ -90,7 +90,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Takes a `ws://` or `wss://` URL apart (RFC 6455, section 3); one of `http` says the same.
-    package init(webSocket text: String) throws(SkeinError) {
+    public init(webSocket text: String) throws(SkeinError) {
         let scheme = text.prefix { $0 != ":" }.lowercased()
         let plain = scheme == "ws" ? "http" : scheme == "wss" ? "https" : scheme
         try self.init(plain + text.dropFirst(scheme.count))

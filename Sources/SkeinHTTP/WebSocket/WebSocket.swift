@@ -43,11 +43,11 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
 
     /// The shard on whose loop the socket lives; tasks that prefer its executor use it without leaving the thread.
     public let shard: Shard
-    private let options: WebSocketOptions
     private let inbox: WebSocketInbox
     private let handler: (any WebSocketHandler)?
-    /// Makes the connection again; nil for a server's socket and for one that stays lost.
+    /// Makes the connection again; nil for a server's socket.
     private let reopen: (@Sendable (WebSocket) async throws(SkeinError) -> Void)?
+    private let reconnects: Bool
     @exclusivity(unchecked) private var link: WebSocketLink?
     private var agreed: String?
     private var isClosedHere = false
@@ -59,7 +59,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         _ options: WebSocketOptions, shard: Shard, handler: (any WebSocketHandler)? = nil,
         reopen: (@Sendable (WebSocket) async throws(SkeinError) -> Void)? = nil
     ) {
-        self.options = options
+        reconnects = options.reconnect != nil
         self.shard = shard
         self.handler = handler
         self.reopen = reopen
@@ -82,7 +82,36 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         /// - Throws: `SkeinError` 710 when the connection was lost or closed with an error's code, 707, 709 or 719 when the peer
         ///   broke the protocol or a limit; `CancellationError`.
         public mutating func next() async throws -> WebSocketMessage? {
-            try await socket.inbox.next { socket.shard.run { [socket] in socket.link?.resume() } }
+            switch socket.inbox.take() {
+            case .message(let message, let isCaughtUp):
+                if isCaughtUp { socket.caughtUp() }
+                return message
+            case .end(.finished): return nil
+            case .end(.failed(let error)): throw error
+            case .wait, .misuse: return try await socket.wait()
+            }
+        }
+    }
+
+    /// Waits for the next message; nil at the end. A function of its own, so that a task that waits keeps little memory.
+    private func wait() async throws -> WebSocketMessage? {
+        try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { continuation in
+                switch inbox.take(or: continuation) {
+                case .message(let message, let isCaughtUp):
+                    if isCaughtUp { caughtUp() }
+                    continuation.resume(returning: message)
+                case .end(.finished): continuation.resume(returning: nil)
+                case .end(.failed(let error)): continuation.resume(throwing: error)
+                case .misuse:
+                    continuation.resume(
+                        throwing: SkeinError(
+                            .exception, because: "two tasks wait for one socket's messages; let one of them read"))
+                case .wait: if Task.isCancelled { inbox.cancelWaiter() }
+                }
+            }
+        } onCancel: {
+            inbox.cancelWaiter()
         }
     }
 
@@ -150,8 +179,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
             shard.eventLoop.execute { self.trySend(message) }
             return true
         }
-        guard let link, link.unsent < options.maximumUnsent else { return false }
-        return (try? link.send(message)) != nil
+        return link?.trySend(message) ?? false
     }
 
     /// Asks the peer by a Ping whether it is there.
@@ -268,6 +296,9 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         return true
     }
 
+    /// The consumer has made room.
+    func caughtUp() { shard.run { self.link?.resume() } }
+
     func becameWritable() { if !waiters.isEmpty, !isClosedHere { wake(nil) } }
 
     /// The link has ended.
@@ -275,7 +306,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         guard link === self.link else { return }
         self.link = nil
         let isLost = [.abnormal, .goingAway, .internalError, .serviceRestart, .tryAgainLater].contains(closing.code)
-        if let reopen, options.reconnect != nil, !isClosedHere, isLost {
+        if let reopen, reconnects, !isClosedHere, isLost {
             reopening = Task(executorPreference: shard.executor) {
                 do throws(SkeinError) {
                     try await reopen(self)

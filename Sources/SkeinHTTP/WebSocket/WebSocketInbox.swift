@@ -12,7 +12,7 @@ final class WebSocketInbox: Sendable {
         case failed(SkeinError)
     }
 
-    private enum Step {
+    enum Step {
         case message(WebSocketMessage, isCaughtUp: Bool)
         case end(End)
         case wait
@@ -71,39 +71,8 @@ final class WebSocketInbox: Sendable {
         }
     }
 
-    /// The next message; nil at the end.
-    /// - Parameter caughtUp: called when the consumer has made room again.
-    func next(_ caughtUp: () -> Void) async throws -> WebSocketMessage? {
-        // What is here needs no suspension.
-        switch step(nil) {
-        case .message(let message, let isCaughtUp):
-            if isCaughtUp { caughtUp() }
-            return message
-        case .end(.finished): return nil
-        case .end(.failed(let error)): throw error
-        case .wait, .misuse: break
-        }
-        return try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { continuation in
-                switch step(continuation) {
-                case .message(let message, let isCaughtUp):
-                    if isCaughtUp { caughtUp() }
-                    continuation.resume(returning: message)
-                case .end(.finished): continuation.resume(returning: nil)
-                case .end(.failed(let error)): continuation.resume(throwing: error)
-                case .misuse:
-                    continuation.resume(
-                        throwing: SkeinError(
-                            .exception, because: "two tasks wait for one socket's messages; let one of them read"))
-                case .wait: if Task.isCancelled { cancelWaiter() }
-                }
-            }
-        } onCancel: {
-            cancelWaiter()
-        }
-    }
-
-    private func cancelWaiter() {
+    /// Lets the one who waits go, without a message.
+    func cancelWaiter() {
         let waiter = state.withLock { state in
             defer { state.waiter = nil }
             return state.waiter
@@ -111,7 +80,8 @@ final class WebSocketInbox: Sendable {
         waiter?.resume(throwing: CancellationError())
     }
 
-    private func step(_ waiter: UnsafeContinuation<WebSocketMessage?, any Error>?) -> Step {
+    /// Takes a message or the end; when there is neither, keeps the one who waits, if any does.
+    func take(or waiter: UnsafeContinuation<WebSocketMessage?, any Error>? = nil) -> Step {
         state.withLock { state in
             if let message = state.messages.popFirst() {
                 state.bytes -= message.bytes.readableBytes + Self.overhead

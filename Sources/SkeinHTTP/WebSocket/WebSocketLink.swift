@@ -121,7 +121,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     // MARK: Sending
 
     /// Bytes that the transport has not taken.
-    var unsent: Int { outputIsWritten ? 0 : output.readableBytes }
+    private var unsent: Int { outputIsWritten ? 0 : output.readableBytes }
 
     /// Whether more can be sent without waiting.
     var hasRoom: Bool { unsent < Self.highWater && transport?.isWritable ?? false }
@@ -137,6 +137,12 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         }
         flushSoon()
         return hasRoom
+    }
+
+    /// Writes a message, if not too much waits already. Returns whether it did.
+    func trySend(_ message: WebSocketMessage) -> Bool {
+        guard unsent < options.maximumUnsent, let _ = try? send(message) else { return false }
+        return true
     }
 
     /// Writes a piece of a message. Returns as ``send(_:)``.

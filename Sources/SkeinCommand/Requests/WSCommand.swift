@@ -1,0 +1,157 @@
+// skein ws: a WebSocket on the command line; a talk at a terminal, a line a message in a pipe.
+
+import ArgumentParser
+import Foundation
+import Skein
+
+struct WSCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ws", abstract: "Talk over a WebSocket.",
+        discussion: """
+            Each line of standard input is a message, and each message that comes is a line of standard output. At the end of the \
+            input, messages are waited for until the server has been silent for a second (--wait). Ends with 1 when the socket \
+            cannot be opened, is lost, or is closed with the code of an error.
+
+              skein ws ws://localhost:8080/chat
+              echo '{"op": "ping"}' | skein ws --count 1 wss://example.org/socket
+              skein ws ws://localhost:8080/echo --send hello --send world --json
+            """)
+
+    @Argument(help: "ws:// or wss://.")
+    var url: String
+
+    @Option(help: ArgumentHelp("Send this message instead of standard input; may be repeated.", valueName: "text"))
+    var send: [String] = []
+
+    @Flag(help: "Send bytes instead of text.")
+    var binary = false
+
+    @Option(help: ArgumentHelp("Leave after so many messages.", valueName: "messages"))
+    var count: Int?
+
+    @Option(help: ArgumentHelp("Seconds of silence to wait for behind the input.", valueName: "seconds"))
+    var wait: Double = 1
+
+    @Option(help: ArgumentHelp("A subprotocol to offer; may be repeated.", valueName: "name"))
+    var subprotocol: [String] = []
+
+    @Flag(help: "Connect again when the connection is lost.")
+    var reconnect = false
+
+    @Flag(name: .customLong("no-deflate"), help: "Do not offer compression.")
+    var noDeflate = false
+
+    @Flag(name: .customLong("http2"), help: "Use a stream of HTTP/2 where the server has it.")
+    var isHTTP2 = false
+
+    @Flag(help: "Print each message as a JSON object with opcode and data.")
+    var json = false
+
+    @Option(name: [.customShort("H"), .long], help: "A header field, 'Name: value'; may be repeated.")
+    var header: [String] = []
+
+    @Option(help: ArgumentHelp("Seconds for the handshake.", valueName: "seconds"))
+    var timeout: Double = 30
+
+    @OptionGroup(title: "Credentials")
+    var credentials: CredentialOptions
+
+    @OptionGroup(title: "Connection options")
+    var transport: TransportOptions
+
+    func validate() throws {
+        do { _ = try HTTPURL(webSocket: url) } catch { throw ValidationError("\(error.message).") }
+        guard count ?? 1 > 0 else { throw ValidationError("--count must be at least 1.") }
+        guard wait >= 0, timeout > 0 else { throw ValidationError("--wait and --timeout are seconds.") }
+        _ = try HeaderArguments.parse(header)
+    }
+
+    func run() async throws {
+        var configuration = Skein.Configuration()
+        transport.apply(to: &configuration.http)
+        try credentials.apply(to: &configuration.http)
+        var options = WebSocketOptions()
+        options.subprotocols = subprotocol
+        options.usesHTTP2 = isHTTP2
+        if noDeflate { options.compression = nil }
+        if reconnect { options.reconnect = .init() }
+        do {
+            let socket = try await Skein(configuration).webSocket(
+                url, options: options, headers: try HeaderArguments.parse(header), auth: credentials.value,
+                timeout: .seconds(timeout))
+            try await talk(over: socket)
+        } catch let error as SkeinError {
+            Terminal.complain("\(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func talk(over socket: WebSocket) async throws {
+        let isInteractive = send.isEmpty && isatty(0) == 1 && Terminal.isWatched
+        if isInteractive { Terminal.complain("connected; a line is a message, end with Ctrl-D") }
+        let silence = Silence()
+        let speaking = Task {
+            if send.isEmpty {
+                for await line in StandardInput.lines { try await socket.send(message(line)) }
+            } else {
+                for text in send { try await socket.send(message(text)) }
+            }
+            if !isInteractive { await silence.last(.seconds(wait)) }
+            await socket.close()
+        }
+        var left = count ?? .max
+        for try await message in socket {
+            silence.end()
+            Terminal.say(json ? try record(message) : message.text)
+            left -= 1
+            if left == 0 { await socket.close() }
+        }
+        speaking.cancel()
+        if isInteractive, let closing = socket.closing { Terminal.complain("closed: \(closing)") }
+    }
+
+    private func message(_ text: String) -> WebSocketMessage { binary ? .binary(Array(text.utf8)) : .text(text) }
+
+    private func record(_ message: WebSocketMessage) throws -> String {
+        struct Record: Encodable {
+            let opcode: UInt8
+            let data: String
+        }
+        let data =
+            message.kind == .text ? message.text : Data(message.bytes.readableBytesView).base64EncodedString()
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(Record(opcode: message.kind.rawValue, data: data)), as: UTF8.self)
+    }
+}
+
+/// When the server spoke last.
+///
+/// Unchecked: the moment has a lock.
+private final class Silence: @unchecked Sendable {
+    private let lock = NSLock()
+    private var since = ContinuousClock.now
+
+    func end() { lock.withLock { since = .now } }
+
+    /// Waits until it has lasted so long.
+    func last(_ time: Duration) async {
+        lock.withLock { since = max(since, .now) }
+        while true {
+            let left = lock.withLock { since + time - .now }
+            guard left > .zero, (try? await Task.sleep(for: left)) != nil else { return }
+        }
+    }
+}
+
+/// The lines of standard input, read by a thread of their own, since reading blocks.
+private enum StandardInput {
+    static var lines: AsyncStream<String> {
+        AsyncStream { continuation in
+            Thread.detachNewThread {
+                while let line = readLine() { continuation.yield(line) }
+                continuation.finish()
+            }
+        }
+    }
+}
