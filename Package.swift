@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "Skein", targets: ["Skein"]),
         .library(name: "SkeinHTTP", targets: ["SkeinHTTP"]),
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
+        .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
         .executable(name: "skein", targets: ["SkeinCommand"]),
     ],
     dependencies: [
@@ -31,6 +32,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
@@ -63,6 +67,13 @@ let package = Package(
                 "Skein", "SkeinWire", logging, collections,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
+        .target(
+            name: "SkeinGRPC",
+            dependencies: nio + [
+                "Skein", "SkeinEngine", collections, .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
         .executableTarget(
             name: "SkeinCommand",
             dependencies: [
@@ -80,8 +91,10 @@ let package = Package(
         .testTarget(
             name: "PeerTests",
             dependencies: [
-                "Skein", "SkeinEngine", "SkeinCommand", "PeerSupport",
+                "Skein", "SkeinEngine", "SkeinGRPC", "SkeinCommand", "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
             ]),
     ]
 )

@@ -17,8 +17,8 @@ public final class Skein: Sendable {
 
     /// The settings the session was made with.
     public let configuration: Configuration
-    private let session: Session
-    let http: HTTPClient
+    package let session: Session
+    package let http: HTTPClient
     private let requests = Atomic<Int>(0)
 
     /// A session.

@@ -11,7 +11,7 @@ public struct ServerResponse: Sendable {
     /// The trailer section, sent behind a chunked body.
     public var trailers: Headers?
     /// What takes over the connection behind this answer.
-    var upgrade: (any ServerUpgrade)?
+    package var upgrade: (any ServerUpgrade)?
 
     /// An answer.
     public init(

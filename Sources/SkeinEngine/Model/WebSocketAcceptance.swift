@@ -88,7 +88,7 @@ extension ServerRequest {
 
 /// A socket that waits for its connection.
 private final class WebSocketAcceptance: ServerUpgrade {
-    let link: WebSocketLink
+    let link: WebSocketLink?
     private let socket: WebSocket
     private let serve: (@Sendable (WebSocket) async throws -> Void)?
 
@@ -98,8 +98,16 @@ private final class WebSocketAcceptance: ServerUpgrade {
         self.serve = serve
     }
 
-    func begin(on transport: any WebSocketTransport) {
-        link.begin(on: transport)
+    func begin(on handler: WebSocketChannelHandler) { begin(handler) }
+
+    func begin(on tunnel: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem) {
+        try tunnel.respond(response.status, response.headers, date: date)
+        if let link { tunnel.carry(link) }
+        begin(tunnel)
+    }
+
+    private func begin(_ transport: any WebSocketTransport) {
+        link?.begin(on: transport)
         guard let serve else { return }
         let socket = self.socket
         Task(executorPreference: socket.shard.executor) {

@@ -68,6 +68,9 @@ extension HTTP1ServerConnection {
 
     /// A handler's answer gives the connection away: it is another protocol's behind the head.
     func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
+        guard let link = upgrade.link else {
+            return answer(.text("this is served over HTTP/2\n", status: HTTPStatus(505)))
+        }
         prepareOutput()
         do {
             try HTTP1Encoder.writeResponseHead(
@@ -78,14 +81,14 @@ extension HTTP1ServerConnection {
         }
         flush()
         let remainder = decoder.takeRemainder()
-        let successor = UpgradedConnection(upgrade.link)
-        let handler = WebSocketChannelHandler(upgrade.link)
+        let successor = UpgradedConnection(link)
+        let handler = WebSocketChannelHandler(link)
         guard let channel = context?.channel, replace(by: successor, handler) else { return }
         let owner = self.owner
         channel.closeFuture.whenComplete { _ in owner.closed(successor) }
         upgrade.begin(on: handler)
-        upgrade.link.receive(remainder)
-        upgrade.link.flush()
+        link.receive(remainder)
+        link.flush()
     }
 
     /// Gives the connection to another handler. Returns false when that is not possible, and the connection ends.

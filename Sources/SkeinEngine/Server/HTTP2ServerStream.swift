@@ -62,7 +62,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     func receivedAll(_ trailers: Headers?) {
-        tunnel?.end(nil)
+        if let tunnel { return tunnel.receive(trailers: trailers ?? [:]) }
         body?.finish(trailers)
         if isAnswered { connection.forget(stream) }
     }
@@ -87,15 +87,15 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     func answer(_ response: ServerResponse) {
         guard !isAnswered else { return }
         if let problem = response.body.problem { return answer(self.response(for: problem)) }
+        if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
         let isBodiless = head?.method == .head || response.status.forbidsBody
         let length: Int? =
             switch response.body.length {
-            case .none:
-                response.status.forbidsBody || response.trailers != nil || response.upgrade != nil ? nil : 0
+            case .none: response.status.forbidsBody || response.trailers != nil ? nil : 0
             case .known(let length): response.status.forbidsBody ? nil : length
             case .streamed: nil
             }
-        let hasNoContent = (isBodiless || response.body.length == .none) && response.upgrade == nil
+        let hasNoContent = isBodiless || response.body.length == .none
         let trailers = isBodiless ? nil : response.trailers
         do {
             try driver.engine.respond(
@@ -105,7 +105,6 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             return answer(self.response(for: error))
         }
         isAnswered = true
-        if let upgrade = response.upgrade { return handOver(to: upgrade) }
         if hasNoContent {
             finish(trailers)
         } else {
@@ -120,14 +119,18 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         driver.flushSoon()
     }
 
-    /// The answer gives the stream away: it is another protocol's behind the head.
-    private func handOver(to upgrade: any ServerUpgrade) {
-        task = nil
+    /// The answer gives the stream away.
+    private func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
         let tunnel = HTTP2Tunnel(driver, stream) { [connection, stream] in connection.forget(stream) }
+        if !driver.engine.isReceiving(stream) { tunnel.receivedAll() }
+        do {
+            try upgrade.begin(on: tunnel, response, date: owner.dateText())
+        } catch {
+            return answer(self.response(for: error))
+        }
+        task = nil
+        isAnswered = true
         self.tunnel = tunnel
-        tunnel.carry(upgrade.link)
-        upgrade.begin(on: tunnel)
-        driver.flushSoon()
     }
 
     private func send(
@@ -197,7 +200,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     // MARK: The end
 
     func wasReset(_ reset: HTTP2Engine.StreamReset) {
-        tunnel?.end(HTTP2Error(reset.code, reset.reason))
+        tunnel?.end(reset)
         body?.fail(SkeinError(.http2StreamReset, because: "the stream was reset (\(reset.code)): \(reset.reason)"))
         task?.cancel()
     }

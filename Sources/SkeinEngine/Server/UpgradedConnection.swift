@@ -3,12 +3,14 @@
 import SkeinHTTP
 import SkeinWire
 
-/// What takes over behind a handler's answer: a connection of HTTP/1.1, or a stream of HTTP/2. Called on the loop.
-protocol ServerUpgrade: AnyObject, Sendable {
-    /// What speaks the other protocol.
-    var link: WebSocketLink { get }
-    /// Begins to speak.
-    func begin(on transport: any WebSocketTransport)
+/// What a handler's answer gives the connection to, or the stream. Called on the loop.
+package protocol ServerUpgrade: AnyObject, Sendable {
+    /// What speaks on a connection of HTTP/1.1, behind the answer's head; nil for what needs a stream.
+    var link: WebSocketLink? { get }
+    /// Begins to speak on a connection.
+    func begin(on handler: WebSocketChannelHandler)
+    /// Takes a stream over; the answer's head is its own to send.
+    func begin(on tunnel: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem)
 }
 
 /// A connection that speaks WebSocket.

@@ -67,7 +67,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// Sends a request. The connection is idle, or pipelines.
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
         let isUpgrade = exchange.request.upgrade != nil
-        if isUpgrade, !pool.key.isUpgrade {
+        if isUpgrade, pool.key.purpose == .requests {
             pool.owner.submitAsUpgrade(exchange)
             return pool.isFree(self)
         }

@@ -95,9 +95,11 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
         var request = exchange.request
         let upgrade = request.upgrade
-        if upgrade != nil {
+        var protocolName: String?
+        if case .named(let name, _)? = upgrade?.kind {
             guard isSettled else { return heldUpgrades.append(exchange) }
             guard driver.engine.peer.allowsExtendedConnect else { return pool.owner.submitAsUpgrade(exchange) }
+            protocolName = name
             request.method = .connect
             request.headers.remove("Sec-WebSocket-Key")
         }
@@ -106,14 +108,20 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
             stream = try driver.engine.open(
                 method: request.method, scheme: pool.origin.scheme, authority: request.url.origin.authority,
                 path: request.url.target, headers: request.headers, defaults: pool.context.defaults.headers,
-                contentType: request.body.contentType, bodyLength: request.body.length,
-                hasTrailers: request.hasExtras && request.trailers != nil, protocolName: upgrade?.protocolName)
+                contentType: request.body.contentType, bodyLength: upgrade == nil ? request.body.length : .streamed,
+                hasTrailers: request.hasExtras && request.trailers != nil, protocolName: protocolName)
         } catch {
             return exchange.failLater(
                 SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
         }
+        if let upgrade, protocolName == nil {
+            driver.flushSoon()
+            return handOver(exchange, upgrade, stream, nil)
+        }
         carry(exchange, stream, at: now)
-        if request.headers.known.contains(.expect), request.body.length != .none {
+        if upgrade != nil {
+            // Nothing is sent before the server has agreed.
+        } else if request.headers.known.contains(.expect), request.body.length != .none {
             carried[stream.slot]?.holdsBody = true
             pool.shard.eventLoop.scheduleTask(in: TimeAmount(pool.context.configuration.expectContinueTimeout)) {
                 self.releaseBody(stream)
@@ -184,8 +192,12 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         switch event {
         case .response(let stream, let head):
             hasAnswered = true
-            if let item = item(stream), item.exchange.request.upgrade != nil, (200..<300).contains(head.status.code) {
-                return handOver(item.exchange, stream, head)
+            if let tunnel = tunnel(stream) { return tunnel.receive(head) }
+            if let item = item(stream), let upgrade = item.exchange.request.upgrade,
+                (200..<300).contains(head.status.code)
+            {
+                carried[stream.slot] = nil
+                return handOver(item.exchange, upgrade, stream, head)
             }
             guard let exchange = touch(stream), exchange.receive(head) else { return }
             if head.bodyLength == .none { finish(stream) { $0.complete(trailers: nil) } }
@@ -194,10 +206,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
             receive(bytes, stream)
             if isLast { finish(stream) { $0.complete(trailers: nil) } }
         case .trailers(let stream, let trailers):
-            tunnel(stream)?.end(nil)
+            tunnel(stream)?.receive(trailers: trailers)
             finish(stream) { $0.complete(trailers: trailers) }
         case .reset(let stream, let reset):
-            tunnel(stream)?.end(HTTP2Error(reset.code, reset.reason))
+            tunnel(stream)?.end(reset)
             finish(stream) { lose($0, reset) }
         case .settings:
             let held = heldUpgrades
@@ -221,9 +233,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         return tunnel
     }
 
-    /// The server agrees: the stream is another protocol's from here on, and its exchange is over.
-    private func handOver(_ exchange: HTTPExchange, _ stream: HTTP2Stream, _ head: ResponseHead) {
-        carried[stream.slot] = nil
+    /// The stream is somebody else's from here on, and its exchange is over.
+    private func handOver(
+        _ exchange: HTTPExchange, _ upgrade: any HTTPUpgrade, _ stream: HTTP2Stream, _ head: ResponseHead?
+    ) {
         let tunnel = HTTP2Tunnel(driver, stream) { [weak self] in
             guard let self else { return }
             if tunnels[stream.slot]?.stream == stream { tunnels[stream.slot] = nil }
@@ -232,8 +245,8 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         }
         tunnels[stream.slot] = tunnel
         do throws(SkeinError) {
-            try exchange.request.upgrade?.begin(on: tunnel, shard: pool.shard, head)
-            if exchange.receive(head) { exchange.complete(trailers: nil) }
+            try upgrade.begin(on: tunnel, shard: pool.shard, head)
+            if head.map({ exchange.receive($0) }) ?? true { exchange.complete(trailers: nil) }
         } catch {
             tunnel.close()
             exchange.fail(error)
@@ -378,8 +391,9 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         if let timer { pool.shard.timers.cancel(timer) }
         pool.context.session.statistics.disconnected()
         pool.isGone(self)
-        for tunnel in tunnels.values { tunnel.end(error) }
+        let open = tunnels.values
         tunnels = [:]
+        for tunnel in open { tunnel.end(error) }
         for exchange in heldUpgrades where !exchange.isOver { exchange.fail(failure(error, exchange)) }
         heldUpgrades = []
         let lost = carried

@@ -88,6 +88,29 @@ package final class HTTPClient: Sendable {
         return corequest
     }
 
+    /// Opens a stream that its request's upgrade takes over.
+    /// - Parameters:
+    ///   - waitsForReady: whether a server that is not there is waited for.
+    ///   - isWanted: whether somebody still waits.
+    ///   - failed: called when it cannot be opened.
+    package func open(
+        _ request: HTTPRequest, on shard: Shard, waitsForReady: Bool, isWanted: @escaping @Sendable () -> Bool,
+        attempt: Int = 0, failed: @escaping @Sendable (SkeinError) -> Void
+    ) {
+        shard.run {
+            _ = self.startBare(request) { response in
+                guard let failure = response.failure else { return }
+                guard waitsForReady, failure.code == .connectionFailed, isWanted() else { return failed(failure) }
+                let wait = TimeAmount.milliseconds(Int64(min(100 << attempt, 10_000)))
+                shard.eventLoop.scheduleTask(in: wait) {
+                    self.open(
+                        request, on: shard, waitsForReady: true, isWanted: isWanted, attempt: min(attempt + 1, 10),
+                        failed: failed)
+                }
+            }
+        }
+    }
+
     /// A corequest that has failed before it could start, such as one whose URL is malformed.
     package func fail(_ request: HTTPRequest, _ error: SkeinError, callback: Callback? = nil) -> Corequest<HTTPResponse>
     {

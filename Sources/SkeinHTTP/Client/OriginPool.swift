@@ -41,7 +41,7 @@ final class OriginPool: @unchecked Sendable {
         do throws(SkeinError) {
             let way = try use.route(to: origin.endpoint, isSecure: origin.isSecure)
             // What leaves HTTP cannot be forwarded as requests are (RFC 6455, section 4.1).
-            if key.isUpgrade, case .forward(let proxy) = way { route = .tunnel(proxy) } else { route = way }
+            if key.purpose != .requests, case .forward(let proxy) = way { route = .tunnel(proxy) } else { route = way }
             routeProblem = nil
         } catch {
             route = .direct
@@ -59,7 +59,11 @@ final class OriginPool: @unchecked Sendable {
             }
         // A proxy that is sent whole requests is sent them in HTTP/1.1.
         if case .forward = route { version = .http1 }
-        if key.isUpgrade { version = .http1 }
+        switch key.purpose {
+        case .requests: break
+        case .upgrades: version = .http1
+        case .streams: version = .http2
+        }
     }
 
     private var shuttingDown: SkeinError {
@@ -210,6 +214,7 @@ final class OriginPool: @unchecked Sendable {
         guard origin.isSecure else { return options }
         let protocols =
             switch configuration.http2.use {
+            case _ where key.purpose == .streams: ["h2"]
             case _ where version == .http1, .never: ["http/1.1"]
             case .negotiated, .upgrade: ["h2", "http/1.1"]
             case .priorKnowledge: ["h2"]
@@ -286,11 +291,19 @@ struct PoolKey: Hashable {
     let tls: TLSOptions?
     /// A proxy of its own.
     let proxy: ProxyUse?
-    /// Whether the requests want to leave HTTP/1.1 and take their connections with them.
-    var isUpgrade = false
+    var purpose = Purpose.requests
+
+    /// What the connections are for.
+    enum Purpose {
+        case requests
+        /// Requests that want to leave HTTP/1.1 and take their connections with them.
+        case upgrades
+        /// Streams of HTTP/2 and nothing else.
+        case streams
+    }
 
     /// Whether all is as the session says.
-    var isPlain: Bool { tls == nil && proxy == nil && !isUpgrade }
+    var isPlain: Bool { tls == nil && proxy == nil && purpose == .requests }
 }
 
 /// The pools of one shard.
@@ -317,14 +330,19 @@ final class ShardPools: @unchecked Sendable {
     func pool(for request: HTTPRequest) -> OriginPool {
         let origin = request.url.origin
         if let latest, latest.origin == origin, !request.hasExtras, latest.key.isPlain { return latest }
-        let isUpgrade = request.upgrade.map { !$0.allowsHTTP2 || context.configuration.http2.use == .never } ?? false
-        return pool(PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, isUpgrade: isUpgrade))
+        let purpose: PoolKey.Purpose =
+            switch request.upgrade?.kind {
+            case nil: .requests
+            case .named(_, let allowsHTTP2): allowsHTTP2 && context.configuration.http2.use != .never ? .requests : .upgrades
+            case .stream: .streams
+            }
+        return pool(PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, purpose: purpose))
     }
 
     /// Sends an exchange that wants to leave HTTP to where that takes a connection of its own.
     func submitAsUpgrade(_ exchange: HTTPExchange) {
         let request = exchange.request
-        pool(PoolKey(origin: request.url.origin, tls: request.tls, proxy: request.proxy, isUpgrade: true))
+        pool(PoolKey(origin: request.url.origin, tls: request.tls, proxy: request.proxy, purpose: .upgrades))
             .submit(exchange)
     }
 

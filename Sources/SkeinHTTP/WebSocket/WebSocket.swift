@@ -3,6 +3,7 @@
 import NIOCore
 import SkeinCore
 import SkeinWire
+import Synchronization
 
 /// Hears of one socket, or of many. Its methods are called on the socket's loop and must not block; they answer by
 /// ``WebSocket/trySend(_:)`` or start a task.
@@ -32,6 +33,9 @@ extension WebSocketHandler {
 public final class WebSocket: AsyncSequence, @unchecked Sendable {
     public typealias Element = WebSocketMessage
 
+    /// What a message costs in memory beside its bytes.
+    private static let overhead = 64
+
     /// What became of a message.
     private enum Sent {
         case done
@@ -43,7 +47,8 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
 
     /// The shard on whose loop the socket lives; tasks that prefer its executor use it without leaving the thread.
     public let shard: Shard
-    private let inbox: WebSocketInbox
+    private let inbox: Inbox<WebSocketMessage>
+    private let ending = Mutex<WebSocketClosing?>(nil)
     private let handler: (any WebSocketHandler)?
     /// Makes the connection again; nil for a server's socket.
     private let reopen: (@Sendable (WebSocket) async throws(SkeinError) -> Void)?
@@ -63,11 +68,11 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         self.shard = shard
         self.handler = handler
         self.reopen = reopen
-        inbox = WebSocketInbox(maximum: options.maximumWaiting)
+        inbox = Inbox(maximum: options.maximumWaiting)
     }
 
     /// How the socket ended; nil while it has not.
-    public var closing: WebSocketClosing? { inbox.closing }
+    public var closing: WebSocketClosing? { ending.withLock { $0 } }
 
     /// The subprotocol that was agreed on, if any.
     public var subprotocol: String? { get async { (try? await onLoop { $0.agreed }) ?? nil } }
@@ -83,35 +88,13 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         ///   broke the protocol or a limit; `CancellationError`.
         public mutating func next() async throws -> WebSocketMessage? {
             switch socket.inbox.take() {
-            case .message(let message, let isCaughtUp):
+            case .element(let message, let isCaughtUp):
                 if isCaughtUp { socket.caughtUp() }
                 return message
             case .end(.finished): return nil
             case .end(.failed(let error)): throw error
-            case .wait, .misuse: return try await socket.wait()
+            case .wait, .misuse: return try await socket.inbox.wait(for: socket)
             }
-        }
-    }
-
-    /// Waits for the next message; nil at the end. A function of its own, so that a task that waits keeps little memory.
-    private func wait() async throws -> WebSocketMessage? {
-        try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { continuation in
-                switch inbox.take(or: continuation) {
-                case .message(let message, let isCaughtUp):
-                    if isCaughtUp { caughtUp() }
-                    continuation.resume(returning: message)
-                case .end(.finished): continuation.resume(returning: nil)
-                case .end(.failed(let error)): continuation.resume(throwing: error)
-                case .misuse:
-                    continuation.resume(
-                        throwing: SkeinError(
-                            .exception, because: "two tasks wait for one socket's messages; let one of them read"))
-                case .wait: if Task.isCancelled { inbox.cancelWaiter() }
-                }
-            }
-        } onCancel: {
-            inbox.cancelWaiter()
         }
     }
 
@@ -291,13 +274,11 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
 
     /// Takes a message off the link. Returns false when no more should come for now.
     func deliver(_ message: WebSocketMessage) -> Bool {
-        guard let handler else { return inbox.push(message) }
+        guard let handler else { return inbox.push(message, size: message.bytes.readableBytes + Self.overhead) }
         handler.onMessage(message, self)
         return true
     }
 
-    /// The consumer has made room.
-    func caughtUp() { shard.run { self.link?.resume() } }
 
     func becameWritable() { if !waiters.isEmpty, !isClosedHere { wake(nil) } }
 
@@ -325,8 +306,14 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
 
     private func finish(_ closing: WebSocketClosing, _ failure: SkeinError?) {
         reopening = nil
-        inbox.finish(failure.map { .failed($0) } ?? .finished, closing)
+        ending.withLock { $0 = closing }
+        inbox.finish(failure.map { .failed($0) } ?? .finished)
         handler?.onClose(closing, self)
         wake(failure ?? WebSocketLink.closed)
     }
+}
+
+extension WebSocket: InboxConsumer {
+    /// Room has been made.
+    package func caughtUp() { shard.run { self.link?.resume() } }
 }

@@ -352,3 +352,25 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         socket.ended(self, closing, error)
     }
 }
+
+extension WebSocketLink: HTTP2TunnelUser {
+    package func received(_ head: ResponseHead) {}
+
+    package func received(_ bytes: ByteBuffer, isLast: Bool) {
+        receive(bytes)
+        flush()
+        if isLast { finish() }
+    }
+
+    package func received(trailers: Headers) { finish() }
+
+    private func finish() {
+        let transport = self.transport
+        transportEnded(nil)
+        transport?.endOutput()
+    }
+
+    package func ended(_ error: (any Error)?) { transportEnded(error) }
+
+    package func leave() { close(WebSocketClosing(.goingAway, "the server stops")) }
+}

@@ -8,7 +8,6 @@ import SkeinWire
 ///
 /// Unchecked: what changes is touched on the loop of the connection, until the corequest of the handshake publishes it.
 private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
-    let protocolName = "websocket"
     private let options: WebSocketOptions
     private let key = WebSocketHandshake.makeKey()
     private let makeSocket: @Sendable (Shard) -> WebSocket
@@ -19,7 +18,7 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
         self.makeSocket = makeSocket
     }
 
-    var allowsHTTP2: Bool { options.usesHTTP2 }
+    var kind: HTTPUpgradeKind { .named("websocket", allowsHTTP2: options.usesHTTP2) }
 
     /// The request with what asks for a socket.
     func request(_ plain: HTTPRequest) -> HTTPRequest {
@@ -45,8 +44,8 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
         link.flush()
     }
 
-    func begin(on tunnel: HTTP2Tunnel, shard: Shard, _ head: ResponseHead) throws(SkeinError) {
-        let link = try link(WebSocketHandshake.agreement(head.headers, key: nil, options), shard)
+    func begin(on tunnel: HTTP2Tunnel, shard: Shard, _ head: ResponseHead?) throws(SkeinError) {
+        let link = try link(WebSocketHandshake.agreement(head?.headers ?? [:], key: nil, options), shard)
         tunnel.carry(link)
         link.begin(on: tunnel)
     }

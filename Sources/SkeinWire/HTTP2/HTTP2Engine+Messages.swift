@@ -112,7 +112,6 @@ extension HTTP2Engine {
         let stream = insertRequest(block)
         streams[stream.slot].expected = request.length
         streams[stream.slot].isHead = request.head.method == .head
-        streams[stream.slot].isTunnel = request.head.protocolName != nil
         if request.head.headers.known.contains(.priority), let field = request.head.headers["priority"] {
             streams[stream.slot].priority = StreamPriority(field: field)
         }

@@ -268,9 +268,14 @@ extension HTTP2Engine {
         for stream in streams.open where streams[stream.slot].progress < moment {
             let record = streams[stream.slot]
             let isReceiving = record.receiving == .body && record.receiveWindow.size > 0 && record.sending != .ended
-            guard record.outgoing != nil || (isReceiving && role == .server && !record.isTunnel) else { continue }
+            guard record.outgoing != nil || (isReceiving && role == .server && !record.mayRest) else { continue }
             try? resetStream(stream.slot, .cancel, "nothing moved on the stream for too long")
         }
+    }
+
+    /// Lets the peer be silent on a stream as long as it likes.
+    package mutating func letRest(_ stream: HTTP2Stream) {
+        if let slot = streams.slot(of: stream) { streams[slot].mayRest = true }
     }
 
     /// Takes a stream out of everything.

@@ -41,7 +41,7 @@ package struct HTTP2Engine: ~Copyable {
     }
 
     /// How a stream ended before its time.
-    package struct StreamReset: Equatable {
+    package struct StreamReset: Error, Equatable {
         package let code: HTTP2ErrorCode
         package let reason: String
         package let byPeer: Bool

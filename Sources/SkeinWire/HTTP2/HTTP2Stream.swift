@@ -36,8 +36,8 @@ struct StreamRecord {
     var expected: Int?
     /// Whether the request was HEAD, so that the answer has no content whatever it announces.
     var isHead = false
-    /// Whether it carries another protocol, which may be silent as long as it likes.
-    var isTunnel = false
+    /// Whether the peer may be silent on it as long as it likes.
+    var mayRest = false
     var priority = StreamPriority.standard
     /// Whether it stands in the sender's schedule.
     var isScheduled = false

@@ -1,0 +1,119 @@
+// Between the fields of HTTP and the words of gRPC: metadata, status, errors ("gRPC over HTTP2", Responses).
+
+import GRPCCore
+import SkeinCore
+import SkeinWire
+
+extension Metadata {
+    /// The fields that belong to the application; those of the protocol stay out.
+    init(_ headers: Headers) {
+        self.init()
+        for field in headers {
+            let name = field.name.lowercased()
+            switch name {
+            case "content-type", "te", "host", "grpc-encoding", "grpc-accept-encoding", "grpc-status", "grpc-message",
+                "content-length", "date":
+                continue
+            default:
+                // Several values may stand in one field of base 64.
+                guard name.hasSuffix("-bin") else {
+                    addString(field.value, forKey: name)
+                    continue
+                }
+                for value in field.value.split(separator: ",") {
+                    addString(String(value.drop { $0 == " " }), forKey: name)
+                }
+            }
+        }
+    }
+}
+
+extension Headers {
+    /// Adds what an application says. Names that belong to the protocol are its own.
+    mutating func add(_ metadata: Metadata) {
+        for (key, value) in metadata { add(key, value.encoded()) }
+    }
+
+    /// The trailers that end a call.
+    init(_ status: Status, _ metadata: Metadata) {
+        self.init()
+        add("grpc-status", String(status.code.rawValue))
+        if !status.message.isEmpty { add("grpc-message", GRPCMessageText.encode(status.message)) }
+        add(metadata)
+    }
+
+    /// The status in a section, if there is one.
+    var grpcStatus: Status? {
+        guard let text = self["grpc-status"] else { return nil }
+        let message = GRPCMessageText.decode(self["grpc-message"] ?? "")
+        guard let number = Int(text), let code = Status.Code(rawValue: number) else {
+            return Status(code: .unknown, message: "the status is \(text.debugDescription): \(message)")
+        }
+        return Status(code: code, message: message)
+    }
+}
+
+/// Percent-encoding of a status's message: everything but visible ASCII and the blank, and the percent sign itself.
+enum GRPCMessageText {
+    static func encode(_ text: String) -> String {
+        var encoded: [UInt8] = []
+        let digits = Array("0123456789ABCDEF".utf8)
+        for byte in text.utf8 {
+            if (0x20...0x7E).contains(byte), byte != UInt8(ascii: "%") {
+                encoded.append(byte)
+            } else {
+                encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+
+    /// What is no encoding is left as it is.
+    static func decode(_ text: String) -> String {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
+        var decoded: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), rest.count >= 2, let high = Bytes.hexValue(rest[rest.startIndex]),
+                let low = Bytes.hexValue(rest[rest.startIndex + 1])
+            {
+                decoded.append(UInt8(high << 4 | low))
+                rest = rest.dropFirst(2)
+            } else {
+                decoded.append(byte)
+            }
+        }
+        return String(decoding: decoded, as: UTF8.self)
+    }
+}
+
+extension RPCError {
+    /// What became of a call whose stream or connection did not come to its end.
+    init(_ error: any Error) {
+        switch error {
+        case let error as RPCError: self = error
+        case let reset as HTTP2Engine.StreamReset:
+            let code: RPCError.Code =
+                switch reset.code {
+                case _ where reset.isUnprocessed: .unavailable
+                case .refusedStream: .unavailable
+                case .cancel: .cancelled
+                case .enhanceYourCalm: .resourceExhausted
+                case .inadequateSecurity: .permissionDenied
+                default: .internalError
+                }
+            self.init(code: code, message: "the peer reset the stream (\(reset.code)) \(reset.reason)")
+        case let error as SkeinError:
+            let code: RPCError.Code =
+                switch error.code {
+                case .timeout: .deadlineExceeded
+                case .exception: .internalError
+                case .controlledShutdown: .cancelled
+                default: .unavailable
+                }
+            self.init(code: code, message: "\(error)", cause: error)
+        case is CancellationError: self.init(code: .cancelled, message: "the call was cancelled")
+        default: self.init(code: .unavailable, message: "the connection failed: \(error)", cause: error)
+        }
+    }
+}
