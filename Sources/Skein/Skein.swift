@@ -126,9 +126,12 @@ public final class Skein: Sendable {
     }
 
     func stamp(_ request: inout HTTPRequest, hasCallback: Bool) {
-        request.meta.stamp(
-            id: requests.wrappingAdd(1, ordering: .relaxed).oldValue, method: request.method.rawValue,
-            hasCallback: hasCallback)
+        stamp(&request.meta, method: request.method.rawValue, hasCallback: hasCallback)
+    }
+
+    package func stamp(_ meta: inout Meta, method: String, hasCallback: Bool) {
+        meta.stamp(
+            id: requests.wrappingAdd(1, ordering: .relaxed).oldValue, method: method, hasCallback: hasCallback)
     }
 
     private var sessionCallback: Callback? {

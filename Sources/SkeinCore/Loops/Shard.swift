@@ -13,6 +13,8 @@ public final class Shard: Sendable {
     public let executor: EventLoopExecutor
     /// The loop's deadlines.
     package let timers: ShardTimers
+    /// The tasks that the loop's end waits for.
+    package let tasks: ShardTasks
 
     /// A shard over a loop.
     public init(index: Int, eventLoop: any EventLoop) {
@@ -20,6 +22,7 @@ public final class Shard: Sendable {
         self.eventLoop = eventLoop
         executor = EventLoopExecutor(eventLoop)
         timers = ShardTimers(eventLoop)
+        tasks = ShardTasks(eventLoop)
     }
 
     /// A shard over one loop of the process's own, for what has no session.

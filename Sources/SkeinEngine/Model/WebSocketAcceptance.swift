@@ -110,7 +110,7 @@ private final class WebSocketAcceptance: ServerUpgrade {
         link?.begin(on: transport)
         guard let serve else { return }
         let socket = self.socket
-        Task(executorPreference: socket.shard.executor) {
+        socket.shard.startTask {
             do {
                 try await serve(socket)
                 await socket.close()

@@ -98,6 +98,7 @@ public final class HTTPServer: Service {
             shard.shard.eventLoop.flatSubmit { shard.drain(within: timeout) }
         }
         for drain in drains { try? await drain.get() }
+        for shard in shards { await shard.shard.tasks.untilNone(within: timeout) }
         try? await group?.shutdownGracefully()
     }
 

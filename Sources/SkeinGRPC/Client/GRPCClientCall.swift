@@ -132,7 +132,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsume
         push(.status(status, Metadata(section)))
         end(.finished)
         // What the server does not want of the call is not sent.
-        tunnel?.endOutput()
+        tunnel?.endOrGiveUp()
     }
 
     private func refuse(_ code: RPCError.Code, _ message: String) { refuse(RPCError(code: code, message: message)) }

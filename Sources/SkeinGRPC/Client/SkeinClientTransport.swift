@@ -136,7 +136,9 @@ public final class SkeinClientTransport: ClientTransport {
     private func request(
         _ descriptor: MethodDescriptor, _ options: CallOptions, _ metadata: Metadata, _ call: GRPCClientCall
     ) -> HTTPRequest {
-        var fields: Headers = ["content-type": "application/grpc", "te": "trailers", "grpc-accept-encoding": "gzip, deflate"]
+        var fields: Headers = [
+            "content-type": "application/grpc", "te": "trailers", "grpc-accept-encoding": "gzip, deflate",
+        ]
         if let coding = ContentCoding(options.compression) { fields["grpc-encoding"] = coding.rawValue }
         for field in headers { fields.add(field.name, field.value) }
         fields.add(metadata)

@@ -7,7 +7,6 @@ import SkeinEngine
 import SkeinHTTP
 import SkeinWire
 
-
 /// What answers a call.
 typealias GRPCStreamHandler =
     @Sendable (RPCStream<SkeinServerTransport.Inbound, SkeinServerTransport.Outbound>, ServerContext) async -> Void
@@ -28,8 +27,12 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsu
     @exclusivity(unchecked) private var hasAnswered = false
     @exclusivity(unchecked) private var isOver = false
     private var cancellation: ServerContext.RPCCancellationHandle?
+    private var task: Task<Void, Never>?
 
-    init(_ request: SkeinEngine.ServerRequest, _ descriptor: MethodDescriptor, maximumMessageSize: Int, _ handler: @escaping GRPCStreamHandler)
+    init(
+        _ request: SkeinEngine.ServerRequest, _ descriptor: MethodDescriptor, maximumMessageSize: Int,
+        _ handler: @escaping GRPCStreamHandler
+    )
         throws(GRPCRefusal)
     {
         self.request = request
@@ -67,7 +70,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsu
             inbound: SkeinServerTransport.Inbound(wrapping: GRPCParts(inbox: inbox, call: self)),
             outbound: SkeinServerTransport.Outbound(wrapping: self))
         let peer = request.remoteAddress.map { "\($0)" } ?? "unix"
-        Task(executorPreference: request.shard.executor) {
+        task = request.shard.startTask {
             await withServerContextRPCCancellationHandle { handle in
                 self.cancellation = handle
                 if self.isOver { handle.cancel() }
@@ -83,6 +86,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsu
     /// The handler has returned.
     private func handled() {
         cancellation = nil
+        task = nil
         guard !isOver else { return }
         // It ought to have sent a status.
         tunnel?.close(.internalError)
@@ -110,8 +114,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsu
                     try tunnel.respond(.ok, headers, date: date, isLast: true)
                 }
                 end()
-                // The status is the last word; what the client still wants to say is not read.
-                tunnel.close(.noError)
+                tunnel.setReading(true)  // what the client still says is thrown away
             case .cancel(let code):
                 end()
                 tunnel.close(code)
@@ -138,7 +141,10 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsu
     func received(_ head: ResponseHead) {}
 
     func received(_ bytes: ByteBuffer, isLast: Bool) {
-        guard !isOver else { return }
+        guard !isOver else {
+            if !isLast { tunnel?.refuseMore() }
+            return
+        }
         decoder.append(bytes)
         do {
             while let message = try decoder.next() {
@@ -165,6 +171,10 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsu
     }
 
     func ended(_ error: (any Error)?) {
+        if !isOver {
+            cancellation?.cancel()
+            task?.cancel()
+        }
         end()
         tunnel = nil
     }
@@ -176,7 +186,6 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsu
         isOver = true
         inbox.finish(.failed(RPCError(code: .cancelled, message: "the call is over")))
         outbox.close()
-        cancellation?.cancel()
     }
 }
 

@@ -13,7 +13,9 @@ public struct GRPCBytes: GRPCContiguousBytes, Hashable, Sendable {
     public init(repeating byte: UInt8, count: Int) { buffer = ByteBuffer(repeating: byte, count: count) }
 
     /// Bytes.
-    public init<Bytes: Sequence>(_ sequence: Bytes) where Bytes.Element == UInt8 { buffer = ByteBuffer(bytes: sequence) }
+    public init<Bytes: Sequence>(_ sequence: Bytes) where Bytes.Element == UInt8 {
+        buffer = ByteBuffer(bytes: sequence)
+    }
 
     /// How many there are.
     public var count: Int { buffer.readableBytes }

@@ -60,7 +60,9 @@ struct GRPCMessageDecoder {
             let decoder = try ContentDecoder([compression], maximumRatio: .max)
             decoder.append(bytes)
             while let piece = try decoder.next() {
-                guard whole.readableBytes + piece.readableBytes <= maximum else { throw tooLarge("more, decompressed,") }
+                guard whole.readableBytes + piece.readableBytes <= maximum else {
+                    throw tooLarge("more, decompressed,")
+                }
                 whole.writeImmutableBuffer(piece)
             }
             try decoder.finish()

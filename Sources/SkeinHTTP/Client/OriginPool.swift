@@ -333,7 +333,8 @@ final class ShardPools: @unchecked Sendable {
         let purpose: PoolKey.Purpose =
             switch request.upgrade?.kind {
             case nil: .requests
-            case .named(_, let allowsHTTP2): allowsHTTP2 && context.configuration.http2.use != .never ? .requests : .upgrades
+            case .named(_, let allowsHTTP2):
+                allowsHTTP2 && context.configuration.http2.use != .never ? .requests : .upgrades
             case .stream: .streams
             }
         return pool(PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, purpose: purpose))

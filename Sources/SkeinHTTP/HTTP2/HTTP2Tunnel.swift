@@ -97,7 +97,9 @@ package final class HTTP2Tunnel: WebSocketTransport, @unchecked Sendable {
     // MARK: What the user says
 
     /// Answers a request, as a server.
-    package func respond(_ status: HTTPStatus, _ headers: Headers, date: String?, isLast: Bool = false) throws(HeaderProblem) {
+    package func respond(_ status: HTTPStatus, _ headers: Headers, date: String?, isLast: Bool = false)
+        throws(HeaderProblem)
+    {
         try driver.engine.respond(
             status, headers: headers, contentType: nil, length: nil, date: date, isLast: isLast, on: stream)
         driver.flushSoon()
@@ -135,6 +137,16 @@ package final class HTTP2Tunnel: WebSocketTransport, @unchecked Sendable {
     private func sentAll() {
         hasSentAll = true
         if hasReceivedAll { forget() }
+    }
+
+    /// What is left of a stream whose other side has had its last word: ours is ended, or given up where it is stuck.
+    package func endOrGiveUp() {
+        if driver.engine.waitingBytes(on: stream) == 0 { endOutput() } else { close(.cancel) }
+    }
+
+    /// Tells a peer that goes on sending behind our last word that nobody listens, once that word is out.
+    package func refuseMore() {
+        if hasSentAll, !driver.engine.isSending(stream) { close(.noError) }
     }
 
     package func close() { close(.cancel) }

@@ -268,6 +268,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         self.link = link
         agreed = link.agreement.subprotocol
         reopening = nil
+        if isClosedHere { return link.close(WebSocketClosing(.normal)) }
         handler?.onOpen(self)
         wake(nil)
     }
@@ -278,7 +279,6 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         handler.onMessage(message, self)
         return true
     }
-
 
     func becameWritable() { if !waiters.isEmpty, !isClosedHere { wake(nil) } }
 
@@ -292,7 +292,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
                 do throws(SkeinError) {
                     try await reopen(self)
                 } catch {
-                    self.shard.run { self.finish(closing, error) }
+                    self.shard.run { self.finish(closing, self.isClosedHere ? nil : error) }
                 }
             }
             return

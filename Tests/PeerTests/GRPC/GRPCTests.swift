@@ -170,7 +170,8 @@ struct GRPCTests {
             }
         }
         try await Shard.standard.sleep(until: .after(.milliseconds(300)))
-        try await serving(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: port)], threads: 1)) { _ async throws in
+        try await serving(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: port)], threads: 1)) {
+            _ async throws in
             #expect(try await call.value == "place 9")
         }
     }
@@ -196,6 +197,7 @@ struct GRPCTests {
         try await serving { port in
             let run = try await runToEnd(
                 Peers.python(), ["\(Peers.scripts)/route_guide.py", "try", "\(port)"] + flags)
+            #expect(run.code == 0, "\(run.errors)")
             let found = try JSONDecoder().decode(JSONValue.self, from: Data(run.output.utf8))
             #expect(found["unary"]?.string == "place 7", "\(run.errors)")
             #expect(found["server"]?.string == "place 1999")
@@ -218,6 +220,24 @@ struct GRPCTests {
         }
     }
 
+    @Test("the short form: a method by its name, in the shape that all answers have")
+    func shortForm() async throws {
+        let skein = Skein()
+        let guide = try skein.grpc(try await Self.plain.value, "routeguide.RouteGuide")
+        let feature = try await guide.call("GetFeature", point(7), as: Routeguide_Feature.self).fetch()
+        #expect(feature.name == "place 7")
+        let missing = await guide.call("GetFeature", point(-1), as: Routeguide_Feature.self, meta: ["k": 1]).dispatch()
+        #expect(missing.statusCode == 404 && missing.outcome == .requestFailed && missing.meta["k"] as? Int == 1)
+        #expect(Array(missing.trailers[stringValues: "thread"]) == ["red"])
+        #expect(await guide.call("None", point(1), as: Routeguide_Feature.self).dispatch().statusCode == 501)
+        let late = guide.call("GetFeature", point(-2), as: Routeguide_Feature.self)
+        #expect(await late.dispatch(timeout: .milliseconds(200)).statusCode == 702)
+        let refused = try skein.grpc("http://127.0.0.1:\(try await Ports.free())", "routeguide.RouteGuide")
+        #expect(await refused.call("GetFeature", point(1), as: Routeguide_Feature.self).dispatch().statusCode == 714)
+        await skein.fetchAll()
+        #expect(skein.connectCount == 1)
+    }
+
     @Test("both ends: over TLS; a call under way when the server stops is finished")
     func bothEnds() async throws {
         let folder = try await Certificates.shared.folder()
@@ -236,7 +256,9 @@ struct GRPCTests {
         let transport = SkeinServerTransport(
             ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1))
         try await withGRPCServer(transport: transport, services: [Guide()]) { server in
-            guard case .tcp(_, let port)? = try await transport.listeningAddresses.first else { throw PeerError("no port") }
+            guard case .tcp(_, let port)? = try await transport.listeningAddresses.first else {
+                throw PeerError("no port")
+            }
             let heard = try await calling("http://127.0.0.1:\(port)") { guide in
                 try await guide.routeChat { writer in
                     try await writer.write(.with { $0.message = "before" })

@@ -1,0 +1,89 @@
+// Calls without generated code for the service: its methods by their names, messages of protobuf.
+
+import GRPCCore
+import GRPCProtobuf
+import NIOCore
+import Skein
+import SkeinCore
+import SwiftProtobuf
+
+/// A service by its name.
+///
+///     let guide = try skein.grpc("http://localhost:50051", "routeguide.RouteGuide")
+///     let feature = try await guide.call("GetFeature", point, as: Feature.self).fetch()
+public struct GRPCStub: Sendable {
+    private let transport: SkeinClientTransport
+    private let skein: Skein
+    private let service: String
+    private let peer: String
+
+    init(_ transport: SkeinClientTransport, _ skein: Skein, _ service: String, peer: String) {
+        self.transport = transport
+        self.skein = skein
+        self.service = service
+        self.peer = peer
+    }
+
+    /// Starts a unary call.
+    /// - Parameters:
+    ///   - method: its name in the service.
+    ///   - message: what is sent.
+    ///   - type: what comes back.
+    ///   - metadata: sent along. Default: none.
+    ///   - options: the time limit, sizes, compression.
+    ///   - meta: what travels along to the response.
+    ///   - callback: called with the response, on an event loop.
+    /// - Returns: the corequest, already started; `fetch()` gives the message or throws the server's status.
+    @discardableResult
+    public func call<Answer: SwiftProtobuf.Message>(
+        _ method: String, _ message: some SwiftProtobuf.Message, as type: Answer.Type, metadata: Metadata = [:],
+        options: CallOptions = .defaults, meta: Meta = Meta(),
+        callback: (@Sendable (GRPCResponse<Answer>) -> Void)? = nil
+    ) -> Corequest<GRPCResponse<Answer>> {
+        var meta = meta
+        skein.stamp(&meta, method: method, hasCallback: callback != nil)
+        let shape = GRPCResponse<Answer>(
+            meta: meta, method: method, peer: peer, logger: skein.configuration.logger)
+        let descriptor = MethodDescriptor(fullyQualifiedService: service, method: method)
+        return CorequestTask.start(
+            skein.session, { await self.exchange(message, descriptor, metadata, options, shape) },
+            failed: { error, _ in shape.failed(error) }, callback: callback)
+    }
+
+    private func exchange<Answer: SwiftProtobuf.Message>(
+        _ message: some SwiftProtobuf.Message, _ descriptor: MethodDescriptor, _ metadata: Metadata,
+        _ options: CallOptions,
+        _ shape: GRPCResponse<Answer>
+    ) async -> GRPCResponse<Answer> {
+        do {
+            let client = GRPCClient(transport: transport)
+            let (answer, trailers) = try await client.unary(
+                request: ClientRequest(message: message, metadata: metadata), descriptor: descriptor,
+                serializer: ProtobufSerializer(), deserializer: ProtobufDeserializer<Answer>(), options: options
+            ) { response in
+                (try response.message, response.trailingMetadata)
+            }
+            return shape.answered(answer, trailers)
+        } catch let error as RPCError {
+            return shape.refused(error)
+        } catch {
+            return shape.failed(SkeinError(.exception, peer: peer, because: "\(error)", cause: error))
+        }
+    }
+}
+
+extension Skein {
+    /// A gRPC service by its name, over HTTP/2, in clear text by prior knowledge.
+    /// - Parameters:
+    ///   - url: `http://` or `https://`.
+    ///   - service: its full name, such as `routeguide.RouteGuide`.
+    ///   - serviceConfig: retries, time limits and sizes by method. Default: none.
+    ///   - auth: who calls; of a fixed kind, such as basic or bearer.
+    /// - Throws: code 701 for a malformed URL.
+    public func grpc(
+        _ url: String, _ service: String, serviceConfig: ServiceConfig = ServiceConfig(), auth: HTTPAuth? = nil
+    ) throws(SkeinError) -> GRPCStub {
+        let transport = try SkeinClientTransport(url, skein: self, serviceConfig: serviceConfig, auth: auth)
+        return GRPCStub(transport, self, service, peer: try HTTPURL(url).origin.description)
+    }
+}
