@@ -487,6 +487,68 @@ def websocket(options, folder, results):
     ratio_row(results, "idle WebSocket on the server, KiB", each, 8, at_most=True)
 
 
+GRPCIO_SERVER = """
+import sys, grpc
+from concurrent import futures
+server = grpc.server(futures.ThreadPoolExecutor(1))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", {
+    "Echo": grpc.unary_unary_rpc_method_handler(lambda message, context: message)}),))
+server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
+server.start()
+server.wait_for_termination()
+"""
+
+GRPCIO_CLIENT = """
+import asyncio, sys, time, grpc
+async def main(port, count):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        echo = channel.unary_unary("/bench.Echo/Echo")
+        await echo(bytes(64))
+        left = count
+        async def caller():
+            nonlocal left
+            while left > 0:
+                left -= 1
+                await echo(bytes(64))
+        start = time.monotonic()
+        await asyncio.gather(*(caller() for _ in range(64)))
+        print(count / (time.monotonic() - start))
+asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+"""
+
+
+def grpc(options, folder, results):
+    peer = os.path.join(PEERS, "grpc-peer")
+
+    def server(name):
+        port = free_port()
+        command = [PYTHON, "-c", GRPCIO_SERVER, str(port)] if name == "grpcio" else [peer, "serve", name, str(port)]
+        return Server(command, port), port
+
+    def load(name, port, count=60_000):
+        if name == "grpcio":
+            return number(r"([\d.]+)", run([PYTHON, "-c", GRPCIO_CLIENT, str(port), str(count // 10)])[0])
+        return number(r"([\d.]+)", run([peer, "load", name, str(port), str(count)])[0])
+
+    names = ("skein", "nio", "grpcio")
+    clients, servers = {}, {}
+    for _ in range(options.rounds):
+        running, port = server("skein")
+        for name in names:
+            clients.setdefault(name, []).append(load(name, port))
+        running.stop()
+        for name in names:
+            running, port = server(name)
+            servers.setdefault(name, []).append(load("skein", port, 10_000 if name == "grpcio" else 60_000))
+            running.stop()
+    for title, taken in (("clients of one server (skein)", clients), ("servers of one client (skein)", servers)):
+        rate = {name: median(values) for name, values in taken.items()}
+        table(f"Unary calls of 64 bytes, 64 under way on one connection: {title}", [(n, f"{r:>10.0f} calls/s") for n, r in rate.items()])
+        kind = title.split("s of")[0]
+        ratio_row(results, f"calls/s, {kind}, skein / grpc-swift-nio-transport", rate["skein"] / rate["nio"], 1.5)
+        ratio_row(results, f"calls/s, {kind}, skein / grpcio", rate["skein"] / rate["grpcio"], 3)
+
+
 def memory(options, folder, results):
     server = nginx(folder)
     report = json.loads(run([os.path.join(PEERS, "skein-probe"), "million", server.url, str(options.million)])[0])
@@ -517,7 +579,7 @@ def memory(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -530,7 +592,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

@@ -17,8 +17,11 @@ extension Skein {
     }
 
     /// The functions of a JSON-RPC 2.0 server: `try skein.jsonrpc(url).sum(a: 1, b: 2)`.
+    ///
+    /// Over `ws://` and `wss://`, all calls of the stub share one WebSocket, which the first one opens and which is opened again
+    /// when it was lost; their answers may come in any order.
     /// - Parameters:
-    ///   - url: where they are.
+    ///   - url: where they are; `http://`, `https://`, `ws://` or `wss://`.
     ///   - headers: for each call.
     ///   - auth: who calls.
     ///   - timeout: for each call. Default: the session's.
@@ -26,7 +29,12 @@ extension Skein {
     public func jsonrpc(
         _ url: String, headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil
     ) throws(SkeinError) -> JSONRPC {
-        JSONRPC(HTTPRequest(.post, try HTTPURL(url), headers: headers, auth: auth, timeout: timeout)) {
+        guard !url.lowercased().hasPrefix("ws") else {
+            let request = HTTPRequest(.get, try HTTPURL(webSocket: url), headers: headers, auth: auth, timeout: timeout)
+            let socket = JSONRPCSocket(request, over: http)
+            return JSONRPC(request) { socket.send($0, callback: $1) }
+        }
+        return JSONRPC(HTTPRequest(.post, try HTTPURL(url), headers: headers, auth: auth, timeout: timeout)) {
             self.start($0, callback: $1)
         }
     }

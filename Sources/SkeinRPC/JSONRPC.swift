@@ -4,6 +4,7 @@ import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
+import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -38,17 +39,28 @@ public struct JSONRPC: Sendable {
     }
 
     private let endpoint: RPCEndpoint
+    private let numbers: Numbers
+
+    /// Numbers for calls, none of them twice.
+    private final class Numbers: Sendable {
+        private let next = Atomic<Int>(1)
+
+        func take(_ count: Int = 1) -> Int { next.wrappingAdd(count, ordering: .relaxed).oldValue }
+    }
 
     /// The functions at a URL.
     /// - Parameter request: whom to ask, with headers and credentials; its method and content are the calls'.
     package init(_ request: HTTPRequest, over send: @escaping RPCSender) {
-        endpoint = RPCEndpoint(request, over: send)
+        self.init(RPCEndpoint(request, over: send), Numbers())
     }
 
-    private init(_ endpoint: RPCEndpoint) { self.endpoint = endpoint }
+    private init(_ endpoint: RPCEndpoint, _ numbers: Numbers) {
+        self.endpoint = endpoint
+        self.numbers = numbers
+    }
 
     /// A function, or what stands before the dot in the name of one.
-    public subscript(dynamicMember member: String) -> JSONRPC { JSONRPC(endpoint.member(member)) }
+    public subscript(dynamicMember member: String) -> JSONRPC { JSONRPC(endpoint.member(member), numbers) }
 
     /// Starts a call with arguments by position.
     @discardableResult
@@ -68,9 +80,10 @@ public struct JSONRPC: Sendable {
     /// - Returns: the corequest; `fetch()` gives the result or throws the server's error as status 500.
     @discardableResult
     public func call(_ method: String, _ arguments: Arguments = .byPosition([])) -> Call {
-        relay(method, .json(Envelope(method: method, arguments: arguments, id: 1))) { response in
+        let id = numbers.take()
+        return relay(method, .json(Envelope(method: method, arguments: arguments, id: id))) { response in
             let answer = try response.decode(Answer.self)
-            guard answer.id == 1 || answer.error != nil else { throw Self.malformed("it answers another call") }
+            guard answer.id == id || answer.error != nil else { throw Self.malformed("it answers another call") }
             return answer.outcome
         }
     }
@@ -84,7 +97,8 @@ public struct JSONRPC: Sendable {
     /// Starts many calls as one.
     /// - Returns: the corequest; ``results(of:)`` takes its answer apart.
     public func batch(_ calls: [(method: String, arguments: Arguments)]) -> Call {
-        let envelopes = calls.enumerated().map { Envelope(method: $1.method, arguments: $1.arguments, id: $0) }
+        let first = numbers.take(calls.count)
+        let envelopes = calls.enumerated().map { Envelope(method: $1.method, arguments: $1.arguments, id: first + $0) }
         return relay("batch", .json(envelopes)) { response in
             let answers = try response.decodeRecords(JSONValue.self)
             if answers.count == 1, let answer = try? answers[0].decoded(as: Answer.self), answer.id == nil {
@@ -92,7 +106,7 @@ public struct JSONRPC: Sendable {
             }
             // Answers may come in any order.
             let sorted = answers.sorted { ($0["id"]?.integer ?? .max) < ($1["id"]?.integer ?? .max) }
-            guard sorted.map({ $0["id"]?.integer }) == Array(calls.indices) else {
+            guard sorted.map({ $0["id"]?.integer }) == calls.indices.map({ first + $0 }) else {
                 throw Self.malformed("it does not answer each call once")
             }
             return .success(.array(sorted))

@@ -88,6 +88,24 @@ package final class HTTPClient: Sendable {
         return corequest
     }
 
+    /// A corequest that ends with content that some work brings, on another way than by HTTP.
+    package func answering(
+        _ request: HTTPRequest, callback: Callback?, _ work: @escaping @Sendable () async throws -> ByteBuffer
+    ) -> Corequest<HTTPResponse> {
+        let service = HTTPService(context) { await self.startBare($0, callback: nil).dispatch() }
+        return CorequestTask.start(
+            context.session,
+            {
+                do {
+                    return service.answer(request, .ok, content: try await work())
+                } catch {
+                    let failure = error as? SkeinError
+                    return service.fail(
+                        request, failure ?? SkeinError(.controlledShutdown, because: "the corequest was cancelled"))
+                }
+            }, failed: { error, _ in service.fail(request, error) }, callback: callback)
+    }
+
     /// Opens a stream that its request's upgrade takes over.
     /// - Parameters:
     ///   - waitsForReady: whether a server that is not there is waited for.

@@ -233,6 +233,92 @@ struct RPCTests {
         #expect(noted.count == 1)
     }
 
+    private static let jsonSocketServer = Task {
+        let script = """
+            import asyncio
+            from jsonrpcserver import async_dispatch, method, Error, Success
+            from websockets.asyncio.server import serve
+            @method
+            async def add(a, b): return Success(a + b)
+            @method
+            async def late(seconds):
+                await asyncio.sleep(seconds)
+                return Success(seconds)
+            @method
+            async def fail(): return Error(7, "no wool")
+            async def answer(socket, message):
+                if response := await async_dispatch(message): await socket.send(response)
+            async def handle(socket):
+                async with asyncio.TaskGroup() as group:
+                    async for message in socket:
+                        if '"hang up"' in message: return await socket.close(1012)
+                        group.create_task(answer(socket, message))
+            async def main():
+                async with serve(handle, "127.0.0.1", 0) as server:
+                    print("listening", server.sockets[0].getsockname()[1], flush=True)
+                    await asyncio.get_running_loop().create_future()
+            asyncio.run(main())
+            """
+        let process = try PeerProcess(Peers.python(), ["-c", script], log: TestFolder.path("jsonsocket.log"))
+        return Int(try await process.untilPrinted("listening ")) ?? 0
+    }
+
+    @Test("JSON-RPC over one WebSocket: calls side by side, answers in any order, a lost socket")
+    func jsonSocket() async throws {
+        let skein = Skein()
+        let stub = try skein.jsonrpc("ws://127.0.0.1:\(try await Self.jsonSocketServer.value)/")
+        #expect(try await stub.add(2, 3).fetch(Int.self) == 5)
+        #expect(try await stub.add(a: 2, b: 4).fetch(Int.self) == 6)
+        let slow = stub.late(0.5)
+        let quick = (0..<100).map { stub.add($0, 1) }
+        for (number, call) in quick.enumerated() { #expect(try await call.fetch(Int.self) == number + 1) }
+        #expect(!slow.isOver)
+        #expect(try await slow.fetch(Double.self) == 0.5)
+        let failed = await stub.fail().dispatch()
+        #expect(failed.fault == RPCFault(7, "no wool") && failed.statusCode == 500)
+        #expect(await stub.nothing().dispatch().fault?.code == -32601)
+        try await stub.notify("add", .byPosition([1, 2])).commit()
+        let both = await stub.batch([("add", .byPosition([1, 2])), ("fail", .byPosition([]))]).dispatch()
+        let results = try JSONRPC.results(of: both)
+        #expect(try results[0].get() == .integer(3))
+        #expect(throws: RPCFault(7, "no wool")) { try results[1].get() }
+        #expect(await stub.late(5).dispatch(timeout: .milliseconds(200)).statusCode == 702)
+        #expect(skein.connectCount == 1)
+        let lost = stub.late(3)
+        _ = stub.add("hang up", "now")
+        #expect(await lost.dispatch().statusCode == 710)
+        #expect(try await stub.add(4, 5).fetch(Int.self) == 9)
+        #expect(skein.connectCount == 2)
+    }
+
+    @Test("Python calls functions of ours by JSON-RPC over a WebSocket")
+    func jsonSocketService() async throws {
+        var service = JSONRPCService()
+        service.register("add") { arguments in
+            (arguments[0]?.integer ?? 0) + (arguments[1]?.integer ?? 0)
+        }
+        let functions = service
+        try await serving({ request in try request.webSocket { try await functions.serve($0) } }) { url in
+            let script = """
+                import asyncio, json, sys
+                from jsonrpcclient import Ok, parse_json, request_json
+                from websockets.asyncio.client import connect
+                async def main():
+                    async with connect(sys.argv[1].replace("http", "ws")) as socket:
+                        for number in range(50):
+                            await socket.send(request_json("add", params=[number, 1], id=number))
+                        seen = {}
+                        for _ in range(50):
+                            match parse_json(await socket.recv()):
+                                case Ok(result, id): seen[id] = result
+                        print(all(seen[n] == n + 1 for n in range(50)))
+                asyncio.run(main())
+                """
+            let run = try await runToEnd(Peers.python(), ["-c", script, url])
+            #expect(run.output == "True\n", "\(run.errors)")
+        }
+    }
+
     @Test("the command line calls both")
     func command() async throws {
         let xml = "http://127.0.0.1:\(try await Self.xmlServer.value)/RPC2"

@@ -1,0 +1,134 @@
+// JSON-RPC over a WebSocket: many calls on one connection, each answered when it is.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Sends calls over one socket and gives each its answer.
+package final class JSONRPCSocket: WebSocketHandler, InboxConsumer {
+    private struct State {
+        var opening: Task<WebSocket, any Error>?
+        /// Where each call waits for its answer, by the call's number.
+        var waiting: [Int: Inbox<ByteBuffer>] = [:]
+    }
+
+    /// The numbers of a call, or of the calls of a batch.
+    private struct Document: Decodable {
+        let ids: [Int?]
+
+        private struct One: Decodable { let id: Int? }
+
+        init(from decoder: any Decoder) throws {
+            if let many = try? [One](from: decoder) { ids = many.map(\.id) } else { ids = [try One(from: decoder).id] }
+        }
+    }
+
+    private let request: HTTPRequest
+    private let client: HTTPClient
+    private let state = Mutex(State())
+
+    package init(_ request: HTTPRequest, over client: HTTPClient) {
+        self.request = request
+        self.client = client
+    }
+
+    /// Sends a call or a batch.
+    package func send(
+        _ call: HTTPRequest, callback: @escaping @Sendable (HTTPResponse) -> Void
+    ) -> Corequest<HTTPResponse> {
+        let bytes = call.body.bytes ?? ByteBuffer()
+        return client.answering(call, callback: callback) { try await self.exchange(bytes) }
+    }
+
+    private func exchange(_ bytes: ByteBuffer) async throws -> ByteBuffer {
+        let socket = try await opened()
+        let text = WebSocketMessage.text(String(buffer: bytes))
+        // A batch is answered as a whole; its first number stands for it. One without any is not answered.
+        guard let id = Self.ids(bytes).compactMap(\.self).first else {
+            try await socket.send(text)
+            return ByteBuffer()
+        }
+        let answer = Inbox<ByteBuffer>(maximum: 1)
+        state.withLock { $0.waiting[id] = answer }
+        defer { state.withLock { $0.waiting[id] = nil } }
+        try await socket.send(text)
+        guard let answered = try await answer.wait(for: self) else {
+            throw SkeinError(.channelClosed, peer: request.url.origin.description, because: "the socket was closed")
+        }
+        return answered
+    }
+
+    private static func ids(_ bytes: ByteBuffer) -> [Int?] {
+        (try? JSONDecoder().decode(Document.self, from: Data(bytes.readableBytesView)))?.ids ?? []
+    }
+
+    private func opened() async throws -> WebSocket {
+        let opening = state.withLock { state in
+            if let opening = state.opening { return opening }
+            let opening = Task { () async throws -> WebSocket in
+                try await self.client.webSocket(self.request, WebSocketOptions(), handler: self)
+            }
+            state.opening = opening
+            return opening
+        }
+        do {
+            return try await opening.value
+        } catch {
+            state.withLock { if $0.opening == opening { $0.opening = nil } }
+            throw error
+        }
+    }
+
+    package func onMessage(_ message: WebSocketMessage, _ socket: WebSocket) {
+        let ids = Self.ids(message.bytes).compactMap(\.self)
+        let answer = state.withLock { state in
+            // What is answered without a number could not be read; the oldest call is the likeliest.
+            let id = ids.min { $0 < $1 } ?? state.waiting.keys.min()
+            return id.flatMap { state.waiting[$0] }
+        }
+        _ = answer?.push(message.bytes, size: 0)
+    }
+
+    package func onClose(_ closing: WebSocketClosing, _ socket: WebSocket) {
+        let lost = state.withLock { state in
+            state.opening = nil
+            return state.waiting.values
+        }
+        for answer in lost { answer.finish(.finished) }
+    }
+
+    package func caughtUp() {}
+}
+
+extension JSONRPCService {
+    /// Calls of one socket that are answered side by side.
+    private static let maximumRunning = 64
+
+    /// Answers the calls of a socket until it is closed, several at a time.
+    /// - Throws: as the socket's walk does.
+    public func serve(_ socket: WebSocket) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var running = 0
+            for try await message in socket {
+                if running == Self.maximumRunning {
+                    try await group.next()
+                    running -= 1
+                }
+                group.addTask {
+                    guard let answer = await self.answer(message.bytes)?.bytes else { return }
+                    try await socket.send(WebSocketMessage(.text, answer))
+                }
+                running += 1
+            }
+            try await group.waitForAll()
+        }
+    }
+}
