@@ -77,7 +77,8 @@ let package = Package(
         .executableTarget(
             name: "SkeinCommand",
             dependencies: [
-                "Skein", "SkeinEngine", "SkeinTransport",
+                "Skein", "SkeinEngine", "SkeinGRPC", "SkeinTransport",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),

@@ -33,7 +33,7 @@ let package = Package(
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
                 .product(name: "SkeinGRPC", package: "skein"), .product(name: "SkeinEngine", package: "skein"),
-                .product(name: "Skein", package: "skein"),
+                .product(name: "Skein", package: "skein"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         .executableTarget(
             name: "nio-websocket-echo",

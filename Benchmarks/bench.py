@@ -525,28 +525,30 @@ def grpc(options, folder, results):
         command = [PYTHON, "-c", GRPCIO_SERVER, str(port)] if name == "grpcio" else [peer, "serve", name, str(port)]
         return Server(command, port), port
 
-    def load(name, port, count=60_000):
+    def load(name, port, count):
         if name == "grpcio":
-            return number(r"([\d.]+)", run([PYTHON, "-c", GRPCIO_CLIENT, str(port), str(count // 10)])[0])
+            return number(r"([\d.]+)", run([PYTHON, "-c", GRPCIO_CLIENT, str(port), str(count)])[0])
         return number(r"([\d.]+)", run([peer, "load", name, str(port), str(count)])[0])
 
-    names = ("skein", "nio", "grpcio")
-    clients, servers = {}, {}
+    def count(name):
+        return 6_000 if name == "grpcio" else 60_000
+
+    pairs, clients, servers = {}, {}, {}
     for _ in range(options.rounds):
-        running, port = server("skein")
-        for name in names:
-            clients.setdefault(name, []).append(load(name, port))
-        running.stop()
-        for name in names:
+        for name in ("skein", "nio", "grpcio"):
             running, port = server(name)
-            servers.setdefault(name, []).append(load("skein", port, 10_000 if name == "grpcio" else 60_000))
+            pairs.setdefault(name, []).append(load(name, port, count(name)))
+            servers.setdefault(name, []).append(load("skein", port, count(name)))
             running.stop()
-    for title, taken in (("clients of one server (skein)", clients), ("servers of one client (skein)", servers)):
+            running, port = server("skein")
+            clients.setdefault(name, []).append(load(name, port, count(name)))
+            running.stop()
+    for title, taken in (("both ends", pairs), ("client, the server is skein", clients), ("server, the client is skein", servers)):
         rate = {name: median(values) for name, values in taken.items()}
         table(f"Unary calls of 64 bytes, 64 under way on one connection: {title}", [(n, f"{r:>10.0f} calls/s") for n, r in rate.items()])
-        kind = title.split("s of")[0]
-        ratio_row(results, f"calls/s, {kind}, skein / grpc-swift-nio-transport", rate["skein"] / rate["nio"], 1.5)
-        ratio_row(results, f"calls/s, {kind}, skein / grpcio", rate["skein"] / rate["grpcio"], 3)
+        ratio_row(results, f"calls/s, {title}, skein / grpc-swift-nio-transport", rate["skein"] / rate["nio"], 1.5)
+        if title == "both ends":
+            ratio_row(results, f"calls/s, {title}, skein / grpcio", rate["skein"] / rate["grpcio"], 3)
 
 
 def memory(options, folder, results):

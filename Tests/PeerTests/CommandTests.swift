@@ -21,6 +21,8 @@ struct CommandTests {
         #expect(finished.code == 0, "\(finished.errors)")
         for text in [
             "HTTP/1.1 200 OK", "500 Internal", "702 timeout", "714 connection failure", "701 exception", "12 tasks in",
+            "200 Hello over a WebSocket.", "XML-RPC: sum          200 6", "over a WebSocket    200 15",
+            "Hello, weaver.",
             "2000 tasks in",
         ] {
             #expect(finished.output.contains(text), "\(text)")
@@ -162,6 +164,41 @@ struct CommandTests {
         #expect(failing.code == 1)
         let errors = try JSONDecoder().decode(JSONValue.self, from: Data(failing.output.utf8))["errors"]
         #expect(errors == .object(["714": .integer(5)]))
+    }
+
+    @Test("load speaks WebSocket, XML-RPC, JSON-RPC and gRPC")
+    func loadCalls() async throws {
+        let (socket, guide) = (try await WebSocketClientTests.url(), try await GRPCTests.url())
+        let (xml, json) = (try await RPCTests.xmlPort(), try await RPCTests.jsonPort())
+        let loads: [([String], Int)] = [
+            (["--data", "hello", "\(socket)/echo"], 200), (["\(socket)/close?code=1000"], 710),
+            (["--xml-rpc", "echo", "--data", "[1, 2]", "http://127.0.0.1:\(xml)/RPC2"], 200),
+            (["--xml-rpc", "broken", "http://127.0.0.1:\(xml)/RPC2"], 500),
+            (["--json-rpc", "math.add", "--data", "[1, 2]", "http://127.0.0.1:\(json)/"], 200),
+            (["--grpc", "routeguide.RouteGuide/GetFeature", guide], 200),
+            (["--grpc", "routeguide.RouteGuide/None", guide], 501),
+        ]
+        for (arguments, code) in loads {
+            let finished = try await runToEnd(Self.skein, ["load", "-n", "50", "-c", "5", "--json"] + arguments)
+            let report = try JSONDecoder().decode(JSONValue.self, from: Data(finished.output.utf8))
+            let counts = report[code < 700 ? "status" : "errors"]
+            #expect(
+                counts == .object([String(code): .integer(50)]), "\(arguments): \(finished.output)\(finished.errors)")
+            #expect(finished.code == (code == 200 ? 0 : 1))
+        }
+    }
+
+    @Test("ws: a line is a message, each way; what cannot be opened is named")
+    func webSocket() async throws {
+        let url = try await WebSocketClientTests.url()
+        let lines = try await run("ws", "--wait", "0.2", "\(url)/echo", input: "one\ntwo\n")
+        #expect(lines.code == 0 && lines.output == "one\ntwo\n", "\(lines.errors)")
+        let counted = try await run("ws", "--count", "1", "--json", "--binary", "--send", "hi", "\(url)/echo")
+        #expect(counted.code == 0 && counted.output == "{\"data\":\"aGk=\",\"opcode\":2}\n", "\(counted.errors)")
+        let refused = try await run("ws", "--send", "hi", "\(url)/forbidden")
+        #expect(refused.code == 1 && refused.errors.contains("403"), "\(refused.errors)")
+        let closed = try await run("ws", "--send", "hi", "--wait", "5", "\(url)/close?code=1011&reason=broken")
+        #expect(closed.code == 1 && closed.errors.contains("1011 broken"), "\(closed.errors)")
     }
 
     @Test("HTTP/2 by knowledge and by upgrade, and a load with streams")

@@ -6,6 +6,7 @@
 import Foundation
 import GRPCCore
 import GRPCNIOTransportHTTP2
+import NIOPosix
 import Skein
 import SkeinEngine
 import SkeinGRPC
@@ -50,29 +51,36 @@ enum Main {
     }
 
     static func load(_ transport: some ClientTransport, _ count: Int, on executor: (any TaskExecutor)?) async throws {
+        let left = Countdown(count)
         try await withGRPCClient(transport: transport) { client in
-            let message = [UInt8](repeating: 7, count: 64)
-            let left = Atomic<Int>(count)
-            let call: @Sendable () async throws -> Void = {
-                let answer = try await client.unary(
-                    request: ClientRequest(message: message), descriptor: descriptor, serializer: Bytes(),
-                    deserializer: Bytes(), options: .defaults
-                ) { try $0.message }
-                precondition(answer.count == message.count)
-            }
-            try await call()
+            try await call(client)
             let start = ContinuousClock.now
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<64 {
-                    group.addTask(executorPreference: executor) {
-                        while left.wrappingSubtract(1, ordering: .relaxed).oldValue > 0 { try await call() }
-                    }
+                    group.addTask(executorPreference: executor) { while left.take() { try await call(client) } }
                 }
                 try await group.waitForAll()
             }
             print(Double(count) / ((ContinuousClock.now - start) / .seconds(1)))
         }
     }
+
+    static func call(_ client: GRPCClient<some ClientTransport>) async throws {
+        let answer = try await client.unary(
+            request: ClientRequest(message: [UInt8](repeating: 7, count: 64)), descriptor: descriptor,
+            serializer: Bytes(), deserializer: Bytes(), options: .defaults
+        ) { try $0.message }
+        precondition(answer.count == 64)
+    }
+}
+
+/// How many calls are left, for callers on any thread.
+final class Countdown: Sendable {
+    private let left: Atomic<Int>
+
+    init(_ count: Int) { left = Atomic(count) }
+
+    func take() -> Bool { left.wrappingSubtract(1, ordering: .relaxed).oldValue > 0 }
 }
 
 /// A message is its bytes.

@@ -1,7 +1,9 @@
 // skein demo: what Skein is, in ten seconds and without anything to install: a server and a client, in one process.
 
 import ArgumentParser
+import GRPCCore
 import SkeinEngine
+import SkeinGRPC
 
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,10 +23,10 @@ struct DemoCommand: AsyncParsableCommand {
         guard case .tcp(_, let port)? = try await server.start().first else { throw ExitCode(1) }
         let base = "http://127.0.0.1:\(port)"
         Terminal.say("A server listens on \(base); a client of 100 workers calls it.\n")
-        let isAsExpected = try await showKinds(base)
+        let areAsExpected = [try await showKinds(base), try await showCalls(base)]
         await showVolume(base)
         await server.stop()
-        guard isAsExpected else {
+        guard areAsExpected.allSatisfy(\.self) else {
             Terminal.complain("Some answers were not what they should have been.")
             throw ExitCode(1)
         }
@@ -59,6 +61,45 @@ struct DemoCommand: AsyncParsableCommand {
         Terminal.say("\n\(await skein.fetchAll())\n")
         await skein.shutdown()
         return isAsExpected
+    }
+
+    /// The protocols beside HTTP: a socket, and calls of three kinds, by the same client.
+    private func showCalls(_ base: String) async throws -> Bool {
+        let skein = Skein()
+        let socket = base.replacing("http://", with: "ws://")
+        let said = await skein.ws("\(socket)/socket", "Hello over a WebSocket.").dispatch()
+        let xml = try await skein.xmlrpc("\(base)/xmlrpc").sum(1, 2, 3).dispatch()
+        let json = try await skein.jsonrpc("\(base)/jsonrpc").sum(1, 2, 3).dispatch()
+        let both = try await skein.jsonrpc("\(socket)/jsonrpc").sum(4, 5, 6).dispatch()
+        let greeting = try await greet(by: skein)
+        let lines: [(what: String, status: Int, answer: String)] = [
+            ("WebSocket", said.statusCode, said.data ?? said.reason),
+            ("XML-RPC: sum", xml.statusCode, xml.content.integer.map { "\($0)" } ?? xml.reason),
+            ("JSON-RPC: sum", json.statusCode, json.content.integer.map { "\($0)" } ?? json.reason),
+            ("  over a WebSocket", both.statusCode, both.content.integer.map { "\($0)" } ?? both.reason),
+            ("gRPC: Greet", 200, greeting),
+        ]
+        for line in lines { Terminal.say("\(line.what.padded(to: 20))  \(line.status) \(line.answer)") }
+        Terminal.say("")
+        await skein.shutdown()
+        return lines.map(\.answer) == ["Hello over a WebSocket.", "6", "6", "15", "Hello, weaver."]
+    }
+
+    /// A server of gRPC for one call.
+    private func greet(by skein: Skein) async throws -> String {
+        var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
+        configuration.logger = .silent
+        let transport = SkeinServerTransport(configuration)
+        async let serving: Void = DemoServer.serveGRPC(on: transport)
+        guard case .tcp(_, let port)? = try await transport.listeningAddresses.first else { throw ExitCode(1) }
+        let client = GRPCClient(transport: try SkeinClientTransport("http://127.0.0.1:\(port)", skein: skein))
+        let greeting = try await client.unary(
+            request: ClientRequest(message: "weaver"), descriptor: DemoGreeter.method, serializer: DemoGreeter.Text(),
+            deserializer: DemoGreeter.Text(), options: .defaults
+        ) { try $0.message }
+        transport.beginGracefulShutdown()
+        try await serving
+        return greeting
     }
 
     /// Many requests, each started by the answer to one before, as a generator does.

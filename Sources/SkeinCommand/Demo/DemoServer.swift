@@ -17,12 +17,32 @@ enum DemoServer {
             case "/slow": return try await late(.milliseconds(200))
             case "/stuck": return try await late(.seconds(5))
             case "/fail": throw DemoFailure()
+            case "/socket":
+                return try request.webSocket { socket in
+                    for try await message in socket { try await socket.send(message) }
+                }
+            case "/xmlrpc": return ServerResponse(body: await xmlrpc.answer(try await request.body.collect()))
+            case "/jsonrpc":
+                guard !request.wantsWebSocket else { return try request.webSocket { try await jsonrpc.serve($0) } }
+                return ServerResponse(body: await jsonrpc.answer(try await request.body.collect()) ?? .none)
             default: throw ServerError(.notFound)
             }
         }
     }
 
     private struct DemoFailure: Error {}
+
+    private static let xmlrpc: XMLRPCService = {
+        var service = XMLRPCService()
+        service.register("sum") { arguments in arguments.reduce(0) { $0 + ($1.integer ?? 0) } }
+        return service
+    }()
+
+    private static let jsonrpc: JSONRPCService = {
+        var service = JSONRPCService()
+        service.register("sum") { arguments in (arguments.elements ?? []).reduce(0) { $0 + ($1.integer ?? 0) } }
+        return service
+    }()
 
     /// Sends the content back, or the query when there is none.
     private static func echo(_ request: ServerRequest) async throws -> ServerResponse {

@@ -1,7 +1,9 @@
 // skein load: puts load on a server and tells what it made of it.
 
 import ArgumentParser
+import GRPCCore
 import Skein
+import SkeinGRPC
 
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,6 +19,13 @@ struct LoadCommand: AsyncParsableCommand {
               skein load -n 100000 -c 64 http://localhost:8080/
               skein load -n 100000 -c 4 -m 32 --http2 http://localhost:8080/
               skein load --duration 10 --rate 2000 -c 200 http://localhost:8080/ --json
+
+            A URL of ws:// is a WebSocket for each client: --data is sent, and a message awaited. With --xml-rpc, --json-rpc and \
+            --grpc, each request is a call; --data is a JSON array (or object) of arguments, or a serialized message.
+
+              skein load -n 100000 -c 10 ws://localhost:8080/echo --data hello
+              skein load --json-rpc sum --data '[1, 2]' http://localhost:8080/
+              skein load --grpc routeguide.RouteGuide/GetFeature --data @point.bin http://localhost:50051
             """)
 
     @Argument(help: ArgumentHelp("URLs, taken in turn.", valueName: "url"))
@@ -57,6 +66,15 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "What to send: TEXT, @FILE, or - for standard input.")
     var data: String?
 
+    @Option(name: .customLong("xml-rpc"), help: ArgumentHelp("Call this function by XML-RPC.", valueName: "function"))
+    var xmlRPC: String?
+
+    @Option(name: .customLong("json-rpc"), help: ArgumentHelp("Call this function by JSON-RPC.", valueName: "function"))
+    var jsonRPC: String?
+
+    @Option(help: ArgumentHelp("Call this method by gRPC.", valueName: "service/method"))
+    var grpc: String?
+
     @Option(help: ArgumentHelp("Seconds for each request.", valueName: "seconds"))
     var timeout: Double = 30
 
@@ -71,7 +89,23 @@ struct LoadCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !urls.isEmpty else { throw ValidationError("Name at least one URL.") }
-        for url in urls { do { _ = try HTTPURL(url) } catch { throw ValidationError("\(error.message).") } }
+        for url in urls { do { _ = try HTTPURL(webSocket: url) } catch { throw ValidationError("\(error.message).") } }
+        let sockets = urls.count { $0.lowercased().hasPrefix("ws") }
+        guard sockets == 0 || sockets == urls.count else {
+            throw ValidationError("WebSockets and requests are loads of their own.")
+        }
+        guard [xmlRPC, jsonRPC, grpc].count(where: { $0 != nil }) <= 1, sockets == 0 || xmlRPC == nil && grpc == nil
+        else {
+            throw ValidationError(
+                "--xml-rpc, --json-rpc and --grpc exclude each other; over a WebSocket only JSON-RPC is called.")
+        }
+        guard streams == 1 || (sockets == 0 && xmlRPC == nil && jsonRPC == nil && grpc == nil) else {
+            throw ValidationError("-m is for requests of HTTP/2; give calls and sockets more clients.")
+        }
+        if let grpc, grpc.split(separator: "/").count != 2 {
+            throw ValidationError(
+                "\(grpc.debugDescription) is not SERVICE/METHOD, such as routeguide.RouteGuide/GetFeature.")
+        }
         guard clients > 0, threads > 0 else { throw ValidationError("-c and --threads must be at least 1.") }
         guard requests ?? 1 > 0 else { throw ValidationError("-n must be at least 1.") }
         guard duration ?? 1 > 0, rate ?? 1 > 0, timeout > 0 else {
@@ -85,11 +119,15 @@ struct LoadCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let body = try InputFile.body(data)
+        let kind = try kind()
+        var isHTTP = false
+        if case .http = kind { isHTTP = true }
+        let body = isHTTP ? try InputFile.body(data) : .none
         let headers = try HeaderArguments.parse(header)
         let method = HTTPMethod(rawValue: self.method.uppercased())
         let plan = LoadPlan(
-            requests: try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) },
+            kind: kind, urls: urls, headers: headers,
+            requests: isHTTP ? try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) } : [],
             count: requests ?? (duration == nil ? 1000 : nil), duration: duration, rate: rate, clients: clients,
             streams: isHTTP2 || streams > 1 ? streams : nil, isHTTP1: isHTTP1, transport: transport, threads: threads,
             timeout: .seconds(timeout),
@@ -100,8 +138,29 @@ struct LoadCommand: AsyncParsableCommand {
     }
 }
 
+extension LoadCommand {
+    /// What is called, from the options and the scheme.
+    private func kind() throws -> LoadKind {
+        if let grpc {
+            let names = grpc.split(separator: "/").map(String.init)
+            let message = try InputFile.bytes(data) ?? []
+            return .grpc(MethodDescriptor(fullyQualifiedService: names[0], method: names[1]), GRPCBytes(message))
+        }
+        let text = try InputFile.bytes(data).map { String(decoding: $0, as: UTF8.self) }
+        if let xmlRPC { return .xmlrpc(xmlRPC, (text.map(RPCCommand.value)?.elements ?? []).map(RPCCommand.xml)) }
+        if let jsonRPC {
+            let value = text.map(RPCCommand.value)
+            return .jsonrpc(jsonRPC, value?.members.map { .byName($0) } ?? .byPosition(value?.elements ?? []))
+        }
+        return urls[0].lowercased().hasPrefix("ws") ? .socket(.text(text ?? "hello")) : .http
+    }
+}
+
 /// What a load consists of.
 struct LoadPlan: Sendable {
+    let kind: LoadKind
+    let urls: [String]
+    let headers: Headers
     let requests: [HTTPRequest]
     let count: Int?
     let duration: Double?

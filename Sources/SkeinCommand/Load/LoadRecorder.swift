@@ -16,15 +16,15 @@ final class LoadRecorder: @unchecked Sendable {
     private(set) var bytes = 0
     private(set) var requests = 0
 
-    func record(_ response: HTTPResponse, nanoseconds: Int64) {
+    func record(_ outcome: LoadOutcome, nanoseconds: Int64) {
         requests += 1
         latencies.record(UInt64(min(max(0, nanoseconds) / 1000, 3_600_000_000)))
-        if let failure = response.failure {
+        if let failure = outcome.failure {
             errors[failure.code.rawValue, default: 0] += 1
             if examples[failure.code.rawValue] == nil { examples[failure.code.rawValue] = "\(failure)" }
         } else {
-            bytes += response.content.readableBytes
-            status[response.statusCode, default: 0] += 1
+            bytes += outcome.bytes
+            status[outcome.status, default: 0] += 1
         }
     }
 }

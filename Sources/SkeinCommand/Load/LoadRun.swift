@@ -56,6 +56,15 @@ final class LoadRun: Sendable {
     /// One client: its next request is sent when the one before is answered, and not before it is due.
     private func client(_ number: Int, on shard: Shard, _ recorder: LoadRecorder, since start: NIODeadline) async {
         let end = plan.duration.map { start + .nanoseconds(Int64($0 * 1e9)) }
+        var caller = LoadCaller(plan.kind, skein, plan.urls[number % plan.urls.count], plan.headers)
+        await takeTurns(&caller, on: shard, recorder, since: start, until: end)
+        await caller.end()
+    }
+
+    private func takeTurns(
+        _ caller: inout LoadCaller, on shard: Shard, _ recorder: LoadRecorder, since start: NIODeadline,
+        until end: NIODeadline?
+    ) async {
         while true {
             let turn = taken.wrappingAdd(1, ordering: .relaxed).oldValue
             if let count = plan.count, turn >= count { return }
@@ -68,8 +77,14 @@ final class LoadRun: Sendable {
             } else if let end, began >= end {
                 return
             }
-            let response = await skein.start(plan.requests[turn % plan.requests.count]).dispatch()
-            recorder.record(response, nanoseconds: (NIODeadline.now() - began).nanoseconds)
+            let outcome: LoadOutcome
+            if case .http = plan.kind {
+                let response = await skein.start(plan.requests[turn % plan.requests.count]).dispatch()
+                outcome = LoadOutcome(response, bytes: response.content.readableBytes)
+            } else {
+                outcome = await caller.call()
+            }
+            recorder.record(outcome, nanoseconds: (NIODeadline.now() - began).nanoseconds)
             finished.wrappingAdd(1, ordering: .relaxed)
         }
     }

@@ -80,11 +80,11 @@ struct RPCCommand: AsyncParsableCommand {
         }
     }
 
-    private static func value(_ text: String) -> JSONValue {
+    static func value(_ text: String) -> JSONValue {
         (try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))) ?? .string(text)
     }
 
-    private static func xml(_ value: JSONValue) -> any XMLRPCConvertible {
+    static func xml(_ value: JSONValue) -> any XMLRPCConvertible {
         switch value {
         case .null: XMLRPCValue.none
         case .bool(let value): value
@@ -108,5 +108,5 @@ struct RPCCommand: AsyncParsableCommand {
 
 extension JSONValue {
     /// The members, when it is an object.
-    fileprivate var members: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
+    var members: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
 }

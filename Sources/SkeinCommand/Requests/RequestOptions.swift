@@ -137,6 +137,13 @@ enum InputFile {
         return try whole(argument == "-" || argument == "@-" ? read("-") : Array(argument.utf8))
     }
 
+    /// What an argument of TEXT, @FILE or - stands for; nil without one.
+    static func bytes(_ argument: String?) throws -> [UInt8]? {
+        guard let argument else { return nil }
+        if argument == "-" || argument == "@-" { return try read("-") }
+        return try argument.hasPrefix("@") ? read(String(argument.dropFirst())) : Array(argument.utf8)
+    }
+
     private static func whole(_ bytes: [UInt8]) -> HTTPBody {
         .bytes(bytes, contentType: contentType(bytes))
     }

@@ -60,27 +60,11 @@ public struct GRPCResponse<Answer: SwiftProtobuf.Message>: Response {
     }
 
     /// 200, the status of HTTP that stands for the server's, or 700 to 722 for a failure.
-    public var statusCode: Int { failure?.code.rawValue ?? error.map { Self.status(of: $0.code) } ?? 200 }
+    public var statusCode: Int { failure?.code.rawValue ?? error?.code.httpStatus ?? 200 }
     /// The status in words; those of an error.
     public var reason: String { failure?.code.name ?? error.map { "\($0.code): \($0.message)" } ?? "OK" }
     /// 299.
     public static var highestSuccess: Int { 299 }
-
-    private static func status(of code: RPCError.Code) -> Int {
-        switch code {
-        case .cancelled: 499
-        case .invalidArgument, .failedPrecondition, .outOfRange: 400
-        case .deadlineExceeded: 504
-        case .notFound: 404
-        case .alreadyExists, .aborted: 409
-        case .permissionDenied: 403
-        case .unauthenticated: 401
-        case .resourceExhausted: 429
-        case .unimplemented: 501
-        case .unavailable: 503
-        default: 500
-        }
-    }
 
     /// The answer as one of a type, by protobuf's JSON.
     /// - Throws: code 709 when it is none.

@@ -117,3 +117,22 @@ extension RPCError {
         }
     }
 }
+
+extension RPCError.Code {
+    /// The status of HTTP that gRPC's gateways give for it.
+    package var httpStatus: Int {
+        switch self {
+        case .cancelled: 499
+        case .invalidArgument, .failedPrecondition, .outOfRange: 400
+        case .deadlineExceeded: 504
+        case .notFound: 404
+        case .alreadyExists, .aborted: 409
+        case .permissionDenied: 403
+        case .unauthenticated: 401
+        case .resourceExhausted: 429
+        case .unimplemented: 501
+        case .unavailable: 503
+        default: 500
+        }
+    }
+}

@@ -24,6 +24,8 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
 
     /// Bytes that wait for a peer who does not read, above which we do not read either.
     private static let highWater = 256 << 10
+    /// The time that output waits for more within one tick.
+    private static let longTick = TimeAmount.microseconds(100)
     /// Bytes that are read and thrown away behind a fatal error, so that the peer gets to see why.
     private static let discardLimit = 16 << 20
 
@@ -34,6 +36,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     @exclusivity(unchecked) package var owner: (any HTTP2DriverOwner)?
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var flushIsScheduled = false
+    @exclusivity(unchecked) private var lastFlush = NIODeadline.now()
     @exclusivity(unchecked) private var isFlushing = false
     @exclusivity(unchecked) private var isReading = false
     private var isReadingPaused = false
@@ -125,10 +128,17 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
-    /// Writes at the end of this tick what its events and tasks have brought.
+    /// Writes at the end of this tick what its events and tasks have brought; earlier when the tick is long, so that the peer does
+    /// not wait for the last of many tasks to hear of the first.
     package func flushSoon() {
-        guard !flushIsScheduled, !isReading else { return }
+        guard !isReading else { return }
+        guard !flushIsScheduled else {
+            let now = NIODeadline.now()
+            guard now - lastFlush > Self.longTick else { return }
+            return flush()
+        }
         flushIsScheduled = true
+        lastFlush = .now()
         eventLoop.execute {
             self.flushIsScheduled = false
             self.flush()
@@ -138,6 +148,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     private func flush() {
         guard !isFlushing, let context else { return }
         isFlushing = true
+        lastFlush = .now()
         while context.channel.isWritable {
             engine.fill(at: .now())
             guard engine.output.readableBytes > 0 else { break }

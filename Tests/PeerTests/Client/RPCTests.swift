@@ -30,6 +30,10 @@ struct RPCTests {
         return Int(try await process.untilPrinted("listening ")) ?? 0
     }
 
+    /// Where Python's servers listen.
+    static func xmlPort() async throws -> Int { try await xmlServer.value }
+    static func jsonPort() async throws -> Int { try await jsonServer.value }
+
     private static let everything: [XMLRPCValue] = [
         .none, .bool(true), .integer(-7), .integer(1 << 40), .double(-0.5), .string("a <b> & \"c\" ü\n"),
         .date(Date(timeIntervalSince1970: 900_684_535)), .bytes([0, 1, 0xFF]),

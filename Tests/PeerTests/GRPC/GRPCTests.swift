@@ -24,6 +24,9 @@ struct GRPCTests {
     private static let plain = peer([])
     private static let compressing = peer(["gzip"])
 
+    /// Where grpcio's server listens.
+    static func url() async throws -> String { try await plain.value }
+
     private func calling<T: Sendable>(
         _ url: String, skein: Skein = Skein(), config: ServiceConfig = ServiceConfig(),
         _ work: @Sendable @escaping (Routeguide_RouteGuide.Client<SkeinClientTransport>) async throws -> T

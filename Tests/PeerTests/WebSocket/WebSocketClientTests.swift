@@ -23,6 +23,9 @@ struct WebSocketClientTests {
     private static let peer = Task { try await Peer("sockets", []) }
     private static let plainPeer = Task { try await Peer("sockets-plain", ["--no-deflate"]) }
 
+    /// Where Python's server listens.
+    static func url() async throws -> String { try await peer.value.url }
+
     private let id = UUID().uuidString
 
     private func session(_ change: (inout HTTPConfiguration) -> Void = { _ in }) -> Skein {

@@ -1,0 +1,38 @@
+// What the demo calls by gRPC, on a server of its own, since that has a transport of its own.
+
+import GRPCCore
+import SkeinEngine
+import SkeinGRPC
+
+/// Greets whoever sends a name; messages are text, for which no code is generated.
+struct DemoGreeter: RegistrableRPCService {
+    static let method = MethodDescriptor(fullyQualifiedService: "demo.Greeter", method: "Greet")
+
+    /// Text as a message.
+    struct Text: MessageSerializer, MessageDeserializer {
+        func serialize<Bytes: GRPCContiguousBytes>(_ message: String) throws -> Bytes { Bytes(message.utf8) }
+
+        func deserialize<Bytes: GRPCContiguousBytes>(_ bytes: Bytes) throws -> String {
+            bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+        }
+    }
+
+    func registerMethods(with router: inout RPCRouter<some ServerTransport>) {
+        router.registerHandler(
+            forMethod: Self.method, deserializer: Text(), serializer: Text()
+        ) { request, _ in
+            let name = try await request.messages.first { _ in true } ?? "nobody"
+            return StreamingServerResponse { writer in
+                try await writer.write("Hello, \(name).")
+                return [:]
+            }
+        }
+    }
+}
+
+extension DemoServer {
+    /// Serves until the transport is told to stop.
+    static func serveGRPC(on transport: SkeinServerTransport) async throws {
+        try await GRPCServer(transport: transport, services: [DemoGreeter()]).serve()
+    }
+}
