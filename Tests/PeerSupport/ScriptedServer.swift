@@ -24,6 +24,8 @@ public final class ScriptedServer: Sendable {
         case reset
         /// Wait for the next bytes.
         case wait
+        /// Wait for bytes that hold a text, however they are cut.
+        case until(String)
         /// Take no more bytes off the socket.
         case stopReading
     }
@@ -74,12 +76,19 @@ private final class ScriptHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private var steps: [ScriptedServer.Step]
+    private var received = ""
 
     init(_ steps: [ScriptedServer.Step]) { self.steps = steps }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        received += String(buffer: unwrapInboundIn(data))
         while !steps.isEmpty {
             switch steps.removeFirst() {
+            case .until(let text):
+                guard let range = received.firstRange(of: text) else {
+                    return steps.insert(.until(text), at: 0)
+                }
+                received = String(received[range.upperBound...])
             case .send(let text): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
             case .sendBytes(let bytes): context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
             case .close: context.close(promise: nil)

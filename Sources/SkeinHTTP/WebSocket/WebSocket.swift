@@ -41,7 +41,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         case done
         /// It is on its way, but the next one has to wait.
         case full
-        /// The connection is being made again.
+        /// The connection is being made again, or a message in fragments has to end first.
         case later
     }
 
@@ -59,6 +59,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     private var reopening: Task<Void, Never>?
     private var waiters: [(number: Int, resume: @Sendable ((any Error)?) -> Void)] = []
     private var waiterNumber = 0
+    private var cancelled: Set<Int> = []
 
     package init(
         _ options: WebSocketOptions, shard: Shard, handler: (any WebSocketHandler)? = nil,
@@ -113,10 +114,13 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     /// - Throws: `SkeinError` 710 when the socket is closed; `CancellationError`.
     public func send(_ message: WebSocketMessage) async throws {
         while true {
-            switch try await onLoop({ socket throws(SkeinError) in try socket.submit(message) }) {
+            let sent = try await onLoop { socket throws(SkeinError) in
+                try socket.submit { link throws(SkeinError) in try link.send(message) }
+            }
+            switch sent {
             case .done: return
-            case .full: return try await untilReady()
-            case .later: try await untilReady()
+            case .full: return try await untilReady { $0.hasRoom }
+            case .later: try await untilReady { !$0.isInMessage }
             }
         }
     }
@@ -148,9 +152,18 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     private func sendFragment(
         _ piece: ByteBuffer, _ kind: WebSocketMessage.Kind, isFirst: Bool, isLast: Bool
     ) async throws {
-        let hasRoom = try await onLoop { $0.link?.send(piece, kind, isFirst: isFirst, isLast: isLast) }
-        guard let hasRoom else { throw WebSocketLink.closed }
-        if !hasRoom { try await untilReady() }
+        while true {
+            let sent = try await onLoop { socket throws(SkeinError) in
+                try socket.submit(isBeginning: isFirst) { link throws(SkeinError) in
+                    link.send(piece, kind, isFirst: isFirst, isLast: isLast)
+                }
+            }
+            switch sent {
+            case .done: return
+            case .full: return try await untilReady { $0.hasRoom }
+            case .later: try await untilReady { !$0.isInMessage }
+            }
+        }
     }
 
     /// Sends a message without waiting, from anywhere.
@@ -207,50 +220,52 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         return try await shard.eventLoop.submit { try work(self) }.get()
     }
 
-    private func submit(_ message: WebSocketMessage) throws(SkeinError) -> Sent {
+    /// Sends something by the link, if there is one and no other message is under way on it.
+    private func submit(
+        isBeginning: Bool = true, _ send: (WebSocketLink) throws(SkeinError) -> Bool?
+    ) throws(SkeinError) -> Sent {
         guard let link else {
-            if reopening != nil { return .later }
+            // Half of a message on the old connection is none on the new one.
+            if reopening != nil, isBeginning { return .later }
             throw WebSocketLink.closed
         }
-        guard let hasRoom = try link.send(message) else { throw WebSocketLink.closed }
+        if isBeginning, link.isInMessage { return .later }
+        guard let hasRoom = try send(link) else { throw WebSocketLink.closed }
+        if !isBeginning, !link.isInMessage { wake(nil) }
         return hasRoom ? .done : .full
     }
 
-    /// Waits until the peer takes more, or the connection is there again.
-    private func untilReady() async throws {
+    /// Waits until the link is as wanted, or there is one again.
+    private func untilReady(_ isReady: @escaping @Sendable (WebSocketLink) -> Bool) async throws {
         let number = try await onLoop { socket in
             socket.waiterNumber += 1
             return socket.waiterNumber
         }
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                shard.run {
-                    if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
-                    self.waiters.append(
-                        (
-                            number,
-                            {
-                                if let error = $0 {
-                                    continuation.resume(throwing: error)
-                                } else {
-                                    continuation.resume()
-                                }
-                            }
-                        ))
-                    // What is waited for may have happened since it was missing.
-                    if self.link?.hasRoom ?? false {
-                        self.wake(nil)
-                    } else if self.link == nil, self.reopening == nil {
-                        self.wake(WebSocketLink.closed)
-                    }
-                }
+                shard.run { self.keep(continuation, number, isReady) }
             }
         } onCancel: {
             shard.run {
-                guard let place = self.waiters.firstIndex(where: { $0.number == number }) else { return }
-                self.waiters.remove(at: place).resume(CancellationError())
+                if let place = self.waiters.firstIndex(where: { $0.number == number }) {
+                    self.waiters.remove(at: place).resume(CancellationError())
+                } else {
+                    self.cancelled.insert(number)  // it comes before the one whom it cancels, or after its end
+                }
             }
         }
+        try await onLoop { _ = $0.cancelled.remove(number) }
+    }
+
+    private func keep(
+        _ continuation: UnsafeContinuation<Void, any Error>, _ number: Int, _ isReady: (WebSocketLink) -> Bool
+    ) {
+        if cancelled.remove(number) != nil { return continuation.resume(throwing: CancellationError()) }
+        // What is waited for may have happened since it was missing.
+        if let link, isReady(link) { return continuation.resume() }
+        if link == nil, reopening == nil { return continuation.resume(throwing: WebSocketLink.closed) }
+        waiters.append(
+            (number, { if let error = $0 { continuation.resume(throwing: error) } else { continuation.resume() } }))
     }
 
     private func wait(_ resume: @escaping @Sendable ((any Error)?) -> Void) {

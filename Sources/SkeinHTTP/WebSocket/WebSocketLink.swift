@@ -37,6 +37,9 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     @exclusivity(unchecked) private var flushIsScheduled = false
     @exclusivity(unchecked) private var isReading = false
     @exclusivity(unchecked) private var isPaused = false
+    @exclusivity(unchecked) private var dropsMessages = false
+    /// Whether a message has begun of which more fragments are to be sent.
+    @exclusivity(unchecked) private(set) var isInMessage = false
     @exclusivity(unchecked) private var phase = Phase.open
     @exclusivity(unchecked) private var lastHeard = NIODeadline.now()
     private var timer: ShardTimers.Token?
@@ -95,7 +98,10 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     private func handle(_ event: WebSocketDecoder.Event) {
         switch event {
-        case .message(let message): if socket?.deliver(message) == false { pause() }
+        case .message(let message):
+            guard !dropsMessages, socket?.deliver(message) == false else { return }
+            // Behind our Close, the peer's is waited for, and not for somebody who takes what stands before it.
+            if phase == .open { pause() } else { dropsMessages = true }
         case .ping(let payload):
             guard phase == .open else { return }
             if hasRoom { control(.pong, payload) } else { owedPong = payload }
@@ -141,7 +147,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     /// Writes a message, if not too much waits already. Returns whether it did.
     func trySend(_ message: WebSocketMessage) -> Bool {
-        guard unsent < options.maximumUnsent, let _ = try? send(message) else { return false }
+        guard !isInMessage, unsent < options.maximumUnsent, let _ = try? send(message) else { return false }
         return true
     }
 
@@ -150,6 +156,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         guard phase == .open else { return nil }
         prepareOutput()
         encoder.writeFragment(kind, bytes, isFirst: isFirst, isLast: isLast, into: &output)
+        isInMessage = !isLast
         flushSoon()
         return hasRoom
     }
@@ -282,7 +289,6 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         phase = .closing
         arm(options.closeTimeout)
         if isPaused {
-            // What nobody has taken is not waited for: the peer's Close is behind it.
             isPaused = false
             takeEvents()
             transport?.setReading(true)

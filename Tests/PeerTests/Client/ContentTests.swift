@@ -267,8 +267,9 @@ struct ContentTests {
         // Behind another request on one connection: the answers to that one do not decide about the content.
         let behind = try await ScriptedServer.start { _ in
             [
-                .wait, .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
-                .send("HTTP/1.1 100 Continue\r\n\r\n"), .wait,
+                .until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+                .until("Expect: 100-continue\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+                .send("HTTP/1.1 100 Continue\r\n\r\n"), .until("\u{1}"),
                 .send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"),
             ]
         }
@@ -277,6 +278,7 @@ struct ContentTests {
         pipelining.http.connectionsPerOrigin = 1
         pipelining.http.expectContinueTimeout = .seconds(30)
         let piped = Skein(pipelining)
+        #expect(await piped.get("http://127.0.0.1:\(behind.port)/").dispatch().statusCode == 200)
         let first = piped.get("http://127.0.0.1:\(behind.port)/")
         let second = piped.put("http://127.0.0.1:\(behind.port)/", large)
         #expect(await first.dispatch().statusCode == 200)

@@ -188,6 +188,33 @@ struct WebSocketClientTests {
         #expect(socket.closing?.code == .normal)
     }
 
+    @Test("a message in fragments is not torn by another one, and who waits for its end can be cancelled")
+    func fragments() async throws {
+        let socket = try await session().webSocket("\(try await Self.peer.value.url)/echo")
+        let (pieces, next) = AsyncStream.makeStream(of: ByteBuffer.self)
+        let slow = Task { try await socket.send(.text, fragments: pieces) }
+        next.yield(ByteBuffer(string: "a"))
+        // Once the first fragment is out, nothing else gets through.
+        let probing = Task(executorPreference: socket.shard.executor) {
+            while socket.trySend("x") { await Task.yield() }
+        }
+        await probing.value
+        let patient = Task { try await socket.send("whole") }
+        let impatient = Task { try await socket.send("never") }
+        impatient.cancel()
+        await #expect(throws: CancellationError.self) { try await impatient.value }
+        next.yield(ByteBuffer(string: "b"))
+        next.finish()
+        try await slow.value
+        try await patient.value
+        var heard: [String] = []
+        while heard.count < 2, let message = try await socket.receive() {
+            if message != "x" { heard.append(message.text) }
+        }
+        #expect(heard == ["ab", "whole"])
+        await socket.close()
+    }
+
     @Test("a lost connection is made again, if that is wanted, and an error if not")
     func reconnect() async throws {
         let url = try await Self.peer.value.url
