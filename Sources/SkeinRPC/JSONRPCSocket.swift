@@ -13,7 +13,7 @@ import Synchronization
 #endif
 
 /// Sends calls over one socket and gives each its answer.
-package final class JSONRPCSocket: WebSocketHandler, InboxConsumer {
+package final class JSONRPCSocket: WebSocketHandler {
     private struct State {
         var opening: Task<WebSocket, any Error>?
         /// Where each call waits for its answer, by the call's number.
@@ -60,10 +60,14 @@ package final class JSONRPCSocket: WebSocketHandler, InboxConsumer {
         state.withLock { $0.waiting[id] = answer }
         defer { state.withLock { $0.waiting[id] = nil } }
         try await socket.send(text)
-        guard let answered = try await answer.wait(for: self) else {
-            throw SkeinError(.channelClosed, peer: request.url.origin.description, because: "the socket was closed")
+        while true {
+            switch answer.take() {
+            case .element(let bytes, _): return bytes
+            case .wait: if let bytes = try await answer.wait() { return bytes }
+            case .end:
+                throw SkeinError(.channelClosed, peer: request.url.origin.description, because: "the socket was closed")
+            }
         }
-        return answered
     }
 
     private static func ids(_ bytes: ByteBuffer) -> [Int?] {
@@ -104,8 +108,6 @@ package final class JSONRPCSocket: WebSocketHandler, InboxConsumer {
         }
         for answer in lost { answer.finish(.finished) }
     }
-
-    package func caughtUp() {}
 }
 
 extension JSONRPCService {

@@ -15,9 +15,9 @@ package final class ShardTasks: Sendable {
 
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
-    fileprivate func begin() { state.withLock { $0.count += 1 } }
+    package func begin() { state.withLock { $0.count += 1 } }
 
-    fileprivate func end() {
+    package func end() {
         let waiter = state.withLock { state in
             state.count -= 1
             return state.count == 0 ? state.waiter : nil

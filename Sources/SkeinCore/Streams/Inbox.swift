@@ -6,23 +6,21 @@ import Synchronization
 /// What has arrived and not been taken.
 ///
 /// Inlinable, so that it is plain code for the elements it is used with.
-package final class Inbox<Element: Sendable>: Sendable {
-    @usableFromInline package typealias Waiter = UnsafeContinuation<Element?, any Error>
+public final class Inbox<Element: Sendable>: Sendable {
+    public typealias Waiter = UnsafeContinuation<Element?, any Error>
 
     /// How it ends.
-    package enum End: Sendable {
+    public enum End: Sendable {
         case finished
         case failed(any Error)
     }
 
     /// What taking comes to.
-    package enum Step {
+    public enum Step {
         case element(Element, isCaughtUp: Bool)
         case end(End)
-        /// There is nothing, and the one who waits, if any does, is kept.
+        /// There is nothing.
         case wait
-        /// Somebody waits already.
-        case misuse
     }
 
     @usableFromInline struct State {
@@ -39,13 +37,13 @@ package final class Inbox<Element: Sendable>: Sendable {
     @usableFromInline let state: Mutex<State>
 
     /// - Parameter maximum: the size of all that waits above which no more should come for now.
-    @inlinable package init(maximum: Int) {
+    @inlinable public init(maximum: Int) {
         self.maximum = max(1, maximum)
         state = Mutex(State())
     }
 
     /// Adds an element. Returns false when no more should come until the consumer has caught up.
-    @inlinable package func push(_ element: Element, size: Int) -> Bool {
+    @inlinable public func push(_ element: Element, size: Int) -> Bool {
         let (waiter, goOn) = state.withLock { state -> (Waiter?, Bool) in
             if state.end != nil { return (nil, true) }
             if let waiter = state.waiter {
@@ -62,25 +60,21 @@ package final class Inbox<Element: Sendable>: Sendable {
     }
 
     /// Adds the end, behind what has arrived.
-    @inlinable package func finish(_ end: End) {
+    @inlinable public func finish(_ end: End) {
         let waiter = state.withLock { state -> Waiter? in
             guard state.end == nil else { return nil }
             state.end = end
             defer { state.waiter = nil }
             return state.waiter
         }
-        guard let waiter else { return }
-        switch end {
-        case .finished: waiter.resume(returning: nil)
-        case .failed(let error): waiter.resume(throwing: error)
-        }
+        waiter?.resume(returning: nil)  // who finds the end where it stands
     }
 
     /// Whether nothing more comes; something may still wait to be taken.
-    package var hasEnded: Bool { state.withLock { $0.end != nil } }
+    public var hasEnded: Bool { state.withLock { $0.end != nil } }
 
     /// Lets the one who waits go, without an element.
-    @inlinable package func cancelWaiter() {
+    @inlinable public func cancelWaiter() {
         let waiter = state.withLock { state in
             defer { state.waiter = nil }
             return state.waiter
@@ -88,8 +82,8 @@ package final class Inbox<Element: Sendable>: Sendable {
         waiter?.resume(throwing: CancellationError())
     }
 
-    /// Takes an element or the end; when there is neither, keeps the one who waits, if any does.
-    @inlinable package func take(or waiter: Waiter? = nil) -> Step {
+    /// Takes an element or the end, if there is one.
+    @inlinable public func take() -> Step {
         state.withLock { state in
             if let (element, size) = state.elements.popFirst() {
                 state.size -= size
@@ -97,39 +91,42 @@ package final class Inbox<Element: Sendable>: Sendable {
                 state.isPaused = false
                 return .element(element, isCaughtUp: true)
             }
-            if let end = state.end { return .end(end) }
-            if state.waiter != nil { return .misuse }
-            state.waiter = waiter
-            return .wait
+            return state.end.map { .end($0) } ?? .wait
         }
     }
 
-    /// Waits for the next element; nil at the end. A function of its own, so that a task that waits keeps little memory.
-    /// - Parameter consumer: told when it has caught up.
-    @inlinable package func wait(for consumer: some InboxConsumer) async throws -> Element? {
+    /// Waits for an element, when there is none to take; nil when there may be one now, or the end.
+    ///
+    /// A function of its own that holds next to nothing, so that a task that waits keeps little memory.
+    @inlinable public func wait() async throws -> Element? {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
-                switch take(or: continuation) {
-                case .element(let element, let isCaughtUp):
-                    if isCaughtUp { consumer.caughtUp() }
-                    continuation.resume(returning: element)
-                case .end(.finished): continuation.resume(returning: nil)
-                case .end(.failed(let error)): continuation.resume(throwing: error)
+                switch keep(continuation) {
+                case .kept: if Task.isCancelled { cancelWaiter() }
+                case .notNeeded: continuation.resume(returning: nil)
                 case .misuse:
                     continuation.resume(
                         throwing: SkeinError(
                             .exception, because: "two tasks wait for the same messages; let one of them read"))
-                case .wait: if Task.isCancelled { cancelWaiter() }
                 }
             }
         } onCancel: {
             cancelWaiter()
         }
     }
-}
 
-/// Whoever takes from an ``Inbox``.
-package protocol InboxConsumer: AnyObject, Sendable {
-    /// There is room again: more may come.
-    func caughtUp()
+    @usableFromInline enum Keeping {
+        case kept
+        case notNeeded
+        case misuse
+    }
+
+    @inlinable func keep(_ waiter: Waiter) -> Keeping {
+        state.withLock { state in
+            if !state.elements.isEmpty || state.end != nil { return .notNeeded }
+            if state.waiter != nil { return .misuse }
+            state.waiter = waiter
+            return .kept
+        }
+    }
 }

@@ -110,13 +110,16 @@ private final class WebSocketAcceptance: ServerUpgrade {
         link?.begin(on: transport)
         guard let serve else { return }
         let socket = self.socket
-        socket.shard.startTask {
+        // One closure and not two: ten thousand sockets that wait have ten thousand frames of each.
+        socket.shard.tasks.begin()
+        Task(executorPreference: socket.shard.executor) {
             do {
                 try await serve(socket)
                 await socket.close()
             } catch {
                 await socket.close(.internalError)
             }
+            socket.shard.tasks.end()
         }
     }
 }

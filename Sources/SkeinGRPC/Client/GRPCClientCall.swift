@@ -9,7 +9,7 @@ import SkeinWire
 /// A call under way.
 ///
 /// Unchecked: what changes is touched on the loop of its stream only.
-final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsumer, @unchecked Sendable {
+final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwner, @unchecked Sendable {
     let inbox = Inbox<RPCResponsePart<GRPCBytes>>(maximum: 256 << 10)
     let outbox: GRPCOutbox
     private let shard: Shard

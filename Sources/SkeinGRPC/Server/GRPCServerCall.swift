@@ -14,7 +14,7 @@ typealias GRPCStreamHandler =
 /// A call under way.
 ///
 /// Unchecked: what changes is touched on the loop of its stream only.
-final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, InboxConsumer, @unchecked Sendable {
+final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwner, @unchecked Sendable {
     private let request: SkeinEngine.ServerRequest
     private let descriptor: MethodDescriptor
     private let handler: GRPCStreamHandler

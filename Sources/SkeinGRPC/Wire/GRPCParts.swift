@@ -3,8 +3,14 @@
 import GRPCCore
 import SkeinCore
 
+/// Whose parts they are.
+protocol GRPCPartsOwner: AnyObject, Sendable {
+    /// Room has been made: more may come.
+    func caughtUp()
+}
+
 /// One pass over what arrives.
-struct GRPCParts<Part: Sendable, Call: InboxConsumer>: AsyncSequence, Sendable {
+struct GRPCParts<Part: Sendable, Call: GRPCPartsOwner>: AsyncSequence, Sendable {
     typealias Element = Part
     typealias Failure = any Error
 
@@ -18,13 +24,15 @@ struct GRPCParts<Part: Sendable, Call: InboxConsumer>: AsyncSequence, Sendable {
         mutating func next() async throws -> Part? { try await next(isolation: nil) }
 
         mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> Part? {
-            switch inbox.take() {
-            case .element(let part, let isCaughtUp):
-                if isCaughtUp { call.caughtUp() }
-                return part
-            case .end(.finished): return nil
-            case .end(.failed(let error)): throw error
-            case .wait, .misuse: return try await inbox.wait(for: call)
+            while true {
+                switch inbox.take() {
+                case .element(let part, let isCaughtUp):
+                    if isCaughtUp { call.caughtUp() }
+                    return part
+                case .end(.finished): return nil
+                case .end(.failed(let error)): throw error
+                case .wait: if let part = try await inbox.wait() { return part }
+                }
             }
         }
     }

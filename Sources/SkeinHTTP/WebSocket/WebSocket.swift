@@ -88,13 +88,15 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         /// - Throws: `SkeinError` 710 when the connection was lost or closed with an error's code, 707, 709 or 719 when the peer
         ///   broke the protocol or a limit; `CancellationError`.
         public mutating func next() async throws -> WebSocketMessage? {
-            switch socket.inbox.take() {
-            case .element(let message, let isCaughtUp):
-                if isCaughtUp { socket.caughtUp() }
-                return message
-            case .end(.finished): return nil
-            case .end(.failed(let error)): throw error
-            case .wait, .misuse: return try await socket.inbox.wait(for: socket)
+            while true {
+                switch socket.inbox.take() {
+                case .element(let message, let isCaughtUp):
+                    if isCaughtUp { socket.caughtUp() }
+                    return message
+                case .end(.finished): return nil
+                case .end(.failed(let error)): throw error
+                case .wait: if let message = try await socket.inbox.wait() { return message }
+                }
             }
         }
     }
@@ -114,8 +116,13 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     /// - Throws: `SkeinError` 710 when the socket is closed; `CancellationError`.
     public func send(_ message: WebSocketMessage) async throws {
         while true {
-            let sent = try await onLoop { socket throws(SkeinError) in
-                try socket.submit { link throws(SkeinError) in try link.send(message) }
+            let sent: Sent
+            if shard.isCurrent {
+                sent = try submit { link throws(SkeinError) in try link.send(message) }
+            } else {
+                sent = try await onLoop { socket throws(SkeinError) in
+                    try socket.submit { link throws(SkeinError) in try link.send(message) }
+                }
             }
             switch sent {
             case .done: return
@@ -295,6 +302,9 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         return true
     }
 
+    /// Room has been made.
+    private func caughtUp() { shard.run { self.link?.resume() } }
+
     func becameWritable() { if !waiters.isEmpty, !isClosedHere { wake(nil) } }
 
     /// The link has ended.
@@ -326,9 +336,4 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         handler?.onClose(closing, self)
         wake(failure ?? WebSocketLink.closed)
     }
-}
-
-extension WebSocket: InboxConsumer {
-    /// Room has been made.
-    package func caughtUp() { shard.run { self.link?.resume() } }
 }
