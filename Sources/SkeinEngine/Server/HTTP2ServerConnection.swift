@@ -16,6 +16,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     private let begun = NIODeadline.now()
     @exclusivity(unchecked) private var lastAnswer = NIODeadline.now()
     private var timer: ShardTimers.Token?
+    private var pingSent: NIODeadline?
     let remoteAddress: SocketAddress?
 
     init(owner: ServerShard, remoteAddress: SocketAddress?, tls: NIOSSLServerHandler?) {
@@ -125,8 +126,21 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
             if now >= driver.lastRead + owner.context.keepAliveTimeout + owner.context.bodyTimeout { return cutOff() }
         } else {
             driver.resetStalled(before: now - owner.context.bodyTimeout)
+            guard isAlive(at: now) else { return cutOff() }
         }
         armTimer()
+    }
+
+    /// Whether a client that says nothing is still there: sockets and calls may rest, and are asked by a PING then.
+    private func isAlive(at now: NIODeadline) -> Bool {
+        if let asked = pingSent, driver.lastRead <= asked { return now < asked + owner.context.bodyTimeout }
+        pingSent = nil
+        if now >= driver.lastRead + owner.context.keepAliveTimeout {
+            pingSent = now
+            driver.engine.ping()
+            driver.flushSoon()
+        }
+        return true
     }
 
     func ended(_ error: (any Error)?) {

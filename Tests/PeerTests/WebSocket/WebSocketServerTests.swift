@@ -241,6 +241,44 @@ struct WebSocketServerTests {
         #expect(answer.suffix(2) == [0x89, 0])
         await server.stop()
     }
+
+    @Test("an HTTP/2 connection whose streams rest is asked whether it is there, and cut off when it is not")
+    func silentConnection() async throws {
+        var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
+        configuration.keepAliveTimeout = .milliseconds(200)
+        configuration.bodyTimeout = .milliseconds(200)
+        let server = HTTPServer(configuration) { request in
+            var options = WebSocketOptions()
+            options.pingInterval = nil
+            return try request.webSocket(options) { socket in for try await _ in socket {} }
+        }
+        guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+        let mute = try await RawClient.connect(port)
+        var frames = Frames()
+        frames.preface()
+        frames.settings()
+        frames.headers(
+            1,
+            [
+                (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/"),
+                (":authority", "a"), ("sec-websocket-version", "13"),
+            ], flags: Frames.endHeaders)
+        try await mute.send(frames.take())
+        let answer = Array(await mute.bytesToEnd().readableBytesView)
+        #expect(answer.firstRange(of: [0, 0, 8, 6, 0, 0, 0, 0, 0]) != nil, "no PING in \(answer.count) bytes")
+        // One that answers stays.
+        var session = Skein.Configuration()
+        session.http.http2.use = .priorKnowledge
+        var options = WebSocketOptions()
+        options.usesHTTP2 = true
+        options.pingInterval = nil
+        let socket = try await Skein(session).webSocket("ws://127.0.0.1:\(port)/", options: options)
+        try await Shard.standard.sleep(until: .after(.seconds(1)))
+        #expect(socket.closing == nil)
+        try await socket.send("still there")
+        await socket.close()
+        await server.stop()
+    }
 }
 
 extension Array where Element: Sendable {
