@@ -49,7 +49,12 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 collections, "CZlib", "CBrotli", "CZstd",
             ]),
-        .target(name: "SkeinTransport", dependencies: nio + ["SkeinCore"] + tls),
+        .target(
+            name: "SkeinTransport",
+            dependencies: nio + [
+                "SkeinCore", collections, .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
+            ] + tls),
         .target(
             name: "SkeinHTTP",
             dependencies: nio + [
@@ -60,7 +65,16 @@ let package = Package(
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ]),
         .target(name: "SkeinRPC", dependencies: ["SkeinCore", "SkeinWire", "SkeinHTTP", logging] + nio),
-        .target(name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC"]),
+        .target(name: "SkeinSQL", dependencies: nio + ["SkeinCore", logging]),
+        .target(
+            name: "SkeinPostgres",
+            dependencies: nio + tls + [
+                "SkeinSQL", "SkeinTransport", logging, collections,
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres"]),
         .target(
             name: "SkeinEngine",
             dependencies: nio + tls + [

@@ -4,7 +4,9 @@
 @_exported import NIOCore
 @_exported import SkeinCore
 @_exported import SkeinHTTP
+@_exported import SkeinPostgres
 @_exported import SkeinRPC
+@_exported import SkeinSQL
 @_exported import SkeinWire
 import Synchronization
 
@@ -20,6 +22,7 @@ public final class Skein: Sendable {
     package let session: Session
     package let http: HTTPClient
     private let requests = Atomic<Int>(0)
+    let backEnds = BackEnds()
 
     /// A session.
     public init(_ configuration: Configuration = Configuration()) {
@@ -120,6 +123,7 @@ public final class Skein: Sendable {
     /// Closes every connection, fails what waits for one with code 705, and ends the threads of the session.
     /// The session cannot be used after it.
     public func shutdown() async {
+        await backEnds.shutdown()
         await http.shutdown()
         await session.untilIdle()
         await session.shutdown()

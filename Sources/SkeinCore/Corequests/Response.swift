@@ -21,6 +21,8 @@ public protocol Response: Sendable {
     var logger: Logger { get }
     /// The failure below the protocol, if there was one.
     var failure: SkeinError? { get }
+    /// What the peer said when it answered that it failed, where its protocol has a form for that.
+    var refusal: (any Error)? { get }
     /// The other side, for messages.
     var peer: String { get }
     /// The highest status that counts as success; `fetch`, `one` and `commit` throw above it.
@@ -38,9 +40,14 @@ extension Response {
     public func raiseForStatus() throws(SkeinError) {
         if let failure { throw failure }
         guard statusCode <= Self.highestSuccess else {
-            throw .status(statusCode, peer: peer, because: "the answer was \(statusCode) \(reason)")
+            throw SkeinError(
+                SkeinError.Code(rawValue: statusCode), peer: peer,
+                because: refusal.map { "\($0)" } ?? "the answer was \(statusCode) \(reason)", cause: refusal)
         }
     }
+
+    /// Nothing but the status.
+    public var refusal: (any Error)? { nil }
 
     /// Shortcut for ``raiseForStatus()``.
     public func reraise() throws(SkeinError) { try raiseForStatus() }

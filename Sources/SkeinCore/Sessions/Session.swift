@@ -19,8 +19,14 @@ package protocol Exchange: CorequestDriver {
     func fail(_ error: SkeinError)
 }
 
+/// The client of a database or store, which ends with its session.
+package protocol BackEnd: AnyObject, Sendable {
+    /// Closes every connection and fails what waits for one.
+    func shutdown() async
+}
+
 /// The loops, the limits and the numbers of one session.
-package final class Session: Sendable {
+@usableFromInline package final class Session: Sendable {
     package let shards: ShardGroup
     package let statistics = SessionStatistics()
     package let logger: Logger

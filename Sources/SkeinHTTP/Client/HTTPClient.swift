@@ -51,6 +51,8 @@ package final class HTTPClient: Sendable {
     package typealias Callback = @Sendable (HTTPResponse) -> Void
 
     let context: HTTPClientContext
+    /// What the session's other clients make their connections with.
+    package var dialer: Dialer { Dialer(tls: context.tls, resolver: context.resolver) }
     private let pools: ShardLocal<ShardPools>
     private let isShutDown = Atomic<Bool>(false)
 

@@ -31,7 +31,8 @@ final class ConnectAttempt: @unchecked Sendable {
         let limit = eventLoop.scheduleTask(deadline: deadline) { self.finish(.failure(self.timeout)) }
         promise.futureResult.whenComplete { _ in limit.cancel() }
         do {
-            try open().flatMap { self.tunnel($0) }.flatMap { self.secure($0) }.whenComplete(finish)
+            try open().flatMap { self.tunnel($0) }.flatMap { self.ask($0) }.flatMap { self.secure($0, $1) }
+                .whenComplete(finish)
         } catch {
             finish(.failure(error))
         }
@@ -112,10 +113,25 @@ final class ConnectAttempt: @unchecked Sendable {
         return promise.futureResult.map { channel }
     }
 
+    /// Whether the server goes on in TLS, where that has to be asked.
+    private func ask(_ channel: any Channel) -> EventLoopFuture<(any Channel, Bool)> {
+        guard let tls = options.tls, let question = tls.question else {
+            return eventLoop.makeSucceededFuture((channel, options.tls != nil))
+        }
+        let promise = eventLoop.makePromise(of: Bool.self)
+        do {
+            try channel.pipeline.syncOperations.addHandler(
+                TLSQuestionHandler(question, peer: endpoint.description, promise: promise))
+        } catch {
+            promise.fail(error)
+        }
+        return promise.futureResult.map { (channel, $0) }
+    }
+
     /// TLS, if it is wanted.
-    private func secure(_ channel: any Channel) -> EventLoopFuture<Connected> {
+    private func secure(_ channel: any Channel, _ isWanted: Bool) -> EventLoopFuture<Connected> {
         timings.connect = step()
-        guard let tls = options.tls else {
+        guard isWanted, let tls = options.tls else {
             return eventLoop.makeSucceededFuture(Connected(channel: channel, tls: nil, timings: timings))
         }
         let promise = eventLoop.makePromise(of: TLSInfo.self)

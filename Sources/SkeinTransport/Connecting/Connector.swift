@@ -11,12 +11,18 @@ package struct ConnectOptions: Sendable {
         let client: TLSClient
         let options: TLSOptions
         let protocols: [String]
+        let question: TLSQuestion?
 
-        /// - Parameter protocols: what is offered by ALPN, the best first.
-        package init(_ client: TLSClient, _ options: TLSOptions, protocols: [String]) {
+        /// - Parameters:
+        ///   - protocols: what is offered by ALPN, the best first.
+        ///   - question: what the server is asked before, in clear text.
+        package init(
+            _ client: TLSClient, _ options: TLSOptions, protocols: [String], question: TLSQuestion? = nil
+        ) {
             self.client = client
             self.options = options
             self.protocols = protocols
+            self.question = question
         }
     }
 
@@ -34,6 +40,17 @@ package struct ConnectOptions: Sendable {
         self.timeout = timeout
         self.tls = tls
         self.sourceAddress = sourceAddress
+    }
+}
+
+/// What all connections of a session are made with.
+package struct Dialer: Sendable {
+    package let tls: TLSClient
+    package let resolver: DNSResolver?
+
+    package init(tls: TLSClient, resolver: DNSResolver?) {
+        self.tls = tls
+        self.resolver = resolver
     }
 }
 

@@ -1,0 +1,208 @@
+// A statement on its way over a connection.
+
+import NIOCore
+import SkeinCore
+import SkeinSQL
+import SkeinTransport
+
+/// A call of PostgreSQL.
+///
+/// Unchecked: as its superclass.
+final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
+    /// Where it is carried out.
+    enum Place {
+        /// On a connection that all share.
+        case shared(PipelinePool)
+        /// On one that somebody has alone.
+        case own(PostgresConnection)
+    }
+
+    private let place: Place
+    private let maximumAnswerSize: Int
+    /// Whether it is sent as it is, as several statements can be.
+    @exclusivity(unchecked) private(set) var isScript = false
+    @exclusivity(unchecked) private var statement: PostgresStatement?
+    @exclusivity(unchecked) private var answer: PostgresRowSet?
+    @exclusivity(unchecked) private var error: SQLError?
+    @exclusivity(unchecked) private var bytes = 0
+    /// Whether the connection was told to stop somebody's work, so that it may have been this one's.
+    @exclusivity(unchecked) var mayBeHitByCancel = false
+
+    init(
+        _ sql: SQL, on place: Place, session: Session, shard: Shard, options: PostgresOptions, timeout: Duration?,
+        meta: Meta, isScript: Bool = false, callback: Callback?
+    ) {
+        self.place = place
+        self.isScript = isScript
+        maximumAnswerSize = options.maximumAnswerSize
+        super.init(
+            sql, session: session, shard: shard, database: options.description, timeout: timeout ?? options.timeout,
+            meta: meta, callback: callback)
+    }
+
+    override func begin() {
+        if let problem = sql.problem { return failLater(problem) }
+        let text = sql.text
+        if text.utf8.contains(0) {
+            return failLater(SkeinError(.exception, peer: peer, because: "the statement has a NUL in its text"))
+        }
+        switch place {
+        case .shared(let pool):
+            if isScript { return runAlone(pool) }
+            pool.submit(self)
+        case .own(let connection):
+            guard connection.isUsable else {
+                return failLater(
+                    SkeinError(.channelClosed, peer: peer, because: "the connection of this transaction has ended"))
+            }
+            connection.send(self, at: .now())
+        }
+    }
+
+    var isAbandoned: Bool { isOver }
+
+    /// It is executed with a statement that is prepared.
+    func starts(with statement: PostgresStatement?) {
+        self.statement = statement
+        answer = nil
+        error = nil
+    }
+
+    // MARK: The answer
+
+    func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
+        switch message {
+        case .dataRow(let row):
+            bytes += row.readableBytes
+            guard !isOver else { return }
+            guard bytes <= maximumAnswerSize else {
+                return fail(
+                    SkeinError(
+                        .contentTooLarge, peer: peer,
+                        because: "the rows are more than \(maximumAnswerSize) bytes; read them with stream(…)"))
+            }
+            if answer == nil { answer = PostgresRowSet(statement?.layout ?? .none) }
+            try answer?.append(row)
+        case .bindComplete, .closeComplete, .parseComplete, .noData, .portalSuspended: break
+        case .commandComplete(let tag):
+            command = tag.command
+            affected = tag.rows
+            connection.saw(tag)
+            if answer == nil, let statement, !statement.layout.types.isEmpty { answer = PostgresRowSet(statement.layout) }
+        case .rowDescription(let columns):  // in a script, each statement has its own
+            answer = PostgresRowSet(PostgresLayout(columns, isBinary: false))
+        case .emptyQuery: break
+        case .error(let error): self.error = error
+        case .copyIn:
+            connection.write {
+                PostgresWriter.copyFail("use copyIn(…) for this", into: &$0)
+                if !self.isScript { PostgresWriter.sync(into: &$0) }
+            }
+        case .copyOut, .copyDone: break
+        case .copyData(let data): bytes += data.readableBytes
+        default: throw .unexpected("the server answered a statement with \(message)")
+        }
+    }
+
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
+        guard !isOver else { return }
+        guard let error else {
+            if let answer { rows = Rows(answer) }
+            return succeed(bytes: bytes)
+        }
+        if let statement, attempts < 3, Self.isStale(error), status == .idle {
+            // What was prepared is not valid any more, which the server finds out before it does anything.
+            connection.forget(statement)
+            return connection.send(self, at: .now())
+        }
+        if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, attempts < 3 {
+            // Another caller's cancellation came too late for its own statement; this one was undone.
+            return pool.submit(self)
+        }
+        refused(error, on: connection)
+    }
+
+    /// The server has refused it.
+    func refused(_ error: SQLError, on connection: PostgresConnection) {
+        guard !isOver else { return }
+        // Several statements cannot be prepared, which is found out before anything is done.
+        if error.sqlState == "42601", !isScript, sql.parameters.isEmpty, sql.text.utf8.contains(UInt8(ascii: ";")) {
+            isScript = true
+            switch place {
+            case .shared(let pool): runAlone(pool)
+            case .own where connection.status == .idle: connection.send(self, at: .now())
+            case .own: refuse(error)  // the transaction has failed with it
+            }
+            return
+        }
+        if error.severity == "FATAL" || error.severity == "PANIC" {
+            return fail(SkeinError(.channelClosed, peer: peer, because: "the server ended the session: \(error)", cause: error))
+        }
+        refuse(error, bytes: bytes)
+    }
+
+    /// Runs on a connection that nobody shares meanwhile: several statements may change its state.
+    private func runAlone(_ pool: PipelinePool) {
+        Task(executorPreference: shard.executor) {
+            do {
+                let connection = try await pool.lease(until: nil)
+                guard let connection = connection as? PostgresConnection else { return }
+                guard !self.isOver else { return connection.putBack(to: pool) }
+                self.giveBack = { connection.putBack(to: pool) }
+                connection.send(self, at: .now())
+            } catch let error as SkeinError {
+                self.fail(error)
+            } catch {
+                self.fail(SkeinError(.controlledShutdown, because: "the call was cancelled"))
+            }
+        }
+    }
+
+    /// Returns the connection that was borrowed for a script.
+    @exclusivity(unchecked) var giveBack: (() -> Void)?
+
+    // MARK: The connection's end
+
+    func wasNotSent(_ reason: SkeinError) {
+        guard !isOver else { return }
+        if case .shared(let pool) = place, attempts < 2 { return pool.submit(self) }
+        fail(reason)
+    }
+
+    func lost(_ reason: SkeinError, fatal: SQLError?) {
+        guard !isOver else { return }
+        // The server says that it has stopped: what was under way was undone, and what was behind it never read.
+        if let fatal, fatal.sqlState.hasPrefix("57P"), case .shared(let pool) = place, !isScript, attempts < 2 {
+            return pool.submit(self)
+        }
+        fail(
+            SkeinError(
+                reason.code, peer: peer,
+                because: "the connection was lost with the statement under way, and whether it was carried out is not known: "
+                    + reason.message, cause: reason))
+    }
+
+    /// Whether an error says that a prepared statement has to be prepared again.
+    private static func isStale(_ error: SQLError) -> Bool {
+        error.sqlState == "26000" || error.sqlState == "0A000" && error.message.contains("cached plan")
+            || error.sqlState == "0A000" && error.message.contains("result type")
+    }
+}
+
+/// Statements that change the session they run in, which they must not do to all who share it.
+enum PostgresKeyword {
+    static func problem(_ text: String) -> SkeinError? {
+        let word = text.drop(while: \.isWhitespace).prefix(while: \.isLetter).uppercased()
+        let advice: String
+        switch word {
+        case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE":
+            advice = "transactions are made by transaction { … } or begin()"
+        case "SET", "RESET", "DISCARD", "DECLARE", "FETCH", "MOVE", "CLOSE", "PREPARE", "EXECUTE", "DEALLOCATE", "LOAD":
+            advice = "it concerns a session, which many callers share here; use withConnection { … }"
+        case "LISTEN", "UNLISTEN": advice = "use listen(…)"
+        case "COPY": advice = "use copyIn(…) or copyOut(…), or withConnection { … } for files of the server"
+        default: return nil
+        }
+        return SkeinError(.exception, because: "\(word) cannot be executed on its own: \(advice)")
+    }
+}

@@ -1,0 +1,121 @@
+// PostgreSQL as its users see it.
+
+import NIOCore
+@_exported import SkeinCore
+@_exported import SkeinSQL
+import SkeinTransport
+import Synchronization
+
+/// A database of PostgreSQL: its statements share a few connections on each event loop, on which they are pipelined.
+///
+/// Each statement is on its own: one that fails does not touch the others, and their order is not fixed. What belongs together is a
+/// ``transaction(_:_:)``.
+public final class PostgresClient: SQLDatabase, BackEnd {
+    /// The settings it was made with.
+    public let options: PostgresOptions
+    private let session: Session
+    private let pools: ShardLocal<PipelinePool>
+    private let isShutDown = Atomic<Bool>(false)
+
+    package init(_ options: PostgresOptions, session: Session, dialer: Dialer) {
+        self.options = options
+        self.session = session
+        let connector = PostgresConnector(options: options, dialer: dialer, logger: session.logger)
+        pools = ShardLocal(session.shards) { shard in
+            PipelinePool(
+                shard: shard, session: session, limits: options.pool, peer: options.description,
+                connect: { connector.connect(shard) })
+        }
+    }
+
+    /// PostgreSQL's.
+    public var dialect: SQLDialect { .postgres }
+
+    /// Connections open now.
+    public var connectionCount: Int {
+        get async {
+            var count = 0
+            for pool in pools.all { count += (try? await pool.shard.eventLoop.submit { pool.count }.get()) ?? 0 }
+            return count
+        }
+    }
+
+    @discardableResult
+    public func execute(
+        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLCall.Callback?
+    ) -> Corequest<SQLResponse> {
+        start(sql, timeout: timeout, meta: meta, isScript: false, callback: callback)
+    }
+
+    /// Executes several statements at once, as one transaction, by the simple protocol. Values come as text.
+    /// - Parameters:
+    ///   - script: statements with semicolons between.
+    ///   - timeout: for all of them. Default: the client's.
+    /// - Returns: the corequest, already started; its rows are those of the last statement.
+    @discardableResult
+    public func script(_ script: SQL, timeout: Duration? = nil, meta: Meta = Meta()) -> Corequest<SQLResponse> {
+        start(script, timeout: timeout, meta: meta, isScript: true, callback: nil)
+    }
+
+    private func start(
+        _ sql: SQL, timeout: Duration?, meta: Meta, isScript: Bool, callback: SQLCall.Callback?
+    ) -> Corequest<SQLResponse> {
+        let shard = session.pickShard()
+        let call = PostgresCall(
+            sql, on: .shared(pools[shard]), session: session, shard: shard, options: options, timeout: timeout, meta: meta,
+            isScript: isScript, callback: callback)
+        let corequest = call.handle
+        call.submit()
+        return corequest
+    }
+
+    /// Begins a transaction that is ended by hand.
+    /// - Throws: code 702 when no connection was free in time, the server's word when it refuses.
+    public func begin(_ options: SQLTransactionOptions) async throws -> PostgresTransaction {
+        let loan = try await lend()
+        let transaction = PostgresTransaction(loan)
+        do {
+            var text = "BEGIN"
+            if let isolation = options.isolation { text += " ISOLATION LEVEL \(isolation.rawValue)" }
+            if options.isReadOnly { text += " READ ONLY" }
+            try await loan.execute(SQL(unsafe: text)).commit()
+            return transaction
+        } catch {
+            await transaction.putback()
+            throw error
+        }
+    }
+
+    /// Does something on a connection that nobody shares meanwhile: settings, cursors, prepared transactions. When it comes back, what
+    /// was set is as before.
+    /// - Returns: what the work returns.
+    public func withConnection<T: Sendable>(_ work: (PostgresLoan) async throws -> T) async throws -> T {
+        let loan = try await lend()
+        do {
+            let result = try await work(loan)
+            await loan.end()
+            return result
+        } catch {
+            await loan.end()
+            throw error
+        }
+    }
+
+    func lend() async throws -> PostgresLoan {
+        let pool = pools[session.pickShard()]
+        let deadline = Deadline.current
+        let connection = try await pool.lease(until: deadline)
+        guard let connection = connection as? PostgresConnection else {
+            throw SkeinError(.exception, because: "the pool has connections of another kind")
+        }
+        return PostgresLoan(connection, pool, session, options)
+    }
+
+    deinit { if !isShutDown.load(ordering: .acquiring) { pools.retire() } }
+
+    /// Closes every connection and fails what waits for one.
+    package func shutdown() async {
+        isShutDown.store(true, ordering: .releasing)
+        await pools.shutdown()
+    }
+}

@@ -1,0 +1,272 @@
+// One connection to a server of PostgreSQL, with statements of many callers under way, each with a Sync of its own, so that one that
+// fails does so alone.
+
+import DequeModule
+import Logging
+import NIOCore
+import SkeinCore
+import SkeinSQL
+import SkeinTransport
+
+/// A connection.
+///
+/// Unchecked: touched on its channel's loop only.
+final class PostgresConnection: PipelineConnection, @unchecked Sendable {
+    private let options: PostgresOptions
+    private let logger: Logger
+    @exclusivity(unchecked) private var decoder: PostgresDecoder
+    @exclusivity(unchecked) private var startup: PostgresStartup?
+    @exclusivity(unchecked) private var pipeline = Deque<any PostgresOperation>()
+    @exclusivity(unchecked) private var statements: [String: PostgresStatement] = [:]
+    @exclusivity(unchecked) private var statementCount = 0
+    @exclusivity(unchecked) private var uses = 0
+    @exclusivity(unchecked) private(set) var status = PostgresTransactionStatus.idle
+    @exclusivity(unchecked) private var key: (process: UInt32, secret: UInt32)?
+    /// What the server has said about itself.
+    @exclusivity(unchecked) private(set) var parameters: [String: String] = [:]
+    @exclusivity(unchecked) private var fatal: SQLError?
+    /// Whether a statement has changed the session.
+    @exclusivity(unchecked) private var isDirty = false
+    @exclusivity(unchecked) private var isCancelling = false
+    /// Who hears of notifications.
+    @exclusivity(unchecked) var onNotification: ((PostgresNotification) -> Void)?
+    /// Sends a cancellation over a connection of its own.
+    private let sendCancel: @Sendable (ByteBuffer) -> Void
+
+    init(
+        _ options: PostgresOptions, shard: Shard, connected: Connected, logger: Logger,
+        ready: EventLoopPromise<PipelineConnection>, sendCancel: @escaping @Sendable (ByteBuffer) -> Void
+    ) {
+        self.options = options
+        self.logger = logger
+        self.sendCancel = sendCancel
+        decoder = PostgresDecoder(limit: options.maximumMessageSize)
+        startup = PostgresStartup(options, tls: connected.tls)
+        super.init(shard: shard, peer: options.description, ready: ready)
+    }
+
+    // MARK: Sending
+
+    override func greet() { write { startup?.begin(into: &$0) } }
+
+    override var underWay: Int { pipeline.count }
+    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) }
+
+    override func encode(_ call: PipelinedCall) {
+        guard let call = call as? PostgresCall else { return }
+        if call.isScript {
+            call.starts(with: nil)
+            pipeline.append(call)
+            return PostgresWriter.query(call.sql.text, into: &output)
+        }
+        let text = call.sql.text
+        if statements[text] == nil, !isLeased, let problem = PostgresKeyword.problem(text) {
+            return call.failLater(problem)
+        }
+        let statement = statement(text)
+        guard statement.isPrepared else {
+            statement.waiting.append(call)
+            return
+        }
+        execute(call, statement)
+    }
+
+    /// Writes a call whose statement is prepared.
+    func execute(_ call: PostgresCall, _ statement: PostgresStatement) {
+        let values = call.sql.parameters
+        guard values.count == statement.parameterTypes.count else {
+            return call.failLater(
+                SkeinError(
+                    .exception, peer: peer,
+                    because: "the statement has \(statement.parameterTypes.count) parameters, and \(values.count) values were given"))
+        }
+        uses += 1
+        statement.lastUse = uses
+        call.starts(with: statement)
+        PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
+        PostgresWriter.executeAll(into: &output)
+        pipeline.append(call)
+    }
+
+    /// The statement of a text, which is being prepared when it was not known.
+    private func statement(_ text: String) -> PostgresStatement {
+        if let statement = statements[text] { return statement }
+        makeRoom()
+        statementCount += 1
+        let statement = PostgresStatement(name: "s\(statementCount)", text: text)
+        statements[text] = statement
+        PostgresWriter.parse(statement.name, text, into: &output)
+        PostgresWriter.describeStatement(statement.name, into: &output)
+        PostgresWriter.sync(into: &output)
+        pipeline.append(statement)
+        return statement
+    }
+
+    /// Forgets the statement that was not used for the longest time, when there are too many.
+    private func makeRoom() {
+        guard statements.count >= max(1, options.statementCache),
+            let oldest = statements.values.filter(\.isPrepared).min(by: { $0.lastUse < $1.lastUse })
+        else { return }
+        statements[oldest.text] = nil
+        PostgresWriter.closeStatement(oldest.name, into: &output)
+        PostgresWriter.sync(into: &output)
+        pipeline.append(PostgresChore())
+    }
+
+    /// A statement is not valid any more.
+    func forget(_ statement: PostgresStatement) {
+        if statements[statement.text] === statement { statements[statement.text] = nil }
+    }
+
+    /// Prepares a statement for something that is no call.
+    func prepare(_ text: String, _ done: @escaping (Result<PostgresStatement, SkeinError>) -> Void) {
+        write { _ in
+            let statement = statement(text)
+            if statement.isPrepared { done(.success(statement)) } else { statement.whenPrepared.append(done) }
+        }
+    }
+
+    /// Puts something into the pipeline that writes by itself.
+    func start(_ operation: any PostgresOperation, _ make: (inout ByteBuffer) -> Void) {
+        if pipeline.isEmpty { lastProgress = .now() }
+        write(make)
+        pipeline.append(operation)
+    }
+
+    override func check() { start(PostgresChore()) { PostgresWriter.sync(into: &$0) } }
+
+    override func sayGoodbye() { if startup == nil { PostgresWriter.terminate(into: &output) } }
+
+    // MARK: Receiving
+
+    override func receive(_ bytes: ByteBuffer) {
+        decoder.append(bytes)
+        do throws(PostgresProtocolError) {
+            while !isClosed, let message = try decoder.next() { try handle(message) }
+        } catch {
+            close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
+        }
+    }
+
+    private func handle(_ message: PostgresMessage) throws(PostgresProtocolError) {
+        if startup != nil { return handleStartup(message) }
+        switch message {
+        case .ready(let status):
+            self.status = status
+            guard let operation = pipeline.popFirst() else { throw .unexpected("the server is ready without being asked") }
+            if !(operation is PostgresCall) { checked() }
+            operation.ready(status, on: self)
+            if let call = operation as? PostgresCall, let giveBack = call.giveBack {
+                call.giveBack = nil
+                giveBack()
+            }
+            madeProgress(at: .now())
+            cancelIfAbandoned()
+        case .notice(let notice):
+            if let call = pipeline.first as? PostgresCall { call.notices.append(notice) }
+            logger.debug("\(peer): \(notice)")
+        case .parameterStatus(let name, let value): parameters[name] = value
+        case .notification(let notification): onNotification?(notification)
+        case .error(let error) where error.severity == "FATAL" || error.severity == "PANIC":
+            // It closes the connection next; what is under way then hears of it.
+            fatal = error
+        default:
+            guard let operation = pipeline.first else {
+                if case .error(let error) = message {
+                    return close(
+                        because: SkeinError(.channelClosed, peer: peer, because: "the server said: \(error)", cause: error))
+                }
+                throw .unexpected("the server sent \(message) without being asked")
+            }
+            try operation.receive(message, on: self)
+        }
+    }
+
+    private func handleStartup(_ message: PostgresMessage) {
+        do throws(SkeinError) {
+            var action = PostgresStartup.Action.none
+            var problem: SkeinError?
+            write { output in
+                do throws(SkeinError) {
+                    action = try startup?.receive(message, into: &output) ?? .none
+                } catch {
+                    problem = error
+                }
+            }
+            if let problem { throw problem }
+            guard case .ready = action else { return }
+            key = startup?.key
+            parameters = startup?.parameters ?? [:]
+            startup = nil
+            becomeReady()
+        } catch {
+            close(because: SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
+        }
+    }
+
+    /// A statement was executed that may have changed the session.
+    func saw(_ tag: PostgresTag) {
+        switch tag.command {
+        case "SET", "LISTEN", "DECLARE CURSOR", "PREPARE", "LOAD", "RESET": isDirty = true
+        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE": statements = statements.filter { !$0.value.isPrepared }
+        default: break
+        }
+    }
+
+    // MARK: Cancelling
+
+    override func abandon(_ call: PipelinedCall) {
+        if let call = call as? PostgresCall, pipeline.contains(where: { $0 === call }) {
+            cancelIfAbandoned()
+        }
+        closeIfDone()
+    }
+
+    /// Stops the work that the server is at, when nobody waits for it. The connection takes no more calls, since a cancellation that
+    /// comes too late would hit the next one.
+    private func cancelIfAbandoned() {
+        guard let call = pipeline.first as? PostgresCall, call.isAbandoned, !isCancelling, !isClosed, let key else { return }
+        isCancelling = true
+        for operation in pipeline { (operation as? PostgresCall)?.mayBeHitByCancel = true }
+        leave()
+        sendCancel(PostgresWriter.cancel(process: key.process, secret: key.secret))
+    }
+
+    /// Stops the work that the server is at.
+    func cancelWork() {
+        guard let key, !isClosed, !pipeline.isEmpty else { return }
+        sendCancel(PostgresWriter.cancel(process: key.process, secret: key.secret))
+    }
+
+    // MARK: The end
+
+    override func loseCalls(_ reason: SkeinError) {
+        let lost = pipeline
+        pipeline = []
+        let why =
+            fatal.map {
+                SkeinError(.channelClosed, peer: peer, because: "the server ended the session: \($0)", cause: $0)
+            } ?? reason
+        for operation in lost { operation.lost(why, fatal: fatal) }
+        onNotification = nil
+    }
+
+    /// Ends a loan: what is not committed is undone, and what was set is as before.
+    func putBack(to pool: PipelinePool) {
+        onNotification = nil
+        guard isUsable else { return close() }
+        if status != .idle || !pipeline.isEmpty {
+            start(PostgresChore { [weak self] error in if error != nil { self?.close() } }) {
+                PostgresWriter.query("ROLLBACK", into: &$0)
+            }
+        }
+        if isDirty {
+            isDirty = false
+            start(PostgresChore { [weak self] error in if error != nil { self?.close() } }) {
+                PostgresWriter.query(
+                    "CLOSE ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()", into: &$0)
+            }
+        }
+        pool.giveBack(self)
+    }
+}

@@ -1,0 +1,92 @@
+// From the hosts of a connection string to a session on the one that is wanted.
+
+import Logging
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// Makes connections of one client.
+struct PostgresConnector: Sendable {
+    let options: PostgresOptions
+    let dialer: Dialer
+    let logger: Logger
+
+    /// Connects to the first host that answers and is what is wanted, on a shard's loop.
+    func connect(_ shard: Shard) -> EventLoopFuture<PipelineConnection> {
+        attempt(0, shard, target: options.target == .preferStandby ? .standby : options.target)
+    }
+
+    private func attempt(
+        _ place: Int, _ shard: Shard, target: PostgresOptions.Target
+    ) -> EventLoopFuture<PipelineConnection> {
+        open(options.hosts[place], shard).flatMapThrowing { connection in
+            if let problem = Self.problem(connection, target) {
+                connection.close()
+                throw SkeinError(.connectionFailed, peer: options.hosts[place].description, because: problem)
+            }
+            return connection
+        }.flatMapError { error in
+            if place + 1 < options.hosts.count { return attempt(place + 1, shard, target: target) }
+            if options.target == .preferStandby, target == .standby { return attempt(0, shard, target: .any) }
+            return shard.eventLoop.makeFailedFuture(error)
+        }
+    }
+
+    private func open(_ host: Endpoint, _ shard: Shard) -> EventLoopFuture<PipelineConnection> {
+        Connector.connect(to: host, on: shard.eventLoop, connectOptions(host)).flatMap { connected in
+            let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
+            let connection = PostgresConnection(
+                options, shard: shard, connected: connected, logger: logger, ready: ready
+            ) { self.sendCancel($0, to: host, shard) }
+            do {
+                try connected.channel.pipeline.syncOperations.addHandler(connection)
+                connection.greet()
+            } catch {
+                ready.fail(error)
+            }
+            let limit = shard.eventLoop.scheduleTask(in: TimeAmount(options.pool.connectTimeout)) {
+                connection.close(
+                    because: SkeinError(.timeout, peer: host.description, because: "the server did not begin the session in time"))
+            }
+            ready.futureResult.whenComplete { _ in limit.cancel() }
+            return ready.futureResult
+        }
+    }
+
+    private func connectOptions(_ host: Endpoint) -> ConnectOptions {
+        var connect = ConnectOptions(timeout: options.pool.connectTimeout)
+        connect.resolver = dialer.resolver
+        guard case .host = host, options.tls != .disable else { return connect }
+        var tls = options.tlsOptions
+        if options.tls != .verifyFull, tls.roots == .system { tls.verify = .none }
+        connect.tls = ConnectOptions.TLS(
+            dialer.tls, tls, protocols: [],
+            question: TLSQuestion(
+                PostgresWriter.tlsQuestion, yes: UInt8(ascii: "S"), no: UInt8(ascii: "N"),
+                isRequired: options.tls != .prefer))
+        return connect
+    }
+
+    /// Asks the server to stop what a session is at (the protocol's "Canceling Requests in Progress"): on a connection of its own,
+    /// whose answer is its end.
+    private func sendCancel(_ message: ByteBuffer, to host: Endpoint, _ shard: Shard) {
+        Connector.connect(to: host, on: shard.eventLoop, connectOptions(host)).whenSuccess { connected in
+            connected.channel.writeAndFlush(message, promise: nil)
+            let limit = shard.eventLoop.scheduleTask(in: .seconds(10)) { connected.channel.close(promise: nil) }
+            connected.channel.closeFuture.whenComplete { _ in limit.cancel() }
+        }
+    }
+
+    private static func problem(_ connection: PipelineConnection, _ target: PostgresOptions.Target) -> String? {
+        guard let connection = connection as? PostgresConnection else { return nil }
+        let isStandby = connection.parameters["in_hot_standby"] == "on"
+        let isReadOnly = isStandby || connection.parameters["default_transaction_read_only"] == "on"
+        return switch target {
+        case .any, .preferStandby: nil
+        case .readWrite: isReadOnly ? "the server cannot be written to" : nil
+        case .readOnly: isReadOnly ? nil : "the server can be written to"
+        case .primary: isStandby ? "the server is a standby" : nil
+        case .standby: isStandby ? nil : "the server is no standby"
+        }
+    }
+}

@@ -1,0 +1,88 @@
+// LISTEN and NOTIFY: words between sessions.
+
+import NIOCore
+import SkeinCore
+import SkeinSQL
+import SkeinTransport
+
+extension PostgresClient {
+    /// Hears what others send by `NOTIFY`, on a connection of its own: `for try await word in try await db.listen("jobs")`.
+    /// - Parameter channels: their names.
+    /// - Returns: the words from now on. It ends with an error when the connection is lost, since what is sent meanwhile is lost, too.
+    /// - Throws: code 702 when no connection was free, what the server says.
+    public func listen(_ channels: String...) async throws -> PostgresNotifications {
+        let loan = try await lend()
+        let notifications = PostgresNotifications(loan)
+        do {
+            for channel in channels { try await loan.execute("LISTEN \(identifier: channel)").commit() }
+        } catch {
+            await loan.end()
+            throw error
+        }
+        return notifications
+    }
+
+    /// Sends a word to all who listen to a channel.
+    @discardableResult
+    public func notify(_ channel: String, _ payload: String = "") -> Corequest<SQLResponse> {
+        execute("SELECT pg_notify(\(channel), \(payload))")
+    }
+}
+
+/// What others send by `NOTIFY`. One walk over it, until it is let go of or `stop()` is called.
+public final class PostgresNotifications: AsyncSequence, Sendable {
+    public typealias Element = PostgresNotification
+
+    private let loan: PostgresLoan
+    private let inbox = Inbox<PostgresNotification>(maximum: 10_000)
+
+    fileprivate init(_ loan: PostgresLoan) {
+        self.loan = loan
+        let inbox = inbox
+        let connection = loan.connection
+        connection.shard.run {
+            connection.onNotification = { [weak connection] notification in
+                if !inbox.push(notification, size: 1) { connection?.pauseReading(true) }
+            }
+            connection.channel?.closeFuture.whenComplete { _ in
+                inbox.finish(
+                    .failed(
+                        SkeinError(
+                            .channelClosed, peer: connection.peer,
+                            because: "the connection was lost, and what was sent since then with it; listen again")))
+            }
+        }
+    }
+
+    deinit { inbox.finish(.finished) }
+
+    /// Hears nothing more, and gives the connection back.
+    public func stop() async {
+        inbox.finish(.finished)
+        await loan.end()
+    }
+
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(notifications: self) }
+
+    /// A walk over the words.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let notifications: PostgresNotifications
+
+        /// The next word.
+        /// - Throws: code 710 when the connection is lost.
+        public mutating func next() async throws -> PostgresNotification? {
+            let inbox = notifications.inbox
+            while true {
+                switch inbox.take() {
+                case .element(let word, let isCaughtUp):
+                    let connection = notifications.loan.connection
+                    if isCaughtUp { connection.shard.run { connection.pauseReading(false) } }
+                    return word
+                case .end(.finished): return nil
+                case .end(.failed(let error)): throw error
+                case .wait: if let word = try await inbox.wait() { return word }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// A statement that a connection has prepared, or is preparing.
+
+import NIOCore
+import SkeinCore
+import SkeinSQL
+
+/// Something that stands in a connection's pipeline and is answered in its turn, up to ReadyForQuery.
+protocol PostgresOperation: AnyObject {
+    /// Whether nobody waits for it any more.
+    var isAbandoned: Bool { get }
+    /// Takes a message of its answer.
+    /// - Throws: when it cannot be one.
+    func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError)
+    /// The answer is complete.
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection)
+    /// The connection has ended before that.
+    /// - Parameter fatal: what the server said at its end; nothing was carried out then.
+    func lost(_ reason: SkeinError, fatal: SQLError?)
+}
+
+/// A prepared statement and those that wait until it is one.
+final class PostgresStatement: PostgresOperation {
+    let name: String
+    let text: String
+    private(set) var parameterTypes: [UInt32] = []
+    private(set) var layout = PostgresLayout.none
+    /// The last part of each Bind: in which format each column is wanted.
+    private(set) var resultFormats = ByteBuffer()
+    private(set) var isPrepared = false
+    private var error: SQLError?
+    /// Those that are executed as soon as it is prepared.
+    var waiting: [PostgresCall] = []
+    /// Others that need to know of it.
+    var whenPrepared: [(Result<PostgresStatement, SkeinError>) -> Void] = []
+    /// When it was used last, as a count.
+    var lastUse = 0
+
+    init(name: String, text: String) {
+        self.name = name
+        self.text = text
+    }
+
+    var isAbandoned: Bool { whenPrepared.isEmpty && waiting.allSatisfy(\.isOver) }
+
+    func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
+        switch message {
+        case .parseComplete, .closeComplete: break
+        case .parameterDescription(let types): parameterTypes = types
+        case .rowDescription(let columns): layout = PostgresLayout(columns, isBinary: true)
+        case .noData: break
+        case .error(let error): self.error = error
+        default: throw .unexpected("the server answered a Parse with \(message)")
+        }
+    }
+
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
+        let calls = waiting
+        let others = whenPrepared
+        waiting = []
+        whenPrepared = []
+        if let error {
+            connection.forget(self)
+            let failure = SkeinError(
+                SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)", cause: error)
+            for call in calls { call.refused(error, on: connection) }
+            for other in others { other(.failure(failure)) }
+            return
+        }
+        resultFormats.writeInteger(UInt16(layout.formats.count))
+        for format in layout.formats { resultFormats.writeInteger(UInt16(format == nil ? 0 : 1)) }
+        isPrepared = true
+        for call in calls where !call.isOver { connection.write { _ in connection.execute(call, self) } }
+        for other in others { other(.success(self)) }
+    }
+
+    func lost(_ reason: SkeinError, fatal: SQLError?) {
+        let calls = waiting
+        waiting = []
+        // None of them was sent: only the statement was.
+        for call in calls { call.wasNotSent(reason) }
+        for other in whenPrepared { other(.failure(reason)) }
+        whenPrepared = []
+    }
+}
+
+/// A word of the connection's own, whose answer only has to be a good one.
+final class PostgresChore: PostgresOperation {
+    private let done: (SQLError?) -> Void
+    private var error: SQLError?
+
+    init(_ done: @escaping (SQLError?) -> Void = { _ in }) { self.done = done }
+
+    var isAbandoned: Bool { true }
+
+    func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
+        if case .error(let error) = message { self.error = error }
+    }
+
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) { done(error) }
+    func lost(_ reason: SkeinError, fatal: SQLError?) {}
+}

@@ -1,0 +1,215 @@
+// Rows by the thousand and the million: read from a portal, a piece at a time, when the consumer is ready for it.
+
+import NIOCore
+import SkeinCore
+import SkeinSQL
+import SkeinTransport
+
+extension PostgresClient {
+    /// Reads rows as they are wanted, on a connection of their own: `for try await row in db.stream("SELECT …")`.
+    ///
+    /// The server makes the rows when they are asked for, a piece ahead; the consumer's pace is the whole way's.
+    /// - Parameters:
+    ///   - sql: a statement that returns rows.
+    ///   - piece: rows that are asked for at one time. Default: 1000.
+    public func stream(_ sql: SQL, piece: Int = 1000) -> PostgresRows {
+        PostgresRows(client: self, sql: sql, piece: max(1, piece))
+    }
+}
+
+/// Rows as they are wanted. Each walk over it executes the statement.
+public struct PostgresRows: AsyncSequence, Sendable {
+    public typealias Element = Row
+
+    fileprivate let client: PostgresClient
+    fileprivate let sql: SQL
+    fileprivate let piece: Int
+
+    /// Begins a walk; the statement is executed at its first step.
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(sequence: self) }
+
+    /// A walk over the rows.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let sequence: PostgresRows
+        private var cursor: CursorHandle?
+        private var rows = Rows.none[...]
+        private var isOver = false
+
+        fileprivate init(sequence: PostgresRows) { self.sequence = sequence }
+
+        /// The next row; nil behind the last.
+        /// - Throws: what the server says, and what happens to the connection.
+        public mutating func next() async throws -> Row? {
+            while !isOver {
+                if let row = rows.popFirst() { return row }
+                do {
+                    if cursor == nil { cursor = try await PostgresCursor.open(sequence) }
+                    guard let more = try await cursor?.next() else {
+                        isOver = true
+                        break
+                    }
+                    rows = more[...]
+                } catch {
+                    isOver = true
+                    cursor = nil
+                    throw error
+                }
+            }
+            cursor = nil
+            return nil
+        }
+    }
+}
+
+/// A portal under way.
+///
+/// Unchecked: touched on its connection's loop only, but for the inbox.
+private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
+    private let loan: PostgresLoan
+    private let statement: PostgresStatement
+    private let piece: Int
+    private let inbox = Inbox<Rows>(maximum: 2)
+    private var rows: PostgresRowSet
+    private var error: SQLError?
+    private var isSuspended = false
+    private var isWanted = true
+    private var isEnding = false
+
+    private init(_ loan: PostgresLoan, _ statement: PostgresStatement, piece: Int) {
+        self.loan = loan
+        self.statement = statement
+        self.piece = piece
+        rows = PostgresRowSet(statement.layout)
+    }
+
+    static func open(_ sequence: PostgresRows) async throws -> CursorHandle {
+        if let problem = sequence.sql.problem { throw problem }
+        let loan = try await sequence.client.lend()
+        let promise = loan.shard.eventLoop.makePromise(of: CursorHandle.self)
+        loan.shard.run {
+            loan.connection.prepare(sequence.sql.text) { result in
+                promise.completeWith(
+                    result.flatMap { statement in
+                        let values = sequence.sql.parameters
+                        guard values.count == statement.parameterTypes.count else {
+                            return .failure(
+                                SkeinError(
+                                    .exception,
+                                    because: "the statement has \(statement.parameterTypes.count) parameters, not \(values.count)"))
+                        }
+                        let cursor = PostgresCursor(loan, statement, piece: sequence.piece)
+                        loan.connection.start(cursor) { output in
+                            PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
+                            cursor.ask(&output)
+                        }
+                        return .success(CursorHandle(cursor))
+                    }.mapError { $0 as any Error })
+            }
+        }
+        do {
+            return try await promise.futureResult.get()
+        } catch {
+            await loan.end()
+            throw error
+        }
+    }
+
+    private func ask(_ output: inout ByteBuffer) {
+        isSuspended = false
+        PostgresWriter.execute(rows: UInt32(clamping: piece), into: &output)
+        PostgresWriter.flush(into: &output)
+    }
+
+    func next() async throws -> Rows? {
+        while true {
+            switch inbox.take() {
+            case .element(let rows, let isCaughtUp):
+                if isCaughtUp { loan.shard.run { self.goOn() } }
+                return rows
+            case .end(.finished): return nil
+            case .end(.failed(let error)): throw error
+            case .wait: if let rows = try await inbox.wait() { return rows }
+            }
+        }
+    }
+
+    private func goOn() {
+        isWanted = true
+        guard isSuspended, !isEnding else { return }
+        loan.connection.write { ask(&$0) }
+    }
+
+    /// The consumer is gone.
+    func stop() {
+        loan.shard.run {
+            guard !self.isEnding else { return }
+            if !self.isSuspended { self.loan.connection.cancelWork() }
+            self.sync()
+        }
+    }
+
+    private func sync() {
+        guard !isEnding else { return }
+        isEnding = true
+        loan.connection.write { PostgresWriter.sync(into: &$0) }
+    }
+
+    // MARK: The answer
+
+    var isAbandoned: Bool { false }
+
+    func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
+        switch message {
+        case .bindComplete: break
+        case .dataRow(let row): try rows.append(row)
+        case .portalSuspended:
+            isSuspended = true
+            isWanted = deliver()
+            if isWanted, !isEnding { connection.write { ask(&$0) } }
+        case .commandComplete(let tag):
+            connection.saw(tag)
+            _ = deliver()
+            sync()
+        case .emptyQuery: sync()
+        case .error(let error):
+            self.error = error
+            sync()
+        default: throw .unexpected("the server answered an Execute with \(message)")
+        }
+    }
+
+    private func deliver() -> Bool {
+        guard rows.count > 0 else { return true }
+        let piece = Rows(rows)
+        rows = PostgresRowSet(statement.layout)
+        return inbox.push(piece, size: 1)
+    }
+
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
+        if let error {
+            inbox.finish(
+                .failed(
+                    SkeinError(
+                        SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)", cause: error)))
+        } else {
+            inbox.finish(.finished)
+        }
+        let loan = loan
+        connection.shard.eventLoop.execute { Task { await loan.end() } }
+    }
+
+    func lost(_ reason: SkeinError, fatal: SQLError?) {
+        isEnding = true
+        inbox.finish(.failed(reason))
+    }
+}
+
+/// What an iterator holds: with it goes the portal.
+private final class CursorHandle: Sendable {
+    private let cursor: PostgresCursor
+
+    init(_ cursor: PostgresCursor) { self.cursor = cursor }
+    deinit { cursor.stop() }
+
+    func next() async throws -> Rows? { try await cursor.next() }
+}

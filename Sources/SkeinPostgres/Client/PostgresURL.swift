@@ -1,0 +1,190 @@
+// Connection strings as libpq reads them: URIs with several hosts, and words with values (PostgreSQL manual, section 34.1.1).
+
+import SkeinCore
+import SkeinTransport
+
+extension PostgresOptions {
+    /// Reads a connection string: `postgres://user:password@host:5432,host2/database?sslmode=verify-full`, `host=… dbname=…`, or
+    /// `user:password@host/database`.
+    /// - Throws: code 701 that says what is wrong with it.
+    public init(_ text: String) throws(SkeinError) {
+        self.init()
+        let isWords = !text.contains("://") && text.contains("=") && !text.contains("@")
+        var words = isWords ? try Self.words(text) : try Self.uri(text.contains("://") ? text : "postgres://\(text)")
+        try apply(&words)
+    }
+
+    private static func problem(_ message: String) -> SkeinError {
+        SkeinError(.exception, because: "the connection string cannot be used: \(message)")
+    }
+
+    /// `host=localhost dbname='my db'`
+    private static func words(_ text: String) throws(SkeinError) -> [String: String] {
+        var words: [String: String] = [:]
+        var rest = Substring(text)
+        while true {
+            rest = rest.drop(while: \.isWhitespace)
+            if rest.isEmpty { return words }
+            guard let equals = rest.firstIndex(of: "=") else { throw problem("\(rest.prefix(20)) has no value") }
+            let name = rest[..<equals].trimmed
+            rest = rest[rest.index(after: equals)...].drop(while: \.isWhitespace)
+            var value = ""
+            let isQuoted = rest.first == "'"
+            if isQuoted { rest.removeFirst() }
+            var isClosed = !isQuoted
+            while let character = rest.first {
+                if isQuoted ? character == "'" : character.isWhitespace {
+                    if isQuoted { rest.removeFirst() }
+                    isClosed = true
+                    break
+                }
+                rest.removeFirst()
+                if character == "\\", let next = rest.popFirst() { value.append(next) } else { value.append(character) }
+            }
+            guard isClosed else { throw problem("a quotation mark of \(name) is not closed") }
+            words[name] = value
+        }
+    }
+
+    private static func uri(_ text: String) throws(SkeinError) -> [String: String] {
+        guard let separator = text.firstRange(of: "://") else { throw problem("it has no scheme") }
+        let scheme = text[..<separator.lowerBound].lowercased()
+        guard scheme == "postgres" || scheme == "postgresql" else {
+            throw problem("its scheme is \(scheme) and not postgres")
+        }
+        var words: [String: String] = [:]
+        var rest = text[separator.upperBound...]
+        if let mark = rest.firstIndex(of: "?") {
+            for pair in rest[rest.index(after: mark)...].split(separator: "&") {
+                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { throw problem("\(pair) has no value") }
+                words[try decoded(parts[0])] = try decoded(parts[1])
+            }
+            rest = rest[..<mark]
+        }
+        if let slash = rest.firstIndex(of: "/") {
+            let name = rest[rest.index(after: slash)...]
+            if !name.isEmpty { words["dbname"] = try decoded(name) }
+            rest = rest[..<slash]
+        }
+        if let at = rest.lastIndex(of: "@") {
+            let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            if !parts[0].isEmpty { words["user"] = try decoded(parts[0]) }
+            if parts.count == 2 { words["password"] = try decoded(parts[1]) }
+            rest = rest[rest.index(after: at)...]
+        }
+        if !rest.isEmpty {
+            var hosts: [String] = []
+            var ports: [String] = []
+            for member in rest.split(separator: ",", omittingEmptySubsequences: false) {
+                let (host, port) = split(member)
+                hosts.append(try decoded(host))
+                ports.append(String(port))
+            }
+            words["host"] = hosts.joined(separator: ",")
+            if ports.contains(where: { !$0.isEmpty }) { words["port"] = ports.joined(separator: ",") }
+        }
+        return words
+    }
+
+    /// `host:port`, `[::1]:port`
+    private static func split(_ member: Substring) -> (host: Substring, port: Substring) {
+        if member.first == "[", let end = member.firstIndex(of: "]") {
+            let tail = member[member.index(after: end)...]
+            return (member[member.index(after: member.startIndex)..<end], tail.dropFirst())
+        }
+        guard let colon = member.lastIndex(of: ":") else { return (member, "") }
+        return (member[..<colon], member[member.index(after: colon)...])
+    }
+
+    private static func decoded(_ text: Substring) throws(SkeinError) -> String {
+        guard let value = text.withoutPercents else { throw problem("\(text) is badly percent-encoded") }
+        return value
+    }
+
+    private mutating func apply(_ words: inout [String: String]) throws(SkeinError) {
+        func take(_ name: String) -> String? { words.removeValue(forKey: name) }
+        func choice<T: RawRepresentable<String>>(_ name: String, _ type: T.Type) throws(SkeinError) -> T? {
+            guard let text = take(name) else { return nil }
+            guard let value = T(rawValue: text) else { throw Self.problem("\(text.debugDescription) is no \(name)") }
+            return value
+        }
+        func number(_ name: String) throws(SkeinError) -> Int? {
+            guard let text = take(name) else { return nil }
+            guard let value = Int(text), value >= 0 else { throw Self.problem("\(name) is no number") }
+            return value
+        }
+        if let value = take("user") { user = value }
+        password = take("password") ?? password
+        database = take("dbname") ?? user
+        let names = take("hostaddr") ?? take("host") ?? "localhost"
+        try setHosts(names, ports: take("port"))
+        if let mode = take("sslmode") {
+            switch mode {
+            case "allow": tls = .prefer
+            case "verify-ca": throw Self.problem("sslmode verify-ca is not spoken; verify-full is, and safer")
+            default:
+                guard let value = TLSMode(rawValue: mode) else { throw Self.problem("\(mode) is no sslmode") }
+                tls = value
+            }
+        }
+        target = try choice("target_session_attrs", Target.self) ?? target
+        channelBinding = try choice("channel_binding", ChannelBinding.self) ?? channelBinding
+        if let name = take("application_name") { applicationName = name }
+        if let file = take("sslrootcert"), file != "system" { tlsOptions.roots = .file(file) }
+        if let file = take("sslcert") { tlsOptions.certificateFile = file }
+        tlsOptions.keyFile = take("sslkey") ?? tlsOptions.keyFile
+        if let seconds = try number("connect_timeout"), seconds > 0 { pool.connectTimeout = .seconds(seconds) }
+        if let seconds = try number("timeout") { timeout = .seconds(seconds) }
+        if let count = try number("pool_size") { pool.maximum = max(1, count) }
+        settings["options"] = take("options")
+        _ = take("client_encoding")
+        if let path = take("search_path") { settings["search_path"] = path }
+        if let stranger = words.keys.sorted().first { throw Self.problem("\(stranger.debugDescription) is not known") }
+    }
+
+    private mutating func setHosts(_ names: String, ports: String?) throws(SkeinError) {
+        let list = names.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = ports?.split(separator: ",", omittingEmptySubsequences: false) ?? []
+        guard numbers.count <= 1 || numbers.count == list.count else {
+            throw Self.problem("there are \(list.count) hosts and \(numbers.count) ports")
+        }
+        var endpoints: [Endpoint] = []
+        for (place, name) in list.enumerated() {
+            let text = numbers.isEmpty ? "" : numbers.count == 1 ? numbers[0] : numbers[place]
+            guard let port = text.isEmpty ? 5432 : Int(text), (1...65535).contains(port) else {
+                throw Self.problem("\(text) is no port")
+            }
+            if name.hasPrefix("/") {
+                endpoints.append(.unix(path: "\(name)/.s.PGSQL.\(port)"))
+            } else {
+                endpoints.append(.host(name.isEmpty ? "localhost" : String(name), port: port))
+            }
+        }
+        hosts = endpoints
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: String {
+        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    }
+
+    /// The text behind its percent-encoding; nil when that is malformed.
+    fileprivate var withoutPercents: String? {
+        guard utf8.contains(UInt8(ascii: "%")) else { return String(self) }
+        var bytes: [UInt8] = []
+        var rest = utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = rest.prefix(2)
+            guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

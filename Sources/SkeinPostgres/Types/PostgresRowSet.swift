@@ -1,0 +1,117 @@
+// The rows of an answer of PostgreSQL: the cells as they came, and where each begins.
+
+import NIOCore
+import SkeinCore
+import SkeinSQL
+
+/// What a statement's rows consist of.
+final class PostgresLayout: Sendable {
+    let columns: RowColumns
+    let types: [UInt32]
+    /// How each column is read in binary form; nil where it comes as text.
+    let formats: [PostgresFormat?]
+
+    /// - Parameter isBinary: whether what can come in binary form does.
+    init(_ columns: [PostgresColumn], isBinary: Bool) {
+        self.columns = RowColumns(columns.map(\.name))
+        types = columns.map(\.type)
+        formats = columns.map { isBinary ? PostgresType.format($0.type) : nil }
+    }
+
+    static let none = PostgresLayout([], isBinary: true)
+}
+
+/// Rows under way, and rows that are complete.
+final class PostgresRowSet: RowSet, @unchecked Sendable {
+    private let layout: PostgresLayout
+    private var bytes = ByteBuffer()
+    /// Where each cell's length stands.
+    private var places: [UInt32] = []
+    private var rows = 0
+
+    init(_ layout: PostgresLayout) {
+        self.layout = layout
+        super.init(layout.columns)
+    }
+
+    /// The memory that the cells take.
+    var size: Int { bytes.readableBytes }
+
+    /// Adds a row.
+    /// - Throws: when it is no row of these columns.
+    func append(_ row: ByteBuffer) throws(PostgresProtocolError) {
+        let width = layout.types.count
+        let base = bytes.writerIndex
+        guard base + row.readableBytes <= Int(UInt32.max) else {
+            throw .unexpected("an answer of more than 4 GiB; read it with stream(…)")
+        }
+        let isWhole = row.withUnsafeReadableBytes { raw -> Bool in
+            guard raw.count >= 2, Int(UInt16(bigEndian: raw.loadUnaligned(as: UInt16.self))) == width else { return false }
+            var place = 2
+            for _ in 0..<width {
+                guard place &+ 4 <= raw.count else { return false }
+                let length = Int(Int32(bigEndian: raw.loadUnaligned(fromByteOffset: place, as: Int32.self)))
+                guard length >= -1, place &+ 4 &+ max(0, length) <= raw.count else { return false }
+                places.append(UInt32(truncatingIfNeeded: base &+ place))
+                place &+= 4 &+ max(0, length)
+            }
+            return place == raw.count
+        }
+        guard isWhole else { throw .malformed(message: UInt8(ascii: "D")) }
+        if rows == 0 {
+            bytes = row  // most answers have one row: it stays where it arrived
+            if row.readerIndex != 0 { bytes = row.slice() }
+        } else {
+            bytes.writeImmutableBuffer(row)
+        }
+        rows += 1
+    }
+
+    override var count: Int { rows }
+
+    /// Calls with a cell's bytes; nil for none.
+    @inline(__always)
+    private func withCell<T>(_ row: Int, _ column: Int, _ body: (UnsafeRawBufferPointer?) throws -> T) rethrows -> T {
+        let place = Int(places[row * layout.types.count + column])
+        return try bytes.withUnsafeReadableBytes { raw in
+            let length = Int(Int32(bigEndian: raw.loadUnaligned(fromByteOffset: place, as: Int32.self)))
+            guard length >= 0 else { return try body(nil) }
+            return try body(UnsafeRawBufferPointer(rebasing: raw[(place + 4)..<(place + 4 + length)]))
+        }
+    }
+
+    override func value(_ row: Int, _ column: Int) throws -> SQLValue {
+        try withCell(row, column) { bytes in
+            guard let bytes else { return .null }
+            return try PostgresValueReader.read(bytes, layout.types[column], isBinary: layout.formats[column] != nil)
+        }
+    }
+
+    override func isNull(_ row: Int, _ column: Int) -> Bool { withCell(row, column) { $0 == nil } }
+
+    override func integer(_ row: Int, _ column: Int) -> Int64? {
+        withCell(row, column) { bytes in
+            guard let bytes else { return nil }
+            switch (layout.formats[column], bytes.count) {
+            case (.int8, 8): return Int64(bigEndian: bytes.loadUnaligned(as: Int64.self))
+            case (.int4, 4): return Int64(Int32(bigEndian: bytes.loadUnaligned(as: Int32.self)))
+            case (.int2, 2): return Int64(Int16(bigEndian: bytes.loadUnaligned(as: Int16.self)))
+            default: return nil
+            }
+        }
+    }
+
+    override func double(_ row: Int, _ column: Int) -> Double? {
+        withCell(row, column) { bytes in
+            guard let bytes, layout.formats[column] == .float8, bytes.count == 8 else { return nil }
+            return Double(bitPattern: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)))
+        }
+    }
+
+    override func text(_ row: Int, _ column: Int) -> String? {
+        withCell(row, column) { bytes in
+            guard let bytes, layout.formats[column] == .text else { return nil }
+            return String(validating: bytes, as: UTF8.self)
+        }
+    }
+}

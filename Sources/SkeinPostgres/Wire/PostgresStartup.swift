@@ -1,0 +1,140 @@
+// From the first byte to the first ReadyForQuery: who we are, and the proof of it ("Start-up" in the protocol's message flow).
+
+import Crypto
+import NIOCore
+import SkeinCore
+import SkeinSQL
+import SkeinTransport
+
+/// The conversation before the first statement, without I/O.
+struct PostgresStartup {
+    /// What follows from a message.
+    enum Action {
+        case none
+        case ready
+    }
+
+    private enum State {
+        case authenticating
+        case proving(SCRAMClient<SHA256>)
+        case proved
+        case authenticated
+    }
+
+    private let user: String
+    private let password: String?
+    private let options: PostgresOptions
+    private let tls: TLSInfo?
+    private var state = State.authenticating
+    /// Which process serves this connection, and what proves that we may cancel its work.
+    private(set) var key: (process: UInt32, secret: UInt32)?
+    /// What the server has said about itself.
+    private(set) var parameters: [String: String] = [:]
+
+    init(_ options: PostgresOptions, tls: TLSInfo?) {
+        self.options = options
+        self.tls = tls
+        user = options.user
+        password = options.password
+    }
+
+    func begin(into output: inout ByteBuffer) {
+        var settings = [
+            ("user", user), ("database", options.database), ("client_encoding", "UTF8"),
+            ("application_name", options.applicationName), ("DateStyle", "ISO"), ("extra_float_digits", "1"),
+        ]
+        settings += options.settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        PostgresWriter.startup(settings, into: &output)
+    }
+
+    /// - Throws: why there will be no session.
+    mutating func receive(_ message: PostgresMessage, into output: inout ByteBuffer) throws(SkeinError) -> Action {
+        switch message {
+        case .error(let error):
+            let code: SkeinError.Code = error.sqlState.hasPrefix("28") ? .unknownAuthentication : .connectionFailed
+            throw SkeinError(code, because: "the server refuses the session: \(error)", cause: error)
+        case .notice, .negotiateProtocolVersion: return .none
+        case .parameterStatus(let name, let value):
+            parameters[name] = value
+            return .none
+        default: break
+        }
+        switch (state, message) {
+        case (.authenticating, .authenticationOK), (.proved, .authenticationOK):
+            if case .authenticating = state, options.channelBinding == .require {
+                throw weak("the server asks for no proof, and channel binding is required")
+            }
+            state = .authenticated
+        case (.authenticating, .authenticationCleartext):
+            guard tls != nil || options.isLocal || options.tls == .disable else {
+                throw weak("the server asks for the password in clear text over a connection without TLS")
+            }
+            PostgresWriter.password(try need(), into: &output)
+        case (.authenticating, .authenticationMD5(let salt)):
+            let inner = Self.md5(Array("\(try need())\(user)".utf8))
+            PostgresWriter.password("md5" + Self.md5(Array(inner.utf8) + salt), into: &output)
+        case (.authenticating, .authenticationSASL(let mechanisms)): try beginSASL(mechanisms, &output)
+        case (.proving(var client), .authenticationSASLContinue(let challenge)):
+            PostgresWriter.saslResponse(try client.answer(challenge), into: &output)
+            state = .proving(client)
+        case (.proving(let client), .authenticationSASLFinal(let last)):
+            try client.verify(last)
+            state = .proved
+        case (.authenticating, .authenticationUnsupported(let kind)):
+            throw SkeinError(
+                .unknownAuthentication,
+                because: "the server asks for a way of authentication (number \(kind)) that is not known here; "
+                    + "scram-sha-256, md5, password, cert and peer are")
+        case (.authenticated, .backendKey(let process, let secret)): key = (process, secret)
+        case (.authenticated, .ready): return .ready
+        default:
+            throw SkeinError(.responseHeaderError, because: "the server's messages are in a wrong order: \(message)")
+        }
+        return .none
+    }
+
+    private mutating func beginSASL(_ mechanisms: [String], _ output: inout ByteBuffer) throws(SkeinError) {
+        let binding: SCRAMClient<SHA256>.Binding
+        let mechanism: String
+        if let certificate = tls?.peerCertificate, options.channelBinding != .disable {
+            if mechanisms.contains("SCRAM-SHA-256-PLUS") {
+                binding = .serverEndPoint(ServerEndPoint.binding(certificate))
+                mechanism = "SCRAM-SHA-256-PLUS"
+            } else {
+                guard options.channelBinding != .require else {
+                    throw weak("the server does not offer channel binding, which is required")
+                }
+                binding = .notOffered
+                mechanism = "SCRAM-SHA-256"
+            }
+        } else {
+            guard options.channelBinding != .require else { throw weak("channel binding is required, and needs TLS") }
+            binding = .unsupported
+            mechanism = "SCRAM-SHA-256"
+        }
+        guard mechanisms.contains(mechanism) else {
+            throw weak("the server offers only \(mechanisms.joined(separator: ", "))")
+        }
+        let client = SCRAMClient<SHA256>(user: "", password: try need(), binding: binding)
+        PostgresWriter.saslInitial(mechanism, client.first, into: &output)
+        state = .proving(client)
+    }
+
+    private func need() throws(SkeinError) -> String {
+        guard let password else {
+            throw SkeinError(
+                .unknownAuthentication,
+                because: "the server asks for a password; put it into the URL or into PGPASSWORD")
+        }
+        return password
+    }
+
+    private func weak(_ message: String) -> SkeinError { SkeinError(.unknownAuthentication, because: message) }
+
+    private static func md5(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(
+            decoding: Insecure.MD5.hash(data: bytes).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
+            as: UTF8.self)
+    }
+}

@@ -1,0 +1,154 @@
+// INSERT, UPDATE, DELETE.
+
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Adds rows.
+public struct InsertQuery: ReturningQuery {
+    private let table: SQL
+    private var rows: [[String: SQLValue]] = []
+    private var conflict: (columns: [String], updated: [String]?)?
+    private var ignoresConflicts = false
+    public var returned: [SQL] = []
+
+    init(_ table: SQL) { self.table = table }
+
+    /// A row, by the names of its columns, which are quoted.
+    public func data(_ values: [String: SQLValue]) -> Self {
+        var query = self
+        query.rows.append(values)
+        return query
+    }
+
+    /// Rows, by the names of their columns; a column that one of them lacks has its default there.
+    public func data(_ rows: [[String: SQLValue]]) -> Self { rows.reduce(self) { $0.data($1) } }
+
+    /// A row made of a value, a column for each of its coding keys.
+    /// - Throws: what its encoding throws.
+    public func data(encoding value: some Encodable) throws -> Self { data(try RowEncoder.encode(value)) }
+
+    /// Changes the row that is there already, when one agrees in some columns.
+    /// - Parameters:
+    ///   - columns: those that a unique index is on.
+    ///   - updated: what is changed. Default: all others.
+    public func upsert(on columns: String..., updating updated: [String]? = nil) -> Self {
+        var query = self
+        query.conflict = (columns, updated)
+        return query
+    }
+
+    /// Leaves rows as they are that are there already.
+    public func ignoringConflicts() -> Self {
+        var query = self
+        query.ignoresConflicts = true
+        return query
+    }
+
+    public func sql(for dialect: SQLDialect) -> SQL {
+        let columns = Set(rows.flatMap(\.keys)).sorted()
+        var sql: SQL = "INSERT INTO \(table)"
+        if columns.isEmpty {
+            sql.append(text: " DEFAULT VALUES")
+        } else {
+            sql.append(" (\(SQL.joined(columns.map(SQL.quoted), separator: ", "))) VALUES ")
+            let lines = rows.map { row -> SQL in
+                let cells = columns.map { column -> SQL in
+                    guard let value = row[column] else { return dialect == .sqlite ? "NULL" : "DEFAULT" }
+                    return "\(value)"
+                }
+                return "(\(SQL.joined(cells, separator: ", ")))"
+            }
+            sql.append(SQL.joined(lines, separator: ", "))
+        }
+        if let conflict {
+            let updated = conflict.updated ?? columns.filter { !conflict.columns.contains($0) }
+            sql.append(" ON CONFLICT (\(SQL.joined(conflict.columns.map(SQL.quoted), separator: ", "))) ")
+            let changes = updated.map { SQL.quoted($0) + " = excluded." + SQL.quoted($0) }
+            sql.append(changes.isEmpty ? "DO NOTHING" : "DO UPDATE SET \(SQL.joined(changes, separator: ", "))")
+        } else if ignoresConflicts {
+            sql.append(text: " ON CONFLICT DO NOTHING")
+        }
+        sql.append(returningClause)
+        return sql
+    }
+}
+
+/// Changes rows.
+public struct UpdateQuery: FilteredQuery, ReturningQuery {
+    private let table: SQL
+    private var changes: [SQL] = []
+    private var isForAll = false
+    public var conditions: [Q] = []
+    public var returned: [SQL] = []
+
+    init(_ table: SQL) { self.table = table }
+
+    /// New values, by the names of the columns, which are quoted.
+    public func data(_ values: [String: SQLValue]) -> Self {
+        var query = self
+        query.changes += values.sorted { $0.key < $1.key }.map { SQL.quoted($0.key) + " = \($0.value)" }
+        return query
+    }
+
+    /// New values, of a value's coding keys.
+    /// - Throws: what its encoding throws.
+    public func data(encoding value: some Encodable) throws -> Self { data(try RowEncoder.encode(value)) }
+
+    /// A column made of an expression: `set("hits", to: "hits + 1")`.
+    public func set(_ column: SQL, to expression: SQL) -> Self {
+        var query = self
+        query.changes.append("\(column) = \(expression)")
+        return query
+    }
+
+    /// Says that every row is meant. Without it and without a filter, the query is refused.
+    public func all() -> Self {
+        var query = self
+        query.isForAll = true
+        return query
+    }
+
+    public func sql(for dialect: SQLDialect) -> SQL {
+        guard isForAll || !conditions.isEmpty else { return .refused("an update of every row; say all() when it is meant") }
+        guard !changes.isEmpty else { return .refused("an update of nothing; say with data(…) what changes") }
+        return "UPDATE \(table) SET \(SQL.joined(changes, separator: ", "))\(whereClause)\(returningClause)"
+    }
+}
+
+/// Removes rows.
+public struct DeleteQuery: FilteredQuery, ReturningQuery {
+    private let table: SQL
+    private var isForAll = false
+    public var conditions: [Q] = []
+    public var returned: [SQL] = []
+
+    init(_ table: SQL) { self.table = table }
+
+    /// Says that every row is meant. Without it and without a filter, the query is refused.
+    public func all() -> Self {
+        var query = self
+        query.isForAll = true
+        return query
+    }
+
+    public func sql(for dialect: SQLDialect) -> SQL {
+        guard isForAll || !conditions.isEmpty else {
+            return .refused("a deletion of every row; say all() when it is meant")
+        }
+        return "DELETE FROM \(table)\(whereClause)\(returningClause)"
+    }
+}
+
+extension SQL {
+    /// A statement that is never sent.
+    static func refused(_ message: String) -> SQL {
+        var sql: SQL = ""
+        sql.problem = SkeinError(.exception, because: message)
+        return sql
+    }
+}

@@ -1,0 +1,111 @@
+// Conditions as values: what a row must be like.
+
+/// How a column is compared with a value.
+public enum SQLOperator: String, Sendable, CaseIterable {
+    /// Equal; to nothing, when the value is nothing.
+    case eq
+    /// Not equal; not nothing, when the value is nothing.
+    case neq
+    /// Less than.
+    case lt
+    /// Less than or equal.
+    case lte
+    /// Greater than.
+    case gt
+    /// Greater than or equal.
+    case gte
+    /// From the first of two values to the second, both included.
+    case between
+    /// Among values.
+    case `in`
+    /// Contains a text.
+    case contains
+    /// Begins with a text.
+    case startswith
+    /// Ends with a text.
+    case endswith
+    /// Is nothing, or, with `false`, is not.
+    case null
+}
+
+/// A condition: `Q("age", .gte, 18) & !Q("name__startswith", "_")`.
+public struct Q: Sendable {
+    let sql: SQL
+    /// Whether it has parts of its own, so that it needs parentheses inside of another one.
+    private let isCompound: Bool
+
+    private init(_ sql: SQL, isCompound: Bool) {
+        self.sql = sql
+        self.isCompound = isCompound
+    }
+
+    /// A condition in SQL: `Q("length(name) > \(limit)")`.
+    public init(_ condition: SQL) { self.init(condition, isCompound: true) }
+
+    /// A column compared with a value.
+    /// - Parameters:
+    ///   - column: the column, or another expression; a literal. It may bear its operator, after two underscores: `title__contains`,
+    ///     and two underscores may stand for a point: `b__name`.
+    ///   - comparison: how. Default: what the column says, else equal.
+    ///   - value: what it is compared with, bound.
+    public init(_ column: SQL, _ comparison: SQLOperator? = nil, _ value: some SQLConvertible) {
+        let (column, named) = Self.split(column)
+        self.init(Self.make(column, comparison ?? named ?? .eq, value.sqlValue), isCompound: false)
+    }
+
+    /// A column between two values, both included.
+    public init(_ column: SQL, between low: some SQLConvertible, and high: some SQLConvertible) {
+        self.init("\(Self.split(column).0) BETWEEN \(low) AND \(high)", isCompound: false)
+    }
+
+    /// A column among the rows of a query of one column.
+    public init(_ column: SQL, in query: SelectQuery, dialect: SQLDialect = .postgres) {
+        self.init("\(Self.split(column).0) IN (\(query.sql(for: dialect)))", isCompound: false)
+    }
+
+    /// Both.
+    public static func & (left: Q, right: Q) -> Q { Q("\(left.inner) AND \(right.inner)", isCompound: true) }
+    /// One of them, or both.
+    public static func | (left: Q, right: Q) -> Q { Q("\(left.inner) OR \(right.inner)", isCompound: true) }
+    /// Not.
+    public static prefix func ! (condition: Q) -> Q { Q("NOT (\(condition.sql))", isCompound: false) }
+
+    var inner: SQL { isCompound ? "(\(sql))" : sql }
+
+    /// `b__name__contains` is the column `b.name` and the operator `contains`.
+    private static func split(_ column: SQL) -> (SQL, SQLOperator?) {
+        guard column.rest.isEmpty, column.first.contains("__") else { return (column, nil) }
+        var parts = column.first.split(separator: "__", omittingEmptySubsequences: true).map(String.init)
+        let named = parts.count > 1 ? parts.last.flatMap(SQLOperator.init(rawValue:)) : nil
+        if named != nil { parts.removeLast() }
+        return (SQL(unsafe: parts.joined(separator: ".")), named)
+    }
+
+    private static func make(_ column: SQL, _ comparison: SQLOperator, _ value: SQLValue) -> SQL {
+        switch comparison {
+        case .eq: value.isNull ? "\(column) IS NULL" : "\(column) = \(value)"
+        case .neq: value.isNull ? "\(column) IS NOT NULL" : "\(column) <> \(value)"
+        case .lt: "\(column) < \(value)"
+        case .lte: "\(column) <= \(value)"
+        case .gt: "\(column) > \(value)"
+        case .gte: "\(column) >= \(value)"
+        case .between: between(column, value)
+        case .in: "\(column) IN (\(list: value.elements ?? [value]))"
+        case .contains: like(column, "%", value, "%")
+        case .startswith: like(column, "", value, "%")
+        case .endswith: like(column, "%", value, "")
+        case .null: value.bool == false ? "\(column) IS NOT NULL" : "\(column) IS NULL"
+        }
+    }
+
+    private static func between(_ column: SQL, _ value: SQLValue) -> SQL {
+        guard let bounds = value.elements, bounds.count == 2 else { return "\(column) = \(value)" }
+        return "\(column) BETWEEN \(bounds[0]) AND \(bounds[1])"
+    }
+
+    /// What stands for any text in a pattern does not do so in the value.
+    private static func like(_ column: SQL, _ before: String, _ value: SQLValue, _ after: String) -> SQL {
+        let text = (value.string ?? "").replacing("\\", with: "\\\\").replacing("%", with: "\\%").replacing("_", with: "\\_")
+        return "\(column) LIKE \(before + text + after) ESCAPE '\\'"
+    }
+}

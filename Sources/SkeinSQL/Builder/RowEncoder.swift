@@ -1,0 +1,79 @@
+// Makes the cells of a row of a value's coding keys.
+
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// An encoder into the cells of one row; what has parts of its own becomes JSON.
+enum RowEncoder {
+    static func encode(_ value: some Encodable) throws -> [String: SQLValue] {
+        let encoder = Encoding()
+        try value.encode(to: encoder)
+        guard encoder.isKeyed else {
+            throw SkeinError(.exception, because: "\(type(of: value)) has no keys that columns could be named after")
+        }
+        return encoder.cells
+    }
+
+    fileprivate static func cell(_ value: some Encodable) throws -> SQLValue {
+        if let value = value as? any SQLConvertible { return value.sqlValue }
+        let data = try JSONEncoder().encode(value)
+        if let text = try? JSONDecoder().decode(String.self, from: data) { return .text(text) }
+        if let number = try? JSONDecoder().decode(Int64.self, from: data) { return .integer(number) }
+        return .json(String(decoding: data, as: UTF8.self))
+    }
+
+    private final class Encoding: Encoder {
+        var cells: [String: SQLValue] = [:]
+        var isKeyed = false
+        let codingPath: [any CodingKey] = []
+        let userInfo: [CodingUserInfoKey: Any] = [:]
+
+        func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
+            isKeyed = true
+            return KeyedEncodingContainer(Cells<Key>(encoder: self))
+        }
+        func unkeyedContainer() -> any UnkeyedEncodingContainer { Refusing() }
+        func singleValueContainer() -> any SingleValueEncodingContainer { Refusing() }
+    }
+
+    private struct Cells<Key: CodingKey>: KeyedEncodingContainerProtocol {
+        let encoder: Encoding
+        var codingPath: [any CodingKey] { [] }
+
+        mutating func encodeNil(forKey key: Key) throws { encoder.cells[key.stringValue] = .null }
+        mutating func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
+            encoder.cells[key.stringValue] = try RowEncoder.cell(value)
+        }
+        mutating func encodeIfPresent<T: Encodable>(_ value: T?, forKey key: Key) throws {
+            encoder.cells[key.stringValue] = try value.map { try RowEncoder.cell($0) } ?? .null
+        }
+        mutating func nestedContainer<Nested: CodingKey>(
+            keyedBy type: Nested.Type, forKey key: Key
+        ) -> KeyedEncodingContainer<Nested> { KeyedEncodingContainer(Cells<Nested>(encoder: encoder)) }
+        mutating func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer { Refusing() }
+        mutating func superEncoder() -> any Encoder { encoder }
+        mutating func superEncoder(forKey key: Key) -> any Encoder { encoder }
+    }
+
+    /// For values that are no rows.
+    private struct Refusing: UnkeyedEncodingContainer, SingleValueEncodingContainer {
+        var codingPath: [any CodingKey] { [] }
+        var count: Int { 0 }
+
+        private func refuse(_ value: Any) -> EncodingError {
+            .invalidValue(value, EncodingError.Context(codingPath: [], debugDescription: "a row has a name for each value"))
+        }
+        mutating func encodeNil() throws { throw refuse(0) }
+        mutating func encode<T: Encodable>(_ value: T) throws { throw refuse(value) }
+        mutating func nestedContainer<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
+            KeyedEncodingContainer(Cells<Key>(encoder: Encoding()))
+        }
+        mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer { self }
+        mutating func superEncoder() -> any Encoder { Encoding() }
+    }
+}

@@ -1,0 +1,92 @@
+// SELECT.
+
+/// Reads rows.
+public struct SelectQuery: FilteredQuery {
+    private let tables: SQL
+    private var columns: [SQL] = []
+    private var joins: SQL = ""
+    public var conditions: [Q] = []
+    private var groups: [SQL] = []
+    private var groupConditions: [Q] = []
+    private var orders: [SQL] = []
+    private var limited: Int?
+    private var skipped: Int?
+    private var isDistinct = false
+
+    init(_ tables: SQL) { self.tables = tables }
+
+    private func changed(_ change: (inout Self) -> Void) -> Self {
+        var query = self
+        change(&query)
+        return query
+    }
+
+    /// What is read: columns, expressions. Default: all columns.
+    public func get(_ columns: SQL...) -> Self { changed { $0.columns += columns } }
+
+    /// Equal rows only once.
+    public func distinct() -> Self { changed { $0.isDistinct = true } }
+
+    /// How another table is joined.
+    public enum Join: String, Sendable {
+        case inner = "INNER JOIN"
+        case left = "LEFT JOIN"
+        case right = "RIGHT JOIN"
+        case full = "FULL JOIN"
+    }
+
+    /// Joins another table: `join("profile b", on: "a.id = b.user_id")`.
+    public func join(_ table: SQL, _ kind: Join = .inner, on condition: SQL) -> Self {
+        changed { $0.joins.append(" \(unsafe: kind.rawValue) \(table) ON \(condition)") }
+    }
+
+    /// Rows that agree in these are one.
+    public func group(_ columns: SQL...) -> Self { changed { $0.groups += columns } }
+
+    /// Only groups for which a condition holds.
+    public func having(_ condition: Q) -> Self { changed { $0.groupConditions.append(condition) } }
+
+    /// The order; a column with a minus before it goes down: `order("-posted_at", "id")`.
+    public func order(_ columns: SQL...) -> Self {
+        changed { query in
+            query.orders += columns.map { column in
+                guard column.first.hasPrefix("-") else { return column }
+                var column = column
+                column.first.removeFirst()
+                column.append(text: " DESC")
+                return column
+            }
+        }
+    }
+
+    /// So many rows at most.
+    public func limit(_ count: Int) -> Self { changed { $0.limited = max(0, count) } }
+
+    /// Without the first rows.
+    public func offset(_ count: Int) -> Self { changed { $0.skipped = max(0, count) } }
+
+    /// `query[10..<20]`: rows by their places in the order.
+    public subscript(range: Range<Int>) -> Self { offset(range.lowerBound).limit(range.count) }
+    /// `query[..<20]`: the first rows.
+    public subscript(range: PartialRangeUpTo<Int>) -> Self { limit(range.upperBound) }
+    /// `query[10...]`: without the first rows.
+    public subscript(range: PartialRangeFrom<Int>) -> Self { offset(range.lowerBound) }
+
+    public func sql(for dialect: SQLDialect) -> SQL {
+        var sql: SQL = "SELECT \(unsafe: isDistinct ? "DISTINCT " : "")"
+        sql.append(columns.isEmpty ? "*" : SQL.joined(columns, separator: ", "))
+        sql.append(" FROM \(tables)\(joins)\(whereClause)")
+        if !groups.isEmpty { sql.append(" GROUP BY \(SQL.joined(groups, separator: ", "))") }
+        if !groupConditions.isEmpty {
+            sql.append(" HAVING \(SQL.joined(groupConditions.map(\.inner), separator: " AND "))")
+        }
+        if !orders.isEmpty { sql.append(" ORDER BY \(SQL.joined(orders, separator: ", "))") }
+        if let limited {
+            sql.append(" LIMIT \(limited)")
+        } else if skipped != nil, dialect == .sqlite {
+            sql.append(text: " LIMIT -1")  // SQLite knows OFFSET only behind LIMIT
+        }
+        if let skipped { sql.append(" OFFSET \(skipped)") }
+        return sql
+    }
+}

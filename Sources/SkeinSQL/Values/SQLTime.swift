@@ -1,0 +1,260 @@
+// Dates and times as databases count them: whole microseconds and days, which a floating-point number would not keep.
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A date and a time, to the microsecond: a moment, or, without a zone, what a clock on a wall shows.
+public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
+    /// Microseconds since the beginning of 1970, of UTC or of no zone. The largest and the smallest number are infinity.
+    public var microseconds: Int64
+    /// Whether it is a moment: `timestamptz` or `timestamp`.
+    public var isZoned: Bool
+
+    /// A date and time by its microseconds since 1970.
+    public init(microseconds: Int64, isZoned: Bool = true) {
+        self.microseconds = microseconds
+        self.isZoned = isZoned
+    }
+
+    /// A moment.
+    public init(_ date: Date) {
+        self.init(microseconds: Int64(clamping: date.timeIntervalSince1970 * 1e6), isZoned: true)
+    }
+
+    /// Later than every other.
+    public static let infinity = SQLTimestamp(microseconds: .max)
+    /// Earlier than every other.
+    public static let minusInfinity = SQLTimestamp(microseconds: .min)
+
+    /// The moment, to the precision of a `Double`; of a time without zone, as if it were UTC.
+    public var date: Date {
+        switch microseconds {
+        case .max: .distantFuture
+        case .min: .distantPast
+        default: Date(timeIntervalSince1970: Double(microseconds) / 1e6)
+        }
+    }
+
+    /// `2026-03-01 12:00:00.5+00`
+    public var description: String {
+        switch microseconds {
+        case .max: return "infinity"
+        case .min: return "-infinity"
+        default: break
+        }
+        let days = Calendar.floor(microseconds, Calendar.day)
+        let (year, month, day) = Calendar.civil(days)
+        let time = SQLTime(microseconds: microseconds - days * Calendar.day)
+        return Calendar.text(year, month, day, tail: " \(time)\(isZoned ? "+00" : "")")
+    }
+
+    /// Reads `2026-03-01 12:00:00.5+01` and `2026-03-01T12:00:00Z`.
+    public init?(_ text: some StringProtocol) {
+        switch text.lowercased() {
+        case "infinity": self = .infinity
+        case "-infinity": self = .minusInfinity
+        default:
+            guard let parsed = TimeParser.timestamp(text) else { return nil }
+            self = parsed
+        }
+    }
+}
+
+/// A day of the Gregorian calendar, extended into the past.
+public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
+    /// Days since the beginning of 1970. The largest and the smallest number are infinity.
+    public var days: Int32
+
+    /// A day by its number.
+    public init(days: Int32) { self.days = days }
+
+    /// A day of the calendar.
+    public init(year: Int, month: Int, day: Int) {
+        days = Int32(clamping: Calendar.days(Int64(year), month, day))
+    }
+
+    /// Its year, month and day.
+    public var components: (year: Int, month: Int, day: Int) {
+        let (year, month, day) = Calendar.civil(Int64(days))
+        return (Int(year), month, day)
+    }
+
+    /// Its beginning in UTC.
+    public var date: Date { Date(timeIntervalSince1970: Double(days) * 86400) }
+
+    /// `2026-03-01`
+    public var description: String {
+        switch days {
+        case .max: return "infinity"
+        case .min: return "-infinity"
+        default:
+            let (year, month, day) = Calendar.civil(Int64(days))
+            return Calendar.text(year, month, day, tail: "")
+        }
+    }
+}
+
+/// A time of day.
+public struct SQLTime: Hashable, Sendable, CustomStringConvertible {
+    /// Microseconds since midnight.
+    public var microseconds: Int64
+    /// Seconds east of UTC; nil for a time of no zone.
+    public var offset: Int?
+
+    /// A time by its microseconds.
+    public init(microseconds: Int64, offset: Int? = nil) {
+        self.microseconds = microseconds
+        self.offset = offset
+    }
+
+    /// `12:00:00.5+01`
+    public var description: String {
+        let seconds = microseconds / 1_000_000
+        let parts = [seconds / 3600, seconds / 60 % 60, seconds % 60].map(Calendar.two)
+        var text = parts.joined(separator: ":") + Calendar.fraction(microseconds % 1_000_000)
+        if let offset {
+            let amount = abs(offset)
+            text += (offset < 0 ? "-" : "+") + Calendar.two(Int64(amount / 3600))
+            if amount % 3600 != 0 { text += ":" + Calendar.two(Int64(amount / 60 % 60)) }
+            if amount % 60 != 0 { text += ":" + Calendar.two(Int64(amount % 60)) }
+        }
+        return text
+    }
+}
+
+/// A span of time, as databases count it: months and days have no fixed length.
+public struct SQLInterval: Hashable, Sendable, CustomStringConvertible {
+    /// Months; a year is twelve.
+    public var months: Int32
+    /// Days.
+    public var days: Int32
+    /// Microseconds.
+    public var microseconds: Int64
+
+    /// A span of time.
+    public init(months: Int32 = 0, days: Int32 = 0, microseconds: Int64 = 0) {
+        self.months = months
+        self.days = days
+        self.microseconds = microseconds
+    }
+
+    /// `14 mons 3 days 04:05:06`
+    public var description: String {
+        var parts: [String] = []
+        if months != 0 { parts.append("\(months) mons") }
+        if days != 0 { parts.append("\(days) days") }
+        if microseconds != 0 || parts.isEmpty {
+            let amount = Int64(clamping: microseconds.magnitude)
+            parts.append((microseconds < 0 ? "-" : "") + SQLTime(microseconds: amount).description)
+        }
+        return parts.joined(separator: " ")
+    }
+}
+
+/// The Gregorian calendar in whole numbers.
+enum Calendar {
+    static let day: Int64 = 86_400_000_000
+
+    static func floor(_ value: Int64, _ unit: Int64) -> Int64 {
+        value / unit - (value % unit < 0 ? 1 : 0)
+    }
+
+    /// Days since 1970 of a date; years begin in March, so that the day that comes and goes is the last one.
+    static func days(_ year: Int64, _ month: Int, _ day: Int) -> Int64 {
+        let shifted = month <= 2 ? year - 1 : year
+        let era = floor(shifted, 400)
+        let ofEra = shifted - era * 400
+        let ofYear = Int64((153 * ((month + 9) % 12) + 2) / 5 + day - 1)
+        return era * 146_097 + ofEra * 365 + ofEra / 4 - ofEra / 100 + ofYear - 719_468
+    }
+
+    /// The date of a day since 1970.
+    static func civil(_ days: Int64) -> (year: Int64, month: Int, day: Int) {
+        let shifted = days + 719_468
+        let era = floor(shifted, 146_097)
+        let ofEra = shifted - era * 146_097
+        let year = (ofEra - ofEra / 1460 + ofEra / 36524 - ofEra / 146_096) / 365
+        let ofYear = ofEra - (365 * year + year / 4 - year / 100)
+        let month = (5 * ofYear + 2) / 153
+        let day = Int(ofYear - (153 * month + 2) / 5 + 1)
+        let civilMonth = Int(month < 10 ? month + 3 : month - 9)
+        return (year + era * 400 + (civilMonth <= 2 ? 1 : 0), civilMonth, day)
+    }
+
+    static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+
+    static func text(_ year: Int64, _ month: Int, _ day: Int, tail: String) -> String {
+        let shown = year > 0 ? year : 1 - year
+        let digits = String(repeating: "0", count: max(0, 4 - "\(shown)".count)) + "\(shown)"
+        return "\(digits)-\(two(Int64(month)))-\(two(Int64(day)))\(tail)\(year > 0 ? "" : " BC")"
+    }
+
+    /// `.5`, or nothing.
+    static func fraction(_ microseconds: Int64) -> String {
+        guard microseconds != 0 else { return "" }
+        var digits = "\(microseconds)"
+        digits = String(repeating: "0", count: 6 - digits.count) + digits
+        while digits.hasSuffix("0") { digits.removeLast() }
+        return "." + digits
+    }
+}
+
+/// Reads dates and times as databases and RFC 3339 write them.
+enum TimeParser {
+    static func timestamp(_ text: some StringProtocol) -> SQLTimestamp? {
+        let text = String(text)
+        guard let day = date(text.prefix(10)) else { return nil }
+        var rest = text.dropFirst(10)
+        guard let separator = rest.popFirst() else {
+            return SQLTimestamp(microseconds: Int64(day.days) * Calendar.day, isZoned: false)
+        }
+        guard separator == " " || separator == "T" || separator == "t", let time = time(rest) else { return nil }
+        let local = Int64(day.days) * Calendar.day + time.microseconds
+        guard let offset = time.offset else { return SQLTimestamp(microseconds: local, isZoned: false) }
+        return SQLTimestamp(microseconds: local - Int64(offset) * 1_000_000)
+    }
+
+    static func date(_ text: some StringProtocol) -> SQLDate? {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0].count == 4, let year = Int(parts[0]), let month = Int(parts[1]),
+            let day = Int(parts[2]), (1...12).contains(month), (1...31).contains(day)
+        else { return nil }
+        let date = SQLDate(year: year, month: month, day: day)
+        return date.components == (year, month, day) ? date : nil
+    }
+
+    static func time(_ text: some StringProtocol) -> SQLTime? {
+        var clock = Substring(text)
+        var offset: Int?
+        if clock.last == "Z" || clock.last == "z" {
+            clock = clock.dropLast()
+            offset = 0
+        } else if let sign = clock.lastIndex(where: { $0 == "+" || $0 == "-" }) {
+            let parts = clock[clock.index(after: sign)...].split(separator: ":").map { Int($0) }
+            guard !parts.isEmpty, parts.count <= 3, !parts.contains(nil) else { return nil }
+            let seconds = zip(parts, [3600, 60, 1]).reduce(0) { $0 + ($1.0 ?? 0) * $1.1 }
+            offset = clock[sign] == "-" ? -seconds : seconds
+            clock = clock[..<sign]
+        }
+        let halves = clock.split(separator: ".", maxSplits: 1)
+        let parts = (halves.first ?? "").split(separator: ":").map { Int64($0) }
+        guard (2...3).contains(parts.count), !parts.contains(nil) else { return nil }
+        var microseconds = zip(parts, [3600, 60, 1]).reduce(Int64(0)) { $0 + ($1.0 ?? 0) * $1.1 } * 1_000_000
+        if halves.count == 2 {
+            let digits = halves[1].prefix(6)
+            guard let fraction = Int64(digits) else { return nil }
+            microseconds += fraction * [1_000_000, 100_000, 10_000, 1000, 100, 10, 1][digits.count]
+        }
+        return SQLTime(microseconds: microseconds, offset: offset)
+    }
+}
+
+extension Int64 {
+    /// The nearest whole number of a floating-point one.
+    init(clamping value: Double) {
+        self = value.isNaN ? 0 : value >= 0x1p63 ? .max : value < -0x1p63 ? .min : Int64(value.rounded())
+    }
+}

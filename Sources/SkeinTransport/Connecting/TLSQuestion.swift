@@ -1,0 +1,74 @@
+// For servers that speak in clear text first and go on in TLS when they are asked to.
+
+import NIOCore
+import SkeinCore
+
+/// A question of fixed bytes with an answer of one byte.
+package struct TLSQuestion: Sendable {
+    let question: [UInt8]
+    let yes: UInt8
+    let no: UInt8
+    /// Whether a no is the end.
+    let isRequired: Bool
+
+    package init(_ question: [UInt8], yes: UInt8, no: UInt8, isRequired: Bool) {
+        self.question = question
+        self.yes = yes
+        self.no = no
+        self.isRequired = isRequired
+    }
+}
+
+/// Asks, and leaves the channel with the answer. Touched on its channel's loop only.
+final class TLSQuestionHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let question: TLSQuestion
+    private let peer: String
+    private let promise: EventLoopPromise<Bool>
+    private var isOver = false
+
+    init(_ question: TLSQuestion, peer: String, promise: EventLoopPromise<Bool>) {
+        self.question = question
+        self.peer = peer
+        self.promise = promise
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: question.question)), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let answer = unwrapInboundIn(data).readableBytesView
+        guard !isOver else { return context.close(promise: nil) }
+        isOver = true
+        // What stands behind the answer was not protected: somebody else may have put it there.
+        guard answer.count == 1, let byte = answer.first, byte == question.yes || byte == question.no else {
+            promise.fail(refusal("the server answered the question for TLS with something else"))
+            return context.close(promise: nil)
+        }
+        if byte == question.no, question.isRequired {
+            promise.fail(refusal("the server does not speak TLS, which is required here"))
+            return context.close(promise: nil)
+        }
+        context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+        promise.succeed(byte == question.yes)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if !isOver { promise.fail(error) }
+        isOver = true
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if !isOver { promise.fail(refusal("the server closed the connection when it was asked for TLS")) }
+        isOver = true
+        context.fireChannelInactive()
+    }
+
+    private func refusal(_ message: String) -> SkeinError {
+        SkeinError(.tlsHandshakeFailed, peer: peer, because: message)
+    }
+}

@@ -1,0 +1,244 @@
+// A connection on which many callers' calls are under way: what is the same for every protocol that answers in order.
+
+import NIOCore
+import SkeinCore
+
+/// A connection to a back end. Each protocol has its own kind, which writes calls into `output` and reads answers.
+///
+/// Unchecked: touched on its channel's loop only.
+open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, @unchecked Sendable {
+    public typealias InboundIn = ByteBuffer
+    public typealias OutboundOut = ByteBuffer
+
+    private enum State {
+        case opening(EventLoopPromise<PipelineConnection>)
+        case open
+        /// Takes no more calls and ends with those it has.
+        case leaving
+        case closed
+    }
+
+    package final let shard: Shard
+    /// Who is told what becomes of it; nil while it is made, and when nobody cares.
+    @exclusivity(unchecked) package final var pool: PipelinePool?
+    /// Whether somebody has it alone.
+    @exclusivity(unchecked) package final var isLeased = false
+    @exclusivity(unchecked) private var state: State
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    /// What is written at the end of the tick.
+    @exclusivity(unchecked) package final var output = ByteBuffer()
+    @exclusivity(unchecked) private var outputIsWritten = false
+    @exclusivity(unchecked) private var flushIsScheduled = false
+    /// When an answer came last, or, before that, when the first call was sent.
+    @exclusivity(unchecked) package final var lastProgress = NIODeadline.now()
+    @exclusivity(unchecked) private var timer: ShardTimers.Token?
+    @exclusivity(unchecked) private var lossReason: SkeinError?
+    @exclusivity(unchecked) private var checkIsUnderWay = false
+    package final let peer: String
+
+    /// - Parameter ready: succeeds when calls can be sent.
+    @usableFromInline package init(shard: Shard, peer: String, ready: EventLoopPromise<PipelineConnection>) {
+        self.shard = shard
+        self.peer = peer
+        state = .opening(ready)
+    }
+
+    // MARK: What each kind does
+
+    /// Says what has to be said before calls; `becomeReady` or `close(because:)` follows.
+    open func greet() {}
+    /// Writes a call into `output` and remembers it.
+    open func encode(_ call: PipelinedCall) {}
+    /// Takes what has arrived.
+    open func receive(_ bytes: ByteBuffer) {}
+    /// The calls that have no answer yet.
+    open var underWay: Int { 0 }
+    /// Whether every call that has no answer yet is over for its caller.
+    open var onlyAbandoned: Bool { underWay == 0 }
+    /// Lets go of the calls that have no answer, sending those again whose fate is sure.
+    open func loseCalls(_ reason: SkeinError) {}
+    /// Asks whether the peer is there; ``checked()`` is the answer.
+    open func check() {}
+    /// The peer was heard to take over nothing more; called once, before the connection ends.
+    open func sayGoodbye() {}
+    /// A call whose answer is still to come is over for its caller. Those of others must not suffer.
+    open func abandon(_ call: PipelinedCall) {
+        // Nothing at all was heard: the peer may be gone without a word.
+        if lastProgress + .milliseconds(1) < .now() { leave() }
+        closeIfDone()
+    }
+
+    // MARK: Sending
+
+    /// Whether it takes calls.
+    package final var isUsable: Bool { if case .open = state { true } else { false } }
+    package final var isClosed: Bool { if case .closed = state { true } else { false } }
+    package final var channel: (any Channel)? { context?.channel }
+
+    /// Sends a call with all others of this tick.
+    package final func send(_ call: PipelinedCall, at now: NIODeadline) {
+        if underWay == 0 { lastProgress = now }
+        call.carrier = self
+        call.attempts += 1
+        prepareOutput()
+        encode(call)
+        flushLater()
+    }
+
+    /// Sends bytes of the protocol's own.
+    package final func write(_ make: (inout ByteBuffer) -> Void) {
+        prepareOutput()
+        make(&output)
+        flushLater()
+    }
+
+    private func prepareOutput() {
+        guard outputIsWritten else { return }
+        output.clear()
+        outputIsWritten = false
+    }
+
+    private func flushLater() {
+        guard !flushIsScheduled else { return }
+        flushIsScheduled = true
+        shard.eventLoop.execute { self.flush() }
+    }
+
+    private func flush() {
+        flushIsScheduled = false
+        guard !outputIsWritten, output.readableBytes > 0, let context else { return }
+        outputIsWritten = true
+        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        // A buffer that one large call has blown up is not kept.
+        if output.capacity > 256 << 10 { output = ByteBuffer() }
+    }
+
+    /// Waits until the peer takes more. On the loop.
+    package final func untilWritable() async throws(SkeinError) {
+        flush()
+        guard let channel = context?.channel, !channel.isWritable else {
+            if let reason = lossReason ?? (isClosed ? gone : nil) { throw reason }
+            return
+        }
+        await withUnsafeContinuation { writers.append($0) }
+        if let reason = lossReason ?? (isClosed ? gone : nil) { throw reason }
+    }
+
+    @exclusivity(unchecked) private var writers: [UnsafeContinuation<Void, Never>] = []
+
+    private func wakeWriters() {
+        let waiting = writers
+        writers = []
+        for writer in waiting { writer.resume() }
+    }
+
+    // MARK: Life
+
+    /// The handshake is over.
+    package final func becomeReady() {
+        guard case .opening(let promise) = state else { return }
+        state = .open
+        lastProgress = .now()
+        promise.succeed(self)
+    }
+
+    /// An answer is complete.
+    package final func madeProgress(at now: NIODeadline) {
+        lastProgress = now
+        checkIsUnderWay = false
+        if underWay == 0 {
+            closeIfDone()
+            if isUsable, !isLeased { pool?.isIdle(self) }
+        }
+    }
+
+    /// The peer is there.
+    package final func checked() { checkIsUnderWay = false }
+
+    /// Takes no more calls; those under way have their time.
+    package final func leave() {
+        guard case .open = state else { return }
+        state = .leaving
+        pool?.isLeaving(self)
+        closeIfDone()
+    }
+
+    package final func closeIfDone() {
+        if case .leaving = state, onlyAbandoned { close() }
+    }
+
+    /// Ends it.
+    /// - Parameter reason: what its calls are told.
+    package final func close(because reason: SkeinError? = nil) {
+        if case .closed = state { return }
+        if lossReason == nil { lossReason = reason }
+        if reason == nil, context != nil {
+            prepareOutput()
+            sayGoodbye()
+            flush()
+        }
+        if let context { context.close(promise: nil) } else { ended() }
+    }
+
+    private var gone: SkeinError {
+        SkeinError(.channelClosed, peer: peer, because: "the server closed the connection")
+    }
+
+    private func ended() {
+        if case .closed = state { return }
+        let before = state
+        state = .closed
+        if let timer { shard.timers.cancel(timer) }
+        timer = nil
+        let reason = lossReason ?? gone
+        wakeWriters()
+        if case .opening(let promise) = before { promise.fail(reason) }
+        let pool = self.pool
+        self.pool = nil  // they hold each other
+        pool?.isGone(self)
+        loseCalls(reason)
+    }
+
+    public func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    public func channelRead(context: ChannelHandlerContext, data: NIOAny) { receive(unwrapInboundIn(data)) }
+
+    public func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { wakeWriters() }
+    }
+
+    public func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if lossReason == nil { lossReason = Connector.socketError(error, peer: peer) }
+        context.close(promise: nil)
+    }
+
+    public func channelInactive(context: ChannelHandlerContext) {
+        self.context = nil
+        ended()
+    }
+
+    package final func pauseReading(_ isPaused: Bool) {
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: !isPaused)
+    }
+
+    // MARK: Time
+
+    package final func armTimer() {
+        guard let pool else { return }
+        timer = shard.timers.schedule(self, at: .now() + TimeAmount(pool.limits.checkInterval))
+    }
+
+    package final func timerFired() {
+        timer = nil
+        guard let pool, !isClosed else { return }
+        if checkIsUnderWay, underWay == 0 {
+            return close(because: SkeinError(.timeout, peer: peer, because: "the server did not say that it is there"))
+        }
+        if underWay == 0, !isLeased, isUsable {
+            if lastProgress + TimeAmount(pool.limits.idleTimeout) <= .now(), pool.hasMoreThanNeeded { return close() }
+            checkIsUnderWay = true
+            check()
+        }
+        armTimer()
+    }
+}

@@ -1,0 +1,287 @@
+// The connections of one loop to one back end: few, shared by all callers, and some of them lent to one caller alone.
+
+import DequeModule
+import NIOCore
+import SkeinCore
+
+/// Keeps connections, gives each call to one of them, and lends some out.
+///
+/// Calls go to the connection with the fewest of them under way. Another one is made only when all have been silent for a while with
+/// calls under way, which is when a slow call holds up the others; it goes again when nobody has used it for a while.
+///
+/// Unchecked: touched on its shard's loop only.
+package final class PipelinePool: @unchecked Sendable {
+    package let shard: Shard
+    package let session: Session
+    package let limits: PoolLimits
+    private let maximum: Int
+    private let peer: String
+    private let connect: @Sendable () -> EventLoopFuture<PipelineConnection>
+    @exclusivity(unchecked) private var shared: [PipelineConnection] = []
+    @exclusivity(unchecked) private var leased: [PipelineConnection] = []
+    /// Those that end with what they have under way.
+    @exclusivity(unchecked) private var leaving: [PipelineConnection] = []
+    @exclusivity(unchecked) private var connecting = 0
+    @exclusivity(unchecked) private var waiting = Deque<PipelinedCall>()
+    @exclusivity(unchecked) private var borrowers = Deque<Borrower>()
+    @exclusivity(unchecked) private var isShutDown = false
+    private let growAfter: TimeAmount
+
+    private struct Borrower {
+        let id: UInt64
+        let promise: EventLoopPromise<PipelineConnection>
+    }
+
+    @exclusivity(unchecked) private var nextBorrower: UInt64 = 0
+
+    /// - Parameter connect: makes a connection that is ready for calls, on the shard's loop.
+    package init(
+        shard: Shard, session: Session, limits: PoolLimits, peer: String,
+        connect: @escaping @Sendable () -> EventLoopFuture<PipelineConnection>
+    ) {
+        self.shard = shard
+        self.session = session
+        self.limits = limits
+        self.peer = peer
+        self.connect = connect
+        maximum = max(1, limits.maximum / session.shards.shards.count)
+        growAfter = TimeAmount(limits.growAfter)
+    }
+
+    /// Connections open now.
+    package var count: Int { shared.count + leased.count }
+    /// Whether a connection that nobody uses may go.
+    var hasMoreThanNeeded: Bool { count > limits.minimum }
+
+    // MARK: Calls
+
+    /// Sends a call, or lets it wait for a connection.
+    package func submit(_ call: PipelinedCall) {
+        if isShutDown { return call.failLater(shuttingDown) }
+        // One connection that is open and answers is what there is nearly always.
+        let now = NIODeadline.now()
+        if let connection = best(at: now) { return connection.send(call, at: now) }
+        waiting.append(call)
+        connectForWaiting()
+    }
+
+    private func best(at now: NIODeadline) -> PipelineConnection? {
+        guard waiting.isEmpty else { return nil }
+        var best: PipelineConnection?
+        var fewest = Int.max
+        for connection in shared where connection.isUsable && connection !== reserved {
+            let load = connection.underWay
+            if load == 0 { return connection }
+            if load < fewest, !mayConnect || now - connection.lastProgress < growAfter {
+                best = connection
+                fewest = load
+            }
+        }
+        return best
+    }
+
+    private var mayConnect: Bool { count + connecting < maximum }
+
+    private func connectForWaiting() {
+        while let first = waiting.first, first.isOver { waiting.removeFirst() }
+        if mayConnect, !borrowers.isEmpty || !waiting.isEmpty, connecting < borrowers.count + (waiting.isEmpty ? 0 : 1) {
+            open()
+        } else if !waiting.isEmpty, connecting == 0 {
+            // No more connections: the waiting go to those there are, if any takes them.
+            sendWaiting()
+        }
+    }
+
+    private func sendWaiting() {
+        let now = NIODeadline.now()
+        while let connection = shared.filter({ $0.isUsable && $0 !== reserved }).min(by: { $0.underWay < $1.underWay }),
+            let call = nextWaiting()
+        {
+            connection.send(call, at: now)
+        }
+    }
+
+    private func nextWaiting() -> PipelinedCall? {
+        while let call = waiting.popFirst() { if !call.isOver { return call } }
+        return nil
+    }
+
+    private func open() {
+        connecting += 1
+        connect().whenComplete { result in
+            self.connecting -= 1
+            switch result {
+            case .success(let connection): self.adopt(connection)
+            case .failure(let error): self.connectFailed(error)
+            }
+        }
+    }
+
+    private func adopt(_ connection: PipelineConnection) {
+        guard !isShutDown else { return connection.close() }
+        session.statistics.connected()
+        connection.pool = self
+        connection.armTimer()
+        shared.append(connection)
+        // With nobody else to serve those that wait, they come first: a lease can be long.
+        if waiting.isEmpty, lend(connection) { return }
+        sendWaiting()
+        connectForWaiting()
+    }
+
+    private func connectFailed(_ error: any Error) {
+        let error =
+            error as? SkeinError ?? SkeinError(.connectionFailed, peer: peer, because: "\(error)", cause: error)
+        guard connecting == 0 else { return }
+        if shared.contains(where: \.isUsable) {
+            sendWaiting()
+        } else {
+            let lost = waiting
+            waiting = []
+            for call in lost { call.fail(error) }
+        }
+        if leased.isEmpty, shared.isEmpty {
+            let lost = borrowers
+            borrowers = []
+            for borrower in lost { borrower.promise.fail(error) }
+        }
+    }
+
+    // MARK: Lending
+
+    /// Lends a connection to one caller, who has it alone until ``giveBack(_:)``.
+    /// - Throws: code 702 when none was free in time, 703 when too many wait.
+    package func lease(until deadline: Deadline?) async throws -> PipelineConnection {
+        let promise = shard.eventLoop.makePromise(of: PipelineConnection.self)
+        let id = beginLease(promise, until: deadline)
+        return try await withTaskCancellationHandler {
+            try await promise.futureResult.get()
+        } onCancel: {
+            shard.run { self.endLease(id, CancellationError()) }
+        }
+    }
+
+    private func beginLease(_ promise: EventLoopPromise<PipelineConnection>, until deadline: Deadline?) -> UInt64 {
+        nextBorrower += 1
+        let id = nextBorrower
+        if isShutDown {
+            promise.fail(shuttingDown)
+        } else if borrowers.count >= limits.maximumWaiting {
+            promise.fail(
+                SkeinError(.socketPanic, peer: peer, because: "\(borrowers.count) wait for a connection of their own already"))
+        } else {
+            borrowers.append(Borrower(id: id, promise: promise))
+            let limit = Deadline.after(limits.leaseTimeout)
+            let moment = min(limit, deadline ?? limit).moment
+            let timer = shard.eventLoop.scheduleTask(deadline: moment) {
+                self.endLease(
+                    id,
+                    SkeinError(
+                        .timeout, peer: self.peer,
+                        because: "no connection was free in time: \(self.leased.count) of at most \(self.maximum) are lent; "
+                            + "raise the pool's maximum, or hold them for a shorter time"))
+            }
+            promise.futureResult.whenComplete { _ in timer.cancel() }
+            serveBorrowers()
+        }
+        return id
+    }
+
+    private func endLease(_ id: UInt64, _ error: any Error) {
+        guard let index = borrowers.firstIndex(where: { $0.id == id }) else { return }
+        borrowers.remove(at: index).promise.fail(error)
+    }
+
+    /// One connection is left for those who share, if there can be two.
+    private var mayLend: Bool { leased.count < max(1, maximum - 1) }
+
+    private func serveBorrowers() {
+        while !borrowers.isEmpty, mayLend, let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) {
+            guard lend(free) else { break }
+        }
+        guard !borrowers.isEmpty else { return }
+        connectForWaiting()
+        // Nothing new can be made: one takes no more calls until it is free.
+        if !mayConnect, connecting == 0, mayLend, let index = shared.firstIndex(where: \.isUsable) {
+            reserved = shared[index]
+        }
+    }
+
+    /// The one that is to be lent as soon as its calls are answered.
+    @exclusivity(unchecked) private weak var reserved: PipelineConnection?
+
+    @discardableResult
+    private func lend(_ connection: PipelineConnection) -> Bool {
+        guard mayLend, let borrower = borrowers.popFirst() else { return false }
+        shared.removeAll { $0 === connection }
+        leased.append(connection)
+        if reserved === connection { reserved = nil }
+        connection.isLeased = true
+        borrower.promise.succeed(connection)
+        return true
+    }
+
+    /// Takes a connection back, as clean as it was.
+    package func giveBack(_ connection: PipelineConnection) {
+        guard let index = leased.firstIndex(where: { $0 === connection }) else { return }
+        leased.remove(at: index)
+        connection.isLeased = false
+        guard connection.isUsable, !isShutDown else { return connection.close() }
+        shared.append(connection)
+        if waiting.isEmpty { isIdle(connection) } else { sendWaiting() }
+    }
+
+    // MARK: What connections tell
+
+    /// It has no call under way.
+    func isIdle(_ connection: PipelineConnection) {
+        guard !borrowers.isEmpty else { return }
+        lend(connection)
+    }
+
+    func isLeaving(_ connection: PipelineConnection) {
+        shared.removeAll { $0 === connection }
+        if !connection.isLeased { leaving.append(connection) }
+    }
+
+    func isGone(_ connection: PipelineConnection) {
+        shared.removeAll { $0 === connection }
+        leased.removeAll { $0 === connection }
+        leaving.removeAll { $0 === connection }
+        session.statistics.disconnected()
+        if !isShutDown { connectForWaiting() }
+    }
+
+    // MARK: The end
+
+    private var shuttingDown: SkeinError {
+        SkeinError(.shuttingDown, peer: peer, because: "the session is shutting down")
+    }
+
+    /// Closes what nobody uses; what is under way goes on.
+    package func retire() {
+        for connection in shared { connection.leave() }
+    }
+
+    /// Closes every connection and fails what waits.
+    package func shutdown() {
+        isShutDown = true
+        for call in waiting { call.fail(shuttingDown) }
+        waiting = []
+        for borrower in borrowers { borrower.promise.fail(shuttingDown) }
+        borrowers = []
+        for connection in shared + leased + leaving { connection.close(because: connection.underWay > 0 ? shuttingDown : nil) }
+    }
+}
+
+extension ShardLocal where Value == PipelinePool {
+    /// Closes every connection and fails what waits for one.
+    package func shutdown() async {
+        for pool in all { try? await pool.shard.eventLoop.submit { pool.shutdown() }.get() }
+    }
+
+    /// Keeps no connection from here on; what is under way goes on.
+    package func retire() {
+        for pool in all { pool.shard.eventLoop.execute { pool.retire() } }
+    }
+}
