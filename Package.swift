@@ -74,7 +74,12 @@ let package = Package(
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
             ]),
         .target(
-            name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres"]),
+            name: "SkeinRedis",
+            dependencies: nio + [
+                "SkeinCore", "SkeinTransport", logging, collections, .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis"]),
         .target(
             name: "SkeinEngine",
             dependencies: nio + tls + [

@@ -6,6 +6,7 @@
 @_exported import SkeinHTTP
 @_exported import SkeinPostgres
 @_exported import SkeinRPC
+@_exported import SkeinRedis
 @_exported import SkeinSQL
 @_exported import SkeinWire
 import Synchronization

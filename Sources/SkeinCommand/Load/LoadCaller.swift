@@ -13,6 +13,10 @@ enum LoadKind: Sendable {
     case jsonrpc(String, JSONRPC.Arguments)
     /// A unary call with a message that is serialized already.
     case grpc(MethodDescriptor, GRPCBytes)
+    /// A statement of SQL.
+    case sql(SQL)
+    /// A command of Redis.
+    case redis(RedisCommand)
 }
 
 /// What one turn came to.
@@ -67,6 +71,12 @@ struct LoadCaller {
                 let response = try await skein.jsonrpc(url, headers: headers).call(method, arguments).dispatch()
                 return LoadOutcome(response, bytes: response.http.content.readableBytes)
             case .grpc(let method, let message): return try await call(method, message)
+            case .sql(let statement):
+                let response = try await skein.postgres(url).execute(statement).dispatch()
+                return LoadOutcome(response, bytes: 0)
+            case .redis(let command):
+                let response = try await skein.redis(url).send(command).dispatch()
+                return LoadOutcome(response, bytes: response.content.bytes?.readableBytes ?? 0)
             }
         } catch let error as SkeinError {
             return LoadOutcome(error)

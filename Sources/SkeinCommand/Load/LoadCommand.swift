@@ -4,6 +4,7 @@ import ArgumentParser
 import GRPCCore
 import Skein
 import SkeinGRPC
+import SkeinTransport
 
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -89,7 +90,11 @@ struct LoadCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !urls.isEmpty else { throw ValidationError("Name at least one URL.") }
-        for url in urls { do { _ = try HTTPURL(webSocket: url) } catch { throw ValidationError("\(error.message).") } }
+        for url in urls where LoadDatabase(url) == nil {
+            do { _ = try HTTPURL(webSocket: url) } catch { throw ValidationError("\(error.message).") }
+        }
+        let databases = urls.count { LoadDatabase($0) != nil }
+        guard databases == 0 || urls.count == 1 else { throw ValidationError("A database is a load of its own.") }
         let sockets = urls.count { $0.lowercased().hasPrefix("ws") }
         guard sockets == 0 || sockets == urls.count else {
             throw ValidationError("WebSockets and requests are loads of their own.")
@@ -126,7 +131,7 @@ struct LoadCommand: AsyncParsableCommand {
         let headers = try HeaderArguments.parse(header)
         let method = HTTPMethod(rawValue: self.method.uppercased())
         let plan = LoadPlan(
-            kind: kind, urls: urls, headers: headers,
+            kind: kind, urls: urls.map { LoadDatabase($0)?.url ?? $0 }, headers: headers,
             requests: isHTTP ? try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) } : [],
             count: requests ?? (duration == nil ? 1000 : nil), duration: duration, rate: rate, clients: clients,
             streams: isHTTP2 || streams > 1 ? streams : nil, isHTTP1: isHTTP1, transport: transport, threads: threads,
@@ -141,6 +146,7 @@ struct LoadCommand: AsyncParsableCommand {
 extension LoadCommand {
     /// What is called, from the options and the scheme.
     private func kind() throws -> LoadKind {
+        if let database = LoadDatabase(urls[0]) { return database.kind }
         if let grpc {
             let names = grpc.split(separator: "/").map(String.init)
             let message = try InputFile.bytes(data) ?? []
@@ -153,6 +159,32 @@ extension LoadCommand {
             return .jsonrpc(jsonRPC, value?.members.map { .byName($0) } ?? .byPosition(value?.elements ?? []))
         }
         return urls[0].lowercased().hasPrefix("ws") ? .socket(.text(text ?? "hello")) : .http
+    }
+}
+
+/// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`.
+struct LoadDatabase {
+    /// The address without the question.
+    let url: String
+    let kind: LoadKind
+
+    init?(_ text: String) {
+        guard let scheme = text.split(separator: ":").first?.lowercased() else { return nil }
+        var question: String?
+        let parts = text.split(separator: "?", maxSplits: 1)
+        let pairs = (parts.count == 2 ? parts[1] : "").split(separator: "&").filter { pair in
+            guard pair.hasPrefix("query=") || pair.hasPrefix("command=") else { return true }
+            question = pair.split(separator: "=", maxSplits: 1).last?.withoutPercents
+            return false
+        }
+        url = String(parts[0]) + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&"))
+        switch scheme {
+        case "postgres", "postgresql": kind = .sql(SQL(unsafe: question ?? "SELECT 1"))
+        case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel":
+            let words = (question ?? "PING").split(separator: " ").map(String.init)
+            kind = .redis(RedisCommand(words.first ?? "PING", Array(words.dropFirst())))
+        default: return nil
+        }
     }
 }
 

@@ -91,14 +91,7 @@ public struct PostgresOptions: Hashable, Sendable {
     }
 
     /// Whether no server is anywhere but on this machine.
-    var isLocal: Bool {
-        hosts.allSatisfy {
-            switch $0 {
-            case .unix: true
-            case .host(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
-            }
-        }
-    }
+    var isLocal: Bool { hosts.allSatisfy(\.isLocal) }
 
     /// What is named in messages; without the password.
     var description: String { "postgres://\(user)@\(hosts.map(\.description).joined(separator: ","))/\(database)" }

@@ -1,0 +1,120 @@
+// Redis as its users see it.
+
+import NIOCore
+@_exported import SkeinCore
+import SkeinTransport
+import Synchronization
+
+/// A store of Redis: commands of all callers of an event loop share one connection, on which they are pipelined.
+///
+/// Each command is a method that starts it and returns at once: `try await redis.get("hits").fetch(Int.self)`. Commands that one caller
+/// starts are carried out in their order, with those of others in between; what belongs together is a ``multi(_:)``.
+public final class RedisClient: RedisCommands, BackEnd {
+    public typealias Answer = Corequest<RedisResponse>
+
+    /// The settings it was made with.
+    public let options: RedisOptions
+    let session: Session
+    let connector: RedisConnector
+    private let routes: ShardLocal<any RedisRoute>
+    private let isShutDown = Atomic<Bool>(false)
+    let subscriber: RedisSubscriber
+
+    package init(_ options: RedisOptions, session: Session, dialer: Dialer) {
+        self.options = options
+        self.session = session
+        let connector = RedisConnector(options: options, dialer: dialer)
+        self.connector = connector
+        routes = ShardLocal(session.shards) { shard in
+            if case .cluster = options.topology {
+                RedisClusterRoute(shard: shard, session: session, options: options, connector: connector)
+            } else {
+                RedisServerRoute(shard: shard, session: session, options: options, connector: connector)
+            }
+        }
+        subscriber = RedisSubscriber(connector, on: session.pickShard())
+    }
+
+    deinit {
+        guard !isShutDown.load(ordering: .acquiring) else { return }
+        subscriber.close()
+        for (route, shard) in zip(routes.all, session.shards.shards) { shard.eventLoop.execute { route.retire() } }
+    }
+
+    /// Starts a command and returns at once.
+    @discardableResult
+    public func send(_ command: RedisCommand) -> Answer { start(.one(command), timeout: nil) }
+
+    /// Starts a command and returns at once.
+    /// - Parameters:
+    ///   - command: the command.
+    ///   - timeout: from the moment it gets its place to its answer. Default: the client's; none for one that blocks.
+    ///   - meta: what travels along to the response.
+    ///   - callback: called with the response, on an event loop.
+    @discardableResult
+    public func send(
+        _ command: RedisCommand, timeout: Duration?, meta: Meta = Meta(),
+        callback: (@Sendable (RedisResponse) -> Void)? = nil
+    ) -> Answer { start(.one(command), timeout: timeout, meta: meta, callback: callback) }
+
+    /// Carries out commands one behind the other, with nobody's in between (MULTI and EXEC).
+    /// - Parameter work: puts the commands together: `redis.multi { $0.set("a", 1); $0.incr("b") }`.
+    /// - Returns: the corequest, already started; its value is the list of their answers. One of them that the server refuses is an error
+    ///   among the others; one that it does not know lets nothing be carried out.
+    @discardableResult
+    public func multi(timeout: Duration? = nil, _ work: (RedisTransaction) -> Void) -> Answer {
+        let transaction = RedisTransaction()
+        work(transaction)
+        return start(.transaction(transaction.commands), timeout: timeout)
+    }
+
+    @discardableResult
+    func start(
+        _ request: RedisRequest, timeout: Duration?, meta: Meta = Meta(), on own: (any RedisRoute)? = nil,
+        callback: (@Sendable (RedisResponse) -> Void)? = nil
+    ) -> Answer {
+        let shard = session.pickShard()
+        let call = RedisCall(
+            request, route: own ?? routes[shard], session: session, shard: shard,
+            timeout: timeout ?? (request.blocks ? nil : options.timeout), meta: meta, callback: callback)
+        let corequest = call.handle
+        call.submit()
+        return corequest
+    }
+
+    /// The route of the shard that the caller is on.
+    var route: any RedisRoute { routes[session.pickShard()] }
+
+    /// Connections open now.
+    public var connectionCount: Int {
+        get async {
+            var count = 0
+            for (route, shard) in zip(routes.all, session.shards.shards) {
+                count += (try? await shard.eventLoop.submit { route.connectionCount }.get()) ?? 0
+            }
+            return count
+        }
+    }
+
+    /// Closes every connection and fails what waits for one.
+    package func shutdown() async {
+        isShutDown.store(true, ordering: .releasing)
+        subscriber.close()
+        for (route, shard) in zip(routes.all, session.shards.shards) {
+            try? await shard.eventLoop.submit { route.shutdown() }.get()
+        }
+    }
+}
+
+/// Commands that are being put together.
+public final class RedisTransaction: RedisCommands, Sendable {
+    public typealias Answer = Void
+
+    private let list = Mutex<[RedisCommand]>([])
+
+    /// The commands so far.
+    public var commands: [RedisCommand] { list.withLock { $0 } }
+
+    /// Adds a command.
+    public func send(_ command: RedisCommand) { list.withLock { $0.append(command) } }
+}

@@ -1,0 +1,170 @@
+// One connection to a server of Redis, with commands of many callers under way; answers come in the order of the commands.
+
+import DequeModule
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// A connection.
+///
+/// Unchecked: touched on its channel's loop only.
+final class RedisConnection: PipelineConnection, @unchecked Sendable {
+    private let options: RedisOptions
+    @exclusivity(unchecked) private var decoder = RESPDecoder()
+    @exclusivity(unchecked) private var pipeline = Deque<any RedisOperation>()
+    /// Hears of what comes without being asked for: messages, invalidations.
+    @exclusivity(unchecked) var onPush: (([RedisValue]) -> Void)?
+    /// Whether what comes is messages of RESP2, which look like answers.
+    @exclusivity(unchecked) var isSubscriber = false
+    /// Whether the server speaks RESP3.
+    @exclusivity(unchecked) private(set) var speaksRESP3 = false
+    /// What is asked for before commands, after the greeting.
+    private let preparations: [RedisCommand]
+
+    init(
+        _ options: RedisOptions, shard: Shard, peer: String, preparations: [RedisCommand] = [],
+        ready: EventLoopPromise<PipelineConnection>
+    ) {
+        self.options = options
+        self.preparations = preparations
+        super.init(shard: shard, peer: peer, ready: ready)
+    }
+
+    // MARK: Sending
+
+    override var underWay: Int { pipeline.count }
+    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) }
+
+    override func encode(_ call: PipelinedCall) {
+        let call = unsafeDowncast(call, to: RedisCall.self)
+        pipeline.append(call)
+        call.write(into: &output)
+    }
+
+    /// Sends a command of the connection's own.
+    func ask(_ command: RedisCommand, _ done: @escaping (Result<RedisValue, SkeinError>) -> Void) {
+        if pipeline.isEmpty { lastProgress = .now() }
+        pipeline.append(Question(done))
+        write { RESPEncoder.write(command, into: &$0) }
+    }
+
+    /// Writes a command whose answer is no answer: a subscription's.
+    func tell(_ command: RedisCommand) { write { RESPEncoder.write(command, into: &$0) } }
+
+    override func check() { ask(RedisCommand("PING")) { _ in } }
+
+    override func abandon(_ call: PipelinedCall) {
+        // A connection that waits for its one caller's blocking command is of use to nobody else.
+        if isLeased { return close(because: nil) }
+        super.abandon(call)
+    }
+
+    // MARK: The greeting
+
+    override func greet() {
+        guard options.speaksRESP3 else { return authenticate() }
+        var words: [any RedisEncodable] = [3]
+        if let password = options.password { words += ["AUTH", options.user ?? "default", password] as [any RedisEncodable] }
+        if !options.clientName.isEmpty { words += ["SETNAME", options.clientName] as [any RedisEncodable] }
+        ask(RedisCommand("HELLO", words)) { [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .success(.error(let error)) where error.kind == "NOPROTO" || error.message.contains("unknown command"):
+                self.authenticate()  // a server from before RESP3
+            case .success(.error(let error)): self.refuse(error)
+            case .success:
+                self.speaksRESP3 = true
+                self.choose()
+            case .failure: break
+            }
+        }
+    }
+
+    private func authenticate() {
+        guard let password = options.password else { return choose() }
+        let words: [any RedisEncodable] = options.user.map { [$0, password] } ?? [password]
+        ask(RedisCommand("AUTH", words)) { [weak self] result in
+            if case .success(.error(let error)) = result { self?.refuse(error) } else { self?.choose() }
+        }
+    }
+
+    private func choose() {
+        guard !isClosed else { return }
+        var commands = preparations
+        if options.database != 0 { commands.insert(RedisCommand("SELECT", [options.database]), at: 0) }
+        prepare(commands[...])
+    }
+
+    private func prepare(_ commands: ArraySlice<RedisCommand>) {
+        guard !isClosed else { return }
+        guard let command = commands.first else { return becomeReady() }
+        ask(command) { [weak self] result in
+            if case .success(.error(let error)) = result {
+                self?.refuse(error)
+            } else {
+                self?.prepare(commands.dropFirst())
+            }
+        }
+    }
+
+    private func refuse(_ error: RedisError) {
+        let isForbidden = ["WRONGPASS", "NOAUTH", "NOPERM"].contains(error.kind) || error.message.contains("AUTH")
+        close(
+            because: SkeinError(
+                isForbidden ? .unknownAuthentication : .connectionFailed, peer: peer,
+                because: "the server refuses the session: \(error)", cause: error))
+    }
+
+    // MARK: Receiving
+
+    override func receive(_ bytes: ByteBuffer) {
+        decoder.append(bytes)
+        do throws(RESPError) {
+            let now = NIODeadline.now()
+            while !isClosed, let message = try decoder.next() {
+                switch message {
+                case .value(let value): answer(value, at: now)
+                case .push(let elements): onPush?(elements)
+                }
+            }
+        } catch {
+            close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
+        }
+    }
+
+    private func answer(_ value: RedisValue, at now: NIODeadline) {
+        if isSubscriber, pipeline.isEmpty {
+            if case .array(let elements) = value { onPush?(elements) }
+            return
+        }
+        guard let operation = pipeline.first else {
+            return close(
+                because: SkeinError(
+                    .responseHeaderError, peer: peer, because: "the server sent an answer to nothing: \(value)"))
+        }
+        if let call = operation as? RedisCall, call.absorbs(value) { return }
+        pipeline.removeFirst()
+        operation.receive(value, on: self)
+        madeProgress(at: now)
+    }
+
+    override func loseCalls(_ reason: SkeinError) {
+        let lost = pipeline
+        pipeline = []
+        for operation in lost { operation.lost(reason) }
+        onPush = nil
+    }
+
+    /// A command of the connection's own.
+    private final class Question: RedisOperation {
+        private let done: (Result<RedisValue, SkeinError>) -> Void
+
+        init(_ done: @escaping (Result<RedisValue, SkeinError>) -> Void) { self.done = done }
+        var isAbandoned: Bool { true }
+        func receive(_ value: RedisValue, on connection: RedisConnection) {
+            connection.checked()
+            done(.success(value))
+        }
+        func lost(_ reason: SkeinError) { done(.failure(reason)) }
+    }
+}

@@ -1,0 +1,117 @@
+// From the address of a store, or of those who know it, to a connection that takes commands.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// Makes connections of one client.
+struct RedisConnector: Sendable {
+    let options: RedisOptions
+    let dialer: Dialer
+
+    /// Connects to the server: the first of the named ones that answers, or the one that the sentinels name.
+    func connect(_ shard: Shard, cache: RedisCache?) -> EventLoopFuture<PipelineConnection> {
+        let preparations = cache == nil ? [] : [RedisCommand("CLIENT TRACKING", ["ON"])]
+        let connection: EventLoopFuture<PipelineConnection>
+        if case .sentinel(let master) = options.topology {
+            connection = askSentinels(0, master, shard).flatMap { endpoint in
+                open(endpoint, shard, preparations).flatMap { Self.checked($0, is: "master") }
+            }
+        } else {
+            connection = first(0, shard, preparations)
+        }
+        guard let cache else { return connection }
+        return connection.map { made in
+            if let made = made as? RedisConnection {
+                made.onPush = { cache.hear($0) }
+                made.channel?.closeFuture.whenComplete { _ in cache.forgetAll() }
+            }
+            return made
+        }
+    }
+
+    private func first(
+        _ place: Int, _ shard: Shard, _ preparations: [RedisCommand]
+    ) -> EventLoopFuture<PipelineConnection> {
+        open(options.hosts[place], shard, preparations).flatMapError { error in
+            place + 1 < options.hosts.count
+                ? first(place + 1, shard, preparations) : shard.eventLoop.makeFailedFuture(error)
+        }
+    }
+
+    /// Connects to one server.
+    func open(
+        _ endpoint: Endpoint, _ shard: Shard, _ preparations: [RedisCommand] = [], as other: RedisOptions? = nil
+    ) -> EventLoopFuture<PipelineConnection> {
+        let options = other ?? self.options
+        var connect = ConnectOptions(timeout: options.pool.connectTimeout)
+        connect.resolver = dialer.resolver
+        if let tls = options.tls, case .host = endpoint { connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: []) }
+        return Connector.connect(to: endpoint, on: shard.eventLoop, connect).flatMap { connected in
+            let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
+            let connection = RedisConnection(
+                options, shard: shard, peer: "redis://\(endpoint)", preparations: preparations, ready: ready)
+            do {
+                try connected.channel.pipeline.syncOperations.addHandler(connection)
+                connection.greet()
+            } catch {
+                ready.fail(error)
+            }
+            let limit = shard.eventLoop.scheduleTask(in: TimeAmount(options.pool.connectTimeout)) {
+                connection.close(
+                    because: SkeinError(
+                        .timeout, peer: endpoint.description, because: "the server did not begin the session in time"))
+            }
+            ready.futureResult.whenComplete { _ in limit.cancel() }
+            return ready.futureResult
+        }
+    }
+
+    // MARK: Sentinels
+
+    /// Asks one sentinel after the other for the master of a name (`SENTINEL get-master-addr-by-name`).
+    private func askSentinels(_ place: Int, _ master: String, _ shard: Shard) -> EventLoopFuture<Endpoint> {
+        var plain = options
+        // What is said about the store does not hold for those who know where it is.
+        plain.password = nil
+        plain.user = nil
+        plain.database = 0
+        return open(options.hosts[place], shard, as: plain).flatMap { connection in
+            Self.ask(connection, RedisCommand("SENTINEL", ["get-master-addr-by-name", master])).flatMapThrowing { value in
+                connection.close()
+                guard let host = value[0]?.string, let port = value[1]?.int else {
+                    throw SkeinError(
+                        .connectionFailed, peer: connection.peer,
+                        because: "the sentinel knows no master of the name \(master.debugDescription)")
+                }
+                return Endpoint.host(host, port: port)
+            }
+        }.flatMapError { error in
+            place + 1 < options.hosts.count
+                ? askSentinels(place + 1, master, shard) : shard.eventLoop.makeFailedFuture(error)
+        }
+    }
+
+    /// A sentinel may not know yet that its master has become something else.
+    private static func checked(_ connection: PipelineConnection, is role: String) -> EventLoopFuture<PipelineConnection> {
+        ask(connection, RedisCommand("ROLE")).flatMapThrowing { value in
+            guard value[0]?.string == role else {
+                connection.close()
+                throw SkeinError(
+                    .connectionFailed, peer: connection.peer,
+                    because: "the server is no \(role) but \(value[0]?.string ?? "something else"); a change may be under way")
+            }
+            return connection
+        }
+    }
+
+    static func ask(_ connection: PipelineConnection, _ command: RedisCommand) -> EventLoopFuture<RedisValue> {
+        let promise = connection.shard.eventLoop.makePromise(of: RedisValue.self)
+        guard let connection = connection as? RedisConnection else {
+            promise.fail(SkeinError(.exception, because: "the connection is of another kind"))
+            return promise.futureResult
+        }
+        connection.ask(command) { promise.completeWith($0.mapError { $0 as any Error }) }
+        return promise.futureResult
+    }
+}

@@ -1,0 +1,149 @@
+// Where a store is and how it is talked to: what a URL says.
+
+import SkeinCore
+import SkeinTransport
+
+/// Settings of a Redis client. Most come from a URL; the others have safe defaults.
+public struct RedisOptions: Hashable, Sendable {
+    /// How the server is found.
+    public enum Topology: Hashable, Sendable {
+        /// It is the one that is named.
+        case single
+        /// It is the master of a name, which sentinels know.
+        case sentinel(master: String)
+        /// There are many, each with a part of the keys.
+        case cluster
+    }
+
+    /// The server; of sentinels and clusters, those that are asked first.
+    public var hosts: [Endpoint] = [.host("localhost", port: 6379)]
+    /// How the server is found. Default: it is the one that is named.
+    public var topology = Topology.single
+    /// The user of the access control list. Default: the server's default user.
+    public var user: String?
+    /// Default: none.
+    public var password: String?
+    /// The number of the database; a cluster has only 0. Default: 0.
+    public var database = 0
+    /// TLS, for `rediss://`. Default: none.
+    public var tls: TLSOptions?
+    /// What the server's list of clients shows. Default: `skein`.
+    public var clientName = "skein"
+    /// Whether RESP3 is spoken when the server can. Default: true.
+    public var speaksRESP3 = true
+    /// Connections, and how long they are kept.
+    public var pool = PoolLimits()
+    /// For a command, from the moment it gets its place to its answer. Default: 10 s; those that block wait as long as they say.
+    public var timeout: Duration = .seconds(10)
+    /// Answers that are kept on each loop until the server says that their key has changed. Default: none.
+    public var cachedAnswers = 0
+    /// How often a command follows a redirection of a cluster. Default: 5.
+    public var maximumRedirections = 5
+
+    /// The defaults.
+    public init() {}
+
+    /// Reads a URL: `redis://user:password@host:6379/0`, `rediss://…`, `redis+unix:///run/redis.sock?db=1`,
+    /// `redis+sentinel://host1:26379,host2/0?master=mymaster`, `redis+cluster://host1,host2`, or `host/0`.
+    /// - Throws: code 701 that says what is wrong with it.
+    public init(_ text: String) throws(SkeinError) {
+        self.init()
+        let url = text.contains("://") ? text : "redis://\(text)"
+        guard let separator = url.firstRange(of: "://") else { throw Self.problem("it has no scheme") }
+        var rest = url[separator.upperBound...]
+        var query: [String: String] = [:]
+        if let mark = rest.firstIndex(of: "?") {
+            for pair in rest[rest.index(after: mark)...].split(separator: "&") {
+                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { throw Self.problem("\(pair) has no value") }
+                query[String(parts[0])] = try Self.decoded(parts[1])
+            }
+            rest = rest[..<mark]
+        }
+        switch url[..<separator.lowerBound].lowercased() {
+        case "redis": break
+        case "rediss": tls = TLSOptions()
+        case "redis+unix", "unix":
+            try setUser(&rest)
+            hosts = [.unix(path: try Self.decoded(rest))]
+            rest = ""
+        case "redis+sentinel", "rediss+sentinel":
+            topology = .sentinel(master: query.removeValue(forKey: "master") ?? "mymaster")
+            if url.hasPrefix("rediss") { tls = TLSOptions() }
+        case "redis+cluster", "rediss+cluster":
+            topology = .cluster
+            if url.hasPrefix("rediss") { tls = TLSOptions() }
+        case let scheme: throw Self.problem("its scheme is \(scheme) and not redis")
+        }
+        if !rest.isEmpty { try setHosts(&rest) }
+        try apply(query)
+    }
+
+    private static func problem(_ message: String) -> SkeinError {
+        SkeinError(.exception, because: "the address of the store cannot be used: \(message)")
+    }
+
+    private static func decoded(_ text: Substring) throws(SkeinError) -> String {
+        guard let value = text.withoutPercents else { throw problem("\(text) is badly percent-encoded") }
+        return value
+    }
+
+    private mutating func setUser(_ rest: inout Substring) throws(SkeinError) {
+        guard let at = rest.lastIndex(of: "@") else { return }
+        let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        if !parts[0].isEmpty { user = try Self.decoded(parts[0]) }
+        if parts.count == 2 { password = try Self.decoded(parts[1]) }
+        rest = rest[rest.index(after: at)...]
+    }
+
+    private mutating func setHosts(_ rest: inout Substring) throws(SkeinError) {
+        try setUser(&rest)
+        if let slash = rest.firstIndex(of: "/") {
+            let name = rest[rest.index(after: slash)...]
+            guard name.isEmpty || Int(name) != nil else { throw Self.problem("\(name) is no number of a database") }
+            database = Int(name) ?? 0
+            rest = rest[..<slash]
+        }
+        let standard = if case .sentinel = topology { 26379 } else { 6379 }
+        var list: [Endpoint] = []
+        for member in rest.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let endpoint = Endpoint(hostAndPort: member, port: standard) else {
+                throw Self.problem("\(member) is no host with a port")
+            }
+            list.append(endpoint)
+        }
+        hosts = list
+    }
+
+    private mutating func apply(_ query: [String: String]) throws(SkeinError) {
+        for (name, value) in query {
+            switch name {
+            case "db":
+                guard let number = Int(value) else { throw Self.problem("db is no number") }
+                database = number
+            case "protocol":
+                guard value == "2" || value == "3" else { throw Self.problem("there are the protocols 2 and 3") }
+                speaksRESP3 = value == "3"
+            case "timeout":
+                guard let seconds = Double(value), seconds > 0 else { throw Self.problem("timeout is no number of seconds") }
+                timeout = .seconds(seconds)
+            case "pool_size":
+                guard let count = Int(value), count > 0 else { throw Self.problem("pool_size is no number") }
+                pool.maximum = count
+            case "client_name": clientName = value
+            case "cached":
+                guard let count = Int(value), count >= 0 else { throw Self.problem("cached is no number") }
+                cachedAnswers = count
+            case "ca": tls?.roots = .file(value)
+            case "cert": tls?.certificateFile = value
+            case "key": tls?.keyFile = value
+            default: throw Self.problem("\(name.debugDescription) is not known")
+            }
+        }
+    }
+
+    /// What is named in messages; without the password.
+    var description: String {
+        "\(tls == nil ? "redis" : "rediss")://\(hosts.map(\.description).joined(separator: ","))/\(database)"
+    }
+}

@@ -1,0 +1,109 @@
+// Which connection a command goes to: that of the one server, or, in a cluster, of the server that has its key.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// Finds connections for the commands of one shard. Touched on its loop only.
+protocol RedisRoute: AnyObject, Sendable {
+    /// What is named in messages.
+    var peer: String { get }
+    /// Sends a command.
+    func send(_ call: RedisCall)
+    /// Takes care of a refusal that means something else than that: returns whether it does.
+    func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool
+    /// Takes note of an answer.
+    func answered(_ call: RedisCall, _ value: RedisValue)
+    /// Lends a connection to the server that has a key.
+    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool)
+    func shutdown()
+    func retire()
+    /// Connections open now.
+    var connectionCount: Int { get }
+}
+
+/// The one server.
+///
+/// Unchecked: touched on its shard's loop only.
+final class RedisServerRoute: RedisRoute, @unchecked Sendable {
+    private let pool: PipelinePool
+    private let cache: RedisCache?
+    let peer: String
+
+    init(shard: Shard, session: Session, options: RedisOptions, connector: RedisConnector) {
+        peer = options.description
+        let cache = options.cachedAnswers > 0 ? RedisCache(limit: options.cachedAnswers) : nil
+        self.cache = cache
+        pool = PipelinePool(shard: shard, session: session, limits: options.pool, peer: options.description) {
+            connector.connect(shard, cache: cache)
+        }
+    }
+
+    var connectionCount: Int { pool.count }
+
+    func send(_ call: RedisCall) {
+        if let problem = call.commands.problem { return call.failLater(problem) }
+        if let cache, let value = cache[call.commands] {
+            // In a later tick, as all answers: a callback that makes the next call must not recurse.
+            return call.shard.eventLoop.execute { call.answer(value) }
+        }
+        if call.commands.blocks { return call.sendAlone(self) }
+        pool.submit(call)
+    }
+
+    func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool {
+        // The master has become a replica, or the server is not yet what it will be: another connection finds the right one.
+        guard ["READONLY", "LOADING", "MASTERDOWN"].contains(error.kind), call.attempts < 3, !connection.isLeased else {
+            return false
+        }
+        connection.leave()
+        let wait = TimeAmount.milliseconds(Int64(50 * call.attempts * call.attempts))
+        call.shard.eventLoop.scheduleTask(in: wait) { if !call.isOver { self.pool.submit(call) } }
+        return true
+    }
+
+    func answered(_ call: RedisCall, _ value: RedisValue) { cache?.keep(value, for: call.commands) }
+
+    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool) {
+        (try await pool.lease(until: Deadline.current), pool)
+    }
+
+    func shutdown() { pool.shutdown() }
+    func retire() { pool.retire() }
+}
+
+extension RedisRequest {
+    /// Why it cannot be sent among others'.
+    var problem: SkeinError? {
+        let commands =
+            switch self {
+            case .one(let command): [command]
+            case .transaction(let all): all
+            }
+        for command in commands where command.kind.contains(.session) {
+            return SkeinError(
+                .exception,
+                because: "\(command.name) concerns a connection, which many callers share here; use multi { … }, watch(…) or "
+                    + "subscribe(…), or say it in the client's address")
+        }
+        return nil
+    }
+}
+
+extension RedisCall {
+    /// Sends a command that may block on a connection that nobody shares meanwhile.
+    func sendAlone(_ route: any RedisRoute) {
+        Task(executorPreference: shard.executor) {
+            do {
+                let (connection, pool) = try await route.lease(self.commands.key)
+                if self.isOver { return pool.giveBack(connection) }
+                self.whenOver = { pool.giveBack(connection) }
+                connection.send(self, at: .now())
+            } catch let error as SkeinError {
+                self.fail(error)
+            } catch {
+                self.fail(SkeinError(.controlledShutdown, because: "the call was cancelled"))
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+// WATCH: a transaction that is carried out only when nobody has changed what it is made of.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+extension RedisClient {
+    /// Reads keys and changes them, again and again until nobody has changed them in between.
+    /// - Parameters:
+    ///   - keys: what must not change meanwhile.
+    ///   - attempts: how often it is tried at most. Default: 10.
+    ///   - work: reads with the connection it is given, and puts commands together.
+    /// - Returns: the answers of the commands.
+    /// - Throws: code 409 when somebody was faster each time; what the work throws.
+    @discardableResult
+    public func watch(
+        _ keys: String..., attempts: Int = 10, _ work: (RedisLoan, RedisTransaction) async throws -> Void
+    ) async throws -> [RedisValue] {
+        let (connection, pool) = try await route.lease(keys.first.map { .text($0) })
+        let loan = RedisLoan(connection, session)
+        defer { connection.shard.run { pool.giveBack(connection) } }
+        for _ in 0..<max(1, attempts) {
+            try await loan.ask(RedisRequest.one(RedisCommand("WATCH", keys))).commit()
+            let transaction = RedisTransaction()
+            do {
+                try await work(loan, transaction)
+            } catch {
+                loan.ask(.one(RedisCommand("UNWATCH")))
+                throw error
+            }
+            let answer = try await loan.ask(.transaction(transaction.commands)).fetch()
+            if let answers = answer.elements { return answers }
+        }
+        throw SkeinError.status(
+            409, peer: options.description, because: "somebody has changed the keys each of \(attempts) times")
+    }
+}
+
+/// A connection that nobody shares.
+public final class RedisLoan: RedisCommands, Sendable {
+    public typealias Answer = Corequest<RedisResponse>
+
+    private let connection: PipelineConnection
+    private let session: Session
+    private let route: LoanRoute
+
+    init(_ connection: PipelineConnection, _ session: Session) {
+        self.connection = connection
+        self.session = session
+        route = LoanRoute(connection)
+    }
+
+    /// Starts a command and returns at once.
+    @discardableResult
+    public func send(_ command: RedisCommand) -> Answer { ask(.one(command)) }
+
+    @discardableResult
+    func ask(_ request: RedisRequest) -> Answer {
+        let call = RedisCall(
+            request, route: route, session: session, shard: connection.shard, timeout: nil, meta: Meta(), callback: nil)
+        let corequest = call.handle
+        call.submitWithinAnother()
+        return corequest
+    }
+}
+
+/// To a connection that is known already.
+private final class LoanRoute: RedisRoute, @unchecked Sendable {
+    private let connection: PipelineConnection
+
+    init(_ connection: PipelineConnection) { self.connection = connection }
+
+    var peer: String { connection.peer }
+    var connectionCount: Int { 0 }
+    func send(_ call: RedisCall) {
+        guard connection.isUsable else {
+            return call.failLater(SkeinError(.channelClosed, peer: peer, because: "the connection has ended"))
+        }
+        connection.send(call, at: .now())
+    }
+    func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool { false }
+    func answered(_ call: RedisCall, _ value: RedisValue) {}
+    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool) {
+        throw SkeinError(.exception, peer: peer, because: "a connection that is lent cannot be lent again")
+    }
+    func shutdown() {}
+    func retire() {}
+}

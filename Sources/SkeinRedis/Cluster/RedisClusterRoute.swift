@@ -1,0 +1,179 @@
+// A cluster: a pool for each of its servers, and the table that says which of them has a key.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// Finds the server of a command by its key, and follows when the server says that it is another one.
+///
+/// Unchecked: touched on its shard's loop only.
+final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
+    private let shard: Shard
+    private let session: Session
+    private let options: RedisOptions
+    private let connector: RedisConnector
+    private var pools: [Endpoint: PipelinePool] = [:]
+    private var slots: RedisSlots?
+    private var waiting: [RedisCall] = []
+    private var isLearning = false
+    private var isShutDown = false
+    let peer: String
+
+    init(shard: Shard, session: Session, options: RedisOptions, connector: RedisConnector) {
+        self.shard = shard
+        self.session = session
+        self.options = options
+        self.connector = connector
+        peer = options.description
+    }
+
+    var connectionCount: Int { pools.values.reduce(0) { $0 + $1.count } }
+
+    func send(_ call: RedisCall) {
+        if let problem = call.commands.problem { return call.failLater(problem) }
+        guard slots != nil else {
+            waiting.append(call)
+            return learn()
+        }
+        if call.commands.blocks { return call.sendAlone(self) }
+        do throws(SkeinError) {
+            pool(try endpoint(call.commands.key)).submit(call)
+        } catch {
+            call.failLater(error)
+        }
+    }
+
+    private func endpoint(_ key: RedisArgument?) throws(SkeinError) -> Endpoint {
+        guard let slots, !isShutDown else {
+            throw SkeinError(.shuttingDown, peer: peer, because: "the session is shutting down")
+        }
+        guard let key else {
+            guard let any = slots.nodes.randomElement() else {
+                throw SkeinError(.connectionFailed, peer: peer, because: "the cluster has no servers")
+            }
+            return any
+        }
+        let slot = RedisSlots.slot(key)
+        guard let owner = slots.owner(of: slot) else {
+            learn()
+            throw SkeinError(.connectionFailed, peer: peer, because: "no server of the cluster has slot \(slot)")
+        }
+        return owner
+    }
+
+    private func pool(_ endpoint: Endpoint) -> PipelinePool {
+        if let pool = pools[endpoint] { return pool }
+        let connector = connector
+        let shard = shard
+        let pool = PipelinePool(
+            shard: shard, session: session, limits: options.pool, peer: "redis://\(endpoint)",
+            connect: { connector.open(endpoint, shard) })
+        pools[endpoint] = pool
+        return pool
+    }
+
+    // MARK: The table
+
+    /// Asks a server of the cluster for the table: those that are known, then those that were named.
+    private func learn() {
+        guard !isLearning, !isShutDown else { return }
+        isLearning = true
+        ask((slots?.nodes ?? []).shuffled() + options.hosts)
+    }
+
+    private func ask(_ candidates: [Endpoint]) {
+        guard let endpoint = candidates.first else { return learned(nil, SkeinError(.connectionFailed, peer: peer, because: "no server of the cluster answers")) }
+        connector.open(endpoint, shard).flatMap { connection in
+            RedisConnector.ask(connection, RedisCommand("CLUSTER", ["SLOTS"])).map { value in
+                connection.close()
+                return value
+            }
+        }.whenComplete { result in
+            switch result {
+            case .success(.error(let error)):
+                self.learned(
+                    nil,
+                    SkeinError(.connectionFailed, peer: endpoint.description, because: "\(error); is it a cluster?", cause: error))
+            case .success(let value):
+                if let slots = RedisSlots(value, asked: endpoint), !slots.nodes.isEmpty {
+                    self.learned(slots, nil)
+                } else {
+                    self.ask(Array(candidates.dropFirst()))
+                }
+            case .failure(let error):
+                if candidates.count > 1 { return self.ask(Array(candidates.dropFirst())) }
+                self.learned(
+                    nil,
+                    error as? SkeinError ?? SkeinError(.connectionFailed, peer: self.peer, because: "\(error)", cause: error))
+            }
+        }
+    }
+
+    private func learned(_ table: RedisSlots?, _ error: SkeinError?) {
+        isLearning = false
+        if let table {
+            slots = table
+            for (endpoint, pool) in pools where !table.nodes.contains(endpoint) {
+                pool.retire()
+                pools[endpoint] = nil
+            }
+        }
+        let calls = waiting
+        waiting = []
+        for call in calls where !call.isOver { if let error { call.fail(error) } else { send(call) } }
+    }
+
+    // MARK: Redirections
+
+    func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool {
+        guard call.redirections < options.maximumRedirections else { return false }
+        let words = error.message.split(separator: " ")
+        switch error.kind {
+        case "MOVED", "ASK":
+            guard words.count == 3, let slot = Int(words[1]), let found = Endpoint(hostAndPort: words[2], port: 6379) else {
+                return false
+            }
+            var endpoint = found
+            // A server that does not know its own name leaves it out: it is where the answer came from.
+            if words[2].hasPrefix(":"), let host = connection.channel?.remoteAddress?.ipAddress, case .host(_, let port) = found {
+                endpoint = .host(host, port: port)
+            }
+            call.redirections += 1
+            call.isAsking = error.kind == "ASK"
+            if error.kind == "MOVED" {
+                slots?.move(slot, to: endpoint)
+                learn()  // more has moved, most of the time
+            }
+            pool(endpoint).submit(call)
+            return true
+        case "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN":
+            call.redirections += 1
+            learn()
+            let wait = TimeAmount.milliseconds(Int64(50 << min(call.redirections, 5)))
+            shard.eventLoop.scheduleTask(in: wait) { if !call.isOver { self.send(call) } }
+            return true
+        default: return false
+        }
+    }
+
+    func answered(_ call: RedisCall, _ value: RedisValue) {}
+
+    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool) {
+        let promise = shard.eventLoop.makePromise(of: PipelinePool.self)
+        shard.run {
+            promise.completeWith(Result { self.pool(try self.endpoint(key)) })
+        }
+        let pool = try await promise.futureResult.get()
+        return (try await pool.lease(until: Deadline.current), pool)
+    }
+
+    func shutdown() {
+        isShutDown = true
+        let calls = waiting
+        waiting = []
+        for call in calls { call.fail(SkeinError(.shuttingDown, peer: peer, because: "the session is shutting down")) }
+        for pool in pools.values { pool.shutdown() }
+    }
+
+    func retire() { for pool in pools.values { pool.retire() } }
+}

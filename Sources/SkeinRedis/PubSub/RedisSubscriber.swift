@@ -1,0 +1,133 @@
+// The one connection on which a client hears what is published, for all of its subscriptions.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// What is subscribed to.
+enum RedisChannel: Hashable {
+    case channel(String)
+    case pattern(String)
+
+    var subscribe: RedisCommand {
+        switch self {
+        case .channel(let name): RedisCommand("SUBSCRIBE", [name])
+        case .pattern(let name): RedisCommand("PSUBSCRIBE", [name])
+        }
+    }
+
+    var unsubscribe: RedisCommand {
+        switch self {
+        case .channel(let name): RedisCommand("UNSUBSCRIBE", [name])
+        case .pattern(let name): RedisCommand("PUNSUBSCRIBE", [name])
+        }
+    }
+}
+
+/// Keeps the connection while there are subscriptions.
+///
+/// Unchecked: touched on its shard's loop only.
+final class RedisSubscriber: @unchecked Sendable {
+    private let connector: RedisConnector
+    let shard: Shard
+    private var connection: RedisConnection?
+    private var connecting: EventLoopFuture<PipelineConnection>?
+    private var subscriptions: [RedisChannel: [RedisSubscription.Listener]] = [:]
+    /// Those whose confirmation is still to come.
+    private var unconfirmed: [RedisChannel: [EventLoopPromise<Void>]] = [:]
+
+    init(_ connector: RedisConnector, on shard: Shard) {
+        self.connector = connector
+        self.shard = shard
+    }
+
+    /// Adds a listener; the future succeeds when the server has confirmed it.
+    func add(_ listener: RedisSubscription.Listener, to channels: [RedisChannel]) -> EventLoopFuture<Void> {
+        ready().flatMap { connection in
+            var confirmations: [EventLoopFuture<Void>] = []
+            for channel in channels {
+                let isFirst = self.subscriptions[channel] == nil
+                self.subscriptions[channel, default: []].append(listener)
+                if isFirst || self.unconfirmed[channel] != nil {
+                    let promise = self.shard.eventLoop.makePromise(of: Void.self)
+                    self.unconfirmed[channel, default: []].append(promise)
+                    confirmations.append(promise.futureResult)
+                }
+                if isFirst { connection.tell(channel.subscribe) }
+            }
+            return EventLoopFuture.andAllSucceed(confirmations, on: self.shard.eventLoop)
+        }
+    }
+
+    func remove(_ listener: RedisSubscription.Listener, from channels: [RedisChannel]) {
+        for channel in channels {
+            subscriptions[channel]?.removeAll { $0 === listener }
+            guard subscriptions[channel]?.isEmpty == true else { continue }
+            subscriptions[channel] = nil
+            connection?.tell(channel.unsubscribe)
+        }
+        if subscriptions.isEmpty, unconfirmed.isEmpty {
+            connection?.close()
+            connection = nil
+        }
+    }
+
+    private func ready() -> EventLoopFuture<RedisConnection> {
+        if let connection, !connection.isClosed { return shard.eventLoop.makeSucceededFuture(connection) }
+        let future = connecting ?? connector.connect(shard, cache: nil)
+        connecting = future
+        return future.flatMapThrowing { made in
+            self.connecting = nil
+            if let connection = self.connection, !connection.isClosed { return connection }
+            guard let made = made as? RedisConnection else {
+                throw SkeinError(.exception, because: "the connection is of another kind")
+            }
+            self.connection = made
+            made.isSubscriber = true
+            made.onPush = { [weak self] in self?.hear($0) }
+            made.channel?.closeFuture.whenComplete { _ in self.lost(made) }
+            return made
+        }.flatMapErrorThrowing { error in
+            self.connecting = nil
+            throw error
+        }
+    }
+
+    private func hear(_ message: [RedisValue]) {
+        guard let kind = message.first?.string, message.count >= 3 else { return }
+        switch kind {
+        case "message": deliver(.channel(message[1].string ?? ""), RedisMessage(message[1], message[2], pattern: nil))
+        case "pmessage" where message.count >= 4:
+            let pattern = message[1].string ?? ""
+            deliver(.pattern(pattern), RedisMessage(message[2], message[3], pattern: pattern))
+        case "subscribe": confirm(.channel(message[1].string ?? ""))
+        case "psubscribe": confirm(.pattern(message[1].string ?? ""))
+        default: break
+        }
+    }
+
+    private func deliver(_ channel: RedisChannel, _ message: RedisMessage) {
+        for listener in subscriptions[channel] ?? [] { listener.push(message) }
+    }
+
+    private func confirm(_ channel: RedisChannel) {
+        for promise in unconfirmed.removeValue(forKey: channel) ?? [] { promise.succeed() }
+    }
+
+    private func lost(_ lost: RedisConnection) {
+        guard connection === lost || connection == nil else { return }
+        connection = nil
+        let error = SkeinError(
+            .channelClosed, peer: lost.peer,
+            because: "the connection was lost, and what was published since then with it; subscribe again")
+        let listeners = subscriptions.values.flatMap { $0 }
+        let promises = unconfirmed.values.flatMap { $0 }
+        subscriptions = [:]
+        unconfirmed = [:]
+        for listener in listeners { listener.fail(error) }
+        for promise in promises { promise.fail(error) }
+    }
+
+    /// Ends all subscriptions.
+    func close() { shard.run { self.connection?.close() } }
+}

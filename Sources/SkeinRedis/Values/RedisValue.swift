@@ -1,0 +1,164 @@
+// What a server of Redis answers with.
+
+import NIOCore
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A value of RESP3; of RESP2, those that it has.
+public enum RedisValue: Hashable, Sendable {
+    /// No value.
+    case null
+    /// Bytes, most of the time text.
+    case string(ByteBuffer)
+    /// A whole number.
+    case integer(Int64)
+    /// A number of floating point.
+    case double(Double)
+    /// A truth value.
+    case bool(Bool)
+    /// A whole number of any length, as its digits.
+    case bigNumber(String)
+    /// A list.
+    case array([RedisValue])
+    /// Keys and values, in the order of the server.
+    case map([RedisEntry])
+    /// Values of which none is there twice.
+    case set([RedisValue])
+    /// A refusal among other values, as in what a transaction answers.
+    case error(RedisError)
+
+    /// Text as a value.
+    public static func text(_ text: String) -> RedisValue { .string(ByteBuffer(string: text)) }
+
+    /// Whether it is none.
+    public var isNull: Bool { if case .null = self { true } else { false } }
+
+    /// The text; of numbers, their digits; nil for none, for lists, and for bytes that are no UTF-8.
+    public var string: String? {
+        switch self {
+        case .string(let bytes): String(validating: bytes.readableBytesView, as: UTF8.self)
+        case .integer(let value): "\(value)"
+        case .double(let value): "\(value)"
+        case .bool(let value): value ? "1" : "0"
+        case .bigNumber(let digits): digits
+        case .null, .array, .map, .set, .error: nil
+        }
+    }
+
+    /// The bytes, if it is a string.
+    public var bytes: ByteBuffer? { if case .string(let bytes) = self { bytes } else { nil } }
+
+    /// The whole number, if it is one, or its digits.
+    public var int: Int? {
+        switch self {
+        case .integer(let value): Int(exactly: value)
+        case .bool(let value): value ? 1 : 0
+        case .double(let value): Int(exactly: value)
+        default: string.flatMap { Int($0) }
+        }
+    }
+
+    /// The number, if it is one, or its digits.
+    public var double: Double? {
+        switch self {
+        case .double(let value): value
+        case .integer(let value): Double(value)
+        default: string.flatMap { Double($0) }
+        }
+    }
+
+    /// The truth value: itself, or a number that is 0 or 1.
+    public var bool: Bool? {
+        switch self {
+        case .bool(let value): value
+        case .integer(0): false
+        case .integer(1): true
+        case .string where string == "OK": true
+        default: nil
+        }
+    }
+
+    /// The elements of a list or a set.
+    public var elements: [RedisValue]? {
+        switch self {
+        case .array(let elements), .set(let elements): elements
+        default: nil
+        }
+    }
+
+    /// The entries of a map; of a list of even length, as RESP2 has it, pairs.
+    public var entries: [RedisEntry]? {
+        switch self {
+        case .map(let entries): return entries
+        case .array(let list) where list.count % 2 == 0:
+            return stride(from: 0, to: list.count, by: 2).map { RedisEntry(list[$0], list[$0 + 1]) }
+        default: return nil
+        }
+    }
+
+    /// An element of a list, or nil.
+    public subscript(index: Int) -> RedisValue? {
+        guard let elements, elements.indices.contains(index) else { return nil }
+        return elements[index]
+    }
+
+    /// What a key of a map stands for, or nil.
+    public subscript(key: String) -> RedisValue? { entries?.first { $0.key.string == key }?.value }
+}
+
+/// A key of a map and what it stands for.
+public struct RedisEntry: Hashable, Sendable {
+    /// The key.
+    public let key: RedisValue
+    /// What it stands for.
+    public let value: RedisValue
+
+    /// An entry.
+    public init(_ key: RedisValue, _ value: RedisValue) {
+        self.key = key
+        self.value = value
+    }
+}
+
+extension RedisValue: CustomStringConvertible {
+    /// The value as people read it.
+    public var description: String {
+        switch self {
+        case .null: "(nil)"
+        case .string(let bytes): String(buffer: bytes)
+        case .array(let list): "[" + list.map(\.description).joined(separator: ", ") + "]"
+        case .set(let list): "{" + list.map(\.description).joined(separator: ", ") + "}"
+        case .map(let entries): "{" + entries.map { "\($0.key): \($0.value)" }.joined(separator: ", ") + "}"
+        case .error(let error): "\(error)"
+        default: string ?? ""
+        }
+    }
+}
+
+/// What a server says when it refuses.
+public struct RedisError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Its first word: `ERR`, `WRONGTYPE`, `NOAUTH`, `MOVED`.
+    public let kind: String
+    /// All of it.
+    public let message: String
+
+    /// - Parameter message: what the server said.
+    public init(_ message: String) {
+        self.message = message
+        let word = message.prefix { $0 != " " }
+        kind = word.allSatisfy { $0.isUppercase || $0.isNumber } ? String(word) : "ERR"
+    }
+
+    /// What the server said.
+    public var description: String { message }
+}
+
+extension SkeinError {
+    /// What the server of Redis said, when it was the server that refused.
+    public var redis: RedisError? { cause as? RedisError }
+}

@@ -1,0 +1,51 @@
+// What the addresses of databases and stores have in common.
+
+import SkeinCore
+
+extension Substring {
+    /// The text behind its percent-encoding (RFC 3986, section 2.1); nil when that is malformed.
+    package var withoutPercents: String? {
+        guard utf8.contains(UInt8(ascii: "%")) else { return String(self) }
+        var bytes: [UInt8] = []
+        var rest = utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = rest.prefix(2)
+            guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}
+
+extension Endpoint {
+    /// A host with or without a port: `host`, `host:5432`, `[::1]:5432`; nothing is the local host.
+    package init?(hostAndPort text: Substring, port standard: Int) {
+        var host = text
+        var digits: Substring = ""
+        if text.first == "[", let end = text.firstIndex(of: "]") {
+            host = text[text.index(after: text.startIndex)..<end]
+            let tail = text[text.index(after: end)...]
+            guard tail.isEmpty || tail.first == ":" else { return nil }
+            digits = tail.dropFirst()
+        } else if let colon = text.lastIndex(of: ":") {
+            host = text[..<colon]
+            digits = text[text.index(after: colon)...]
+        }
+        guard let name = host.withoutPercents, let port = digits.isEmpty ? standard : Int(digits), (1...65535).contains(port)
+        else { return nil }
+        self = .host(name.isEmpty ? "localhost" : name, port: port)
+    }
+
+    /// Whether it is on this machine.
+    package var isLocal: Bool {
+        switch self {
+        case .unix: true
+        case .host(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        }
+    }
+}
