@@ -35,6 +35,7 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
@@ -74,12 +75,14 @@ let package = Package(
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
             ]),
         .target(
+            name: "SkeinSQLite", dependencies: nio + ["SkeinSQL", .product(name: "GRDB", package: "GRDB.swift")]),
+        .target(
             name: "SkeinRedis",
             dependencies: nio + [
                 "SkeinCore", "SkeinTransport", logging, collections, .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
-            name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis"]),
+            name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinSQLite"]),
         .target(
             name: "SkeinEngine",
             dependencies: nio + tls + [

@@ -8,6 +8,7 @@
 @_exported import SkeinRPC
 @_exported import SkeinRedis
 @_exported import SkeinSQL
+@_exported import SkeinSQLite
 @_exported import SkeinWire
 import Synchronization
 

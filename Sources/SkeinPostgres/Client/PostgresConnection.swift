@@ -17,6 +17,10 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     @exclusivity(unchecked) private var decoder: PostgresDecoder
     @exclusivity(unchecked) private var startup: PostgresStartup?
     @exclusivity(unchecked) private var pipeline = Deque<any PostgresOperation>()
+    /// Calls of one who has the connection alone: behind one that is being prepared, so that their order stays.
+    @exclusivity(unchecked) private var held = Deque<PostgresCall>()
+    /// What happens when nothing is under way any more.
+    @exclusivity(unchecked) private var whenDrained: (() -> Void)?
     @exclusivity(unchecked) private var statements: [String: PostgresStatement] = [:]
     @exclusivity(unchecked) private var statementCount = 0
     @exclusivity(unchecked) private var uses = 0
@@ -49,26 +53,54 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     override func greet() { write { startup?.begin(into: &$0) } }
 
-    override var underWay: Int { pipeline.count }
-    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) }
+    override var underWay: Int { pipeline.count + held.count }
+    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isOver) }
 
     override func encode(_ call: PipelinedCall) {
         guard let call = call as? PostgresCall else { return }
+        if isLeased {
+            held.append(call)
+            if held.count == 1 { sendHeld() }
+        } else {
+            _ = begin(call)
+        }
+    }
+
+    /// Writes what one who has the connection alone has asked for, as far as its order allows.
+    private func sendHeld() {
+        while let call = held.first {
+            if !call.isOver, !begin(call) { return }  // it is being prepared; the others wait
+            held.removeFirst()
+        }
+    }
+
+    /// Writes a call, or lets it wait until its statement is prepared. Returns whether it was written, or never will be.
+    private func begin(_ call: PostgresCall) -> Bool {
         if call.isScript {
             call.starts(with: nil)
             pipeline.append(call)
-            return PostgresWriter.query(call.sql.text, into: &output)
+            PostgresWriter.query(call.sql.text, into: &output)
+            return true
         }
         let text = call.sql.text
         if statements[text] == nil, !isLeased, let problem = PostgresKeyword.problem(text) {
-            return call.failLater(problem)
+            call.failLater(problem)
+            return true
         }
         let statement = statement(text)
         guard statement.isPrepared else {
             statement.waiting.append(call)
-            return
+            return false
         }
         execute(call, statement)
+        return true
+    }
+
+    /// A statement was prepared, or refused; those who have waited for it were written, or have failed.
+    func wasPrepared() {
+        guard !held.isEmpty else { return }
+        held.removeFirst()
+        write { _ in sendHeld() }
     }
 
     /// Writes a call whose statement is prepared.
@@ -162,6 +194,10 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             }
             madeProgress(at: .now())
             cancelIfAbandoned()
+            if pipeline.isEmpty, held.isEmpty, let whenDrained {
+                self.whenDrained = nil
+                whenDrained()
+            }
         case .notice(let notice):
             if let call = pipeline.first as? PostgresCall { call.notices.append(notice) }
             logger.debug("\(peer): \(notice)")
@@ -247,7 +283,11 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             fatal.map {
                 SkeinError(.channelClosed, peer: peer, because: "the server ended the session: \($0)", cause: $0)
             } ?? reason
+        let unsent = held
+        held = []
         for operation in lost { operation.lost(why, fatal: fatal) }
+        for call in unsent { call.wasNotSent(why) }
+        whenDrained = nil
         onNotification = nil
     }
 
@@ -255,7 +295,11 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     func putBack(to pool: PipelinePool) {
         onNotification = nil
         guard isUsable else { return close() }
-        if status != .idle || !pipeline.isEmpty {
+        guard pipeline.isEmpty, held.isEmpty else {
+            whenDrained = { [weak self] in self?.putBack(to: pool) }
+            return
+        }
+        if status != .idle {
             start(PostgresChore { [weak self] error in if error != nil { self?.close() } }) {
                 PostgresWriter.query("ROLLBACK", into: &$0)
             }

@@ -64,6 +64,7 @@ final class PostgresStatement: PostgresOperation {
                 SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)", cause: error)
             for call in calls { call.refused(error, on: connection) }
             for other in others { other(.failure(failure)) }
+            if !calls.isEmpty { connection.wasPrepared() }
             return
         }
         resultFormats.writeInteger(UInt16(layout.formats.count))
@@ -71,6 +72,7 @@ final class PostgresStatement: PostgresOperation {
         isPrepared = true
         for call in calls where !call.isOver { connection.write { _ in connection.execute(call, self) } }
         for other in others { other(.success(self)) }
+        if !calls.isEmpty { connection.wasPrepared() }
     }
 
     func lost(_ reason: SkeinError, fatal: SQLError?) {

@@ -15,7 +15,7 @@ struct RedisValueDecoder: Decoder {
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     static func decode<T: Decodable>(_ type: T.Type, _ value: RedisValue, path: [any CodingKey] = []) throws -> T {
-        if let plain = plain(type, value) as? T { return plain }
+        if let plain = plain(type, value), let value = plain as? T { return value }
         if type == Date.self || type == Data.self || type == UUID.self || type == ByteBuffer.self || type == RedisValue.self {
             throw mismatch(type, path)
         }

@@ -173,3 +173,245 @@ struct PostgresTests {
         await skein.shutdown()
     }
 }
+
+/// What takes more than one statement.
+@Suite("PostgreSQL: transactions, streams, words, trouble", .timeLimit(.minutes(3)))
+struct PostgresSessionTests {
+    private func database(_ query: String = "") async throws -> (Skein, PostgresClient) {
+        let skein = Skein(concurrency: 1000)
+        return (skein, try skein.postgres(try await PostgresPeer.shared.get().url(query: query)))
+    }
+
+    @Test("transactions: all or nothing, by scope and by hand")
+    func transactions() async throws {
+        let (skein, db) = try await database()
+        try await db.execute("CREATE TABLE accounts (id int PRIMARY KEY, sum int CHECK (sum >= 0))").commit()
+        let count = try await db.transaction { (tx) async throws in
+            tx.execute("INSERT INTO accounts VALUES (1, 10), (2, 10)")
+            #expect(try await db.execute("SELECT count(*) FROM accounts").one(Int.self) == 0)
+            return try await tx.execute("SELECT count(*) FROM accounts").one(Int.self)
+        }
+        #expect(count == 2)
+        let error = await #expect(throws: SkeinError.self) {
+            try await db.transaction { tx in
+                tx.execute("UPDATE accounts SET sum = sum + 100 WHERE id = 1")
+                try await tx.execute("UPDATE accounts SET sum = sum - 100 WHERE id = 2").commit()
+            }
+        }
+        #expect(error?.sql?.sqlState == "23514" && error?.sql?.isConstraintViolation == true)
+        // One that fails and nobody looks at: the commit says that nothing was done.
+        let silent = await #expect(throws: SkeinError.self) {
+            try await db.transaction { tx in
+                tx.execute("UPDATE accounts SET sum = 0")
+                tx.execute("SELECT 1 / 0")
+            }
+        }
+        #expect(silent?.message.contains("undone") == true)
+        let tx = try await db.begin()
+        tx.execute("DELETE FROM accounts")
+        try await tx.savepoint {
+            try await tx.execute("INSERT INTO accounts VALUES (9, 9)").commit()
+        }
+        await #expect(throws: SkeinError.self) {
+            try await tx.savepoint { try await tx.execute("INSERT INTO accounts VALUES (9, 9)").commit() }
+        }
+        #expect(try await tx.execute("SELECT id FROM accounts").fetch([Int].self) == [9])
+        try await tx.rollback()
+        let late = await tx.execute("SELECT 1").dispatch()
+        #expect(late.failure?.code == .exception)
+        #expect(try await db.execute("SELECT sum FROM accounts ORDER BY id").fetch([Int].self) == [10, 10])
+        let dropped = try await db.begin()
+        dropped.execute("DELETE FROM accounts")
+        await dropped.putback()
+        #expect(try await db.execute("SELECT count(*) FROM accounts").one(Int.self) == 2)
+        await skein.shutdown()
+    }
+
+    @Test("transactions that come into each other's way are done again, if that is wanted")
+    func serialization() async throws {
+        let (skein, db) = try await database("pool_size=6")
+        try await db.script("CREATE TABLE counted (n int); INSERT INTO counted VALUES (0)").commit()
+        let options = SQLTransactionOptions(isolation: .serializable, retries: 100)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    try await db.transaction(options) { tx in
+                        let n = try await tx.execute("SELECT n FROM counted").one(Int.self)
+                        try await tx.execute("UPDATE counted SET n = \(n + 1)").commit()
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await db.execute("SELECT n FROM counted").one(Int.self) == 20)
+        await skein.shutdown()
+    }
+
+    @Test("what a caller sets on a connection of its own is gone when it comes back")
+    func settings() async throws {
+        let (skein, db) = try await database("pool_size=2")
+        let before = try await db.execute("SHOW search_path").one(String.self)
+        try await db.withConnection { (own) async throws in
+            try await own.execute("SET search_path = elsewhere").commit()
+            #expect(try await own.execute("SHOW search_path").one(String.self) == "elsewhere")
+            own.execute("BEGIN")
+            own.execute("CREATE TABLE never (a int)")
+        }
+        for _ in 0..<10 { #expect(try await db.execute("SHOW search_path").one(String.self) == before) }
+        #expect(try await db.execute("SELECT to_regclass('never')::text").one(String?.self) == nil)
+        await skein.shutdown()
+    }
+
+    @Test("a million rows in little memory; a walk that is given up lets the connection go")
+    func streams() async throws {
+        let (skein, db) = try await database("pool_size=2")
+        var sum = 0
+        let before = ProcessMemory.resident ?? 0
+        for try await row in db.stream("SELECT i, repeat('x', 2000) AS text FROM generate_series(1, \(100_000)) AS i") {
+            sum += row[0].int ?? 0
+        }
+        #expect(sum == 100_000 * 100_001 / 2)
+        #expect((ProcessMemory.resident ?? 0) - before < 64 << 20)
+        for _ in 0..<5 {
+            for try await row in db.stream("SELECT i FROM generate_series(1, 100000000) AS i", piece: 10) {
+                if row[0].int == 25 { break }
+            }
+        }
+        await #expect(throws: SkeinError.self) {
+            for try await _ in db.stream("SELECT 1 / (3 - i) FROM generate_series(1, 10) AS i", piece: 1) {}
+        }
+        #expect(try await db.execute("SELECT 1").one(Int.self) == 1)
+        #expect(await db.connectionCount <= 2)
+        await skein.shutdown()
+    }
+
+    @Test("rows in bulk, in and out; PostgreSQL's own client sees the same")
+    func copying() async throws {
+        let (skein, db) = try await database()
+        try await db.execute("CREATE TABLE bulk (id int, word text)").commit()
+        let lines = AsyncStream<ByteBuffer> { continuation in
+            for number in 0..<100_000 { continuation.yield(ByteBuffer(string: "\(number),\"word, \(number)\"\n")) }
+            continuation.finish()
+        }
+        #expect(try await db.copyIn("COPY bulk FROM STDIN (FORMAT csv)", lines) == 100_000)
+        #expect(try await PostgresPeer.shared.get().query("SELECT count(*), sum(id), max(word) FROM bulk") == "100000|4999950000|word, 99999")
+        var bytes = 0
+        for try await piece in db.copyOut("COPY bulk TO STDOUT (FORMAT csv)") { bytes += piece.readableBytes }
+        #expect(bytes > 1_900_000)
+        let wrong = AsyncStream<ByteBuffer> { continuation in
+            continuation.yield(ByteBuffer(string: "no number,x\n"))
+            continuation.finish()
+        }
+        let error = await #expect(throws: SkeinError.self) {
+            _ = try await db.copyIn("COPY bulk FROM STDIN (FORMAT csv)", wrong)
+        }
+        #expect(error?.sql?.sqlState == "22P02")
+        await #expect(throws: SkeinError.self) { _ = try await db.copyIn("SELECT 1", wrong) }
+        #expect(try await db.execute("SELECT count(*) FROM bulk").one(Int.self) == 100_000)
+        await skein.shutdown()
+    }
+
+    @Test("words between sessions")
+    func notifications() async throws {
+        let (skein, db) = try await database()
+        let words = try await db.listen("jobs", "Odd Name")
+        var walk = words.makeAsyncIterator()
+        _ = try await PostgresPeer.shared.get().query("NOTIFY jobs, 'weave'")
+        let first = try await walk.next()
+        #expect(first?.channel == "jobs" && first?.payload == "weave")
+        try await db.notify("Odd Name", "ü").commit()
+        #expect(try await walk.next()?.payload == "ü")
+        await words.stop()
+        #expect(try await walk.next() == nil)
+        await skein.shutdown()
+    }
+
+    @Test("a statement that is given up stops in the server; its neighbours do not suffer")
+    func cancelling() async throws {
+        let (skein, db) = try await database("pool_size=2")
+        let slow = db.execute("SELECT pg_sleep(60) /* given up */")
+        let late = db.execute("SELECT pg_sleep(60) /* given up */", timeout: .milliseconds(300))
+        try await Task.sleep(for: .milliseconds(200))
+        let neighbours = (0..<50).map { db.execute("SELECT \($0)::int") }
+        slow.cancel()
+        #expect(await slow.dispatch().failure?.code == .controlledShutdown)
+        #expect(await late.dispatch().failure?.code == .timeout)
+        for (number, call) in neighbours.enumerated() { #expect(try await call.one(Int.self) == number) }
+        let peer = try await PostgresPeer.shared.get()
+        for attempt in 0... {
+            let left = try await peer.query(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%given up%' AND state = 'active'")
+            if left == "0" { break }
+            guard attempt < 100 else { throw PeerError("the server goes on") }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        await skein.shutdown()
+    }
+
+    @Test("a slow statement does not hold up the others for long")
+    func growing() async throws {
+        let (skein, db) = try await database("pool_size=3")
+        _ = try await db.execute("SELECT 1").one(Int.self)
+        let slow = db.execute("SELECT pg_sleep(20)")
+        try await Task.sleep(for: .milliseconds(50))
+        for number in 0..<50 { #expect(try await db.execute("SELECT \(number)::int").one(Int.self) == number) }
+        #expect(!slow.isOver)
+        #expect(await db.connectionCount == 2)
+        slow.cancel()
+        await skein.shutdown()
+    }
+
+    @Test("a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
+    func crash() async throws {
+        let peer = try await PostgresPeer()
+        let skein = Skein(concurrency: 1000)
+        let db = try skein.postgres(peer.url(query: "sslmode=disable&timeout=10"))
+        let load = Task {
+            await withTaskGroup(of: (Int, Int).self) { group in
+                for caller in 0..<32 {
+                    group.addTask {
+                        var good = 0
+                        var bad = 0
+                        for turn in 0..<300 {
+                            let tag = "\(caller) \(turn)"
+                            let response = await db.execute("SELECT \(tag)::text").dispatch()
+                            if response.statusCode == 200 {
+                                #expect(response.content.first?[0].string == tag)
+                                good += 1
+                            } else {
+                                bad += 1
+                                try? await Task.sleep(for: .milliseconds(10))
+                            }
+                        }
+                        return (good, bad)
+                    }
+                }
+                return await group.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
+            }
+        }
+        try await Task.sleep(for: .milliseconds(100))
+        await peer.crash()
+        try await peer.restart()
+        let (good, bad) = await load.value
+        #expect(good + bad == 32 * 300)
+        #expect(try await db.execute("SELECT 'well'").one(String.self) == "well")
+        // Told to end while nobody asks for anything: the next statement finds another connection.
+        await peer.stop()
+        try await peer.restart()
+        #expect(try await db.execute("SELECT 'again'").one(String.self) == "again")
+        await peer.stop()
+        #expect(await db.execute("SELECT 1").dispatch().outcome == .networkError)
+        await skein.shutdown()
+    }
+
+    @Test("a session that the administrator ends: what was under way there is done again elsewhere")
+    func terminated() async throws {
+        let (skein, db) = try await database("pool_size=2&application_name=ended")
+        let slow = db.execute("SELECT pg_sleep(0.5), 7 AS seven")
+        try await Task.sleep(for: .milliseconds(100))
+        _ = try await PostgresPeer.shared.get().query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ended'")
+        #expect(try await slow.one().seven?.int == 7)
+        await skein.shutdown()
+    }
+}

@@ -1,0 +1,66 @@
+// A statement on its way to SQLite, which works on threads of its own.
+
+import NIOCore
+import SkeinCore
+import SkeinSQL
+
+/// What carries statements out, away from the event loops.
+protocol SQLiteWorker: Sendable {
+    /// Carries a statement out and calls back, on a thread of its own.
+    func run(_ sql: SQL, _ isWanted: @escaping @Sendable () -> Bool, _ done: @escaping @Sendable (Result<SQLiteAnswer, any Error>) -> Void)
+}
+
+/// What has come of a statement.
+struct SQLiteAnswer: Sendable {
+    var rows = Rows.none
+    var command = ""
+    var affected = 0
+    var lastInsertID: Int64?
+    var bytes = 0
+}
+
+/// A call of SQLite.
+///
+/// Unchecked: as its superclass.
+final class SQLiteCall: SQLCall, @unchecked Sendable {
+    private let worker: any SQLiteWorker
+
+    init(
+        _ sql: SQL, _ worker: any SQLiteWorker, session: Session, shard: Shard, options: SQLiteOptions,
+        timeout: Duration?, meta: Meta, callback: Callback?
+    ) {
+        self.worker = worker
+        super.init(
+            sql, session: session, shard: shard, database: options.description, timeout: timeout ?? options.timeout,
+            meta: meta, callback: callback)
+    }
+
+    override func begin() {
+        if let problem = sql.problem { return failLater(problem) }
+        let loop = shard.eventLoop
+        let state = CallState()
+        self.state = state
+        carrier = state
+        worker.run(sql, { !state.isOver }) { result in
+            loop.execute { self.complete(result) }
+        }
+    }
+
+    /// What the worker's threads may look at.
+    @exclusivity(unchecked) private var state: CallState?
+
+    private func complete(_ result: Result<SQLiteAnswer, any Error>) {
+        guard !isOver else { return }
+        switch result {
+        case .success(let answer):
+            rows = answer.rows
+            command = answer.command
+            affected = answer.affected
+            lastInsertID = answer.lastInsertID
+            succeed(bytes: answer.bytes)
+        case .failure(let error as SQLError): refuse(error)
+        case .failure(let error as SkeinError): fail(error)
+        case .failure(let error): fail(SkeinError(.exception, peer: peer, because: "\(error)", cause: error))
+        }
+    }
+}

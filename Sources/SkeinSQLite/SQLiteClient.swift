@@ -1,0 +1,69 @@
+// SQLite as its users see it.
+
+import NIOCore
+@_exported import SkeinCore
+@_exported import SkeinSQL
+import Synchronization
+
+/// A database of SQLite, in a file or in memory. It works on threads of its own: one that writes, several that read (WAL).
+public final class SQLiteClient: SQLDatabase, BackEnd {
+    /// The settings it was made with.
+    public let options: SQLiteOptions
+    private let session: Session
+    private let store: SQLiteStore
+
+    package init(_ options: SQLiteOptions, session: Session) throws(SkeinError) {
+        self.options = options
+        self.session = session
+        store = try SQLiteStore(options)
+    }
+
+    /// SQLite's.
+    public var dialect: SQLDialect { .sqlite }
+
+    @discardableResult
+    public func execute(
+        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLCall.Callback?
+    ) -> Corequest<SQLResponse> {
+        let call = SQLiteCall(
+            sql, store, session: session, shard: session.pickShard(), options: options, timeout: timeout, meta: meta,
+            callback: callback)
+        let corequest = call.handle
+        if let problem = Self.problem(sql) {
+            session.refuse(call, problem, on: call.shard)
+        } else {
+            call.submit()
+        }
+        return corequest
+    }
+
+    /// A transaction that one statement begins would be everybody's.
+    private static func problem(_ sql: SQL) -> SkeinError? {
+        let word = sql.text.drop(while: \.isWhitespace).prefix(while: \.isLetter).uppercased()
+        guard ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"].contains(word) else { return nil }
+        return SkeinError(
+            .exception, because: "\(word) cannot be executed on its own: transactions are made by transaction { … } or begin()")
+    }
+
+    /// Begins a transaction that is ended by hand.
+    /// - Throws: code 702 when others write for too long; what SQLite says.
+    public func begin(_ options: SQLTransactionOptions) async throws -> SQLiteTransaction {
+        let turn = SQLiteWriterTurn(idle: self.options.idleTransaction)
+        store.write { turn.serve($0) }
+        let transaction = SQLiteTransaction(turn, session, self.options)
+        do {
+            try await transaction.execute(options.isReadOnly ? "BEGIN DEFERRED" : "BEGIN IMMEDIATE").commit()
+            return transaction
+        } catch {
+            await transaction.putback()
+            throw error
+        }
+    }
+
+    /// Closes it; what is under way is done before.
+    package func shutdown() async {
+        let store = store
+        await withCheckedContinuation { continuation in store.write { _ in continuation.resume() } }
+        store.close()
+    }
+}

@@ -1,0 +1,113 @@
+// A transaction of SQLite: it has the writer's queue for itself until it ends.
+
+import Dispatch
+import Foundation
+import GRDB
+import SkeinCore
+import SkeinSQL
+import Synchronization
+
+/// The writer's thread while a transaction has it: it carries out what it is given, and gives up when nothing comes.
+final class SQLiteWriterTurn: SQLiteWorker {
+    private typealias Work = @Sendable (Database) -> Void
+
+    private struct State {
+        var work: [Work] = []
+        var isOver = false
+    }
+
+    private let state = Mutex(State())
+    private let arrived = DispatchSemaphore(value: 0)
+    private let idle: Duration
+
+    init(idle: Duration) { self.idle = idle }
+
+    func run(
+        _ sql: SkeinSQL.SQL, _ isWanted: @escaping @Sendable () -> Bool,
+        _ done: @escaping @Sendable (Result<SQLiteAnswer, any Error>) -> Void
+    ) {
+        let text = sql.text
+        let values = sql.parameters
+        let isLate = state.withLock { state in
+            if !state.isOver { state.work.append { done(SQLiteStore.carryOut(text, values, on: $0, isWanted)) } }
+            return state.isOver
+        }
+        guard isLate else {
+            arrived.signal()
+            return
+        }
+        done(
+            .failure(
+                SkeinError(
+                    .exception, because: "the transaction has ended already, or was undone because it did nothing for \(idle)")))
+    }
+
+    /// Ends the turn when all that was given is done.
+    func end() {
+        state.withLock { $0.isOver = true }
+        arrived.signal()
+    }
+
+    /// Works until the end of the turn. On the writer's queue.
+    func serve(_ database: Database) {
+        while true {
+            let isIdle = arrived.wait(timeout: .now() + .milliseconds(Int(idle.components.seconds) * 1000)) == .timedOut
+            let (work, isOver) = state.withLock { state in
+                if isIdle { state.isOver = true }
+                defer { state.work = [] }
+                return (state.work, state.isOver)
+            }
+            for piece in work { piece(database) }
+            if isOver { break }
+        }
+        if database.isInsideTransaction { try? database.rollback() }
+    }
+}
+
+/// A transaction; all who write wait for its end, those who read do not.
+public final class SQLiteTransaction: SQLTransaction, Sendable {
+    private let turn: SQLiteWriterTurn
+    private let session: Session
+    private let options: SQLiteOptions
+    private let isOver = Atomic<Bool>(false)
+
+    init(_ turn: SQLiteWriterTurn, _ session: Session, _ options: SQLiteOptions) {
+        self.turn = turn
+        self.session = session
+        self.options = options
+    }
+
+    deinit { turn.end() }
+
+    /// SQLite's.
+    public var dialect: SQLDialect { .sqlite }
+
+    @discardableResult
+    public func execute(
+        _ sql: SkeinSQL.SQL, timeout: Duration?, meta: Meta, callback: SQLCall.Callback?
+    ) -> Corequest<SQLResponse> {
+        let call = SQLiteCall(
+            sql, turn, session: session, shard: session.pickShard(), options: options, timeout: timeout, meta: meta,
+            callback: callback)
+        let corequest = call.handle
+        call.submitWithinAnother()
+        return corequest
+    }
+
+    /// Makes what was done last.
+    public func commit() async throws { try await finish("COMMIT") }
+
+    /// Undoes what was done.
+    public func rollback() async throws { try await finish("ROLLBACK") }
+
+    private func finish(_ word: SkeinSQL.SQL) async throws {
+        let response = await execute(word).dispatch()
+        await putback()
+        try response.raiseForStatus()
+    }
+
+    /// Lets the others write; what was not committed is undone.
+    public func putback() async {
+        if !isOver.exchange(true, ordering: .acquiringAndReleasing) { turn.end() }
+    }
+}
