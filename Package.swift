@@ -47,7 +47,7 @@ let package = Package(
         .target(
             name: "SkeinWire",
             dependencies: [
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHPACK", package: "swift-nio-http2"),
+                "SkeinCore", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 collections, "CZlib", "CBrotli", "CZstd",
             ]),
         .target(

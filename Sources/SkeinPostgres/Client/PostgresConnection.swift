@@ -186,7 +186,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         case .ready(let status):
             self.status = status
             guard let operation = pipeline.popFirst() else { throw .unexpected("the server is ready without being asked") }
-            if !(operation is PostgresCall) { checked() }
+            if operation is PostgresCall { isCancelling = false } else { checked() }
             operation.ready(status, on: self)
             if let call = operation as? PostgresCall, let giveBack = call.giveBack {
                 call.giveBack = nil

@@ -20,10 +20,16 @@ extension PostgresClient {
             copy.start()
             try await copy.untilAccepted()
             do {
+                // Small pieces go together: a row is often one.
+                var gathered = ByteBuffer()
                 for try await piece in pieces {
                     if copy.hasFailed { break }
-                    try await copy.send(piece)
+                    gathered.writeImmutableBuffer(piece)
+                    guard gathered.readableBytes >= 64 << 10 else { continue }
+                    try await copy.send(gathered)
+                    gathered.clear()
                 }
+                if gathered.readableBytes > 0, !copy.hasFailed { try await copy.send(gathered) }
                 copy.finish(nil)
             } catch let error as SkeinError where copy.hasFailed {
                 _ = error  // the server's own reason says more

@@ -1,6 +1,7 @@
 // Splits a server's bytes into messages (protocol 3.0, "Message Formats"): a letter, a length, a body.
 
 import NIOCore
+import SkeinCore
 import SkeinSQL
 
 /// A decoder of messages. After an error it is of no more use.
@@ -14,13 +15,7 @@ struct PostgresDecoder {
     /// Bytes that wait for the rest of their message.
     var buffered: Int { buffer.readableBytes }
 
-    mutating func append(_ bytes: ByteBuffer) {
-        if buffer.readableBytes == 0 {
-            buffer = bytes
-        } else {
-            buffer.writeImmutableBuffer(bytes)
-        }
-    }
+    mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
     /// The next whole message, or nil until more bytes arrive.
     /// - Throws: what is wrong; the connection cannot go on.

@@ -3,6 +3,7 @@
 // Values that stand inside of others are collected on a stack, so that a large one that arrives in many pieces is read once.
 
 import NIOCore
+import SkeinCore
 
 /// What a peer may make us hold.
 struct RESPLimits: Sendable {
@@ -55,13 +56,7 @@ struct RESPDecoder {
 
     init(limits: RESPLimits = RESPLimits()) { self.limits = limits }
 
-    mutating func append(_ bytes: ByteBuffer) {
-        if buffer.readableBytes == 0 {
-            buffer = bytes
-        } else {
-            buffer.writeImmutableBuffer(bytes)
-        }
-    }
+    mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
     /// Whether nothing is left of what has arrived.
     var isEmpty: Bool { buffer.readableBytes == 0 && stack.isEmpty }

@@ -27,12 +27,12 @@ package final class PipelinePool: @unchecked Sendable {
     @exclusivity(unchecked) private var isShutDown = false
     private let growAfter: TimeAmount
 
-    private struct Borrower {
-        let id: UInt64
+    /// Somebody who waits for a connection of their own.
+    private final class Borrower: Sendable {
         let promise: EventLoopPromise<PipelineConnection>
-    }
 
-    @exclusivity(unchecked) private var nextBorrower: UInt64 = 0
+        init(_ promise: EventLoopPromise<PipelineConnection>) { self.promise = promise }
+    }
 
     /// - Parameter connect: makes a connection that is ready for calls, on the shard's loop.
     package init(
@@ -152,43 +152,37 @@ package final class PipelinePool: @unchecked Sendable {
     /// Lends a connection to one caller, who has it alone until ``giveBack(_:)``.
     /// - Throws: code 702 when none was free in time, 703 when too many wait.
     package func lease(until deadline: Deadline?) async throws -> PipelineConnection {
-        let promise = shard.eventLoop.makePromise(of: PipelineConnection.self)
-        let id = beginLease(promise, until: deadline)
+        let borrower = Borrower(shard.eventLoop.makePromise())
+        shard.run { self.enqueue(borrower, until: deadline) }
         return try await withTaskCancellationHandler {
-            try await promise.futureResult.get()
+            try await borrower.promise.futureResult.get()
         } onCancel: {
-            shard.run { self.endLease(id, CancellationError()) }
+            shard.run { self.dismiss(borrower, CancellationError()) }
         }
     }
 
-    private func beginLease(_ promise: EventLoopPromise<PipelineConnection>, until deadline: Deadline?) -> UInt64 {
-        nextBorrower += 1
-        let id = nextBorrower
-        if isShutDown {
-            promise.fail(shuttingDown)
-        } else if borrowers.count >= limits.maximumWaiting {
-            promise.fail(
+    private func enqueue(_ borrower: Borrower, until deadline: Deadline?) {
+        if isShutDown { return borrower.promise.fail(shuttingDown) }
+        guard borrowers.count < limits.maximumWaiting else {
+            return borrower.promise.fail(
                 SkeinError(.socketPanic, peer: peer, because: "\(borrowers.count) wait for a connection of their own already"))
-        } else {
-            borrowers.append(Borrower(id: id, promise: promise))
-            let limit = Deadline.after(limits.leaseTimeout)
-            let moment = min(limit, deadline ?? limit).moment
-            let timer = shard.eventLoop.scheduleTask(deadline: moment) {
-                self.endLease(
-                    id,
-                    SkeinError(
-                        .timeout, peer: self.peer,
-                        because: "no connection was free in time: \(self.leased.count) of at most \(self.maximum) are lent; "
-                            + "raise the pool's maximum, or hold them for a shorter time"))
-            }
-            promise.futureResult.whenComplete { _ in timer.cancel() }
-            serveBorrowers()
         }
-        return id
+        borrowers.append(borrower)
+        let limit = Deadline.after(limits.leaseTimeout)
+        let timer = shard.eventLoop.scheduleTask(deadline: min(limit, deadline ?? limit).moment) {
+            self.dismiss(
+                borrower,
+                SkeinError(
+                    .timeout, peer: self.peer,
+                    because: "no connection was free in time: \(self.leased.count) of at most \(self.maximum) are lent; "
+                        + "raise the pool's maximum, or hold them for a shorter time"))
+        }
+        borrower.promise.futureResult.whenComplete { _ in timer.cancel() }
+        serveBorrowers()
     }
 
-    private func endLease(_ id: UInt64, _ error: any Error) {
-        guard let index = borrowers.firstIndex(where: { $0.id == id }) else { return }
+    private func dismiss(_ borrower: Borrower, _ error: any Error) {
+        guard let index = borrowers.firstIndex(where: { $0 === borrower }) else { return }
         borrowers.remove(at: index).promise.fail(error)
     }
 

@@ -1,6 +1,7 @@
 // The server's half of reading: splits what a client sends into requests, one event at a time.
 
 import NIOCore
+import SkeinCore
 
 /// Splits a byte stream into HTTP/1.1 requests (RFC 9112). A value without I/O: append bytes, take events.
 public struct HTTP1RequestDecoder: Sendable {
@@ -127,16 +128,5 @@ public struct HTTP1RequestDecoder: Sendable {
             headers: section.takeHeaders(block), bodyLength: bodyLength,
             keepAlive: framing.persists(version: line.version),
             expectsContinue: framing.expectsContinue && bodyLength != .none && line.version != .http1_0)
-    }
-}
-
-extension ByteBuffer {
-    /// Takes over bytes: without a copy when nothing is left of earlier ones.
-    package mutating func absorb(_ bytes: ByteBuffer) {
-        if readableBytes == 0 {
-            self = bytes
-        } else {
-            writeImmutableBuffer(bytes)
-        }
     }
 }

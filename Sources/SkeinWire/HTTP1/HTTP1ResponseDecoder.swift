@@ -3,6 +3,7 @@
 
 import DequeModule
 import NIOCore
+import SkeinCore
 
 /// Splits a byte stream into the responses to the requests that were sent on it (RFC 9112). A value without I/O.
 public struct HTTP1ResponseDecoder: Sendable {

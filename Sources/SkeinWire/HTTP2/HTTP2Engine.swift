@@ -4,6 +4,7 @@
 
 import DequeModule
 import NIOCore
+import SkeinCore
 
 /// One side of an HTTP/2 connection (RFC 9113).
 ///

@@ -2,6 +2,7 @@
 // while it sends frames is here or in the head of the frame.
 
 import NIOCore
+import SkeinCore
 
 /// What a peer may make us hold.
 public struct WebSocketLimits: Hashable, Sendable {

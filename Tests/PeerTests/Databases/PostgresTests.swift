@@ -273,7 +273,7 @@ struct PostgresSessionTests {
         #expect(sum == 100_000 * 100_001 / 2)
         #expect((ProcessMemory.resident ?? 0) - before < 64 << 20)
         for _ in 0..<5 {
-            for try await row in db.stream("SELECT i FROM generate_series(1, 100000000) AS i", piece: 10) {
+            for try await row in db.stream("SELECT generate_series(1, 100000000) AS i", piece: 10) {
                 if row[0].int == 25 { break }
             }
         }
