@@ -109,6 +109,12 @@ let package = Package(
             path: "Tests/PeerSupport"),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", logging]),
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
+        .testTarget(
+            name: "SkeinDatabaseTests",
+            dependencies: [
+                "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinHTTP", "SkeinWire"]),
         .testTarget(

@@ -261,16 +261,16 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     /// Stops the work that the server is at, when nobody waits for it. The connection takes no more calls, since a cancellation that
     /// comes too late would hit the next one.
     private func cancelIfAbandoned() {
-        guard let call = pipeline.first as? PostgresCall, call.isAbandoned, !isCancelling, !isClosed, let key else { return }
-        isCancelling = true
+        guard let call = pipeline.first as? PostgresCall, call.isAbandoned else { return }
         for operation in pipeline { (operation as? PostgresCall)?.mayBeHitByCancel = true }
-        leave()
-        sendCancel(PostgresWriter.cancel(process: key.process, secret: key.secret))
+        cancelWork()
     }
 
-    /// Stops the work that the server is at.
+    /// Stops the work that the server is at. The connection ends with it.
     func cancelWork() {
-        guard let key, !isClosed, !pipeline.isEmpty else { return }
+        guard !isCancelling, !isClosed, !pipeline.isEmpty, let key else { return }
+        isCancelling = true
+        leave()
         sendCancel(PostgresWriter.cancel(process: key.process, secret: key.secret))
     }
 

@@ -46,11 +46,16 @@ public struct Q: Sendable {
     /// - Parameters:
     ///   - column: the column, or another expression; a literal. It may bear its operator, after two underscores: `title__contains`,
     ///     and two underscores may stand for a point: `b__name`.
-    ///   - comparison: how. Default: what the column says, else equal.
+    ///   - comparison: how.
     ///   - value: what it is compared with, bound.
-    public init(_ column: SQL, _ comparison: SQLOperator? = nil, _ value: some SQLConvertible) {
+    public init(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) {
+        self.init(Self.make(Self.split(column).0, comparison, value.sqlValue), isCompound: false)
+    }
+
+    /// A column compared with a value as its name says, else for equality.
+    public init(_ column: SQL, _ value: some SQLConvertible) {
         let (column, named) = Self.split(column)
-        self.init(Self.make(column, comparison ?? named ?? .eq, value.sqlValue), isCompound: false)
+        self.init(Self.make(column, named ?? .eq, value.sqlValue), isCompound: false)
     }
 
     /// A column between two values, both included.

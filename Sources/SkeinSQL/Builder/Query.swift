@@ -42,10 +42,13 @@ extension FilteredQuery {
         return query
     }
 
-    /// Only rows in which a column compares so with a value: `filter("age__gte", 18)`, `filter("age", .gte, 18)`.
-    public func filter(_ column: SQL, _ comparison: SQLOperator? = nil, _ value: some SQLConvertible) -> Self {
+    /// Only rows in which a column compares so with a value: `filter("age", .gte, 18)`.
+    public func filter(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) -> Self {
         filter(Q(column, comparison, value))
     }
+
+    /// Only rows in which a column compares with a value as its name says: `filter("age__gte", 18)`.
+    public func filter(_ column: SQL, _ value: some SQLConvertible) -> Self { filter(Q(column, value)) }
 
     /// Only rows for which a condition holds that is made of a value, if there is one: `filter(ifPresent: word) { Q("title__contains", $0) }`.
     public func filter<T>(ifPresent value: T?, _ condition: (T) -> Q) -> Self { value.map { filter(condition($0)) } ?? self }
@@ -54,9 +57,12 @@ extension FilteredQuery {
     public func exclude(_ condition: Q) -> Self { filter(!condition) }
 
     /// Only rows in which a column does not compare so with a value.
-    public func exclude(_ column: SQL, _ comparison: SQLOperator? = nil, _ value: some SQLConvertible) -> Self {
+    public func exclude(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) -> Self {
         exclude(Q(column, comparison, value))
     }
+
+    /// Only rows in which a column does not compare with a value as its name says.
+    public func exclude(_ column: SQL, _ value: some SQLConvertible) -> Self { exclude(Q(column, value)) }
 
     /// The same query, from which others are made; a value, so that none of them changes it.
     public func branch() -> Self { self }

@@ -232,7 +232,8 @@ extension Optional: SQLConvertible where Wrapped: SQLConvertible {
 extension Array: SQLConvertible where Element: SQLConvertible {
     /// An array; of `UInt8`, bytes.
     public var sqlValue: SQLValue {
-        if let bytes = self as? [UInt8] { return .bytes(bytes) }
+        // By the type: an empty array can be cast to any other.
+        if Element.self == UInt8.self, let bytes = self as? [UInt8] { return .bytes(bytes) }
         return .array(map(\.sqlValue))
     }
     public init?(sqlValue: SQLValue) {

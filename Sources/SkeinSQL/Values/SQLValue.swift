@@ -67,11 +67,9 @@ public enum SQLValue: Hashable, Sendable {
     }
 }
 
-extension SQLValue: ExpressibleByNilLiteral, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
+extension SQLValue: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
     ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral
 {
-    /// No value.
-    public init(nilLiteral: ()) { self = .null }
     /// A whole number.
     public init(integerLiteral value: Int64) { self = .integer(value) }
     /// Text.
