@@ -22,7 +22,7 @@ struct SkeinCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             DemoCommand.self, LoadCommand.self, ResolveCommand.self, RespondCommand.self, RPCCommand.self,
-            WSCommand.self,
+            SQLCommand.self, StoreCommand.self, WSCommand.self,
         ]
             + RequestCommands.all)
 

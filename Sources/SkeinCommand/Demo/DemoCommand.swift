@@ -23,7 +23,7 @@ struct DemoCommand: AsyncParsableCommand {
         guard case .tcp(_, let port)? = try await server.start().first else { throw ExitCode(1) }
         let base = "http://127.0.0.1:\(port)"
         Terminal.say("A server listens on \(base); a client of 100 workers calls it.\n")
-        let areAsExpected = [try await showKinds(base), try await showCalls(base)]
+        let areAsExpected = [try await showKinds(base), try await showCalls(base), await DemoDatabase.show()]
         await showVolume(base)
         await server.stop()
         guard areAsExpected.allSatisfy(\.self) else {
@@ -111,7 +111,7 @@ struct DemoCommand: AsyncParsableCommand {
 }
 
 extension String {
-    fileprivate func padded(to width: Int) -> String {
+    func padded(to width: Int) -> String {
         self + String(repeating: " ", count: max(0, width - count))
     }
 }

@@ -49,6 +49,8 @@ struct LoadCaller {
     private let url: String
     private let headers: Headers
     private var socket: WebSocket?
+    private var executor: (any SQLExecutor)?
+    private var store: RedisClient?
     private var client: GRPCClient<SkeinClientTransport>?
 
     init(_ kind: LoadKind, _ skein: Skein, _ url: String, _ headers: Headers) {
@@ -72,10 +74,12 @@ struct LoadCaller {
                 return LoadOutcome(response, bytes: response.http.content.readableBytes)
             case .grpc(let method, let message): return try await call(method, message)
             case .sql(let statement):
-                let response = try await skein.postgres(url).execute(statement).dispatch()
+                let response = try await database().execute(statement).dispatch()
                 return LoadOutcome(response, bytes: 0)
             case .redis(let command):
-                let response = try await skein.redis(url).send(command).dispatch()
+                let store = try store ?? skein.redis(url)
+                self.store = store
+                let response = await store.send(command).dispatch()
                 return LoadOutcome(response, bytes: response.content.bytes?.readableBytes ?? 0)
             }
         } catch let error as SkeinError {
@@ -83,6 +87,13 @@ struct LoadCaller {
         } catch {
             return LoadOutcome(SkeinError(.exception, because: "\(error)", cause: error))
         }
+    }
+
+    private mutating func database() throws -> any SQLExecutor {
+        if let executor { return executor }
+        let made = try DatabaseAddress(url).executor(skein)
+        executor = made
+        return made
     }
 
     private mutating func say(_ message: WebSocketMessage) async throws -> LoadOutcome {

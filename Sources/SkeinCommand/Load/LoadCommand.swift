@@ -4,7 +4,6 @@ import ArgumentParser
 import GRPCCore
 import Skein
 import SkeinGRPC
-import SkeinTransport
 
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,6 +26,12 @@ struct LoadCommand: AsyncParsableCommand {
               skein load -n 100000 -c 10 ws://localhost:8080/echo --data hello
               skein load --json-rpc sum --data '[1, 2]' http://localhost:8080/
               skein load --grpc routeguide.RouteGuide/GetFeature --data @point.bin http://localhost:50051
+
+            A database's URL bears its question: query= for SQL, command= for Redis.
+
+              skein load -c 64 'postgres://weaver@localhost/blog?query=SELECT%201'
+              skein load -c 64 'redis://localhost?command=GET%20hits'
+              skein load -c 4 'sqlite:blog.db?query=SELECT%20count(*)%20FROM%20post'
             """)
 
     @Argument(help: ArgumentHelp("URLs, taken in turn.", valueName: "url"))
@@ -95,6 +100,9 @@ struct LoadCommand: AsyncParsableCommand {
         }
         let databases = urls.count { LoadDatabase($0) != nil }
         guard databases == 0 || urls.count == 1 else { throw ValidationError("A database is a load of its own.") }
+        if let database = LoadDatabase(urls[0]) {
+            do { try database.check() } catch { throw ValidationError("\(error.message).") }
+        }
         let sockets = urls.count { $0.lowercased().hasPrefix("ws") }
         guard sockets == 0 || sockets == urls.count else {
             throw ValidationError("WebSockets and requests are loads of their own.")
@@ -159,32 +167,6 @@ extension LoadCommand {
             return .jsonrpc(jsonRPC, value?.members.map { .byName($0) } ?? .byPosition(value?.elements ?? []))
         }
         return urls[0].lowercased().hasPrefix("ws") ? .socket(.text(text ?? "hello")) : .http
-    }
-}
-
-/// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`.
-struct LoadDatabase {
-    /// The address without the question.
-    let url: String
-    let kind: LoadKind
-
-    init?(_ text: String) {
-        guard let scheme = text.split(separator: ":").first?.lowercased() else { return nil }
-        var question: String?
-        let parts = text.split(separator: "?", maxSplits: 1)
-        let pairs = (parts.count == 2 ? parts[1] : "").split(separator: "&").filter { pair in
-            guard pair.hasPrefix("query=") || pair.hasPrefix("command=") else { return true }
-            question = pair.split(separator: "=", maxSplits: 1).last?.withoutPercents
-            return false
-        }
-        url = String(parts[0]) + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&"))
-        switch scheme {
-        case "postgres", "postgresql": kind = .sql(SQL(unsafe: question ?? "SELECT 1"))
-        case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel":
-            let words = (question ?? "PING").split(separator: " ").map(String.init)
-            kind = .redis(RedisCommand(words.first ?? "PING", Array(words.dropFirst())))
-        default: return nil
-        }
     }
 }
 

@@ -98,11 +98,21 @@ extension RedisClient {
     /// - Returns: the messages from the server's confirmation on.
     /// - Throws: what prevented the subscription.
     public func subscribe(_ channels: String..., limit: Int = 10_000) async throws -> RedisSubscription {
+        try await subscribe(channels, limit: limit)
+    }
+
+    /// Hears what is published to channels.
+    public func subscribe(_ channels: [String], limit: Int = 10_000) async throws -> RedisSubscription {
         try await subscribe(channels.map { .channel($0) }, limit)
     }
 
     /// Hears what is published to channels whose names fit patterns: `news.*`.
     public func psubscribe(_ patterns: String..., limit: Int = 10_000) async throws -> RedisSubscription {
+        try await psubscribe(patterns, limit: limit)
+    }
+
+    /// Hears what is published to channels whose names fit patterns.
+    public func psubscribe(_ patterns: [String], limit: Int = 10_000) async throws -> RedisSubscription {
         try await subscribe(patterns.map { .pattern($0) }, limit)
     }
 

@@ -1,0 +1,36 @@
+// A load on a database: its address bears the question.
+
+import Skein
+import SkeinTransport
+
+/// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`.
+struct LoadDatabase {
+    /// The address without the question.
+    let url: String
+    let kind: LoadKind
+
+    /// Nil for an address that is no database's.
+    init?(_ text: String) {
+        guard let scheme = text.split(separator: ":").first?.lowercased() else { return nil }
+        var question: String?
+        let parts = text.split(separator: "?", maxSplits: 1)
+        let rest = (parts.count == 2 ? parts[1] : "").split(separator: "&").filter { pair in
+            guard pair.hasPrefix("query=") || pair.hasPrefix("command=") else { return true }
+            question = pair.split(separator: "=", maxSplits: 1).last?.withoutPercents
+            return false
+        }
+        url = String(parts[0]) + (rest.isEmpty ? "" : "?" + rest.joined(separator: "&"))
+        switch scheme {
+        case "postgres", "postgresql", "sqlite", "sqlite3": kind = .sql(SQL(unsafe: question ?? "SELECT 1"))
+        case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel":
+            let words = (question ?? "PING").split(separator: " ").map(String.init)
+            kind = .redis(RedisCommand(words.first ?? "PING", Array(words.dropFirst())))
+        default: return nil
+        }
+    }
+
+    /// - Throws: what is wrong with the address.
+    func check() throws(SkeinError) {
+        if case .redis = kind { _ = try RedisOptions(url) } else { _ = try DatabaseAddress(url) }
+    }
+}
