@@ -579,9 +579,147 @@ def memory(options, folder, results):
     ratio_row(results, "idle connection on the server, KiB", report["bytes_each"] / 1024, 8, at_most=True)
 
 
+ASYNCPG_SELECT = """
+import asyncio, sys, time, asyncpg
+async def main(url, count):
+    db = await asyncpg.connect(url)
+    statement = await db.prepare("SELECT 1")
+    start = time.monotonic()
+    for _ in range(count):
+        await statement.fetchval()
+    print(count / (time.monotonic() - start))
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+ASYNCPG_ROWS = """
+import asyncio, sys, time, asyncpg
+QUERY = '''SELECT i AS id, (i % 100)::int2 AS small, i::int8 * 1000000 AS large, i / 3.0::float8 AS ratio, i % 2 = 0 AS flag,
+    'word ' || i AS word, repeat('x', 40) AS text, 'ü' || i AS other, i::float8 AS score, (i * 7)::int4 AS count
+    FROM generate_series(1, $1) AS i'''
+async def main(url, count, rounds):
+    db = await asyncpg.connect(url)
+    best = 0
+    for _ in range(rounds):
+        start = time.monotonic()
+        rows = await db.fetch(QUERY, count)
+        assert len(rows) == count and rows[-1]["word"] == f"word {count}"
+        best = max(best, count / (time.monotonic() - start))
+    print(best)
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+"""
+
+REDIS_PY = """
+import asyncio, sys, time, redis.asyncio
+async def main(port, count):
+    client = redis.asyncio.Redis(port=port, max_connections=64)
+    left = count
+    async def caller():
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await client.get("k")
+    start = time.monotonic()
+    await asyncio.gather(*(caller() for _ in range(64)))
+    print(count / (time.monotonic() - start))
+asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+"""
+
+
+def unprivileged(command):
+    """PostgreSQL refuses to be run by root."""
+    if os.getuid() != 0:
+        return command
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] + command
+
+
+def postgres(folder):
+    data = os.path.join(folder, "pg")
+    os.chmod(folder, 0o777)
+    newest = sorted(os.listdir("/usr/lib/postgresql"), key=int)[-1]
+    programs = f"/usr/lib/postgresql/{newest}/bin"
+    run(unprivileged([f"{programs}/initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync"]))
+    port = free_port()
+    server = Server(unprivileged([f"{programs}/postgres", "-D", data, "-p", str(port), "-k", folder, "-c", "fsync=off"]), port)
+    server.url = f"postgres://bench@127.0.0.1:{port}/postgres"
+    for _ in range(100):
+        if subprocess.run(["psql", server.url, "-c", "SELECT 1"], capture_output=True).returncode == 0:
+            return server
+        time.sleep(0.05)
+    raise SystemExit("PostgreSQL does not answer")
+
+
+def load_rate(url, count):
+    report = json.loads(run([SKEIN, "load", "-n", str(count), "-c", "64", "--threads", "1", "--json", url])[0])
+    assert report["status"] == {"200": count} and not report["errors"], report
+    return report["requests_per_second"]
+
+
+def python_rate(script, *arguments):
+    return number(r"([\d.]+)", run([PYTHON, "-c", script, *map(str, arguments)])[0])
+
+
+def databases(options, folder, results):
+    server = postgres(folder)
+    program = os.path.join(folder, "libpq_pipeline")
+    include = run(["pg_config", "--includedir"])[0].strip()
+    run(["cc", "-O2", "-o", program, os.path.join(ROOT, "Benchmarks/Peers/libpq_pipeline.c"), f"-I{include}", "-lpq"])
+    plain = f"{server.url}?sslmode=disable"
+    count, rows = options.requests, 100_000
+
+    def libpq(sync):
+        return number(r"([\d.]+)", run([program, plain, str(count), "64", sync])[0])
+
+    def probe():
+        report = run([os.path.join(PEERS, "skein-probe"), "rows", plain, str(rows), "3"])[0]
+        return json.loads(report)["rows_per_second"]
+
+    taken = rounds(options.rounds, {
+        "skein": lambda: load_rate(f"{plain}&query=SELECT%201&pool_size=1", count),
+        "libpq, a Sync each": lambda: libpq("each"),
+        "libpq, a Sync for 64": lambda: libpq("window"),
+        "asyncpg": lambda: python_rate(ASYNCPG_SELECT, plain, count // 20),
+        "rows, skein": probe,
+        "rows, asyncpg": lambda: python_rate(ASYNCPG_ROWS, plain, rows, 3),
+    })
+    server.stop()
+    rate = {name: median(values) for name, values in taken.items()}
+    table(
+        "SELECT 1, prepared, one connection, 64 under way",
+        [(name, f"{value:>10.0f} statements/s") for name, value in rate.items() if "rows" not in name])
+    table(
+        f"{rows} rows of ten columns, skein into structs, asyncpg into records",
+        [(name[6:], f"{value:>10.0f} rows/s") for name, value in rate.items() if "rows" in name])
+    ratio_row(results, "SELECT 1, skein / libpq with a Sync each", rate["skein"] / rate["libpq, a Sync each"], 0.7)
+    ratio_row(results, "SELECT 1, skein / asyncpg", rate["skein"] / rate["asyncpg"], 5)
+    ratio_row(results, "rows/s, skein / asyncpg", rate["rows, skein"] / rate["rows, asyncpg"], 1)
+
+    port = free_port()
+    store = Server(["redis-server", "--port", str(port), "--save", "", "--dir", folder], port)
+    run(["redis-cli", "-p", str(port), "set", "k", "hello"])
+
+    def benchmark(*flags):
+        text = run(["redis-benchmark", "-p", str(port), "-n", str(count * 3), "--csv", *flags, "get", "k"])[0]
+        return float(text.strip().splitlines()[-1].split(",")[1].strip('"'))
+
+    url = f"redis://127.0.0.1:{port}/0?command=GET%20k&pool_size=1"
+    taken = rounds(options.rounds, {
+        "skein, one connection": lambda: load_rate(url, count * 3),
+        "redis-benchmark -c 64": lambda: benchmark("-c", "64"),
+        "redis-benchmark -c 1 -P 64": lambda: benchmark("-c", "1", "-P", "64"),
+        "redis-py with hiredis, asyncio": lambda: python_rate(REDIS_PY, port, count // 10),
+    })
+    store.stop()
+    rate = {name: median(values) for name, values in taken.items()}
+    table("GET, 64 callers", [(name, f"{value:>10.0f} commands/s") for name, value in rate.items()])
+    mine = rate["skein, one connection"]
+    ratio_row(results, "GET, skein / redis-benchmark -c 64", mine / rate["redis-benchmark -c 64"], 2)
+    ratio_row(results, "GET, skein / redis-benchmark -c 1 -P 64", mine / rate["redis-benchmark -c 1 -P 64"], 0.2)
+    ratio_row(results, "GET, skein / redis-py", mine / rate["redis-py with hiredis, asyncio"], 10)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -594,7 +732,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

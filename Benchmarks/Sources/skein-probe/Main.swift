@@ -2,6 +2,7 @@
 //
 //   skein-probe million URL REQUESTS     requests in callbacks through 100 workers, memory on the way
 //   skein-probe pipeline URL REQUESTS    pipelined requests on one hand-driven connection
+//   skein-probe rows URL ROWS ROUNDS     rows of PostgreSQL decoded into structs
 //   skein-probe idle CONNECTIONS         memory of idle connections on the server, HTTP or WebSocket
 
 import Foundation
@@ -16,8 +17,10 @@ enum Main {
         switch (arguments.dropFirst().first, arguments.count) {
         case ("million", 4): await Million(url: arguments[2], limit: Int(arguments[3]) ?? 1_000_000).run()
         case ("pipeline", 4): try await pipeline(arguments[2], count: Int(arguments[3]) ?? 10_000)
+        case ("rows", 5):
+            try await RowsProbe.run(arguments[2], count: Int(arguments[3]) ?? 100_000, rounds: Int(arguments[4]) ?? 3)
         case ("idle", 3): try await idle(Int(arguments[2]) ?? 10_000)
-        default: fatalError("usage: skein-probe million|pipeline URL REQUESTS, or idle CONNECTIONS")
+        default: fatalError("usage: skein-probe million|pipeline URL REQUESTS, rows URL ROWS ROUNDS, or idle CONNECTIONS")
         }
     }
 

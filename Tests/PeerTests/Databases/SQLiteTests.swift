@@ -118,9 +118,115 @@ struct SQLiteTests {
         await skein.shutdown()
     }
 
+    private struct Post: Codable, Equatable {
+        var id: Int
+        var title: String
+        var hits: Int
+    }
+
+    @Test("queries that were built are carried out")
+    func queries() async throws {
+        let skein = Skein()
+        let db = try skein.sqlite(SQLiteOptions())
+        try await db.execute("CREATE TABLE post (id INTEGER PRIMARY KEY, title TEXT, hits INT)").commit()
+        let posts = (1...20).map { Post(id: $0, title: "post \($0)%", hits: $0 * $0) }
+        for post in posts { try await db.execute(try Query.insert("post").data(encoding: post)).commit() }
+        let stem = Query.select("post").filter("title__endswith", "%").exclude("id__in", [2, 3])
+        #expect(try await db.execute(stem.get("count(*)")).one(Int.self) == 18)
+        #expect(try await db.execute(stem.order("-hits")[1..<3]).fetch([Post].self) == [posts[18], posts[17]])
+        #expect(try await db.execute(stem.filter("title__contains", "1%")).fetch().count == 2)
+        let upsert = Query.insert("post").data(["id": 1, "title": "new", "hits": 0]).upsert(on: "id", updating: ["title"]).returning("hits")
+        #expect(try await db.execute(upsert).one(Int.self) == 1)
+        #expect(try await db.execute(Query.update("post").set("hits", to: "hits + \(5)").filter("id__lte", 2)).dispatch().affected == 2)
+        #expect(try await db.execute(Query.select("post").get("hits").filter(Q("id", 1) | Q("title", "x"))).one(Int.self) == 6)
+        #expect(await db.execute(Query.delete("post")).dispatch().failure?.code == .exception)
+        #expect(try await db.execute(Query.delete("post").filter("id__between", [1, 10]).returning("id")).fetch([Int].self).count == 10)
+        await skein.shutdown()
+    }
+
     @Test("a path that cannot be opened is refused in one sentence")
     func unopened() async throws {
         let error = #expect(throws: SkeinError.self) { try Skein().sqlite("/no/such/folder/x.db") }
         #expect(error?.code == .connectionFailed)
+    }
+}
+
+/// What is the same for corequests of every protocol, with several of them at once.
+@Suite("Corequests of several protocols", .timeLimit(.minutes(2)))
+struct MixedTests {
+    @Test("one session, one summary; late responses and values make one group of all")
+    func mixed() async throws {
+        let skein = Skein(concurrency: 3)
+        let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
+        let db = try skein.postgres(try await PostgresPeer.shared.get().url())
+        let store = try skein.redis(try await RedisPeer.shared.get().url("/10"))
+        let lite = try skein.sqlite(":memory:")
+        try await store.set("n", 3).commit()
+        let group = CorequestGroup([
+            skein.get(url).then { try $0.text().count }, db.execute("SELECT 2").then { try $0.decode(Int.self) },
+            store.get("n").then { try $0.decode(Int.self) }, lite.execute("SELECT 4").then { try $0.decode(Int.self) }, mask(5),
+        ])
+        #expect(try await group.fetch() == [11, 2, 3, 4, 5])
+        #expect(try await mask([1, 2]).fetch([Int].self) == [1, 2])
+        #expect(try await mask(7).one(Int.self) == 7)
+        let failed = await db.execute("SELECT 1/0").then { try $0.decode(Int.self) }.dispatch()
+        #expect(failed.outcome == .networkError || failed.statusCode == 709)
+        #expect(db.execute("SELECT 1").returning(202) == 202)
+        let summary = await skein.fetchAll()
+        #expect(summary.tasks == 7)
+        let slow = db.execute("SELECT pg_sleep(30)").then { _ in 1 }
+        slow.cancel()
+        #expect(await slow.dispatch().failure == nil)  // the work was given the cancelled response, and made a value of it
+        await skein.shutdown()
+        #expect(await db.execute("SELECT 1").dispatch().failure?.code == .shuttingDown)
+    }
+
+    @Test("callbacks, meta and plain threads, as with requests")
+    func forms() async throws {
+        let skein = Skein()
+        let db = try skein.postgres(try await PostgresPeer.shared.get().url())
+        let seen = AsyncStream<(Int, String?)>.makeStream()
+        for number in 0..<3 {
+            db.execute("SELECT \(number)::int", timeout: nil, meta: ["name": "call \(number)"]) { response in
+                seen.continuation.yield((response.content.first?[0].int ?? -1, response.meta["name"] as? String))
+            }
+        }
+        var walk = seen.stream.makeAsyncIterator()
+        for _ in 0..<3 {
+            let (number, name) = try #require(await walk.next())
+            #expect(name == "call \(number)")
+        }
+        let value = try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread {
+                continuation.resume(with: Result { try db.execute("SELECT 42").blocking.fetch(Int.self) })
+            }
+        }
+        #expect(value == 42)
+        let response = await withDeadline(.after(.milliseconds(100))) { await db.execute("SELECT pg_sleep(20)").dispatch() }
+        #expect(response.failure?.code == .timeout)
+        await skein.shutdown()
+    }
+
+    @Test("the commands: tables, JSON, CSV, exit codes; loads")
+    func commands() async throws {
+        let postgres = try await PostgresPeer.shared.get()
+        let redis = try await RedisPeer.shared.get()
+        func skein(_ arguments: String...) async throws -> Finished { try await runToEnd(CommandTests.skein, arguments) }
+        let table = try await skein("sql", postgres.url(), "SELECT 1 AS n, $1 AS word", "-p", "it's")
+        #expect(table.output == "n | word\n--+-----\n1 | it's\n(1 row)\n")
+        let json = try await skein("sql", "sqlite::memory:", "SELECT -5 AS n, NULL AS x", "--json")
+        #expect(json.output == "[\n  {\"n\": -5, \"x\": null}\n]\n")
+        let csv = try await skein("sql", postgres.url(), "SELECT 'a,\"b' AS c", "--csv")
+        #expect(csv.output == "c\r\n\"a,\"\"b\"\n")
+        let refused = try await skein("sql", postgres.url(), "SELEC 1")
+        #expect(refused.code == 1 && refused.errors.contains("42601"))
+        #expect(try await skein("sql", "mysql://x", "SELECT 1").code == 2)
+        #expect(try await skein("redis", redis.url("/11"), "SET", "k", "-1").output == "OK\n")
+        #expect(try await skein("redis", "--json", redis.url("/11"), "MGET", "k", "nothing").output == "[\"-1\",null]\n")
+        #expect(try await skein("redis", redis.url("/11"), "LPUSH", "k", "1").code == 1)
+        for url in ["\(postgres.url())?query=SELECT%201", redis.url("/11?command=GET%20k"), "sqlite::memory:?query=SELECT%201"] {
+            let load = try await skein("load", "-n", "500", "-c", "10", "--json", url)
+            #expect(load.code == 0 && load.output.contains("\"200\" : 500"), "\(load.output)\(load.errors)")
+        }
     }
 }
