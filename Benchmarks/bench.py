@@ -670,8 +670,11 @@ def databases(options, folder, results):
         return number(r"([\d.]+)", run([program, plain, str(count), "64", sync])[0])
 
     def probe():
-        report = run([os.path.join(PEERS, "skein-probe"), "rows", plain, str(rows), "3"])[0]
-        return json.loads(report)["rows_per_second"]
+        report = json.loads(run([os.path.join(PEERS, "skein-probe"), "rows", plain, str(rows), "3"])[0])
+        codable.append(report["rows_per_second_codable"])
+        return report["rows_per_second"]
+
+    codable = []
 
     taken = rounds(options.rounds, {
         "skein": lambda: load_rate(f"{plain}&query=SELECT%201&pool_size=1", count),
@@ -688,10 +691,12 @@ def databases(options, folder, results):
         [(name, f"{value:>10.0f} statements/s") for name, value in rate.items() if "rows" not in name])
     table(
         f"{rows} rows of ten columns, skein into structs, asyncpg into records",
-        [(name[6:], f"{value:>10.0f} rows/s") for name, value in rate.items() if "rows" in name])
+        [(name[6:], f"{value:>10.0f} rows/s") for name, value in rate.items() if "rows" in name]
+        + [("skein, Codable", f"{median(codable):>10.0f} rows/s")])
     ratio_row(results, "SELECT 1, skein / libpq with a Sync each", rate["skein"] / rate["libpq, a Sync each"], 0.7)
     ratio_row(results, "SELECT 1, skein / asyncpg", rate["skein"] / rate["asyncpg"], 5)
-    ratio_row(results, "rows/s, skein / asyncpg", rate["rows, skein"] / rate["rows, asyncpg"], 1)
+    ratio_row(results, "rows/s, RowDecodable, skein / asyncpg", rate["rows, skein"] / rate["rows, asyncpg"], 1)
+    ratio_row(results, "rows/s, Codable, skein / asyncpg", median(codable) / rate["rows, asyncpg"], 1)
 
     port = free_port()
     store = Server(["redis-server", "--port", str(port), "--save", "", "--dir", folder], port)

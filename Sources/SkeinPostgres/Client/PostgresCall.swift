@@ -73,14 +73,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
         switch message {
         case .dataRow(let row):
-            bytes += row.readableBytes
+            received(bytes: row.readableBytes)
             guard !isOver else { return }
-            guard bytes <= maximumAnswerSize else {
-                return fail(
-                    SkeinError(
-                        .contentTooLarge, peer: peer,
-                        because: "the rows are more than \(maximumAnswerSize) bytes; read them with stream(…)"))
-            }
             if answer == nil { answer = PostgresRowSet(statement?.layout ?? .none) }
             try answer?.append(row)
         case .bindComplete, .closeComplete, .parseComplete, .noData, .portalSuspended: break
@@ -102,6 +96,17 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         case .copyData(let data): bytes += data.readableBytes
         default: throw .unexpected("the server answered a statement with \(message)")
         }
+    }
+
+    var openRows: PostgresRowSet? { isOver ? nil : answer }
+
+    func received(bytes count: Int) {
+        bytes += count
+        guard bytes > maximumAnswerSize else { return }
+        fail(
+            SkeinError(
+                .contentTooLarge, peer: peer,
+                because: "the rows are more than \(maximumAnswerSize) bytes; read them with stream(…)"))
     }
 
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {

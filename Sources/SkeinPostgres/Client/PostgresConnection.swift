@@ -174,7 +174,13 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     override func receive(_ bytes: ByteBuffer) {
         decoder.append(bytes)
         do throws(PostgresProtocolError) {
-            while !isClosed, let message = try decoder.next() { try handle(message) }
+            while !isClosed, let message = try decoder.next() {
+                try handle(message)
+                // Where one row is, there are more, most of the time.
+                if case .dataRow = message, let rows = pipeline.first?.openRows {
+                    pipeline.first?.received(bytes: try decoder.takeRows(into: rows))
+                }
+            }
         } catch {
             close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
         }

@@ -11,11 +11,20 @@ protocol PostgresOperation: AnyObject {
     /// Takes a message of its answer.
     /// - Throws: when it cannot be one.
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError)
+    /// Where rows go that come behind others.
+    var openRows: PostgresRowSet? { get }
+    /// Takes note of rows that went there.
+    func received(bytes: Int)
     /// The answer is complete.
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection)
     /// The connection has ended before that.
     /// - Parameter fatal: what the server said at its end; nothing was carried out then.
     func lost(_ reason: SkeinError, fatal: SQLError?)
+}
+
+extension PostgresOperation {
+    var openRows: PostgresRowSet? { nil }
+    func received(bytes: Int) {}
 }
 
 /// A prepared statement and those that wait until it is one.

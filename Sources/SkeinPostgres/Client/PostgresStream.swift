@@ -157,6 +157,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     // MARK: The answer
 
     var isAbandoned: Bool { false }
+    var openRows: PostgresRowSet? { rows }
 
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
         switch message {

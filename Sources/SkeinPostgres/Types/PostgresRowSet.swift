@@ -24,10 +24,10 @@ final class PostgresLayout: Sendable {
 /// Rows under way, and rows that are complete.
 final class PostgresRowSet: RowSet, @unchecked Sendable {
     private let layout: PostgresLayout
-    private var bytes = ByteBuffer()
+    @exclusivity(unchecked) private var bytes = ByteBuffer()
     /// Where each cell's length stands.
-    private var places: [UInt32] = []
-    private var rows = 0
+    @exclusivity(unchecked) private var places: [UInt32] = []
+    @exclusivity(unchecked) private var rows = 0
 
     init(_ layout: PostgresLayout) {
         self.layout = layout
@@ -40,31 +40,66 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
     /// Adds a row.
     /// - Throws: when it is no row of these columns.
     func append(_ row: ByteBuffer) throws(PostgresProtocolError) {
-        let width = layout.types.count
         let base = bytes.writerIndex
-        guard base + row.readableBytes <= Int(UInt32.max) else {
-            throw .unexpected("an answer of more than 4 GiB; read it with stream(…)")
-        }
-        let isWhole = row.withUnsafeReadableBytes { raw -> Bool in
-            guard raw.count >= 2, Int(UInt16(bigEndian: raw.loadUnaligned(as: UInt16.self))) == width else { return false }
-            var place = 2
-            for _ in 0..<width {
-                guard place &+ 4 <= raw.count else { return false }
-                let length = Int(Int32(bigEndian: raw.loadUnaligned(fromByteOffset: place, as: Int32.self)))
-                guard length >= -1, place &+ 4 &+ max(0, length) <= raw.count else { return false }
-                places.append(UInt32(truncatingIfNeeded: base &+ place))
-                place &+= 4 &+ max(0, length)
-            }
-            return place == raw.count
-        }
+        try checkRoom(row.readableBytes)
+        let isWhole = row.withUnsafeReadableBytes { note($0, from: 0, to: $0.count, base: base) }
         guard isWhole else { throw .malformed(message: UInt8(ascii: "D")) }
         if rows == 0 {
-            bytes = row  // most answers have one row: it stays where it arrived
-            if row.readerIndex != 0 { bytes = row.slice() }
+            bytes = row.slice()  // most answers have one row: it stays where it arrived
         } else {
             bytes.writeImmutableBuffer(row)
         }
         rows += 1
+    }
+
+    /// Adds the rows that stand at the beginning of a buffer, with their headers, in one go.
+    /// - Returns: how many bytes they are.
+    func appendAll(from buffer: ByteBuffer, limit: Int) throws(PostgresProtocolError) -> Int {
+        let base = bytes.writerIndex
+        var isWhole = true
+        let end = buffer.withUnsafeReadableBytes { raw -> Int in
+            var place = 0
+            while place &+ 5 <= raw.count, raw[place] == UInt8(ascii: "D") {
+                let length = Int(UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: place &+ 1, as: UInt32.self)))
+                guard length >= 4, length <= limit, place &+ 1 &+ length <= raw.count else { break }  // next() says what is wrong
+                let end = place &+ 1 &+ length
+                guard note(raw, from: place &+ 5, to: end, base: base) else {
+                    isWhole = false
+                    break
+                }
+                rows += 1
+                place = end
+            }
+            return place
+        }
+        guard isWhole else { throw .malformed(message: UInt8(ascii: "D")) }
+        guard end > 0 else { return 0 }
+        try checkRoom(end)
+        if let run = buffer.getSlice(at: buffer.readerIndex, length: end) { bytes.writeImmutableBuffer(run) }
+        return end
+    }
+
+    private func checkRoom(_ count: Int) throws(PostgresProtocolError) {
+        guard bytes.writerIndex + count <= Int(UInt32.max) else {
+            throw .unexpected("an answer of more than 4 GiB; read it with stream(…)")
+        }
+    }
+
+    /// Notes where the cells of a row are; returns whether it is a row of these columns.
+    @inline(__always)
+    private func note(_ raw: UnsafeRawBufferPointer, from start: Int, to end: Int, base: Int) -> Bool {
+        let width = layout.types.count
+        guard end &- start >= 2, Int(UInt16(bigEndian: raw.loadUnaligned(fromByteOffset: start, as: UInt16.self))) == width
+        else { return false }
+        var place = start &+ 2
+        for _ in 0..<width {
+            guard place &+ 4 <= end else { return false }
+            let length = Int(Int32(bigEndian: raw.loadUnaligned(fromByteOffset: place, as: Int32.self)))
+            guard length >= -1, place &+ 4 &+ max(0, length) <= end else { return false }
+            places.append(UInt32(truncatingIfNeeded: base &+ place))
+            place &+= 4 &+ max(0, length)
+        }
+        return place == end
     }
 
     override var count: Int { rows }
@@ -101,6 +136,13 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
         }
     }
 
+    override func bool(_ row: Int, _ column: Int) -> Bool? {
+        withCell(row, column) { bytes in
+            guard let bytes, layout.formats[column] == .bool, bytes.count == 1 else { return nil }
+            return bytes[0] != 0
+        }
+    }
+
     override func double(_ row: Int, _ column: Int) -> Double? {
         withCell(row, column) { bytes in
             guard let bytes, layout.formats[column] == .float8, bytes.count == 8 else { return nil }
@@ -111,7 +153,7 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
     override func text(_ row: Int, _ column: Int) -> String? {
         withCell(row, column) { bytes in
             guard let bytes, layout.formats[column] == .text else { return nil }
-            return String(validating: bytes, as: UTF8.self)
+            return PostgresText.decode(bytes)
         }
     }
 }

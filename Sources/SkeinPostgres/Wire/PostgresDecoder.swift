@@ -34,6 +34,14 @@ struct PostgresDecoder {
         return try Self.decode(type, &body)
     }
 
+    /// Takes all rows that stand next, when there are some.
+    /// - Returns: how many bytes they were.
+    mutating func takeRows(into rows: PostgresRowSet) throws(PostgresProtocolError) -> Int {
+        let count = try rows.appendAll(from: buffer, limit: limit)
+        buffer.moveReaderIndex(forwardBy: count)
+        return count
+    }
+
     private static func isShort(_ type: UInt8) -> Bool {
         switch type {
         case UInt8(ascii: "Z"), UInt8(ascii: "K"), UInt8(ascii: "1"), UInt8(ascii: "2"), UInt8(ascii: "3"),

@@ -153,4 +153,10 @@ extension Corequest where Result == SQLResponse {
     public func rows<T: Decodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> [T] {
         try await fetch(timeout: timeout).decode(type)
     }
+
+    /// Waits and returns the rows, each as a value of a type that takes it by itself.
+    /// - Throws: `SkeinError` when the database refused or the exchange failed; code 709 when a row is none.
+    @inlinable public func rows<T: RowDecodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> [T] {
+        try await fetch(timeout: timeout).decode(type)
+    }
 }

@@ -4,7 +4,7 @@ import SkeinCore
 
 /// The rows of an answer.
 public struct Rows: RandomAccessCollection, Sendable {
-    package let cells: RowSet
+    @usableFromInline package let cells: RowSet
 
     package init(_ cells: RowSet) { self.cells = cells }
 
@@ -14,11 +14,11 @@ public struct Rows: RandomAccessCollection, Sendable {
     /// The names of the columns.
     public var columns: [String] { cells.columns.names }
     /// 0.
-    public var startIndex: Int { 0 }
+    @inlinable public var startIndex: Int { 0 }
     /// The number of rows.
-    public var endIndex: Int { cells.count }
+    @inlinable public var endIndex: Int { cells.count }
     /// A row by its place.
-    public subscript(position: Int) -> Row { Row(cells, position) }
+    @inlinable public subscript(position: Int) -> Row { Row(cells, position) }
 
     /// The rows as values of a type: of a struct by the columns' names, or, when there is one column, of its cells.
     /// - Throws: `SkeinError` with code 709 that names row and column.
@@ -28,10 +28,10 @@ public struct Rows: RandomAccessCollection, Sendable {
 /// One row.
 @dynamicMemberLookup
 public struct Row: Sendable {
-    package let cells: RowSet
-    package let index: Int
+    @usableFromInline package let cells: RowSet
+    @usableFromInline package let index: Int
 
-    package init(_ cells: RowSet, _ index: Int) {
+    @usableFromInline package init(_ cells: RowSet, _ index: Int) {
         self.cells = cells
         self.index = index
     }
@@ -65,13 +65,43 @@ public struct Row: Sendable {
 
     /// A cell as a value of a type.
     /// - Throws: `SkeinError` with code 709 when there is no such column, or its cell is none of the type.
-    public func get<T: SQLConvertible>(_ column: Int, as type: T.Type = T.self) throws -> T {
+    public func get<T: SQLConvertible>(_ column: Int, as type: T.Type = T.self) throws -> T { try converted(column) }
+
+    // The usual types, without a value in between.
+
+    /// A cell as a whole number.
+    public func get(_ column: Int) throws -> Int {
+        if has(column), let value = cells.integer(index, column), let result = Int(exactly: value) { return result }
+        return try converted(column)
+    }
+
+    /// A cell as text.
+    public func get(_ column: Int) throws -> String {
+        if has(column), let value = cells.text(index, column) { return value }
+        return try converted(column)
+    }
+
+    /// A cell as a number of floating point.
+    public func get(_ column: Int) throws -> Double {
+        if has(column), let value = cells.double(index, column) { return value }
+        return try converted(column)
+    }
+
+    /// A cell as a truth value.
+    public func get(_ column: Int) throws -> Bool {
+        if has(column), let value = cells.bool(index, column) { return value }
+        return try converted(column)
+    }
+
+    private func has(_ column: Int) -> Bool { column >= 0 && column < cells.columns.names.count }
+
+    private func converted<T: SQLConvertible>(_ column: Int) throws -> T {
         guard columns.indices.contains(column) else {
             throw SkeinError(.invalidContent, because: "there is no column \(column): the row has \(columns.count)")
         }
         let value = try cells.value(index, column)
         guard let result = T(sqlValue: value) else {
-            throw RowDecoder.mismatch(value, type, column: columns[column], row: index)
+            throw RowDecoder.mismatch(value, T.self, column: columns[column], row: index)
         }
         return result
     }
@@ -79,6 +109,25 @@ public struct Row: Sendable {
     /// The row as a value of a type.
     /// - Throws: `SkeinError` with code 709 that names the column.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T { try RowDecoder(cells).decode(type, row: index) }
+}
+
+/// A type that takes its values from a row by itself, which is several times faster than decoding:
+/// `init(row: Row) throws { id = try row.get(0); name = try row.get(1) }`.
+public protocol RowDecodable: Sendable {
+    /// Makes a value of a row.
+    /// - Throws: what `get` throws.
+    init(row: Row) throws
+}
+
+extension Rows {
+    /// The rows as values of a type that takes them by itself.
+    /// - Throws: what its initializer throws.
+    @inlinable public func decode<T: RowDecodable>(_ type: T.Type) throws -> [T] {
+        var values: [T] = []
+        values.reserveCapacity(count)
+        for row in self { values.append(try T(row: row)) }
+        return values
+    }
 }
 
 extension Row: CustomStringConvertible {

@@ -12,8 +12,8 @@ import SkeinCore
 /// A decoder over the rows of an answer.
 final class RowDecoder: Decoder {
     let cells: RowSet
-    fileprivate(set) var row = 0
-    private var next = 0
+    @exclusivity(unchecked) fileprivate(set) var row = 0
+    @exclusivity(unchecked) private var next = 0
     let codingPath: [any CodingKey] = []
     let userInfo: [CodingUserInfoKey: Any] = [:]
 
@@ -22,15 +22,20 @@ final class RowDecoder: Decoder {
     func decodeAll<T: Decodable>(_ type: T.Type) throws -> [T] {
         var values: [T] = []
         values.reserveCapacity(cells.count)
-        for row in 0..<cells.count { values.append(try decode(type, row: row)) }
+        let scalar = type as? any SQLConvertible.Type
+        for row in 0..<cells.count { values.append(try decode(type, scalar, row: row)) }
         return values
     }
 
     func decode<T: Decodable>(_ type: T.Type, row: Int) throws -> T {
+        try decode(type, type as? any SQLConvertible.Type, row: row)
+    }
+
+    private func decode<T: Decodable>(_ type: T.Type, _ scalar: (any SQLConvertible.Type)?, row: Int) throws -> T {
         self.row = row
         next = 0
         do {
-            if let scalar = type as? any SQLConvertible.Type { return try cell(0, as: scalar, type) }
+            if let scalar { return try cell(0, as: scalar, type) }
             return try T(from: self)
         } catch let error as DecodingError {
             throw SkeinError(.invalidContent, because: "row \(row) is no \(type): \(Self.explain(error))", cause: error)
@@ -145,7 +150,8 @@ private struct RowContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func contains(_ key: Key) -> Bool { decoder.column(key.stringValue) != nil }
     func decodeNil(forKey key: Key) throws -> Bool { decoder.cells.isNull(decoder.row, try column(key)) }
     func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool {
-        try decoder.cell(try column(key), as: type, type)
+        let column = try column(key)
+        return try decoder.cells.bool(decoder.row, column) ?? decoder.cell(column, as: type, type)
     }
     func decode(_ type: String.Type, forKey key: Key) throws -> String { try decoder.text(try column(key)) }
     func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try decoder.double(try column(key)) }

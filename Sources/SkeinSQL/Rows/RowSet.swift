@@ -22,7 +22,8 @@ public final class RowColumns: Sendable {
 ///
 /// Unchecked: it is filled by one owner and published when it does not change any more.
 open class RowSet: @unchecked Sendable {
-    package final let columns: RowColumns
+    /// The columns.
+    public final let columns: RowColumns
 
     @usableFromInline package init(_ columns: RowColumns) { self.columns = columns }
 
@@ -40,6 +41,10 @@ open class RowSet: @unchecked Sendable {
     /// A cell that is text; nil when it is none, or nothing.
     open func text(_ row: Int, _ column: Int) -> String? {
         if case .text(let text)? = try? value(row, column) { text } else { nil }
+    }
+    /// A cell that is a truth value; nil when it is none, or nothing.
+    open func bool(_ row: Int, _ column: Int) -> Bool? {
+        if case .bool(let value)? = try? value(row, column) { value } else { nil }
     }
     /// Whether a cell holds nothing.
     open func isNull(_ row: Int, _ column: Int) -> Bool { (try? value(row, column))?.isNull ?? false }
