@@ -47,7 +47,8 @@ let package = Package(
         .target(
             name: "SkeinWire",
             dependencies: [
-                "SkeinCore", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHPACK", package: "swift-nio-http2"),
+                "SkeinCore", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 collections, "CZlib", "CBrotli", "CZstd",
             ]),
         .target(
@@ -82,7 +83,10 @@ let package = Package(
                 "SkeinCore", "SkeinTransport", logging, collections, .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
-            name: "Skein", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinSQLite"]),
+            name: "Skein",
+            dependencies: [
+                "SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinSQLite",
+            ]),
         .target(
             name: "SkeinEngine",
             dependencies: nio + tls + [

@@ -7,7 +7,9 @@ import SkeinSQL
 /// What carries statements out, away from the event loops.
 protocol SQLiteWorker: Sendable {
     /// Carries a statement out and calls back, on a thread of its own.
-    func run(_ sql: SQL, _ isWanted: @escaping @Sendable () -> Bool, _ done: @escaping @Sendable (Result<SQLiteAnswer, any Error>) -> Void)
+    func run(
+        _ sql: SQL, _ isWanted: @escaping @Sendable () -> Bool,
+        _ done: @escaping @Sendable (Result<SQLiteAnswer, any Error>) -> Void)
 }
 
 /// What has come of a statement.

@@ -42,7 +42,8 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
         let word = sql.text.drop(while: \.isWhitespace).prefix(while: \.isLetter).uppercased()
         guard ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"].contains(word) else { return nil }
         return SkeinError(
-            .exception, because: "\(word) cannot be executed on its own: transactions are made by transaction { … } or begin()")
+            .exception,
+            because: "\(word) cannot be executed on its own: transactions are made by transaction { … } or begin()")
     }
 
     /// Begins a transaction that is ended by hand.

@@ -30,7 +30,8 @@ final class SQLiteStore: SQLiteWorker {
             }
         } catch {
             throw SkeinError(
-                .connectionFailed, peer: options.description, because: "the database cannot be opened: \(error)", cause: error)
+                .connectionFailed, peer: options.description, because: "the database cannot be opened: \(error)",
+                cause: error)
         }
     }
 

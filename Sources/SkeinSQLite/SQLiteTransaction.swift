@@ -39,7 +39,8 @@ final class SQLiteWriterTurn: SQLiteWorker {
         done(
             .failure(
                 SkeinError(
-                    .exception, because: "the transaction has ended already, or was undone because it did nothing for \(idle)")))
+                    .exception,
+                    because: "the transaction has ended already, or was undone because it did nothing for \(idle)")))
     }
 
     /// Ends the turn when all that was given is done.

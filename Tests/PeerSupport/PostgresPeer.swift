@@ -23,7 +23,8 @@ public final class PostgresPeer: Sendable {
         try "s3cret".write(toFile: "\(folder)/password", atomically: true, encoding: .utf8)
         try await Self.own(folder)
         let data = "\(folder)/data"
-        _ = try await Self.run("initdb", ["-D", data, "-U", "weaver", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
+        _ = try await Self.run(
+            "initdb", ["-D", data, "-U", "weaver", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
         let access = """
             local all \(user) peer
             local all all trust
@@ -34,7 +35,8 @@ public final class PostgresPeer: Sendable {
             """
         let configuration =
             [
-                "listen_addresses = '127.0.0.1'", "port = \(port)", "unix_socket_directories = '\(folder)'", "fsync = off",
+                "listen_addresses = '127.0.0.1'", "port = \(port)", "unix_socket_directories = '\(folder)'",
+                "fsync = off",
                 "max_connections = 200", "ssl = on", "ssl_cert_file = '\(folder)/server.pem'",
                 "ssl_key_file = '\(folder)/server.pem'", "lc_messages = 'C'",
             ] + settings
@@ -61,7 +63,8 @@ public final class PostgresPeer: Sendable {
     public func query(_ sql: String) async throws -> String {
         for attempt in 0... {
             let run = try await runToEnd(
-                "psql", ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, url()], environment: ["PGTZ": "UTC"])
+                "psql", ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, url()],
+                environment: ["PGTZ": "UTC"])
             if run.code == 0 { return run.output.trimmingCharacters(in: .newlines) }
             guard run.errors.contains("starting up"), attempt < 100 else { throw PeerError("psql: \(run.errors)") }
             try await Task.sleep(for: .milliseconds(50))
@@ -83,7 +86,7 @@ public final class PostgresPeer: Sendable {
                 try await Ports.untilOpen(port, within: 3)
                 _ = try await query("SELECT 1")
                 return
-            } catch where attempt < 10 {
+            } catch  where attempt < 10 {
                 // The processes of the one before may still hold its memory.
                 await process.current.stop(SIGINT)
             }

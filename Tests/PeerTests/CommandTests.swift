@@ -21,7 +21,8 @@ struct CommandTests {
         #expect(finished.code == 0, "\(finished.errors)")
         for text in [
             "HTTP/1.1 200 OK", "500 Internal", "702 timeout", "714 connection failure", "701 exception", "12 tasks in",
-            "200 Hello over a WebSocket.", "XML-RPC: sum          200 6", "over a WebSocket    200 15", "SQLite: threads       200 red, 120 m",
+            "200 Hello over a WebSocket.", "XML-RPC: sum          200 6", "over a WebSocket    200 15",
+            "SQLite: threads       200 red, 120 m",
             "Hello, weaver.",
             "2000 tasks in",
         ] {

@@ -23,7 +23,8 @@ struct PostgresWireTests {
         (message("1", []), .parseComplete), (message("2", []), .bindComplete), (message("3", []), .closeComplete),
         (message("t", [0, 2, 0, 0, 0, 23, 0, 0, 0, 25]), .parameterDescription([23, 25])),
         (
-            message("T", [0, 1] + Array("a\0".utf8) + [0, 0, 0, 0, 0, 0, 0, 0, 0, 23, 0, 4, 255, 255, 255, 255, 0, 0]),
+            message(
+                "T", [0, 1] + Array("a\0".utf8) + [0, 0, 0, 0, 0, 0, 0, 0, 0, 23, 0, 4, 255, 255, 255, 255, 0, 0]),
             .rowDescription([PostgresColumn(name: "a", type: 23)])
         ),
         (message("D", [0, 1, 255, 255, 255, 255]), .dataRow(ByteBuffer(bytes: [0, 1, 255, 255, 255, 255]))),
@@ -55,9 +56,11 @@ struct PostgresWireTests {
         "lengths that lie and messages that are none are refused",
         arguments: [
             message("D", [], length: 0), message("D", [], length: 3), message("D", [], length: 1 << 30),
-            message("D", [], length: .max), message("Z", [0x58]), message("Z", []), message("Z", [0x49], length: 70_000),
+            message("D", [], length: .max), message("Z", [0x58]), message("Z", []),
+            message("Z", [0x49], length: 70_000),
             message("1", [0]), message("t", [0, 9, 1]), message("T", [0, 1, 0x61]), message("C", Array("SELECT".utf8)),
-            message("K", [1]), message("S", [0x61]), message("A", [0, 0, 0, 1, 0x61]), message("E", [0x4D, 0x61]), message("y", []),
+            message("K", [1]), message("S", [0x61]), message("A", [0, 0, 0, 1, 0x61]), message("E", [0x4D, 0x61]),
+            message("y", []),
         ])
     func lies(bytes: [UInt8]) {
         var decoder = PostgresDecoder(limit: 1 << 20)
@@ -69,7 +72,8 @@ struct PostgresWireTests {
     func fuzz() {
         var random = SystemRandomNumberGenerator()
         let layout = PostgresLayout(
-            [16, 20, 1700, 1007, 3904, 2249, 4451, 1186, 869, 3802].map { PostgresColumn(name: "c", type: $0) }, isBinary: true)
+            [16, 20, 1700, 1007, 3904, 2249, 4451, 1186, 869, 3802].map { PostgresColumn(name: "c", type: $0) },
+            isBinary: true)
         for _ in 0..<20_000 {
             var bytes = Self.conversation.randomElement(using: &random)?.bytes ?? []
             for _ in 0..<Int.random(in: 0..<4, using: &random) where !bytes.isEmpty {
@@ -81,7 +85,8 @@ struct PostgresWireTests {
             var row: [UInt8] = [0, 10]
             for _ in 0..<10 {
                 let cell = (0..<Int.random(in: 0..<24, using: &random)).map { _ in
-                    Bool.random(using: &random) ? UInt8.random(in: 0...255, using: &random) : UInt8.random(in: 0...3, using: &random)
+                    Bool.random(using: &random)
+                        ? UInt8.random(in: 0...255, using: &random) : UInt8.random(in: 0...3, using: &random)
                 }
                 row += [0, 0, 0, UInt8(cell.count)] + cell
             }
@@ -109,13 +114,15 @@ struct PostgresWireTests {
 struct SCRAMTests {
     @Test("the example of RFC 7677")
     func example() throws {
-        var client = SCRAMClient<SHA256>(user: "user", password: "pencil", binding: .unsupported, nonce: "rOprNGfwEbeRWgbNEkqO")
+        var client = SCRAMClient<SHA256>(
+            user: "user", password: "pencil", binding: .unsupported, nonce: "rOprNGfwEbeRWgbNEkqO")
         #expect(client.first == "n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
         let answer = try client.answer(
             "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
         #expect(
             answer
-                == "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+                == "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+        )
         try client.verify("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
         #expect(throws: SkeinError.self) { try client.verify("v=AAAATRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=") }
         #expect(throws: SkeinError.self) { try client.verify("e=other-error") }
@@ -123,12 +130,17 @@ struct SCRAMTests {
 
     @Test(
         "challenges that are none, or cost too little or too much, are refused",
-        arguments: ["", "r=other,s=AAAA,i=4096", "r=abc,s=AAAA,i=4096", "r=abcd,s=,i=4096", "r=abcd,s=AAAA,i=1", "r=abcd,s=AAAA,i=2000000000"])
+        arguments: [
+            "", "r=other,s=AAAA,i=4096", "r=abc,s=AAAA,i=4096", "r=abcd,s=,i=4096", "r=abcd,s=AAAA,i=1",
+            "r=abcd,s=AAAA,i=2000000000",
+        ])
     func challenges(text: String) {
         var client = SCRAMClient<SHA256>(user: "", password: "x", binding: .unsupported, nonce: "abc")
         #expect(throws: SkeinError.self) { try client.answer(text) }
     }
 
-    @Test("passwords are made comparable", arguments: [("I\u{AD}X", "IX"), ("\u{AA}", "a"), ("\u{2168}", "IX"), ("a\u{A0}b", "a b"), ("plain", "plain")])
+    @Test(
+        "passwords are made comparable",
+        arguments: [("I\u{AD}X", "IX"), ("\u{AA}", "a"), ("\u{2168}", "IX"), ("a\u{A0}b", "a b"), ("plain", "plain")])
     func preparation(given: String, expected: String) { #expect(SASLprep.prepare(given) == expected) }
 }

@@ -8,14 +8,16 @@ import Testing
 struct RESPTests {
     static let values: [(text: String, value: RedisValue)] = [
         ("+OK\r\n", .text("OK")), (":-42\r\n", .integer(-42)), (":9223372036854775807\r\n", .integer(.max)),
-        ("$5\r\nhello\r\n", .text("hello")), ("$0\r\n\r\n", .text("")), ("$-1\r\n", .null), ("*-1\r\n", .null), ("_\r\n", .null),
+        ("$5\r\nhello\r\n", .text("hello")), ("$0\r\n\r\n", .text("")), ("$-1\r\n", .null), ("*-1\r\n", .null),
+        ("_\r\n", .null),
         ("#t\r\n", .bool(true)), (",1.5\r\n", .double(1.5)), (",-inf\r\n", .double(-.infinity)),
         ("(3492890328409238509324850943850943825024385\r\n", .bigNumber("3492890328409238509324850943850943825024385")),
         ("=7\r\ntxt:abc\r\n", .text("abc")), ("-WRONGTYPE x\r\n", .error(RedisError("WRONGTYPE x"))),
         ("!5\r\nERR y\r\n", .error(RedisError("ERR y"))), ("*0\r\n", .array([])),
         ("*2\r\n*1\r\n:1\r\n$1\r\na\r\n", .array([.array([.integer(1)]), .text("a")])),
         ("%1\r\n+k\r\n~2\r\n:1\r\n:2\r\n", .map([RedisEntry(.text("k"), .set([.integer(1), .integer(2)]))])),
-        ("|1\r\n+ttl\r\n:3\r\n*1\r\n|1\r\n+x\r\n:1\r\n:7\r\n", .array([.integer(7)])), ("$4\r\n\r\n\r\n\r\n", .text("\r\n\r\n")),
+        ("|1\r\n+ttl\r\n:3\r\n*1\r\n|1\r\n+x\r\n:1\r\n:7\r\n", .array([.integer(7)])),
+        ("$4\r\n\r\n\r\n\r\n", .text("\r\n\r\n")),
     ]
 
     @Test("values cut at every place are the same values")
@@ -36,8 +38,10 @@ struct RESPTests {
     @Test(
         "what is no value is refused",
         arguments: [
-            "?\r\n", "$x\r\n", "$-2\r\n", "$1073741824\r\n", "*-2\r\n", "*99999999999\r\n", ":1x\r\n", "#y\r\n", ",abc\r\n", "(1a\r\n",
-            "$3\r\nabcde", "_x\r\n", "=2\r\nab\r\n", "*1\r\n>1\r\n:1\r\n", String(repeating: "*1\r\n", count: 65), ":99999999999999999999\r\n",
+            "?\r\n", "$x\r\n", "$-2\r\n", "$1073741824\r\n", "*-2\r\n", "*99999999999\r\n", ":1x\r\n", "#y\r\n",
+            ",abc\r\n", "(1a\r\n",
+            "$3\r\nabcde", "_x\r\n", "=2\r\nab\r\n", "*1\r\n>1\r\n:1\r\n", String(repeating: "*1\r\n", count: 65),
+            ":99999999999999999999\r\n",
             "+" + String(repeating: "a", count: 70_000),
         ])
     func lies(text: String) {
@@ -53,7 +57,8 @@ struct RESPTests {
         for _ in 0..<20_000 {
             var bytes = Array(all[Int.random(in: 0..<all.count, using: &random)...].prefix(60))
             for _ in 0..<Int.random(in: 0..<5, using: &random) {
-                bytes[Int.random(in: 0..<bytes.count, using: &random)] = Bool.random(using: &random) ? .random(in: 0...255, using: &random) : 0x0D
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] =
+                    Bool.random(using: &random) ? .random(in: 0...255, using: &random) : 0x0D
             }
             var decoder = RESPDecoder()
             var rest = bytes[...]
@@ -75,7 +80,8 @@ struct RESPTests {
         #expect(written(RedisCommand("config get", ["save"])) == "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$4\r\nsave\r\n")
         #expect(
             written(RedisCommand("X", [0, 10, -1, 1.5, Double.infinity, [1, 2] as [UInt8], "ü"]))
-                == "*8\r\n$1\r\nX\r\n$1\r\n0\r\n$2\r\n10\r\n$2\r\n-1\r\n$3\r\n1.5\r\n$4\r\n+inf\r\n$2\r\n\u{1}\u{2}\r\n$2\r\nü\r\n")
+                == "*8\r\n$1\r\nX\r\n$1\r\n0\r\n$2\r\n10\r\n$2\r\n-1\r\n$3\r\n1.5\r\n$4\r\n+inf\r\n$2\r\n\u{1}\u{2}\r\n$2\r\nü\r\n"
+        )
         #expect(written(RedisCommand("X", [String(repeating: "a", count: 100)])).hasPrefix("*2\r\n$1\r\nX\r\n$100\r\n"))
     }
 
@@ -103,6 +109,8 @@ struct RESPTests {
         #expect(try RedisOptions(text).description == expected)
     }
 
-    @Test("addresses that are none", arguments: ["http://h", "redis://h:x", "redis://h/x", "redis://h?colour=red", "redis://h?protocol=4"])
+    @Test(
+        "addresses that are none",
+        arguments: ["http://h", "redis://h:x", "redis://h/x", "redis://h?colour=red", "redis://h?protocol=4"])
     func badAddresses(text: String) { #expect(throws: SkeinError.self) { try RedisOptions(text) } }
 }

@@ -20,7 +20,8 @@ enum Main {
         case ("rows", 5):
             try await RowsProbe.run(arguments[2], count: Int(arguments[3]) ?? 100_000, rounds: Int(arguments[4]) ?? 3)
         case ("idle", 3): try await idle(Int(arguments[2]) ?? 10_000)
-        default: fatalError("usage: skein-probe million|pipeline URL REQUESTS, rows URL ROWS ROUNDS, or idle CONNECTIONS")
+        default:
+            fatalError("usage: skein-probe million|pipeline URL REQUESTS, rows URL ROWS ROUNDS, or idle CONNECTIONS")
         }
     }
 

@@ -7,15 +7,18 @@ enum RowsText {
     /// Columns side by side, numbers to the right.
     static func table(_ rows: Rows) -> String {
         let names = rows.columns
-        let cells = rows.map { row in row.values.map { $0.isNull ? "" : $0.description.replacing("\n", with: "\u{21B5}") } }
+        let cells = rows.map { row in
+            row.values.map { $0.isNull ? "" : $0.description.replacing("\n", with: "\u{21B5}") }
+        }
         let widths = names.indices.map { column in cells.reduce(names[column].count) { max($0, $1[column].count) } }
         let isNumber = names.indices.map { column in
-            !rows.isEmpty && rows.allSatisfy { row in
-                switch row[column] {
-                case .integer, .double, .numeric, .null: true
-                default: false
+            !rows.isEmpty
+                && rows.allSatisfy { row in
+                    switch row[column] {
+                    case .integer, .double, .numeric, .null: true
+                    default: false
+                    }
                 }
-            }
         }
         func line(_ cells: [String]) -> String {
             let padded = cells.indices.map { column in

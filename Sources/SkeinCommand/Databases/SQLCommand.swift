@@ -98,7 +98,8 @@ enum DatabaseAddress {
             self = .postgres(url)
         case "sqlite", "sqlite3": self = .sqlite(url)
         default:
-            throw SkeinError(.exception, because: "\(url.debugDescription) begins neither with postgres:// nor with sqlite:")
+            throw SkeinError(
+                .exception, because: "\(url.debugDescription) begins neither with postgres:// nor with sqlite:")
         }
     }
 

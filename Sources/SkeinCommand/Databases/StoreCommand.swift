@@ -20,7 +20,9 @@ struct StoreCommand: AsyncParsableCommand {
     @Flag(help: "Print the answer as JSON.")
     var json = false
 
-    @Option(help: ArgumentHelp("Seconds for the command. Default: 10; those that block wait as long as they say.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "Seconds for the command. Default: 10; those that block wait as long as they say.", valueName: "seconds"))
     var timeout: Double?
 
     @Argument(help: "redis://…, rediss://…, redis+unix://…, redis+cluster://… or redis+sentinel://….")
@@ -76,7 +78,8 @@ struct StoreCommand: AsyncParsableCommand {
             if entries.isEmpty { return indent + "(empty)" }
             return entries.map { entry in
                 entry.value.elements == nil && entry.value.entries == nil
-                    ? "\(indent)\(entry.key): \(entry.value)" : "\(indent)\(entry.key):\n" + text(entry.value, indent: indent + "  ")
+                    ? "\(indent)\(entry.key): \(entry.value)"
+                    : "\(indent)\(entry.key):\n" + text(entry.value, indent: indent + "  ")
             }.joined(separator: "\n")
         default: return indent + value.description
         }

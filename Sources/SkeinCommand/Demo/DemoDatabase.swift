@@ -21,7 +21,9 @@ enum DemoDatabase {
             let long = Query.select("thread").filter("metres__gte", 100).order("-metres")
             let rows = try await db.execute(long).fetch([Thread].self)
             let again = await db.execute("INSERT INTO thread VALUES (\(threads[0].colour), 1)").dispatch()
-            Terminal.say("\("SQLite: threads".padded(to: 20))  200 \(rows.map { "\($0.colour), \($0.metres) m" }.joined(separator: "; "))")
+            Terminal.say(
+                "\("SQLite: threads".padded(to: 20))  200 \(rows.map { "\($0.colour), \($0.metres) m" }.joined(separator: "; "))"
+            )
             Terminal.say("\("  one that is there".padded(to: 20))  \(again.statusCode) \(again.reason)\n")
             await skein.shutdown()
             return rows == [threads[0]] && again.statusCode == 409

@@ -91,7 +91,8 @@ extension Corequest {
                 outcome = .success(try await work(response))
             } catch {
                 outcome = .failure(
-                    error as? SkeinError ?? SkeinError(.exception, peer: response.peer, because: "\(error)", cause: error))
+                    error as? SkeinError
+                        ?? SkeinError(.exception, peer: response.peer, because: "\(error)", cause: error))
             }
             late.finish(
                 ValueResponse(

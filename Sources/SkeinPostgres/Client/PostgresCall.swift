@@ -24,6 +24,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     @exclusivity(unchecked) private var statement: PostgresStatement?
     @exclusivity(unchecked) private var answer: PostgresRowSet?
     @exclusivity(unchecked) private var error: SQLError?
+    @exclusivity(unchecked) private var isComplete = false
     @exclusivity(unchecked) private var bytes = 0
     /// Whether the connection was told to stop somebody's work, so that it may have been this one's.
     @exclusivity(unchecked) var mayBeHitByCancel = false
@@ -66,6 +67,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         self.statement = statement
         answer = nil
         error = nil
+        isComplete = false
     }
 
     // MARK: The answer
@@ -79,13 +81,16 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
             try answer?.append(row)
         case .bindComplete, .closeComplete, .parseComplete, .noData, .portalSuspended: break
         case .commandComplete(let tag):
+            isComplete = true
             command = tag.command
             affected = tag.rows
             connection.saw(tag)
-            if answer == nil, let statement, !statement.layout.types.isEmpty { answer = PostgresRowSet(statement.layout) }
+            if answer == nil, let statement, !statement.layout.types.isEmpty {
+                answer = PostgresRowSet(statement.layout)
+            }
         case .rowDescription(let columns):  // in a script, each statement has its own
             answer = PostgresRowSet(PostgresLayout(columns, isBinary: false))
-        case .emptyQuery: break
+        case .emptyQuery: isComplete = true
         case .error(let error): self.error = error
         case .copyIn:
             connection.write {
@@ -109,7 +114,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
                 because: "the rows are more than \(maximumAnswerSize) bytes; read them with stream(…)"))
     }
 
-    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError) {
+        guard isComplete || error != nil else { throw .unexpected("the server did not complete a statement") }
         guard !isOver else { return }
         guard let error else {
             if let answer { rows = Rows(answer) }
@@ -141,7 +147,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
             return
         }
         if error.severity == "FATAL" || error.severity == "PANIC" {
-            return fail(SkeinError(.channelClosed, peer: peer, because: "the server ended the session: \(error)", cause: error))
+            return fail(
+                SkeinError(.channelClosed, peer: peer, because: "the server ended the session: \(error)", cause: error))
         }
         refuse(error, bytes: bytes)
     }
@@ -183,7 +190,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         fail(
             SkeinError(
                 reason.code, peer: peer,
-                because: "the connection was lost with the statement under way, and whether it was carried out is not known: "
+                because:
+                    "the connection was lost with the statement under way, and whether it was carried out is not known: "
                     + reason.message, cause: reason))
     }
 

@@ -62,7 +62,8 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     ) -> Corequest<SQLResponse> {
         let shard = session.pickShard()
         let call = PostgresCall(
-            sql, on: .shared(pools[shard]), session: session, shard: shard, options: options, timeout: timeout, meta: meta,
+            sql, on: .shared(pools[shard]), session: session, shard: shard, options: options, timeout: timeout,
+            meta: meta,
             isScript: isScript, callback: callback)
         let corequest = call.handle
         call.submit()

@@ -110,7 +110,9 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             return call.failLater(
                 SkeinError(
                     .exception, peer: peer,
-                    because: "the statement has \(statement.parameterTypes.count) parameters, and \(values.count) values were given"))
+                    because:
+                        "the statement has \(statement.parameterTypes.count) parameters, and \(values.count) values were given"
+                ))
         }
         uses += 1
         statement.lastUse = uses
@@ -191,9 +193,16 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         switch message {
         case .ready(let status):
             self.status = status
-            guard let operation = pipeline.popFirst() else { throw .unexpected("the server is ready without being asked") }
+            guard let operation = pipeline.popFirst() else {
+                throw .unexpected("the server is ready without being asked")
+            }
             if operation is PostgresCall { isCancelling = false } else { checked() }
-            operation.ready(status, on: self)
+            do throws(PostgresProtocolError) {
+                try operation.ready(status, on: self)
+            } catch {
+                pipeline.prepend(operation)  // to be told of the connection's end
+                throw error
+            }
             if let call = operation as? PostgresCall, let giveBack = call.giveBack {
                 call.giveBack = nil
                 giveBack()
@@ -216,7 +225,8 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             guard let operation = pipeline.first else {
                 if case .error(let error) = message {
                     return close(
-                        because: SkeinError(.channelClosed, peer: peer, because: "the server said: \(error)", cause: error))
+                        because: SkeinError(
+                            .channelClosed, peer: peer, because: "the server said: \(error)", cause: error))
                 }
                 throw .unexpected("the server sent \(message) without being asked")
             }

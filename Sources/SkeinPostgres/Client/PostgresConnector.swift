@@ -46,7 +46,8 @@ struct PostgresConnector: Sendable {
             }
             let limit = shard.eventLoop.scheduleTask(in: TimeAmount(options.pool.connectTimeout)) {
                 connection.close(
-                    because: SkeinError(.timeout, peer: host.description, because: "the server did not begin the session in time"))
+                    because: SkeinError(
+                        .timeout, peer: host.description, because: "the server did not begin the session in time"))
             }
             ready.futureResult.whenComplete { _ in limit.cancel() }
             return ready.futureResult

@@ -148,7 +148,11 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         loan.shard.run {
             guard !self.isOver else { return }
             self.loan.connection.write {
-                if let failure { PostgresWriter.copyFail(failure, into: &$0) } else { PostgresWriter.copyDone(into: &$0) }
+                if let failure {
+                    PostgresWriter.copyFail(failure, into: &$0)
+                } else {
+                    PostgresWriter.copyDone(into: &$0)
+                }
             }
         }
     }
@@ -209,9 +213,12 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         if let error {
             end(
                 SkeinError(
-                    SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)", cause: error))
+                    SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)",
+                    cause: error))
         } else if !isCopying {
-            end(SkeinError(.exception, peer: connection.peer, because: "the statement is no COPY from STDIN or to STDOUT"))
+            end(
+                SkeinError(
+                    .exception, peer: connection.peer, because: "the statement is no COPY from STDIN or to STDOUT"))
         } else {
             done.succeed(tag)
             inbox.finish(.finished)

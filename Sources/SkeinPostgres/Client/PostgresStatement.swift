@@ -16,7 +16,8 @@ protocol PostgresOperation: AnyObject {
     /// Takes note of rows that went there.
     func received(bytes: Int)
     /// The answer is complete.
-    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection)
+    /// - Throws: when something is missing.
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError)
     /// The connection has ended before that.
     /// - Parameter fatal: what the server said at its end; nothing was carried out then.
     func lost(_ reason: SkeinError, fatal: SQLError?)
@@ -36,6 +37,7 @@ final class PostgresStatement: PostgresOperation {
     /// The last part of each Bind: in which format each column is wanted.
     private(set) var resultFormats = ByteBuffer()
     private(set) var isPrepared = false
+    private var isDescribed = false
     private var error: SQLError?
     /// Those that are executed as soon as it is prepared.
     var waiting: [PostgresCall] = []
@@ -55,14 +57,17 @@ final class PostgresStatement: PostgresOperation {
         switch message {
         case .parseComplete, .closeComplete: break
         case .parameterDescription(let types): parameterTypes = types
-        case .rowDescription(let columns): layout = PostgresLayout(columns, isBinary: true)
-        case .noData: break
+        case .rowDescription(let columns):
+            layout = PostgresLayout(columns, isBinary: true)
+            isDescribed = true
+        case .noData: isDescribed = true
         case .error(let error): self.error = error
         default: throw .unexpected("the server answered a Parse with \(message)")
         }
     }
 
-    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
+    func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError) {
+        guard isDescribed || error != nil else { throw .unexpected("the server did not describe a statement") }
         let calls = waiting
         let others = whenPrepared
         waiting = []

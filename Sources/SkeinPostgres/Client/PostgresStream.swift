@@ -95,7 +95,9 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
                             return .failure(
                                 SkeinError(
                                     .exception,
-                                    because: "the statement has \(statement.parameterTypes.count) parameters, not \(values.count)"))
+                                    because:
+                                        "the statement has \(statement.parameterTypes.count) parameters, not \(values.count)"
+                                ))
                         }
                         let cursor = PostgresCursor(loan, statement, piece: sequence.piece)
                         loan.connection.start(cursor) { output in
@@ -191,7 +193,8 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
             inbox.finish(
                 .failed(
                     SkeinError(
-                        SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)", cause: error)))
+                        SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)",
+                        cause: error)))
         } else {
             inbox.finish(.finished)
         }

@@ -21,7 +21,8 @@ struct PostgresParameters {
         case (.integer(let number), .int2): Int16(exactly: number) != nil
         case (.integer(let number), .int4): Int32(exactly: number) != nil
         case (.integer, .int8), (.integer, .float8), (.double, .float8), (.double, .float4), (.bool, .bool),
-            (.integer(0), .bool), (.integer(1), .bool), (.bytes, .bytes), (.text, .bytes), (.json, .bytes), (.uuid, .uuid),
+            (.integer(0), .bool), (.integer(1), .bool), (.bytes, .bytes), (.text, .bytes), (.json, .bytes),
+            (.uuid, .uuid),
             (.timestamp, .timestamp), (.timestamp, .timestampZoned), (.date, .date):
             true
         default: false

@@ -89,7 +89,8 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
     @inline(__always)
     private func note(_ raw: UnsafeRawBufferPointer, from start: Int, to end: Int, base: Int) -> Bool {
         let width = layout.types.count
-        guard end &- start >= 2, Int(UInt16(bigEndian: raw.loadUnaligned(fromByteOffset: start, as: UInt16.self))) == width
+        guard end &- start >= 2,
+            Int(UInt16(bigEndian: raw.loadUnaligned(fromByteOffset: start, as: UInt16.self))) == width
         else { return false }
         var place = start &+ 2
         for _ in 0..<width {

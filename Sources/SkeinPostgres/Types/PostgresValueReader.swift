@@ -67,7 +67,8 @@ struct PostgresValueReader {
             let (moment, overflow) = raw.addingReportingOverflow(PostgresType.epoch)
             let isInfinite = raw == .max || raw == .min || overflow
             return .timestamp(
-                SQLTimestamp(microseconds: isInfinite ? (raw > 0 ? .max : .min) : moment, isZoned: format == .timestampZoned))
+                SQLTimestamp(
+                    microseconds: isInfinite ? (raw > 0 ? .max : .min) : moment, isZoned: format == .timestampZoned))
         case .date:
             let raw = try integer(bytes, type, Int32.self)
             let (day, overflow) = raw.addingReportingOverflow(PostgresType.epochDays)
@@ -191,7 +192,9 @@ enum PostgresNumeric {
     /// Its digits; nil when the bytes are no number.
     static func text(_ bytes: UnsafeRawBufferPointer) -> String? {
         guard bytes.count >= 8, bytes.count % 2 == 0 else { return nil }
-        func word(_ place: Int) -> UInt16 { UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: place * 2, as: UInt16.self)) }
+        func word(_ place: Int) -> UInt16 {
+            UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: place * 2, as: UInt16.self))
+        }
         let count = Int(word(0))
         let weight = Int(Int16(bitPattern: word(1)))
         let scale = Int(word(3) & 0x3FFF)

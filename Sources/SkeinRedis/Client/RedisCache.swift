@@ -21,7 +21,8 @@ final class RedisCache: @unchecked Sendable {
     init(limit: Int) { self.limit = limit }
 
     private static func question(_ request: RedisRequest) -> (key: RedisArgument, Question)? {
-        guard case .one(let command) = request, command.kind.contains(.cacheable), let key = command.arguments.first else {
+        guard case .one(let command) = request, command.kind.contains(.cacheable), let key = command.arguments.first
+        else {
             return nil
         }
         return (key, Question(name: command.name, arguments: command.arguments))

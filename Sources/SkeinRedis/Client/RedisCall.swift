@@ -124,7 +124,8 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
         fail(
             SkeinError(
                 reason.code, peer: peer,
-                because: "the connection was lost with the command under way, and whether it was carried out is not known: "
+                because:
+                    "the connection was lost with the command under way, and whether it was carried out is not known: "
                     + reason.message, cause: reason))
     }
 
@@ -207,7 +208,8 @@ public struct RedisResponse: Response {
             return try RedisValueDecoder.decode(type, content)
         } catch {
             throw SkeinError(
-                .invalidContent, peer: peer, because: "the answer to \(method) is no \(type): \(content.excerpt)", cause: error)
+                .invalidContent, peer: peer, because: "the answer to \(method) is no \(type): \(content.excerpt)",
+                cause: error)
         }
     }
 

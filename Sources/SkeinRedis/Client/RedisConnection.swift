@@ -64,7 +64,9 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     override func greet() {
         guard options.speaksRESP3 else { return authenticate() }
         var words: [any RedisEncodable] = [3]
-        if let password = options.password { words += ["AUTH", options.user ?? "default", password] as [any RedisEncodable] }
+        if let password = options.password {
+            words += ["AUTH", options.user ?? "default", password] as [any RedisEncodable]
+        }
         if !options.clientName.isEmpty { words += ["SETNAME", options.clientName] as [any RedisEncodable] }
         ask(RedisCommand("HELLO", words)) { [weak self] result in
             guard let self else { return }

@@ -46,7 +46,9 @@ struct RedisConnector: Sendable {
         let options = other ?? self.options
         var connect = ConnectOptions(timeout: options.pool.connectTimeout)
         connect.resolver = dialer.resolver
-        if let tls = options.tls, case .host = endpoint { connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: []) }
+        if let tls = options.tls, case .host = endpoint {
+            connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
+        }
         return Connector.connect(to: endpoint, on: shard.eventLoop, connect).flatMap { connected in
             let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
             let connection = RedisConnection(
@@ -77,7 +79,8 @@ struct RedisConnector: Sendable {
         plain.user = nil
         plain.database = 0
         return open(options.hosts[place], shard, as: plain).flatMap { connection in
-            Self.ask(connection, RedisCommand("SENTINEL", ["get-master-addr-by-name", master])).flatMapThrowing { value in
+            Self.ask(connection, RedisCommand("SENTINEL", ["get-master-addr-by-name", master])).flatMapThrowing {
+                value in
                 connection.close()
                 guard let host = value[0]?.string, let port = value[1]?.int else {
                     throw SkeinError(
@@ -93,13 +96,17 @@ struct RedisConnector: Sendable {
     }
 
     /// A sentinel may not know yet that its master has become something else.
-    private static func checked(_ connection: PipelineConnection, is role: String) -> EventLoopFuture<PipelineConnection> {
+    private static func checked(_ connection: PipelineConnection, is role: String) -> EventLoopFuture<
+        PipelineConnection
+    > {
         ask(connection, RedisCommand("ROLE")).flatMapThrowing { value in
             guard value[0]?.string == role else {
                 connection.close()
                 throw SkeinError(
                     .connectionFailed, peer: connection.peer,
-                    because: "the server is no \(role) but \(value[0]?.string ?? "something else"); a change may be under way")
+                    because:
+                        "the server is no \(role) but \(value[0]?.string ?? "something else"); a change may be under way"
+                )
             }
             return connection
         }

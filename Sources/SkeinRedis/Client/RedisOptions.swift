@@ -125,7 +125,9 @@ public struct RedisOptions: Hashable, Sendable {
                 guard value == "2" || value == "3" else { throw Self.problem("there are the protocols 2 and 3") }
                 speaksRESP3 = value == "3"
             case "timeout":
-                guard let seconds = Double(value), seconds > 0 else { throw Self.problem("timeout is no number of seconds") }
+                guard let seconds = Double(value), seconds > 0 else {
+                    throw Self.problem("timeout is no number of seconds")
+                }
                 timeout = .seconds(seconds)
             case "pool_size":
                 guard let count = Int(value), count > 0 else { throw Self.problem("pool_size is no number") }

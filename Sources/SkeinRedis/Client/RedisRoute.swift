@@ -83,7 +83,8 @@ extension RedisRequest {
         for command in commands where command.kind.contains(.session) {
             return SkeinError(
                 .exception,
-                because: "\(command.name) concerns a connection, which many callers share here; use multi { … }, watch(…) or "
+                because:
+                    "\(command.name) concerns a connection, which many callers share here; use multi { … }, watch(…) or "
                     + "subscribe(…), or say it in the client's address")
         }
         return nil

@@ -30,7 +30,9 @@ extension RedisClient {
     ///   - count: entries that are asked for at one time. Default: 100.
     public func consume(
         _ stream: String, group: String, consumer: String, count: Int = 100
-    ) -> RedisStreamReader { RedisStreamReader(client: self, stream: stream, group: group, consumer: consumer, count: count) }
+    ) -> RedisStreamReader {
+        RedisStreamReader(client: self, stream: stream, group: group, consumer: consumer, count: count)
+    }
 }
 
 /// The entries of a stream for one consumer of a group; it has no end.

@@ -82,7 +82,9 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
     }
 
     private func ask(_ candidates: [Endpoint]) {
-        guard let endpoint = candidates.first else { return learned(nil, SkeinError(.connectionFailed, peer: peer, because: "no server of the cluster answers")) }
+        guard let endpoint = candidates.first else {
+            return learned(nil, SkeinError(.connectionFailed, peer: peer, because: "no server of the cluster answers"))
+        }
         connector.open(endpoint, shard).flatMap { connection in
             RedisConnector.ask(connection, RedisCommand("CLUSTER", ["SLOTS"])).map { value in
                 connection.close()
@@ -93,7 +95,9 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
             case .success(.error(let error)):
                 self.learned(
                     nil,
-                    SkeinError(.connectionFailed, peer: endpoint.description, because: "\(error); is it a cluster?", cause: error))
+                    SkeinError(
+                        .connectionFailed, peer: endpoint.description, because: "\(error); is it a cluster?",
+                        cause: error))
             case .success(let value):
                 if let slots = RedisSlots(value, asked: endpoint), !slots.nodes.isEmpty {
                     self.learned(slots, nil)
@@ -104,7 +108,8 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
                 if candidates.count > 1 { return self.ask(Array(candidates.dropFirst())) }
                 self.learned(
                     nil,
-                    error as? SkeinError ?? SkeinError(.connectionFailed, peer: self.peer, because: "\(error)", cause: error))
+                    error as? SkeinError
+                        ?? SkeinError(.connectionFailed, peer: self.peer, because: "\(error)", cause: error))
             }
         }
     }
@@ -130,12 +135,15 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
         let words = error.message.split(separator: " ")
         switch error.kind {
         case "MOVED", "ASK":
-            guard words.count == 3, let slot = Int(words[1]), let found = Endpoint(hostAndPort: words[2], port: 6379) else {
+            guard words.count == 3, let slot = Int(words[1]), let found = Endpoint(hostAndPort: words[2], port: 6379)
+            else {
                 return false
             }
             var endpoint = found
             // A server that does not know its own name leaves it out: it is where the answer came from.
-            if words[2].hasPrefix(":"), let host = connection.channel?.remoteAddress?.ipAddress, case .host(_, let port) = found {
+            if words[2].hasPrefix(":"), let host = connection.channel?.remoteAddress?.ipAddress,
+                case .host(_, let port) = found
+            {
                 endpoint = .host(host, port: port)
             }
             call.redirections += 1

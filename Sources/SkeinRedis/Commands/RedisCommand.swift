@@ -69,7 +69,9 @@ public struct RedisCommand: Sendable {
             guard arguments.count > 2, case .integer(let count) = arguments[1], count > 0 else { return nil }
             return arguments[2]
         case "XREAD", "XREADGROUP":
-            let place = arguments.firstIndex { if case .text(let word) = $0 { word.uppercased() == "STREAMS" } else { false } }
+            let place = arguments.firstIndex {
+                if case .text(let word) = $0 { word.uppercased() == "STREAMS" } else { false }
+            }
             guard let place, place + 1 < arguments.count else { return nil }
             return arguments[place + 1]
         case "ZUNION", "ZINTER", "ZDIFF", "SINTERCARD", "ZINTERCARD", "LMPOP", "ZMPOP":

@@ -34,7 +34,8 @@ public final class RedisSubscription: AsyncSequence, Sendable {
             // The connection is everybody's: one who does not listen must not stop the others.
             fail(
                 SkeinError(
-                    .contentTooLarge, because: "the subscription fell behind, and messages would have been lost; take them faster"))
+                    .contentTooLarge,
+                    because: "the subscription fell behind, and messages would have been lost; take them faster"))
         }
 
         func fail(_ error: SkeinError) { inbox.finish(.failed(error)) }

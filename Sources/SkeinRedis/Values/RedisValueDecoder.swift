@@ -16,7 +16,9 @@ struct RedisValueDecoder: Decoder {
 
     static func decode<T: Decodable>(_ type: T.Type, _ value: RedisValue, path: [any CodingKey] = []) throws -> T {
         if let plain = plain(type, value), let value = plain as? T { return value }
-        if type == Date.self || type == Data.self || type == UUID.self || type == ByteBuffer.self || type == RedisValue.self {
+        if type == Date.self || type == Data.self || type == UUID.self || type == ByteBuffer.self
+            || type == RedisValue.self
+        {
             throw mismatch(type, path)
         }
         return try T(from: RedisValueDecoder(value: value, codingPath: path))
@@ -118,7 +120,9 @@ private struct Elements: UnkeyedDecodingContainer {
     mutating func nestedContainer<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         try superDecoder().container(keyedBy: type)
     }
-    mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer { try superDecoder().unkeyedContainer() }
+    mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer {
+        try superDecoder().unkeyedContainer()
+    }
     mutating func superDecoder() throws -> any Decoder { RedisValueDecoder(value: try next(), codingPath: codingPath) }
 }
 
@@ -127,7 +131,9 @@ private struct Single: SingleValueDecodingContainer {
     let codingPath: [any CodingKey]
 
     func decodeNil() -> Bool { value.isNull }
-    func decode<T: Decodable>(_ type: T.Type) throws -> T { try RedisValueDecoder.decode(type, value, path: codingPath) }
+    func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        try RedisValueDecoder.decode(type, value, path: codingPath)
+    }
     // The numbers that are not the usual ones come here by their own names.
     func decode(_ type: Bool.Type) throws -> Bool { try take(value.bool, type) }
     func decode(_ type: String.Type) throws -> String { try take(value.string, type) }

@@ -144,7 +144,9 @@ struct RESPDecoder {
             return try string(type, length: number, from: start + end + 2)
         case UInt8(ascii: ":"):
             let value: Int64
-            if let number { value = Int64(number) } else {
+            if let number {
+                value = Int64(number)
+            } else {
                 guard let long = Int64(line(start, end)) else { throw .malformed(type) }
                 value = long
             }

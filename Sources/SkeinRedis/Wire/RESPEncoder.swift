@@ -19,7 +19,8 @@ enum RESPEncoder {
                 output.writeImmutableBuffer(bytes)
                 output.writeInteger(UInt16(0x0D0A))
             case .integer(let value): integer(value, into: &output)
-            case .number(let value): string(value.isInfinite ? (value < 0 ? "-inf" : "+inf") : "\(value)", into: &output)
+            case .number(let value):
+                string(value.isInfinite ? (value < 0 ? "-inf" : "+inf") : "\(value)", into: &output)
             }
         }
     }

@@ -114,7 +114,9 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
     }
 
     public func sql(for dialect: SQLDialect) -> SQL {
-        guard isForAll || !conditions.isEmpty else { return .refused("an update of every row; say all() when it is meant") }
+        guard isForAll || !conditions.isEmpty else {
+            return .refused("an update of every row; say all() when it is meant")
+        }
         guard !changes.isEmpty else { return .refused("an update of nothing; say with data(…) what changes") }
         return "UPDATE \(table) SET \(SQL.joined(changes, separator: ", "))\(whereClause)\(returningClause)"
     }

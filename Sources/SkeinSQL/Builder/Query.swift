@@ -51,7 +51,9 @@ extension FilteredQuery {
     public func filter(_ column: SQL, _ value: some SQLConvertible) -> Self { filter(Q(column, value)) }
 
     /// Only rows for which a condition holds that is made of a value, if there is one: `filter(ifPresent: word) { Q("title__contains", $0) }`.
-    public func filter<T>(ifPresent value: T?, _ condition: (T) -> Q) -> Self { value.map { filter(condition($0)) } ?? self }
+    public func filter<T>(ifPresent value: T?, _ condition: (T) -> Q) -> Self {
+        value.map { filter(condition($0)) } ?? self
+    }
 
     /// Only rows for which a condition does not hold.
     public func exclude(_ condition: Q) -> Self { filter(!condition) }
@@ -69,7 +71,8 @@ extension FilteredQuery {
 
     var whereClause: SQL {
         conditions.isEmpty
-            ? "" : " WHERE \(SQL.joined(conditions.count == 1 ? conditions.map(\.sql) : conditions.map(\.inner), separator: " AND "))"
+            ? ""
+            : " WHERE \(SQL.joined(conditions.count == 1 ? conditions.map(\.sql) : conditions.map(\.inner), separator: " AND "))"
     }
 }
 

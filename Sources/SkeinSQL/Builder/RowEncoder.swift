@@ -66,7 +66,8 @@ enum RowEncoder {
         var count: Int { 0 }
 
         private func refuse(_ value: Any) -> EncodingError {
-            .invalidValue(value, EncodingError.Context(codingPath: [], debugDescription: "a row has a name for each value"))
+            .invalidValue(
+                value, EncodingError.Context(codingPath: [], debugDescription: "a row has a name for each value"))
         }
         mutating func encodeNil() throws { throw refuse(0) }
         mutating func encode<T: Encodable>(_ value: T) throws { throw refuse(value) }

@@ -58,7 +58,8 @@ public struct Row: Sendable {
     public func get<T: SQLConvertible>(_ name: String, as type: T.Type = T.self) throws -> T {
         guard let column = cells.columns.index(of: name) else {
             throw SkeinError(
-                .invalidContent, because: "there is no column \(name.debugDescription) among \(columns.joined(separator: ", "))")
+                .invalidContent,
+                because: "there is no column \(name.debugDescription) among \(columns.joined(separator: ", "))")
         }
         return try get(column, as: type)
     }

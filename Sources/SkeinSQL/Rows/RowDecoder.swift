@@ -80,7 +80,8 @@ final class RowDecoder: Decoder {
         let shown = value.isNull ? "NULL" : "\"\(value.description.prefix(40))\""
         let hint = value.isNull ? "; make it optional" : ""
         return SkeinError(
-            .invalidContent, because: "\(shown) in column \(column.debugDescription) of row \(row) is no \(type)\(hint)")
+            .invalidContent, because: "\(shown) in column \(column.debugDescription) of row \(row) is no \(type)\(hint)"
+        )
     }
 
     private static func explain(_ error: DecodingError) -> String {
@@ -155,7 +156,9 @@ private struct RowContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
     func decode(_ type: String.Type, forKey key: Key) throws -> String { try decoder.text(try column(key)) }
     func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try decoder.double(try column(key)) }
-    func decode(_ type: Float.Type, forKey key: Key) throws -> Float { try decoder.cell(try column(key), as: type, type) }
+    func decode(_ type: Float.Type, forKey key: Key) throws -> Float {
+        try decoder.cell(try column(key), as: type, type)
+    }
     func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try decoder.integer(type, try column(key)) }
     func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 { try decoder.integer(type, try column(key)) }
     func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 { try decoder.integer(type, try column(key)) }
@@ -185,7 +188,9 @@ private struct RowContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     private func ifPresent<T>(_ key: Key, _ decode: (Int) throws -> T) throws -> T? {
-        guard let column = decoder.column(key.stringValue), !decoder.cells.isNull(decoder.row, column) else { return nil }
+        guard let column = decoder.column(key.stringValue), !decoder.cells.isNull(decoder.row, column) else {
+            return nil
+        }
         return try decode(column)
     }
 
@@ -199,7 +204,8 @@ private struct RowContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
 private func flat(_ name: String) -> DecodingError {
     .dataCorrupted(
-        DecodingError.Context(codingPath: [], debugDescription: "a cell has nothing inside that \(name) could be made of"))
+        DecodingError.Context(
+            codingPath: [], debugDescription: "a cell has nothing inside that \(name) could be made of"))
 }
 
 /// A row by the places of its columns: for tuples made of arrays.
@@ -224,7 +230,9 @@ private struct CellsContainer: UnkeyedDecodingContainer {
         return try decoder.decode(type, column: currentIndex)
     }
 
-    func nestedContainer<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> { throw flat("\(type)") }
+    func nestedContainer<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+        throw flat("\(type)")
+    }
     func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer { throw flat("an array") }
     func superDecoder() throws -> any Decoder { decoder }
 }
@@ -236,7 +244,9 @@ private struct CellDecoder: Decoder {
     var codingPath: [any CodingKey] { [] }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
-    func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> { throw flat("\(type)") }
+    func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+        throw flat("\(type)")
+    }
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer { throw flat("an array") }
     func singleValueContainer() -> any SingleValueDecodingContainer { CellContainer(decoder: decoder, column: column) }
 }

@@ -86,7 +86,9 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
         else { throw Self.malformed("the server could not prove that it knows the password; it may be somebody else") }
     }
 
-    private static func malformed(_ message: String) -> SkeinError { SkeinError(.unknownAuthentication, because: message) }
+    private static func malformed(_ message: String) -> SkeinError {
+        SkeinError(.unknownAuthentication, because: message)
+    }
 
     private static func fields(_ text: String) -> [String: String] {
         var fields: [String: String] = [:]

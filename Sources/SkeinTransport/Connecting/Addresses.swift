@@ -14,7 +14,9 @@ extension Substring {
                 continue
             }
             let digits = rest.prefix(2)
-            guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else { return nil }
+            guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else {
+                return nil
+            }
             bytes.append(value)
             rest = rest.dropFirst(2)
         }
@@ -36,7 +38,8 @@ extension Endpoint {
             host = text[..<colon]
             digits = text[text.index(after: colon)...]
         }
-        guard let name = host.withoutPercents, let port = digits.isEmpty ? standard : Int(digits), (1...65535).contains(port)
+        guard let name = host.withoutPercents, let port = digits.isEmpty ? standard : Int(digits),
+            (1...65535).contains(port)
         else { return nil }
         self = .host(name.isEmpty ? "localhost" : name, port: port)
     }

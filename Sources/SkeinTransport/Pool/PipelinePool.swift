@@ -84,7 +84,8 @@ package final class PipelinePool: @unchecked Sendable {
 
     private func connectForWaiting() {
         while let first = waiting.first, first.isOver { waiting.removeFirst() }
-        if mayConnect, !borrowers.isEmpty || !waiting.isEmpty, connecting < borrowers.count + (waiting.isEmpty ? 0 : 1) {
+        if mayConnect, !borrowers.isEmpty || !waiting.isEmpty, connecting < borrowers.count + (waiting.isEmpty ? 0 : 1)
+        {
             open()
         } else if !waiting.isEmpty, connecting == 0 {
             // No more connections: the waiting go to those there are, if any takes them.
@@ -165,7 +166,8 @@ package final class PipelinePool: @unchecked Sendable {
         if isShutDown { return borrower.promise.fail(shuttingDown) }
         guard borrowers.count < limits.maximumWaiting else {
             return borrower.promise.fail(
-                SkeinError(.socketPanic, peer: peer, because: "\(borrowers.count) wait for a connection of their own already"))
+                SkeinError(
+                    .socketPanic, peer: peer, because: "\(borrowers.count) wait for a connection of their own already"))
         }
         borrowers.append(borrower)
         let limit = Deadline.after(limits.leaseTimeout)
@@ -174,7 +176,8 @@ package final class PipelinePool: @unchecked Sendable {
                 borrower,
                 SkeinError(
                     .timeout, peer: self.peer,
-                    because: "no connection was free in time: \(self.leased.count) of at most \(self.maximum) are lent; "
+                    because:
+                        "no connection was free in time: \(self.leased.count) of at most \(self.maximum) are lent; "
                         + "raise the pool's maximum, or hold them for a shorter time"))
         }
         borrower.promise.futureResult.whenComplete { _ in timer.cancel() }
@@ -264,7 +267,9 @@ package final class PipelinePool: @unchecked Sendable {
         waiting = []
         for borrower in borrowers { borrower.promise.fail(shuttingDown) }
         borrowers = []
-        for connection in shared + leased + leaving { connection.close(because: connection.underWay > 0 ? shuttingDown : nil) }
+        for connection in shared + leased + leaving {
+            connection.close(because: connection.underWay > 0 ? shuttingDown : nil)
+        }
     }
 }
 

@@ -16,7 +16,8 @@ struct PostgresLieTests {
     @Test(
         "in place of a session: it fails with the reason",
         arguments: [
-            "HTTP/1.1 400 Bad Request\r\n\r\n", "R\0\0\0\u{8}\0\0\0\u{7}", "Z\0\0\0\u{5}I", "R\0\0\0\u{4}", "E\0\0\0\u{10}SFATAL\0C28000\0",
+            "HTTP/1.1 400 Bad Request\r\n\r\n", "R\0\0\0\u{8}\0\0\0\u{7}", "Z\0\0\0\u{5}I", "R\0\0\0\u{4}",
+            "E\0\0\0\u{10}SFATAL\0C28000\0",
             "S\u{7F}\u{7F}\u{7F}\u{7F}",
         ])
     func greetings(text: String) async throws {
@@ -48,17 +49,21 @@ struct PostgresLieTests {
         await skein.shutdown()
     }
 
-    static let answers: [[UInt8]] = [
-        message("D", [], length: 1 << 30), message("D", [0, 1, 0, 0, 0, 1, 0x31]), message("1", []) + message("Z", [0x49]),
+    static let nonsense: [[UInt8]] = [
+        message("D", [], length: 1 << 30), message("D", [0, 1, 0, 0, 0, 1, 0x31]),
+        message("1", []) + message("Z", [0x49]),
         message("t", [0, 1, 0, 0, 0, 23]) + message("W", [0]), message("C", Array("SELECT 1".utf8)),
         message("Z", [0x49]) + message("Z", [0x49]), message("A", [1]),
         message("1", []) + message("t", [0, 0]) + message("T", [0, 2, 0x61, 0]), message("y", []),
     ]
 
-    @Test("in place of an answer: an error for the statement, nothing else is harmed", arguments: answers)
+    @Test("in place of an answer: an error for the statement, nothing else is harmed", arguments: nonsense)
     func answers(bytes: [UInt8]) async throws {
         let server = try await ScriptedServer.start { _ in
-            [.sendBytes(ByteBuffer(bytes: Self.greeting)), .until("SELECT"), .sendBytes(ByteBuffer(bytes: bytes)), .wait, .sendBytes(ByteBuffer(bytes: bytes)), .wait, .close]
+            [
+                .sendBytes(ByteBuffer(bytes: Self.greeting)), .until("SELECT"), .sendBytes(ByteBuffer(bytes: bytes)),
+                .wait, .sendBytes(ByteBuffer(bytes: bytes)), .wait, .close,
+            ]
         }
         let skein = Skein()
         let db = try skein.postgres("postgres://u@127.0.0.1:\(server.port)/d?sslmode=disable&timeout=2")

@@ -10,19 +10,23 @@ struct PostgresTests {
         Skein, PostgresClient
     ) {
         let skein = Skein(concurrency: 1000)
-        return (skein, try skein.postgres(try await PostgresPeer.shared.get().url(user, password: password, query: query)))
+        return (
+            skein, try skein.postgres(try await PostgresPeer.shared.get().url(user, password: password, query: query))
+        )
     }
 
     // MARK: Sessions
 
     @Test(
         "each way of authentication",
-        arguments: [("weaver", nil), ("scram", "s3cret"), ("hashed", "s3cret"), ("plain", "s3cret")] as [(String, String?)],
+        arguments: [("weaver", nil), ("scram", "s3cret"), ("hashed", "s3cret"), ("plain", "s3cret")]
+            as [(String, String?)],
         ["disable", "prefer", "require"])
     func authentication(user: (String, String?), mode: String) async throws {
         let (skein, db) = try await database(user.0, password: user.1, query: "sslmode=\(mode)")
         let row = try await db.execute(
-            "SELECT current_user::text AS name, (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS tls").one()
+            "SELECT current_user::text AS name, (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS tls"
+        ).one()
         #expect(row.name?.string == user.0)
         #expect(row.tls?.bool == (mode != "disable"))
         await skein.shutdown()
@@ -48,9 +52,11 @@ struct PostgresTests {
         let certificates = try await Certificates.shared.folder()
         let (_, trusting) = try await database(query: "sslmode=verify-full&sslrootcert=\(certificates)/ca.pem")
         #expect(try await trusting.execute("SELECT 1").one(Int.self) == 1)
-        let (_, bound) = try await database("scram", password: "s3cret", query: "sslmode=require&channel_binding=require")
+        let (_, bound) = try await database(
+            "scram", password: "s3cret", query: "sslmode=require&channel_binding=require")
         #expect(try await bound.execute("SELECT 1").one(Int.self) == 1)
-        let (_, unbound) = try await database("hashed", password: "s3cret", query: "sslmode=disable&channel_binding=require")
+        let (_, unbound) = try await database(
+            "hashed", password: "s3cret", query: "sslmode=disable&channel_binding=require")
         #expect(await unbound.execute("SELECT 1").dispatch().statusCode == 706)
         await skein.shutdown()
     }
@@ -92,11 +98,14 @@ struct PostgresTests {
         #expect(rows[1].prcp?.double == 0.25 && rows[1].nothing == nil)
         #expect(
             try rows.decode(Weather.self) == [
-                Weather(city: "Hayward", tempLo: 37, prcp: nil), Weather(city: "San  Francisco", tempLo: 46, prcp: 0.25),
+                Weather(city: "Hayward", tempLo: 37, prcp: nil),
+                Weather(city: "San  Francisco", tempLo: 46, prcp: 0.25),
             ])
         let city = "Hayward"
         #expect(try await db.execute("SELECT * FROM weather WHERE city = \(city)").one(Weather.self).tempLo == 37)
-        let many = await #expect(throws: SkeinError.self) { try await db.execute("SELECT * FROM weather").one(Weather.self) }
+        let many = await #expect(throws: SkeinError.self) {
+            try await db.execute("SELECT * FROM weather").one(Weather.self)
+        }
         #expect(many?.code.rawValue == 410)
         let again = await #expect(throws: SkeinError.self) {
             try await db.execute("INSERT INTO weather VALUES (\(city), 1, 2) RETURNING city").one(String.self)
@@ -110,7 +119,8 @@ struct PostgresTests {
     func injection() async throws {
         let (skein, db) = try await database()
         let words = [
-            "'; DROP TABLE pg_class; --", "\\'; SELECT 1", "$1", "$$", "\"", "ü\u{1F9F6}", "", "%", "a\nb", "NULL", "{1,2}", "\u{202E}",
+            "'; DROP TABLE pg_class; --", "\\'; SELECT 1", "$1", "$$", "\"", "ü\u{1F9F6}", "", "%", "a\nb", "NULL",
+            "{1,2}", "\u{202E}",
         ]
         for word in words {
             #expect(try await db.execute("SELECT \(word)::text").one(String.self) == word)
@@ -149,8 +159,10 @@ struct PostgresTests {
     @Test("several statements at once; those that concern a session are refused with advice")
     func scripts() async throws {
         let (skein, db) = try await database()
-        try await db.execute("drop table if exists people; create table people (name text, age int); insert into people values ('Cho', 42);")
-            .commit()
+        try await db.execute(
+            "drop table if exists people; create table people (name text, age int); insert into people values ('Cho', 42);"
+        )
+        .commit()
         #expect(try await db.execute("SELECT age FROM people").one(Int.self) == 42)
         let rows = try await db.script("SELECT 1 AS a; SELECT 2 AS b").fetch()
         #expect(rows.columns == ["b"] && rows[0][0].int == 2)
@@ -164,7 +176,8 @@ struct PostgresTests {
     @Test("a table that changes under prepared statements does not disturb them")
     func stale() async throws {
         let (skein, db) = try await database(query: "pool_size=1")
-        try await db.script("DROP TABLE IF EXISTS moving; CREATE TABLE moving (a int); INSERT INTO moving VALUES (1)").commit()
+        try await db.script("DROP TABLE IF EXISTS moving; CREATE TABLE moving (a int); INSERT INTO moving VALUES (1)")
+            .commit()
         #expect(try await db.execute("SELECT * FROM moving").fetch().columns == ["a"])
         try await db.execute("ALTER TABLE moving ADD b text DEFAULT 'x'").commit()
         #expect(try await db.execute("SELECT * FROM moving").fetch().columns == ["a", "b"])
@@ -294,7 +307,9 @@ struct PostgresSessionTests {
             continuation.finish()
         }
         #expect(try await db.copyIn("COPY bulk FROM STDIN (FORMAT csv)", lines) == 100_000)
-        #expect(try await PostgresPeer.shared.get().query("SELECT count(*), sum(id), max(word) FROM bulk") == "100000|4999950000|word, 99999")
+        #expect(
+            try await PostgresPeer.shared.get().query("SELECT count(*), sum(id), max(word) FROM bulk")
+                == "100000|4999950000|word, 99999")
         var bytes = 0
         for try await piece in db.copyOut("COPY bulk TO STDOUT (FORMAT csv)") { bytes += piece.readableBytes }
         #expect(bytes > 1_900_000)
@@ -340,7 +355,8 @@ struct PostgresSessionTests {
         let peer = try await PostgresPeer.shared.get()
         for attempt in 0... {
             let left = try await peer.query(
-                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%given up%' AND state = 'active'")
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%given up%' AND state = 'active'"
+            )
             if left == "0" { break }
             guard attempt < 100 else { throw PeerError("the server goes on") }
             try await Task.sleep(for: .milliseconds(20))
@@ -361,7 +377,8 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
+    @Test(
+        "a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
     func crash() async throws {
         let peer = try await PostgresPeer()
         let skein = Skein(concurrency: 1000)

@@ -21,22 +21,37 @@ struct PostgresTypeTests {
         ("timestamp", "'2026-03-01 12:00:00.000001'", stamp("2026-03-01 12:00:00.000001", zoned: false)),
         ("timestamptz", "'2026-03-01 12:00:00+02'", stamp("2026-03-01 10:00:00+00", zoned: true)),
         ("timestamptz", "'infinity'", .timestamp(SQLTimestamp(microseconds: .max))),
-        ("timestamp", "'0044-03-15 00:00:00 BC'", .timestamp(SQLTimestamp(microseconds: Int64(SQLDate(year: -43, month: 3, day: 15).days) * 86_400_000_000, isZoned: false))),
-        ("date", "'1969-12-31'", .date(SQLDate(days: -1))), ("date", "'2400-02-29'", .date(SQLDate(year: 2400, month: 2, day: 29))),
+        (
+            "timestamp", "'0044-03-15 00:00:00 BC'",
+            .timestamp(
+                SQLTimestamp(
+                    microseconds: Int64(SQLDate(year: -43, month: 3, day: 15).days) * 86_400_000_000, isZoned: false))
+        ),
+        ("date", "'1969-12-31'", .date(SQLDate(days: -1))),
+        ("date", "'2400-02-29'", .date(SQLDate(year: 2400, month: 2, day: 29))),
         ("time", "'23:59:59.5'", .time(SQLTime(microseconds: 86_399_500_000))),
         ("timetz", "'12:00:00-03:30'", .time(SQLTime(microseconds: 43_200_000_000, offset: -12600))),
-        ("interval", "'1 year 2 mons 3 days -04:05:06.5'", .interval(SQLInterval(months: 14, days: 3, microseconds: -14_706_500_000))),
+        (
+            "interval", "'1 year 2 mons 3 days -04:05:06.5'",
+            .interval(SQLInterval(months: 14, days: 3, microseconds: -14_706_500_000))
+        ),
         ("json", "'{\"a\": 1}'", .json("{\"a\": 1}")), ("jsonb", "'[1, null]'", .json("[1, null]")),
-        ("inet", "'10.1.2.3/8'", "10.1.2.3/8"), ("inet", "'::1'", "::1"), ("cidr", "'192.168.0.0/16'", "192.168.0.0/16"),
-        ("int4[]", "'{1,NULL,3}'", [1, .null, 3]), ("text[]", "'{\"a,b\",\"NULL\",\"\",\"\\\"\"}'", ["a,b", "NULL", "", "\""]),
+        ("inet", "'10.1.2.3/8'", "10.1.2.3/8"), ("inet", "'::1'", "::1"),
+        ("cidr", "'192.168.0.0/16'", "192.168.0.0/16"),
+        ("int4[]", "'{1,NULL,3}'", [1, .null, 3]),
+        ("text[]", "'{\"a,b\",\"NULL\",\"\",\"\\\"\"}'", ["a,b", "NULL", "", "\""]),
         ("int8[]", "'{{1,2},{3,4}}'", [[1, 2], [3, 4]]), ("uuid[]", "'{}'", []),
-        ("numeric[]", "'{1.5}'", [.numeric("1.5")]), ("timestamptz[]", "'{2026-03-01 10:00:00+00}'", [stamp("2026-03-01 10:00:00+00", zoned: true)]),
-        ("int4range", "'[1,5)'", .range(SQLRange(1, 5))), ("int8range", "'empty'", .range(SQLRange(nil, nil, isEmpty: true))),
+        ("numeric[]", "'{1.5}'", [.numeric("1.5")]),
+        ("timestamptz[]", "'{2026-03-01 10:00:00+00}'", [stamp("2026-03-01 10:00:00+00", zoned: true)]),
+        ("int4range", "'[1,5)'", .range(SQLRange(1, 5))),
+        ("int8range", "'empty'", .range(SQLRange(nil, nil, isEmpty: true))),
         ("daterange", "'[2026-01-01,)'", .range(SQLRange(.date(SQLDate(year: 2026, month: 1, day: 1)), nil))),
         ("numrange", "'(,1.5]'", .range(SQLRange(nil, .numeric("1.5"), includesLower: false, includesUpper: true))),
         ("int4multirange", "'{[1,3),[5,7)}'", .ranges([SQLRange(1, 3), SQLRange(5, 7)])),
-        ("mood", "'happy'", "happy"), ("pair", "'(1,\"a b\")'", "(1,\"a b\")"), ("macaddr", "'08:00:2b:01:02:03'", "08:00:2b:01:02:03"),
-        ("point", "'(1,2)'", "(1,2)"), ("money", "'12.50'", "$12.50"), ("xml", "'<a/>'", "<a/>"), ("bit(3)", "'101'", "101"),
+        ("mood", "'happy'", "happy"), ("pair", "'(1,\"a b\")'", "(1,\"a b\")"),
+        ("macaddr", "'08:00:2b:01:02:03'", "08:00:2b:01:02:03"),
+        ("point", "'(1,2)'", "(1,2)"), ("money", "'12.50'", "$12.50"), ("xml", "'<a/>'", "<a/>"),
+        ("bit(3)", "'101'", "101"),
     ]
 
     private static let uuid = SQLValue.uuid(UUID(uuidString: "6ba7b810-9dad-11d1-80b4-00c04fd430c8") ?? UUID())
@@ -57,17 +72,26 @@ struct PostgresTypeTests {
         let skein = Skein()
         let db = try skein.postgres(peer.url())
         for (type, literal, value) in Self.cells {
-            let row = try await db.execute(SQL(unsafe: "SELECT \(literal)::\(type) AS cell, NULL::\(type) AS none, ARRAY[\(literal)::\(type)] AS list")).one()
+            let row = try await db.execute(
+                SQL(
+                    unsafe:
+                        "SELECT \(literal)::\(type) AS cell, NULL::\(type) AS none, ARRAY[\(literal)::\(type)] AS list")
+            ).one()
             let cell = row[0]
             if type != "money" { #expect(cell == value, "\(type)") }
             #expect(row[1].isNull)
             let text = try await db.execute(SQL(unsafe: "SELECT (\(literal)::\(type))::text")).one(String.self)
-            if !["bool", "float8", "char(4)", "interval", "json", "jsonb", "inet"].contains(type), !type.hasSuffix("[]") {
+            if !["bool", "float8", "char(4)", "interval", "json", "jsonb", "inet"].contains(type), !type.hasSuffix("[]")
+            {
                 #expect(cell.description == text, "\(type)")
             }
             // Back: as a parameter whose type the server says.
             if type != "json", type != "xml", type != "point" {
-                let equal = try await db.execute(SQL(unsafe: "SELECT $1::\(type) = \(literal)::\(type), $2::\(type) IS NULL", parameters: [cell, SQLValue.null])).one()
+                let equal = try await db.execute(
+                    SQL(
+                        unsafe: "SELECT $1::\(type) = \(literal)::\(type), $2::\(type) IS NULL",
+                        parameters: [cell, SQLValue.null])
+                ).one()
                 #expect(equal[0] == true && equal[1] == true, "\(type)")
             }
         }
@@ -140,14 +164,18 @@ struct PostgresTypeTests {
         #expect(wrote.code == 0, "\(wrote.errors)")
         var mixed = try await db.execute("SELECT * FROM mixed").one(Mixed.self)
         let expected = Mixed(
-            id: 1, name: "ü", price: 12.5, at: Date(timeIntervalSince1970: 1_772_366_400), key: try #require(Self.uuid.string.flatMap(UUID.init)),
+            id: 1, name: "ü", price: 12.5, at: Date(timeIntervalSince1970: 1_772_366_400),
+            key: try #require(Self.uuid.string.flatMap(UUID.init)),
             bytes: Data([0, 255]), tags: ["a", "b,c"], note: Mixed.Note(tags: ["x"]), mood: .sad)
         #expect(mixed == expected)
         mixed.id = 2
         mixed.name = nil
         try await db.execute(try Query.insert("mixed").data(encoding: mixed)).commit()
         let read = try await runToEnd(Peers.python(), ["-c", script, peer.url(), "read"])
-        #expect(read.output == "None 12.5 2026-03-01T12:00:00+00:00 True b'\\x00\\xff' ['a', 'b,c'] {\"tags\": [\"x\"]} sad\n", "\(read.errors)")
+        #expect(
+            read.output
+                == "None 12.5 2026-03-01T12:00:00+00:00 True b'\\x00\\xff' ['a', 'b,c'] {\"tags\": [\"x\"]} sad\n",
+            "\(read.errors)")
         await skein.shutdown()
     }
 }

@@ -174,8 +174,10 @@ struct RedisTests {
         let (skein, redis) = try await client("/8")
         let script = RedisScript("redis.call('SET', KEYS[1], ARGV[1]); return redis.call('GET', KEYS[1])")
         for word in ["a", "b"] { #expect(try await redis.run(script, keys: ["scripted"], word).string == word) }
-        try await redis.functionLoad("REPLACE", "#!lua name=skein\nredis.register_function('twice', function(k, a) return a[1] * 2 end)")
-            .commit()
+        try await redis.functionLoad(
+            "REPLACE", "#!lua name=skein\nredis.register_function('twice', function(k, a) return a[1] * 2 end)"
+        )
+        .commit()
         #expect(try await redis.fcall("twice", 0, 21).fetch(Int.self) == 42)
         await skein.shutdown()
     }
@@ -203,7 +205,8 @@ struct RedisTests {
 
     // MARK: Trouble
 
-    @Test("a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
+    @Test(
+        "a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
     func crash() async throws {
         let peer = try await RedisPeer()
         let skein = Skein(concurrency: 1000)
@@ -217,7 +220,9 @@ struct RedisTests {
                         for turn in 0..<400 {
                             let tag = "\(caller) \(turn)"
                             let response = await redis.echo(tag).dispatch()
-                            if response.failure != nil { bad += 1 } else {
+                            if response.failure != nil {
+                                bad += 1
+                            } else {
                                 #expect(response.content.string == tag)
                                 good += 1
                             }
@@ -328,7 +333,10 @@ struct RedisTests {
         let sentinel = try await RedisPeer("redis-sentinel", extra: [path], port: port)
         for attempt in 0... {
             if try await sentinel.command("sentinel", "replicas", "loom").contains("\(replica.port)"),
-                try await replica.command("role").contains("connected") { break }
+                try await replica.command("role").contains("connected")
+            {
+                break
+            }
             guard attempt < 1500 else { throw PeerError("the sentinel finds no replica") }
             try await Task.sleep(for: .milliseconds(20))
         }

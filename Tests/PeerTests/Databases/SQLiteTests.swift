@@ -26,14 +26,17 @@ struct SQLiteTests {
         ).commit()
         let date = Date(timeIntervalSince1970: 900_684_535.5)
         let response = await db.execute(
-            "INSERT INTO people VALUES (\("O'Neil; --"), \(Int?.none), \(date), \(false))").dispatch()
+            "INSERT INTO people VALUES (\("O'Neil; --"), \(Int?.none), \(date), \(false))"
+        ).dispatch()
         #expect(response.affected == 1 && response.lastInsertID == 2 && response.command == "INSERT")
         #expect(
             try await db.execute("SELECT * FROM people ORDER BY name").fetch([Person].self) == [
                 Person(name: "Cho", age: 42, bornAt: nil, isWeaver: true),
                 Person(name: "O'Neil; --", age: nil, bornAt: date, isWeaver: false),
             ])
-        let missing = await #expect(throws: SkeinError.self) { try await db.execute("SELECT * FROM people WHERE age = 1").one() }
+        let missing = await #expect(throws: SkeinError.self) {
+            try await db.execute("SELECT * FROM people WHERE age = 1").one()
+        }
         #expect(missing?.code.rawValue == 410)
         let again = await db.execute("INSERT INTO people (name) VALUES ('Cho')").dispatch()
         #expect(again.statusCode == 409 && again.sqlError?.isUniqueViolation == true && again.sqlError?.code == 1555)
@@ -70,8 +73,10 @@ struct SQLiteTests {
             }
             for number in 0..<200 {
                 group.addTask {
-                    try await db.execute("INSERT INTO t (word, bytes, number) VALUES (\("swift ü"), \(Data([0, 255])), \(number))")
-                        .commit()
+                    try await db.execute(
+                        "INSERT INTO t (word, bytes, number) VALUES (\("swift ü"), \(Data([0, 255])), \(number))"
+                    )
+                    .commit()
                     _ = try await db.execute("SELECT count(*) FROM t").one(Int.self)
                 }
             }
@@ -135,12 +140,20 @@ struct SQLiteTests {
         #expect(try await db.execute(stem.get("count(*)")).one(Int.self) == 18)
         #expect(try await db.execute(stem.order("-hits")[1..<3]).fetch([Post].self) == [posts[18], posts[17]])
         #expect(try await db.execute(stem.filter("title__contains", "1%")).fetch().count == 2)
-        let upsert = Query.insert("post").data(["id": 1, "title": "new", "hits": 0]).upsert(on: "id", updating: ["title"]).returning("hits")
+        let upsert = Query.insert("post").data(["id": 1, "title": "new", "hits": 0]).upsert(
+            on: "id", updating: ["title"]
+        ).returning("hits")
         #expect(try await db.execute(upsert).one(Int.self) == 1)
-        #expect(try await db.execute(Query.update("post").set("hits", to: "hits + \(5)").filter("id__lte", 2)).dispatch().affected == 2)
-        #expect(try await db.execute(Query.select("post").get("hits").filter(Q("id", 1) | Q("title", "x"))).one(Int.self) == 6)
+        #expect(
+            await db.execute(Query.update("post").set("hits", to: "hits + \(5)").filter("id__lte", 2)).dispatch()
+                .affected == 2)
+        #expect(
+            try await db.execute(Query.select("post").get("hits").filter(Q("id", 1) | Q("title", "x"))).one(Int.self)
+                == 6)
         #expect(await db.execute(Query.delete("post")).dispatch().failure?.code == .exception)
-        #expect(try await db.execute(Query.delete("post").filter("id__between", [1, 10]).returning("id")).fetch([Int].self).count == 10)
+        #expect(
+            try await db.execute(Query.delete("post").filter("id__between", [1, 10]).returning("id")).fetch([Int].self)
+                .count == 10)
         await skein.shutdown()
     }
 
@@ -164,7 +177,8 @@ struct MixedTests {
         try await store.set("n", 3).commit()
         let group = CorequestGroup([
             skein.get(url).then { try $0.text().count }, db.execute("SELECT 2").then { try $0.decode(Int.self) },
-            store.get("n").then { try $0.decode(Int.self) }, lite.execute("SELECT 4").then { try $0.decode(Int.self) }, mask(5),
+            store.get("n").then { try $0.decode(Int.self) }, lite.execute("SELECT 4").then { try $0.decode(Int.self) },
+            mask(5),
         ])
         #expect(try await group.fetch() == [11, 2, 3, 4, 5])
         #expect(try await mask([1, 2]).fetch([Int].self) == [1, 2])
@@ -202,7 +216,9 @@ struct MixedTests {
             }
         }
         #expect(value == 42)
-        let response = await withDeadline(.after(.milliseconds(100))) { await db.execute("SELECT pg_sleep(20)").dispatch() }
+        let response = await withDeadline(.after(.milliseconds(100))) {
+            await db.execute("SELECT pg_sleep(20)").dispatch()
+        }
         #expect(response.failure?.code == .timeout)
         await skein.shutdown()
     }
@@ -211,7 +227,9 @@ struct MixedTests {
     func commands() async throws {
         let postgres = try await PostgresPeer.shared.get()
         let redis = try await RedisPeer.shared.get()
-        func skein(_ arguments: String...) async throws -> Finished { try await runToEnd(CommandTests.skein, arguments) }
+        func skein(_ arguments: String...) async throws -> Finished {
+            try await runToEnd(CommandTests.skein, arguments)
+        }
         let table = try await skein("sql", postgres.url(), "SELECT 1 AS n, $1 AS word", "-p", "it's")
         #expect(table.output == "n | word\n--+-----\n1 | it's\n(1 row)\n")
         let json = try await skein("sql", "sqlite::memory:", "SELECT -5 AS n, NULL AS x", "--json")
@@ -222,9 +240,12 @@ struct MixedTests {
         #expect(refused.code == 1 && refused.errors.contains("42601"))
         #expect(try await skein("sql", "mysql://x", "SELECT 1").code == 2)
         #expect(try await skein("redis", redis.url("/11"), "SET", "k", "-1").output == "OK\n")
-        #expect(try await skein("redis", "--json", redis.url("/11"), "MGET", "k", "nothing").output == "[\"-1\",null]\n")
+        #expect(
+            try await skein("redis", "--json", redis.url("/11"), "MGET", "k", "nothing").output == "[\"-1\",null]\n")
         #expect(try await skein("redis", redis.url("/11"), "LPUSH", "k", "1").code == 1)
-        for url in ["\(postgres.url())?query=SELECT%201", redis.url("/11?command=GET%20k"), "sqlite::memory:?query=SELECT%201"] {
+        for url in [
+            "\(postgres.url())?query=SELECT%201", redis.url("/11?command=GET%20k"), "sqlite::memory:?query=SELECT%201",
+        ] {
             let load = try await skein("load", "-n", "500", "-c", "10", "--json", url)
             #expect(load.code == 0 && load.output.contains("\"200\" : 500"), "\(load.output)\(load.errors)")
         }

@@ -4,8 +4,10 @@ extension RedisCommands {
     /// `BITCOUNT key [start end [BYTE | BIT]]`, since Redis 2.6.0.
     @discardableResult
     public func bitcount(_ key: String, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("BITCOUNT", [.readOnly, .cacheable], firstKey: 0,
-            [.text(key)] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "BITCOUNT", [.readOnly, .cacheable], firstKey: 0,
+                [.text(key)] + options.map(\.redisArgument)))
     }
 
     /// `BITFIELD key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset
@@ -25,15 +27,19 @@ extension RedisCommands {
     /// `BITOP operation destkey key [key ...]`, since Redis 2.6.0.
     @discardableResult
     public func bitop(_ operation: some RedisEncodable, _ destkey: String, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("BITOP", [], firstKey: 1,
-            [operation.redisArgument, .text(destkey)] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "BITOP", [], firstKey: 1,
+                [operation.redisArgument, .text(destkey)] + key.map(\.redisArgument)))
     }
 
     /// `BITPOS key bit [start [end [BYTE | BIT]]]`, since Redis 2.8.7.
     @discardableResult
     public func bitpos(_ key: String, _ bit: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("BITPOS", [.readOnly, .cacheable], firstKey: 0,
-            [.text(key), .integer(Int64(bit))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "BITPOS", [.readOnly, .cacheable], firstKey: 0,
+                [.text(key), .integer(Int64(bit))] + options.map(\.redisArgument)))
     }
 
     /// `GETBIT key offset`, since Redis 2.2.0.

@@ -64,8 +64,10 @@ extension RedisCommands {
     /// `CLUSTER GETKEYSINSLOT slot count`, since Redis 3.0.0.
     @discardableResult
     public func clusterGetkeysinslot(_ slot: Int, _ count: Int) -> Answer {
-        send(RedisCommand("CLUSTER GETKEYSINSLOT", [], firstKey: -1, words: 2,
-            [.integer(Int64(slot)), .integer(Int64(count))]))
+        send(
+            RedisCommand(
+                "CLUSTER GETKEYSINSLOT", [], firstKey: -1, words: 2,
+                [.integer(Int64(slot)), .integer(Int64(count))]))
     }
 
     /// `CLUSTER INFO`, since Redis 3.0.0.
@@ -85,8 +87,10 @@ extension RedisCommands {
     /// `CLUSTER MEET ip port [cluster_bus_port]`, since Redis 3.0.0.
     @discardableResult
     public func clusterMeet(_ ip: some RedisEncodable, _ port: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("CLUSTER MEET", [], firstKey: -1, words: 2,
-            [ip.redisArgument, .integer(Int64(port))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "CLUSTER MEET", [], firstKey: -1, words: 2,
+                [ip.redisArgument, .integer(Int64(port))] + options.map(\.redisArgument)))
     }
 
     /// `CLUSTER MYID`, since Redis 3.0.0.
@@ -130,8 +134,10 @@ extension RedisCommands {
     /// `CLUSTER SETSLOT slot <IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE>`, since Redis 3.0.0.
     @discardableResult
     public func clusterSetslot(_ slot: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("CLUSTER SETSLOT", [], firstKey: -1, words: 2,
-            [.integer(Int64(slot))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "CLUSTER SETSLOT", [], firstKey: -1, words: 2,
+                [.integer(Int64(slot))] + options.map(\.redisArgument)))
     }
 
     /// `CLUSTER SHARDS`, since Redis 7.0.0.

@@ -34,8 +34,10 @@ extension RedisCommands {
     /// `CLIENT PAUSE timeout [WRITE | ALL]`, since Redis 2.9.50.
     @discardableResult
     public func clientPause(_ timeout: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("CLIENT PAUSE", [], firstKey: -1, words: 2,
-            [.integer(Int64(timeout))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "CLIENT PAUSE", [], firstKey: -1, words: 2,
+                [.integer(Int64(timeout))] + options.map(\.redisArgument)))
     }
 
     /// `CLIENT TRACKINGINFO`, since Redis 6.2.0.
@@ -47,8 +49,10 @@ extension RedisCommands {
     /// `CLIENT UNBLOCK client-id [TIMEOUT | ERROR]`, since Redis 5.0.0.
     @discardableResult
     public func clientUnblock(_ clientId: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("CLIENT UNBLOCK", [], firstKey: -1, words: 2,
-            [.integer(Int64(clientId))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "CLIENT UNBLOCK", [], firstKey: -1, words: 2,
+                [.integer(Int64(clientId))] + options.map(\.redisArgument)))
     }
 
     /// `CLIENT UNPAUSE`, since Redis 6.2.0.

@@ -26,15 +26,19 @@ extension RedisCommands {
     /// `EXPIRE key seconds [NX | XX | GT | LT]`, since Redis 1.0.0.
     @discardableResult
     public func expire(_ key: String, _ seconds: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("EXPIRE", [], firstKey: 0,
-            [.text(key), .integer(Int64(seconds))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "EXPIRE", [], firstKey: 0,
+                [.text(key), .integer(Int64(seconds))] + options.map(\.redisArgument)))
     }
 
     /// `EXPIREAT key unix-time-seconds [NX | XX | GT | LT]`, since Redis 1.2.0.
     @discardableResult
     public func expireat(_ key: String, _ unixTimeSeconds: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("EXPIREAT", [], firstKey: 0,
-            [.text(key), .integer(Int64(unixTimeSeconds))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "EXPIREAT", [], firstKey: 0,
+                [.text(key), .integer(Int64(unixTimeSeconds))] + options.map(\.redisArgument)))
     }
 
     /// `EXPIRETIME key`, since Redis 7.0.0.
@@ -53,8 +57,10 @@ extension RedisCommands {
     /// key [KEYS key ...]]`, since Redis 2.6.0.
     @discardableResult
     public func migrate(_ host: some RedisEncodable, _ port: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("MIGRATE", [.movable], firstKey: 2,
-            [host.redisArgument, .integer(Int64(port))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "MIGRATE", [.movable], firstKey: 2,
+                [host.redisArgument, .integer(Int64(port))] + options.map(\.redisArgument)))
     }
 
     /// `MOVE key db`, since Redis 1.0.0.
@@ -94,15 +100,19 @@ extension RedisCommands {
     /// `PEXPIRE key milliseconds [NX | XX | GT | LT]`, since Redis 2.6.0.
     @discardableResult
     public func pexpire(_ key: String, _ milliseconds: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("PEXPIRE", [], firstKey: 0,
-            [.text(key), .integer(Int64(milliseconds))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "PEXPIRE", [], firstKey: 0,
+                [.text(key), .integer(Int64(milliseconds))] + options.map(\.redisArgument)))
     }
 
     /// `PEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT]`, since Redis 2.6.0.
     @discardableResult
     public func pexpireat(_ key: String, _ unixTimeMilliseconds: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("PEXPIREAT", [], firstKey: 0,
-            [.text(key), .integer(Int64(unixTimeMilliseconds))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "PEXPIREAT", [], firstKey: 0,
+                [.text(key), .integer(Int64(unixTimeMilliseconds))] + options.map(\.redisArgument)))
     }
 
     /// `PEXPIRETIME key`, since Redis 7.0.0.
@@ -136,8 +146,10 @@ extension RedisCommands {
     public func restore(
         _ key: String, _ ttl: Int, _ serializedValue: some RedisEncodable, _ options: any RedisEncodable...
     ) -> Answer {
-        send(RedisCommand("RESTORE", [], firstKey: 0,
-            [.text(key), .integer(Int64(ttl)), serializedValue.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "RESTORE", [], firstKey: 0,
+                [.text(key), .integer(Int64(ttl)), serializedValue.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`, since Redis 2.8.0.

@@ -12,8 +12,10 @@ extension RedisCommands {
     public func geodist(
         _ key: String, _ member1: some RedisEncodable, _ member2: some RedisEncodable, _ options: any RedisEncodable...
     ) -> Answer {
-        send(RedisCommand("GEODIST", [.readOnly], firstKey: 0,
-            [.text(key), member1.redisArgument, member2.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "GEODIST", [.readOnly], firstKey: 0,
+                [.text(key), member1.redisArgument, member2.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `GEOHASH key member [member ...]`, since Redis 3.2.0.
@@ -39,7 +41,9 @@ extension RedisCommands {
     /// MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]`, since Redis 6.2.0.
     @discardableResult
     public func geosearchstore(_ destination: String, _ source: String, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("GEOSEARCHSTORE", [], firstKey: 0,
-            [.text(destination), .text(source)] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "GEOSEARCHSTORE", [], firstKey: 0,
+                [.text(destination), .text(source)] + options.map(\.redisArgument)))
     }
 }

@@ -64,8 +64,10 @@ extension RedisCommands {
     /// `HSCAN key cursor [MATCH pattern] [COUNT count]`, since Redis 2.8.0.
     @discardableResult
     public func hscan(_ key: String, _ cursor: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("HSCAN", [.readOnly], firstKey: 0,
-            [.text(key), .integer(Int64(cursor))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "HSCAN", [.readOnly], firstKey: 0,
+                [.text(key), .integer(Int64(cursor))] + options.map(\.redisArgument)))
     }
 
     /// `HSET key field value [field value ...]`, since Redis 2.0.0.

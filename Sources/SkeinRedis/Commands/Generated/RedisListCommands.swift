@@ -4,15 +4,19 @@ extension RedisCommands {
     /// `BLMOVE source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout`, since Redis 6.2.0.
     @discardableResult
     public func blmove(_ source: String, _ destination: String, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("BLMOVE", [.blocking], firstKey: 0,
-            [.text(source), .text(destination)] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "BLMOVE", [.blocking], firstKey: 0,
+                [.text(source), .text(destination)] + options.map(\.redisArgument)))
     }
 
     /// `BLMPOP timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]`, since Redis 7.0.0.
     @discardableResult
     public func blmpop(_ timeout: Double, _ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("BLMPOP", [.blocking, .movable], firstKey: -1,
-            [.number(timeout), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "BLMPOP", [.blocking, .movable], firstKey: -1,
+                [.number(timeout), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `BLPOP key [key ...] timeout`, since Redis 2.0.0.
@@ -48,7 +52,8 @@ extension RedisCommands {
     /// `LMOVE source destination <LEFT | RIGHT> <LEFT | RIGHT>`, since Redis 6.2.0.
     @discardableResult
     public func lmove(_ source: String, _ destination: String, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("LMOVE", [], firstKey: 0, [.text(source), .text(destination)] + options.map(\.redisArgument)))
+        send(
+            RedisCommand("LMOVE", [], firstKey: 0, [.text(source), .text(destination)] + options.map(\.redisArgument)))
     }
 
     /// `LMPOP numkeys key [key ...] <LEFT | RIGHT> [COUNT count]`, since Redis 7.0.0.
@@ -66,8 +71,10 @@ extension RedisCommands {
     /// `LPOS key element [RANK rank] [COUNT num-matches] [MAXLEN len]`, since Redis 6.0.6.
     @discardableResult
     public func lpos(_ key: String, _ element: some RedisEncodable, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("LPOS", [.readOnly, .cacheable], firstKey: 0,
-            [.text(key), element.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "LPOS", [.readOnly, .cacheable], firstKey: 0,
+                [.text(key), element.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `LPUSH key element [element ...]`, since Redis 1.0.0.
@@ -85,8 +92,10 @@ extension RedisCommands {
     /// `LRANGE key start stop`, since Redis 1.0.0.
     @discardableResult
     public func lrange(_ key: String, _ start: Int, _ stop: Int) -> Answer {
-        send(RedisCommand("LRANGE", [.readOnly, .cacheable], firstKey: 0,
-            [.text(key), .integer(Int64(start)), .integer(Int64(stop))]))
+        send(
+            RedisCommand(
+                "LRANGE", [.readOnly, .cacheable], firstKey: 0,
+                [.text(key), .integer(Int64(start)), .integer(Int64(stop))]))
     }
 
     /// `LREM key count element`, since Redis 1.0.0.

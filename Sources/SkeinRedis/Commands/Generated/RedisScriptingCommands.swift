@@ -4,43 +4,55 @@ extension RedisCommands {
     /// `EVAL script numkeys [key [key ...]] [arg [arg ...]]`, since Redis 2.6.0.
     @discardableResult
     public func eval(_ script: some RedisEncodable, _ numkeys: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("EVAL", [.movable], firstKey: -1,
-            [script.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "EVAL", [.movable], firstKey: -1,
+                [script.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
     }
 
     /// `EVAL_RO script numkeys [key [key ...]] [arg [arg ...]]`, since Redis 7.0.0.
     @discardableResult
     public func evalRo(_ script: some RedisEncodable, _ numkeys: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("EVAL_RO", [.readOnly, .movable], firstKey: -1,
-            [script.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "EVAL_RO", [.readOnly, .movable], firstKey: -1,
+                [script.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
     }
 
     /// `EVALSHA sha1 numkeys [key [key ...]] [arg [arg ...]]`, since Redis 2.6.0.
     @discardableResult
     public func evalsha(_ sha1: some RedisEncodable, _ numkeys: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("EVALSHA", [.movable], firstKey: -1,
-            [sha1.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "EVALSHA", [.movable], firstKey: -1,
+                [sha1.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
     }
 
     /// `EVALSHA_RO sha1 numkeys [key [key ...]] [arg [arg ...]]`, since Redis 7.0.0.
     @discardableResult
     public func evalshaRo(_ sha1: some RedisEncodable, _ numkeys: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("EVALSHA_RO", [.readOnly, .movable], firstKey: -1,
-            [sha1.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "EVALSHA_RO", [.readOnly, .movable], firstKey: -1,
+                [sha1.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
     }
 
     /// `FCALL function numkeys [key [key ...]] [arg [arg ...]]`, since Redis 7.0.0.
     @discardableResult
     public func fcall(_ function: some RedisEncodable, _ numkeys: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("FCALL", [.movable], firstKey: -1,
-            [function.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "FCALL", [.movable], firstKey: -1,
+                [function.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
     }
 
     /// `FCALL_RO function numkeys [key [key ...]] [arg [arg ...]]`, since Redis 7.0.0.
     @discardableResult
     public func fcallRo(_ function: some RedisEncodable, _ numkeys: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("FCALL_RO", [.readOnly, .movable], firstKey: -1,
-            [function.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "FCALL_RO", [.readOnly, .movable], firstKey: -1,
+                [function.redisArgument, .integer(Int64(numkeys))] + options.map(\.redisArgument)))
     }
 
     /// `FUNCTION DELETE library-name`, since Redis 7.0.0.
@@ -78,8 +90,10 @@ extension RedisCommands {
     /// `FUNCTION RESTORE serialized-value [FLUSH | APPEND | REPLACE]`, since Redis 7.0.0.
     @discardableResult
     public func functionRestore(_ serializedValue: some RedisEncodable, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("FUNCTION RESTORE", [], firstKey: -1, words: 2,
-            [serializedValue.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "FUNCTION RESTORE", [], firstKey: -1, words: 2,
+                [serializedValue.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `FUNCTION STATS`, since Redis 7.0.0.

@@ -18,8 +18,10 @@ extension RedisCommands {
     public func aclDryrun(
         _ username: some RedisEncodable, _ command: some RedisEncodable, _ options: any RedisEncodable...
     ) -> Answer {
-        send(RedisCommand("ACL DRYRUN", [], firstKey: -1, words: 2,
-            [username.redisArgument, command.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ACL DRYRUN", [], firstKey: -1, words: 2,
+                [username.redisArgument, command.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `ACL GENPASS [bits]`, since Redis 6.0.0.
@@ -55,8 +57,10 @@ extension RedisCommands {
     /// `ACL SETUSER username [rule [rule ...]]`, since Redis 6.0.0.
     @discardableResult
     public func aclSetuser(_ username: some RedisEncodable, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ACL SETUSER", [], firstKey: -1, words: 2,
-            [username.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ACL SETUSER", [], firstKey: -1, words: 2,
+                [username.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `ACL USERS`, since Redis 6.0.0.
@@ -214,8 +218,10 @@ extension RedisCommands {
     /// `MEMORY USAGE key [SAMPLES count]`, since Redis 4.0.0.
     @discardableResult
     public func memoryUsage(_ key: String, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("MEMORY USAGE", [.readOnly], firstKey: 0, words: 2,
-            [.text(key)] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "MEMORY USAGE", [.readOnly], firstKey: 0, words: 2,
+                [.text(key)] + options.map(\.redisArgument)))
     }
 
     /// `MODULE LIST`, since Redis 4.0.0.
@@ -225,15 +231,19 @@ extension RedisCommands {
     /// `MODULE LOAD path [arg [arg ...]]`, since Redis 4.0.0.
     @discardableResult
     public func moduleLoad(_ path: some RedisEncodable, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("MODULE LOAD", [], firstKey: -1, words: 2,
-            [path.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "MODULE LOAD", [], firstKey: -1, words: 2,
+                [path.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `MODULE LOADEX path [CONFIG name value [CONFIG name value ...]] [ARGS arg [ARGS arg ...]]`, since Redis 7.0.0.
     @discardableResult
     public func moduleLoadex(_ path: some RedisEncodable, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("MODULE LOADEX", [], firstKey: -1, words: 2,
-            [path.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "MODULE LOADEX", [], firstKey: -1, words: 2,
+                [path.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `MODULE UNLOAD name`, since Redis 4.0.0.

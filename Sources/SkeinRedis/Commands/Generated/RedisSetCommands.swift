@@ -34,8 +34,10 @@ extension RedisCommands {
     /// `SINTERCARD numkeys key [key ...] [LIMIT limit]`, since Redis 7.0.0.
     @discardableResult
     public func sintercard(_ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("SINTERCARD", [.readOnly, .movable], firstKey: -1,
-            [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "SINTERCARD", [.readOnly, .movable], firstKey: -1,
+                [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `SINTERSTORE destination key [key ...]`, since Redis 1.0.0.
@@ -59,8 +61,10 @@ extension RedisCommands {
     /// `SMISMEMBER key member [member ...]`, since Redis 6.2.0.
     @discardableResult
     public func smismember(_ key: String, _ member: any RedisEncodable...) -> Answer {
-        send(RedisCommand("SMISMEMBER", [.readOnly, .cacheable], firstKey: 0,
-            [.text(key)] + member.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "SMISMEMBER", [.readOnly, .cacheable], firstKey: 0,
+                [.text(key)] + member.map(\.redisArgument)))
     }
 
     /// `SMOVE source destination member`, since Redis 1.0.0.
@@ -90,8 +94,10 @@ extension RedisCommands {
     /// `SSCAN key cursor [MATCH pattern] [COUNT count]`, since Redis 2.8.0.
     @discardableResult
     public func sscan(_ key: String, _ cursor: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("SSCAN", [.readOnly], firstKey: 0,
-            [.text(key), .integer(Int64(cursor))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "SSCAN", [.readOnly], firstKey: 0,
+                [.text(key), .integer(Int64(cursor))] + options.map(\.redisArgument)))
     }
 
     /// `SUNION key [key ...]`, since Redis 1.0.0.

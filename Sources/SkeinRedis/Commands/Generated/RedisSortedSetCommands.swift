@@ -4,8 +4,10 @@ extension RedisCommands {
     /// `BZMPOP timeout numkeys key [key ...] <MIN | MAX> [COUNT count]`, since Redis 7.0.0.
     @discardableResult
     public func bzmpop(_ timeout: Double, _ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("BZMPOP", [.blocking, .movable], firstKey: -1,
-            [.number(timeout), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "BZMPOP", [.blocking, .movable], firstKey: -1,
+                [.number(timeout), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `BZPOPMAX key [key ...] timeout`, since Redis 5.0.0.
@@ -41,15 +43,19 @@ extension RedisCommands {
     /// `ZDIFF numkeys key [key ...] [WITHSCORES]`, since Redis 6.2.0.
     @discardableResult
     public func zdiff(_ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZDIFF", [.readOnly, .movable], firstKey: -1,
-            [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZDIFF", [.readOnly, .movable], firstKey: -1,
+                [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `ZDIFFSTORE destination numkeys key [key ...]`, since Redis 6.2.0.
     @discardableResult
     public func zdiffstore(_ destination: String, _ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZDIFFSTORE", [.movable], firstKey: 0,
-            [.text(destination), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZDIFFSTORE", [.movable], firstKey: 0,
+                [.text(destination), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `ZINCRBY key increment member`, since Redis 1.2.0.
@@ -62,23 +68,29 @@ extension RedisCommands {
     /// Redis 6.2.0.
     @discardableResult
     public func zinter(_ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZINTER", [.readOnly, .movable], firstKey: -1,
-            [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZINTER", [.readOnly, .movable], firstKey: -1,
+                [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `ZINTERCARD numkeys key [key ...] [LIMIT limit]`, since Redis 7.0.0.
     @discardableResult
     public func zintercard(_ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZINTERCARD", [.readOnly, .movable], firstKey: -1,
-            [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZINTERCARD", [.readOnly, .movable], firstKey: -1,
+                [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `ZINTERSTORE destination numkeys key [key ...] [WEIGHTS weight [WEIGHTS weight ...]] [AGGREGATE SUM | MIN | MAX]`,
     /// since Redis 2.0.0.
     @discardableResult
     public func zinterstore(_ destination: String, _ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZINTERSTORE", [.movable], firstKey: 0,
-            [.text(destination), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZINTERSTORE", [.movable], firstKey: 0,
+                [.text(destination), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `ZLEXCOUNT key min max`, since Redis 2.8.9.
@@ -122,17 +134,22 @@ extension RedisCommands {
     public func zrange(
         _ key: String, _ start: some RedisEncodable, _ stop: some RedisEncodable, _ options: any RedisEncodable...
     ) -> Answer {
-        send(RedisCommand("ZRANGE", [.readOnly, .cacheable], firstKey: 0,
-            [.text(key), start.redisArgument, stop.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZRANGE", [.readOnly, .cacheable], firstKey: 0,
+                [.text(key), start.redisArgument, stop.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `ZRANGESTORE dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]`, since Redis 6.2.0.
     @discardableResult
     public func zrangestore(
-        _ dst: String, _ src: String, _ min: some RedisEncodable, _ max: some RedisEncodable, _ options: any RedisEncodable...
+        _ dst: String, _ src: String, _ min: some RedisEncodable, _ max: some RedisEncodable,
+        _ options: any RedisEncodable...
     ) -> Answer {
-        send(RedisCommand("ZRANGESTORE", [], firstKey: 0,
-            [.text(dst), .text(src), min.redisArgument, max.redisArgument] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZRANGESTORE", [], firstKey: 0,
+                [.text(dst), .text(src), min.redisArgument, max.redisArgument] + options.map(\.redisArgument)))
     }
 
     /// `ZRANK key member`, since Redis 2.0.0.
@@ -156,8 +173,10 @@ extension RedisCommands {
     /// `ZREMRANGEBYRANK key start stop`, since Redis 2.0.0.
     @discardableResult
     public func zremrangebyrank(_ key: String, _ start: Int, _ stop: Int) -> Answer {
-        send(RedisCommand("ZREMRANGEBYRANK", [], firstKey: 0,
-            [.text(key), .integer(Int64(start)), .integer(Int64(stop))]))
+        send(
+            RedisCommand(
+                "ZREMRANGEBYRANK", [], firstKey: 0,
+                [.text(key), .integer(Int64(start)), .integer(Int64(stop))]))
     }
 
     /// `ZREMRANGEBYSCORE key min max`, since Redis 1.2.0.
@@ -175,8 +194,10 @@ extension RedisCommands {
     /// `ZSCAN key cursor [MATCH pattern] [COUNT count]`, since Redis 2.8.0.
     @discardableResult
     public func zscan(_ key: String, _ cursor: Int, _ options: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZSCAN", [.readOnly], firstKey: 0,
-            [.text(key), .integer(Int64(cursor))] + options.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZSCAN", [.readOnly], firstKey: 0,
+                [.text(key), .integer(Int64(cursor))] + options.map(\.redisArgument)))
     }
 
     /// `ZSCORE key member`, since Redis 1.2.0.
@@ -189,15 +210,19 @@ extension RedisCommands {
     /// Redis 6.2.0.
     @discardableResult
     public func zunion(_ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZUNION", [.readOnly, .movable], firstKey: -1,
-            [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZUNION", [.readOnly, .movable], firstKey: -1,
+                [.integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 
     /// `ZUNIONSTORE destination numkeys key [key ...] [WEIGHTS weight [WEIGHTS weight ...]] [AGGREGATE SUM | MIN | MAX]`,
     /// since Redis 2.0.0.
     @discardableResult
     public func zunionstore(_ destination: String, _ numkeys: Int, _ key: any RedisEncodable...) -> Answer {
-        send(RedisCommand("ZUNIONSTORE", [.movable], firstKey: 0,
-            [.text(destination), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
+        send(
+            RedisCommand(
+                "ZUNIONSTORE", [.movable], firstKey: 0,
+                [.text(destination), .integer(Int64(numkeys))] + key.map(\.redisArgument)))
     }
 }

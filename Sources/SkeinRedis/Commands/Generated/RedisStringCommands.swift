@@ -37,8 +37,10 @@ extension RedisCommands {
     /// `GETRANGE key start end`, since Redis 2.4.0.
     @discardableResult
     public func getrange(_ key: String, _ start: Int, _ end: Int) -> Answer {
-        send(RedisCommand("GETRANGE", [.readOnly, .cacheable], firstKey: 0,
-            [.text(key), .integer(Int64(start)), .integer(Int64(end))]))
+        send(
+            RedisCommand(
+                "GETRANGE", [.readOnly, .cacheable], firstKey: 0,
+                [.text(key), .integer(Int64(start)), .integer(Int64(end))]))
     }
 
     /// `INCR key`, since Redis 1.0.0.
