@@ -120,7 +120,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),
-        .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinHTTP", "SkeinWire"]),
+        .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinWire"]),
         .testTarget(
             name: "PeerTests",
             dependencies: [

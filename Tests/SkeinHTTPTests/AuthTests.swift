@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import SkeinCore
 import Testing
 
 @testable import SkeinHTTP

@@ -115,6 +115,21 @@ public final class Inbox<Element: Sendable>: Sendable {
         }
     }
 
+    /// Takes the next element, for which it waits; nil behind the last.
+    /// - Parameter caughtUp: called when more may come again.
+    @inlinable public func next(caughtUp: () -> Void = {}) async throws -> Element? {
+        while true {
+            switch take() {
+            case .element(let element, let isCaughtUp):
+                if isCaughtUp { caughtUp() }
+                return element
+            case .end(.finished): return nil
+            case .end(.failed(let error)): throw error
+            case .wait: if let element = try await wait() { return element }
+            }
+        }
+    }
+
     @usableFromInline enum Keeping {
         case kept
         case notNeeded

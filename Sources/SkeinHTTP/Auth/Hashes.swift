@@ -1,14 +1,7 @@
 // What hashes need beside the library that makes most of them.
 
 import Crypto
-
-/// Bytes as digits of base 16.
-enum Hex {
-    static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-}
+import SkeinCore
 
 /// SHA-512/256 (FIPS 180-4, section 6.7), which Digest asks for and the library does not have: SHA-512 from another beginning,
 /// half of its result thrown away.

@@ -1,6 +1,7 @@
 // Who asks a cache: the fields that the server would see, and whose credentials are among them.
 
 import Crypto
+import SkeinCore
 import SkeinWire
 
 /// A request as an answer to it may depend on it.

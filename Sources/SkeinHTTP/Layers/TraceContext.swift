@@ -1,5 +1,6 @@
 // The name of a trace, and of a place in it, as hops tell it to one another.
 
+import SkeinCore
 import SkeinWire
 
 /// Where in a trace a request stands (W3C Trace Context, level 1).

@@ -30,14 +30,15 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     @exclusivity(unchecked) var mayBeHitByCancel = false
 
     init(
-        _ sql: SQL, on place: Place, session: Session, shard: Shard, options: PostgresOptions, timeout: Duration?,
+        _ sql: SQL, on place: Place, of name: String, session: Session, shard: Shard, options: PostgresOptions,
+        timeout: Duration?,
         meta: Meta, isScript: Bool = false, callback: Callback?
     ) {
         self.place = place
         self.isScript = isScript
         maximumAnswerSize = options.maximumAnswerSize
         super.init(
-            sql, session: session, shard: shard, database: options.description, timeout: timeout ?? options.timeout,
+            sql, session: session, shard: shard, database: name, timeout: timeout ?? options.timeout,
             meta: meta, callback: callback)
     }
 

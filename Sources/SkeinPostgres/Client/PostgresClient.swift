@@ -13,17 +13,21 @@ import Synchronization
 public final class PostgresClient: SQLDatabase, BackEnd {
     /// The settings it was made with.
     public let options: PostgresOptions
+    /// What is named in messages.
+    private let name: String
     private let session: Session
     private let pools: ShardLocal<PipelinePool>
     private let isShutDown = Atomic<Bool>(false)
 
     package init(_ options: PostgresOptions, session: Session, dialer: Dialer) {
+        let name = options.description
         self.options = options
+        self.name = name
         self.session = session
         let connector = PostgresConnector(options: options, dialer: dialer, logger: session.logger)
         pools = ShardLocal(session.shards) { shard in
             PipelinePool(
-                shard: shard, session: session, limits: options.pool, peer: options.description,
+                shard: shard, session: session, limits: options.pool, peer: name,
                 connect: { connector.connect(shard) })
         }
     }
@@ -62,7 +66,8 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     ) -> Corequest<SQLResponse> {
         let shard = session.pickShard()
         let call = PostgresCall(
-            sql, on: .shared(pools[shard]), session: session, shard: shard, options: options, timeout: timeout,
+            sql, on: .shared(pools[shard]), of: name, session: session, shard: shard, options: options,
+            timeout: timeout,
             meta: meta,
             isScript: isScript, callback: callback)
         let corequest = call.handle

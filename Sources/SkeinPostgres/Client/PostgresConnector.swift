@@ -34,23 +34,11 @@ struct PostgresConnector: Sendable {
 
     private func open(_ host: Endpoint, _ shard: Shard) -> EventLoopFuture<PipelineConnection> {
         Connector.connect(to: host, on: shard.eventLoop, connectOptions(host)).flatMap { connected in
-            let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
-            let connection = PostgresConnection(
-                options, shard: shard, connected: connected, logger: logger, ready: ready
-            ) { self.sendCancel($0, to: host, shard) }
-            do {
-                try connected.channel.pipeline.syncOperations.addHandler(connection)
-                connection.greet()
-            } catch {
-                ready.fail(error)
+            PipelineConnection.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+                PostgresConnection(options, shard: shard, connected: connected, logger: logger, ready: ready) {
+                    self.sendCancel($0, to: host, shard)
+                }
             }
-            let limit = shard.eventLoop.scheduleTask(in: TimeAmount(options.pool.connectTimeout)) {
-                connection.close(
-                    because: SkeinError(
-                        .timeout, peer: host.description, because: "the server did not begin the session in time"))
-            }
-            ready.futureResult.whenComplete { _ in limit.cancel() }
-            return ready.futureResult
         }
     }
 

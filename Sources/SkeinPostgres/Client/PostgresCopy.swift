@@ -157,18 +157,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         }
     }
 
-    func nextPiece() async throws -> ByteBuffer? {
-        while true {
-            switch inbox.take() {
-            case .element(let piece, let isCaughtUp):
-                if isCaughtUp { loan.shard.run { self.resume() } }
-                return piece
-            case .end(.finished): return nil
-            case .end(.failed(let error)): throw error
-            case .wait: if let piece = try await inbox.wait() { return piece }
-            }
-        }
-    }
+    func nextPiece() async throws -> ByteBuffer? { try await inbox.next { loan.shard.run { self.resume() } } }
 
     private func resume() {
         guard isPaused else { return }
@@ -212,9 +201,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         isOver = true
         if let error {
             end(
-                SkeinError(
-                    SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)",
-                    cause: error))
+                error.failure(peer: connection.peer))
         } else if !isCopying {
             end(
                 SkeinError(

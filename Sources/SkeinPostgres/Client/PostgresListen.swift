@@ -71,18 +71,8 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
         /// The next word.
         /// - Throws: code 710 when the connection is lost.
         public mutating func next() async throws -> PostgresNotification? {
-            let inbox = notifications.inbox
-            while true {
-                switch inbox.take() {
-                case .element(let word, let isCaughtUp):
-                    let connection = notifications.loan.connection
-                    if isCaughtUp { connection.shard.run { connection.pauseReading(false) } }
-                    return word
-                case .end(.finished): return nil
-                case .end(.failed(let error)): throw error
-                case .wait: if let word = try await inbox.wait() { return word }
-                }
-            }
+            let connection = notifications.loan.connection
+            return try await notifications.inbox.next { connection.shard.run { connection.pauseReading(false) } }
         }
     }
 }

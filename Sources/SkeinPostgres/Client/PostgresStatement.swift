@@ -74,8 +74,7 @@ final class PostgresStatement: PostgresOperation {
         whenPrepared = []
         if let error {
             connection.forget(self)
-            let failure = SkeinError(
-                SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)", cause: error)
+            let failure = error.failure(peer: connection.peer)
             for call in calls { call.refused(error, on: connection) }
             for other in others { other(.failure(failure)) }
             if !calls.isEmpty { connection.wasPrepared() }

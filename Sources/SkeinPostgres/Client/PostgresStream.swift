@@ -122,18 +122,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         PostgresWriter.flush(into: &output)
     }
 
-    func next() async throws -> Rows? {
-        while true {
-            switch inbox.take() {
-            case .element(let rows, let isCaughtUp):
-                if isCaughtUp { loan.shard.run { self.goOn() } }
-                return rows
-            case .end(.finished): return nil
-            case .end(.failed(let error)): throw error
-            case .wait: if let rows = try await inbox.wait() { return rows }
-            }
-        }
-    }
+    func next() async throws -> Rows? { try await inbox.next { loan.shard.run { self.goOn() } } }
 
     private func goOn() {
         isWanted = true
@@ -192,9 +181,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         if let error {
             inbox.finish(
                 .failed(
-                    SkeinError(
-                        SkeinError.Code(rawValue: error.statusCode), peer: connection.peer, because: "\(error)",
-                        cause: error)))
+                    error.failure(peer: connection.peer)))
         } else {
             inbox.finish(.finished)
         }

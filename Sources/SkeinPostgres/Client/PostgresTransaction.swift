@@ -36,12 +36,13 @@ public final class PostgresLoan: SQLExecutor, Sendable {
         _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLCall.Callback?
     ) -> Corequest<SQLResponse> {
         let call = PostgresCall(
-            sql, on: .own(connection), session: session, shard: shard, options: options, timeout: timeout, meta: meta,
+            sql, on: .own(connection), of: connection.peer, session: session, shard: shard, options: options,
+            timeout: timeout, meta: meta,
             callback: callback)
         let corequest = call.handle
         if isOver.load(ordering: .acquiring) {
             session.refuse(
-                call, SkeinError(.exception, peer: options.description, because: "the transaction has ended already"),
+                call, SkeinError(.exception, peer: connection.peer, because: "the transaction has ended already"),
                 on: shard)
         } else {
             call.submitWithinAnother()

@@ -61,7 +61,8 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
             var place = 0
             while place &+ 5 <= raw.count, raw[place] == UInt8(ascii: "D") {
                 let length = Int(UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: place &+ 1, as: UInt32.self)))
-                guard length >= 4, length <= limit, place &+ 1 &+ length <= raw.count else { break }  // next() says what is wrong
+                // What is wrong with one that is none, or not whole, is said elsewhere.
+                guard length >= 4, length <= limit, place &+ 1 &+ length <= raw.count else { break }
                 let end = place &+ 1 &+ length
                 guard note(raw, from: place &+ 5, to: end, base: base) else {
                     isWhole = false

@@ -131,10 +131,5 @@ struct PostgresStartup {
 
     private func weak(_ message: String) -> SkeinError { SkeinError(.unknownAuthentication, because: message) }
 
-    private static func md5(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: Insecure.MD5.hash(data: bytes).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
-            as: UTF8.self)
-    }
+    private static func md5(_ bytes: [UInt8]) -> String { Hex.encode(Insecure.MD5.hash(data: bytes)) }
 }

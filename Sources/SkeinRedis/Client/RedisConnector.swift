@@ -50,22 +50,10 @@ struct RedisConnector: Sendable {
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
         }
         return Connector.connect(to: endpoint, on: shard.eventLoop, connect).flatMap { connected in
-            let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
-            let connection = RedisConnection(
-                options, shard: shard, peer: "redis://\(endpoint)", preparations: preparations, ready: ready)
-            do {
-                try connected.channel.pipeline.syncOperations.addHandler(connection)
-                connection.greet()
-            } catch {
-                ready.fail(error)
+            PipelineConnection.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+                RedisConnection(
+                    options, shard: shard, peer: "redis://\(endpoint)", preparations: preparations, ready: ready)
             }
-            let limit = shard.eventLoop.scheduleTask(in: TimeAmount(options.pool.connectTimeout)) {
-                connection.close(
-                    because: SkeinError(
-                        .timeout, peer: endpoint.description, because: "the server did not begin the session in time"))
-            }
-            ready.futureResult.whenComplete { _ in limit.cancel() }
-            return ready.futureResult
         }
     }
 

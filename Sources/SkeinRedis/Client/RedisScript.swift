@@ -13,9 +13,7 @@ public struct RedisScript: Hashable, Sendable {
     /// A script.
     public init(_ source: String) {
         self.source = source
-        let digits = Array("0123456789abcdef".utf8)
-        let hash = Insecure.SHA1.hash(data: Array(source.utf8))
-        sha1 = String(decoding: hash.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        sha1 = Hex.encode(Insecure.SHA1.hash(data: Array(source.utf8)))
     }
 }
 

@@ -77,17 +77,7 @@ public final class RedisSubscription: AsyncSequence, Sendable {
 
         /// The next message; nil behind the end.
         /// - Throws: code 710 when the connection is lost, 719 when this side fell behind.
-        public mutating func next() async throws -> RedisMessage? {
-            let inbox = subscription.listener.inbox
-            while true {
-                switch inbox.take() {
-                case .element(let message, _): return message
-                case .end(.finished): return nil
-                case .end(.failed(let error)): throw error
-                case .wait: if let message = try await inbox.wait() { return message }
-                }
-            }
-        }
+        public mutating func next() async throws -> RedisMessage? { try await subscription.listener.inbox.next() }
     }
 }
 

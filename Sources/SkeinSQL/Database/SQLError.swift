@@ -44,6 +44,11 @@ public struct SQLError: Error, Hashable, Sendable {
 
     /// 409 for what exists already, else 500.
     package var statusCode: Int { isUniqueViolation ? 409 : 500 }
+
+    /// The refusal as what is thrown.
+    package func failure(peer: String) -> SkeinError {
+        SkeinError(SkeinError.Code(rawValue: statusCode), peer: peer, because: "\(self)", cause: self)
+    }
 }
 
 extension SQLError: CustomStringConvertible {

@@ -1,6 +1,7 @@
 // One cell of a row, or one parameter of a statement, whichever database it belongs to.
 
 import NIOCore
+import SkeinCore
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -92,7 +93,7 @@ extension SQLValue: CustomStringConvertible {
         case .double(let value): Self.text(value)
         case .numeric(let digits): digits
         case .text(let text), .json(let text): text
-        case .bytes(let bytes): "\\x" + Self.hex(bytes)
+        case .bytes(let bytes): "\\x" + Hex.encode(bytes)
         case .uuid(let value): value.uuidString.lowercased()
         case .timestamp(let value): value.description
         case .date(let value): value.description
@@ -110,11 +111,6 @@ extension SQLValue: CustomStringConvertible {
         if value.isInfinite { return value < 0 ? "-Infinity" : "Infinity" }
         let text = "\(value)"
         return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
-    }
-
-    private static func hex(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
     private var asArrayElement: String {

@@ -64,7 +64,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     /// A call whose answer is still to come is over for its caller. Those of others must not suffer.
     open func abandon(_ call: PipelinedCall) {
         // Nothing at all was heard: the peer may be gone without a word.
-        if lastProgress + .milliseconds(1) < .now() { leave() }
+        if lastProgress + .milliseconds(100) < .now() { leave() }
         closeIfDone()
     }
 
@@ -133,6 +133,29 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     }
 
     // MARK: Life
+
+    /// Puts a connection into the channel that was made for it, and greets.
+    /// - Returns: the connection, when it takes calls.
+    package static func begin(
+        on connected: Connected, _ shard: Shard, within limit: Duration,
+        _ make: (EventLoopPromise<PipelineConnection>) -> PipelineConnection
+    ) -> EventLoopFuture<PipelineConnection> {
+        let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
+        let connection = make(ready)
+        do {
+            try connected.channel.pipeline.syncOperations.addHandler(connection)
+            connection.greet()
+        } catch {
+            ready.fail(error)
+        }
+        let timer = shard.eventLoop.scheduleTask(in: TimeAmount(limit)) {
+            connection.close(
+                because: SkeinError(
+                    .timeout, peer: connection.peer, because: "the server did not begin the session in time"))
+        }
+        ready.futureResult.whenComplete { _ in timer.cancel() }
+        return ready.futureResult
+    }
 
     /// The handshake is over.
     package final func becomeReady() {

@@ -43,7 +43,8 @@ struct PostgresLieTests {
         let server = try await ScriptedServer.start { _ in [.send("N"), .send("R\0\0\0\u{8}\0\0\0\u{3}"), .wait] }
         let skein = Skein()
         var options = try PostgresOptions("postgres://u:secret@127.0.0.1:\(server.port)/d?timeout=5")
-        options.hosts = [.host("127.0.0.1", port: server.port), .host("stranger.invalid", port: 1)]  // not all of them local
+        // Not all of them are local.
+        options.hosts = [.host("127.0.0.1", port: server.port), .host("stranger.invalid", port: 1)]
         let response = await skein.postgres(options).execute("SELECT 1").dispatch()
         #expect(response.failure != nil)
         await skein.shutdown()

@@ -190,7 +190,8 @@ struct MixedTests {
         #expect(summary.tasks == 7)
         let slow = db.execute("SELECT pg_sleep(30)").then { _ in 1 }
         slow.cancel()
-        #expect(await slow.dispatch().failure == nil)  // the work was given the cancelled response, and made a value of it
+        // The work was given the cancelled response, and made a value of it.
+        #expect(await slow.dispatch().failure == nil)
         await skein.shutdown()
         #expect(await db.execute("SELECT 1").dispatch().failure?.code == .shuttingDown)
     }
