@@ -196,7 +196,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             guard let operation = pipeline.popFirst() else {
                 throw .unexpected("the server is ready without being asked")
             }
-            if operation is PostgresCall { isCancelling = false } else { checked() }
+            if operation is PostgresCall { isCancelling = false }
             do throws(PostgresProtocolError) {
                 try operation.ready(status, on: self)
             } catch {

@@ -135,11 +135,15 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
         respond()
     }
 
+    /// Gives back the connection that it had alone, when that has let go of it.
+    func giveBackOwn() {
+        guard let whenOver else { return }
+        self.whenOver = nil
+        shard.eventLoop.execute(whenOver)
+    }
+
     private func respond() {
-        if let whenOver {
-            self.whenOver = nil
-            shard.eventLoop.execute(whenOver)  // when the connection has let go of it
-        }
+        giveBackOwn()
         guard let corequest else { return }
         self.corequest = nil
         let response = RedisResponse(call: self)

@@ -126,7 +126,9 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
             while !isClosed, let message = try decoder.next() {
                 switch message {
                 case .value(let value): answer(value, at: now)
-                case .push(let elements): onPush?(elements)
+                case .push(let elements):
+                    heard(at: now)
+                    onPush?(elements)
                 }
             }
         } catch {
@@ -136,6 +138,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
 
     private func answer(_ value: RedisValue, at now: NIODeadline) {
         if isSubscriber, pipeline.isEmpty {
+            heard(at: now)
             if case .array(let elements) = value { onPush?(elements) }
             return
         }
@@ -164,7 +167,6 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
         init(_ done: @escaping (Result<RedisValue, SkeinError>) -> Void) { self.done = done }
         var isAbandoned: Bool { true }
         func receive(_ value: RedisValue, on connection: RedisConnection) {
-            connection.checked()
             done(.success(value))
         }
         func lost(_ reason: SkeinError) { done(.failure(reason)) }

@@ -34,7 +34,9 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
         peer = options.description
         let cache = options.cachedAnswers > 0 ? RedisCache(limit: options.cachedAnswers) : nil
         self.cache = cache
-        pool = PipelinePool(shard: shard, session: session, limits: options.pool, peer: options.description) {
+        pool = PipelinePool(
+            shard: shard, session: session, limits: options.pool, peer: options.description, maximumShared: 1
+        ) {
             connector.connect(shard, cache: cache)
         }
     }

@@ -66,7 +66,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
         let connector = connector
         let shard = shard
         let pool = PipelinePool(
-            shard: shard, session: session, limits: options.pool, peer: "redis://\(endpoint)",
+            shard: shard, session: session, limits: options.pool, peer: "redis://\(endpoint)", maximumShared: 1,
             connect: { connector.open(endpoint, shard) })
         pools[endpoint] = pool
         return pool
@@ -152,10 +152,12 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
                 slots?.move(slot, to: endpoint)
                 learn()  // more has moved, most of the time
             }
-            pool(endpoint).submit(call)
+            call.giveBackOwn()
+            if call.commands.blocks { send(call) } else { pool(endpoint).submit(call) }
             return true
         case "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN":
             call.redirections += 1
+            call.giveBackOwn()
             learn()
             let wait = TimeAmount.milliseconds(Int64(50 << min(call.redirections, 5)))
             shard.eventLoop.scheduleTask(in: wait) { if !call.isOver { self.send(call) } }

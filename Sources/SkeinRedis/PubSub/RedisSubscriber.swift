@@ -84,12 +84,28 @@ final class RedisSubscriber: @unchecked Sendable {
             }
             self.connection = made
             made.isSubscriber = true
+            self.watch(made)
             made.onPush = { [weak self] in self?.hear($0) }
             made.channel?.closeFuture.whenComplete { _ in self.lost(made) }
             return made
         }.flatMapErrorThrowing { error in
             self.connecting = nil
             throw error
+        }
+    }
+
+    /// Asks now and then whether the server is there: nothing may be published for long.
+    private func watch(_ connection: RedisConnection) {
+        let asked = NIODeadline.now()
+        connection.tell(RedisCommand("PING"))
+        shard.eventLoop.scheduleTask(in: TimeAmount(connector.options.pool.checkInterval)) {
+            guard !connection.isClosed else { return }
+            guard connection.lastProgress >= asked else {
+                return connection.close(
+                    because: SkeinError(
+                        .timeout, peer: connection.peer, because: "the server did not say that it is there"))
+            }
+            self.watch(connection)
         }
     }
 

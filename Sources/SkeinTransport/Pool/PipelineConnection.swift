@@ -31,6 +31,8 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     @exclusivity(unchecked) private var flushIsScheduled = false
     /// When an answer came last, or, before that, when the first call was sent.
     @exclusivity(unchecked) package final var lastProgress = NIODeadline.now()
+    /// When a call was sent last; a check is none.
+    @exclusivity(unchecked) private var usedLast = NIODeadline.now()
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
     @exclusivity(unchecked) private var lossReason: SkeinError?
     @exclusivity(unchecked) private var checkIsUnderWay = false
@@ -57,7 +59,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     open var onlyAbandoned: Bool { underWay == 0 }
     /// Lets go of the calls that have no answer, sending those again whose fate is sure.
     open func loseCalls(_ reason: SkeinError) {}
-    /// Asks whether the peer is there; ``checked()`` is the answer.
+    /// Asks whether the peer is there; any progress is the answer.
     open func check() {}
     /// The peer was heard to take over nothing more; called once, before the connection ends.
     open func sayGoodbye() {}
@@ -78,6 +80,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     /// Sends a call with all others of this tick.
     package final func send(_ call: PipelinedCall, at now: NIODeadline) {
         if underWay == 0 { lastProgress = now }
+        usedLast = now
         call.carrier = self
         call.attempts += 1
         prepareOutput()
@@ -167,16 +170,16 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
 
     /// An answer is complete.
     package final func madeProgress(at now: NIODeadline) {
-        lastProgress = now
-        checkIsUnderWay = false
-        if underWay == 0 {
-            closeIfDone()
-            if isUsable, !isLeased { pool?.isIdle(self) }
-        }
+        heard(at: now)
+        if underWay == 0 { closeIfDone() }
+        if let pool, !isLeased, isUsable, underWay == 0 || pool.hasWaiting { pool.hasRoom(self) }
     }
 
-    /// The peer is there.
-    package final func checked() { checkIsUnderWay = false }
+    /// Something has come that shows that the peer is there.
+    package final func heard(at now: NIODeadline) {
+        lastProgress = now
+        checkIsUnderWay = false
+    }
 
     /// Takes no more calls; those under way have their time.
     package final func leave() {
@@ -240,7 +243,11 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         ended()
     }
 
+    /// Whether nothing is read, since somebody is slower than the peer.
+    @exclusivity(unchecked) private var isPaused = false
+
     package final func pauseReading(_ isPaused: Bool) {
+        self.isPaused = isPaused
         try? context?.channel.syncOptions?.setOption(.autoRead, value: !isPaused)
     }
 
@@ -254,11 +261,13 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     package final func timerFired() {
         timer = nil
         guard let pool, !isClosed else { return }
-        if checkIsUnderWay, underWay == 0 {
+        if checkIsUnderWay, !isPaused {
             return close(because: SkeinError(.timeout, peer: peer, because: "the server did not say that it is there"))
         }
-        if underWay == 0, !isLeased, isUsable {
-            if lastProgress + TimeAmount(pool.limits.idleTimeout) <= .now(), pool.hasMoreThanNeeded { return close() }
+        if underWay == 0, isUsable, !isPaused {
+            if !isLeased, usedLast + TimeAmount(pool.limits.idleTimeout) <= .now(), pool.hasMoreThanNeeded {
+                return close()
+            }
             checkIsUnderWay = true
             check()
         }

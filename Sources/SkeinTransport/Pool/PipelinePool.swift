@@ -15,6 +15,7 @@ package final class PipelinePool: @unchecked Sendable {
     package let session: Session
     package let limits: PoolLimits
     private let maximum: Int
+    private let maximumShared: Int
     private let peer: String
     private let connect: @Sendable () -> EventLoopFuture<PipelineConnection>
     @exclusivity(unchecked) private var shared: [PipelineConnection] = []
@@ -34,9 +35,11 @@ package final class PipelinePool: @unchecked Sendable {
         init(_ promise: EventLoopPromise<PipelineConnection>) { self.promise = promise }
     }
 
-    /// - Parameter connect: makes a connection that is ready for calls, on the shard's loop.
+    /// - Parameters:
+    ///   - maximumShared: connections that calls are spread over; with one, calls are carried out in their order.
+    ///   - connect: makes a connection that is ready for calls, on the shard's loop.
     package init(
-        shard: Shard, session: Session, limits: PoolLimits, peer: String,
+        shard: Shard, session: Session, limits: PoolLimits, peer: String, maximumShared: Int = .max,
         connect: @escaping @Sendable () -> EventLoopFuture<PipelineConnection>
     ) {
         self.shard = shard
@@ -44,6 +47,7 @@ package final class PipelinePool: @unchecked Sendable {
         self.limits = limits
         self.peer = peer
         self.connect = connect
+        self.maximumShared = maximumShared
         maximum = max(1, limits.maximum / session.shards.shards.count)
         growAfter = TimeAmount(limits.growAfter)
     }
@@ -69,10 +73,10 @@ package final class PipelinePool: @unchecked Sendable {
         guard waiting.isEmpty else { return nil }
         var best: PipelineConnection?
         var fewest = Int.max
-        for connection in shared where connection.isUsable && connection !== reserved {
+        for connection in shared.prefix(maximumShared) where connection.isUsable && connection !== reserved {
             let load = connection.underWay
             if load == 0 { return connection }
-            if load < fewest, !mayConnect || now - connection.lastProgress < growAfter {
+            if load < fewest, !mayGrow || now - connection.lastProgress < growAfter {
                 best = connection
                 fewest = load
             }
@@ -81,11 +85,13 @@ package final class PipelinePool: @unchecked Sendable {
     }
 
     private var mayConnect: Bool { count + connecting < maximum }
+    /// Whether there may be another one that calls are spread over.
+    private var mayGrow: Bool { mayConnect && shared.count < maximumShared }
 
     private func connectForWaiting() {
         while let first = waiting.first, first.isOver { waiting.removeFirst() }
-        if mayConnect, !borrowers.isEmpty || !waiting.isEmpty, connecting < borrowers.count + (waiting.isEmpty ? 0 : 1)
-        {
+        let wanted = borrowers.count + (waiting.isEmpty || !mayGrow ? 0 : 1)
+        if mayConnect, connecting < wanted {
             open()
         } else if !waiting.isEmpty, connecting == 0 {
             // No more connections: the waiting go to those there are, if any takes them.
@@ -95,7 +101,9 @@ package final class PipelinePool: @unchecked Sendable {
 
     private func sendWaiting() {
         let now = NIODeadline.now()
-        while let connection = shared.filter({ $0.isUsable && $0 !== reserved }).min(by: { $0.underWay < $1.underWay }),
+        while let connection = shared.prefix(maximumShared).filter({ $0.isUsable && $0 !== reserved }).min(by: {
+            $0.underWay < $1.underWay
+        }),
             let call = nextWaiting()
         {
             connection.send(call, at: now)
@@ -141,6 +149,8 @@ package final class PipelinePool: @unchecked Sendable {
             waiting = []
             for call in lost { call.fail(error) }
         }
+        // No other can be had: the one that is shared will do.
+        if let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) { lend(free) }
         if leased.isEmpty, shared.isEmpty {
             let lost = borrowers
             borrowers = []
@@ -194,6 +204,8 @@ package final class PipelinePool: @unchecked Sendable {
 
     private func serveBorrowers() {
         while !borrowers.isEmpty, mayLend, let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) {
+            // The one that all share is lent only when there can be no other.
+            if maximumShared == 1, free === shared.first, mayConnect || connecting > 0 { break }
             guard lend(free) else { break }
         }
         guard !borrowers.isEmpty else { return }
@@ -225,15 +237,18 @@ package final class PipelinePool: @unchecked Sendable {
         connection.isLeased = false
         guard connection.isUsable, !isShutDown else { return connection.close() }
         shared.append(connection)
-        if waiting.isEmpty { isIdle(connection) } else { sendWaiting() }
+        hasRoom(connection)
     }
 
     // MARK: What connections tell
 
-    /// It has no call under way.
-    func isIdle(_ connection: PipelineConnection) {
-        guard !borrowers.isEmpty else { return }
-        lend(connection)
+    /// Whether calls wait for a connection.
+    var hasWaiting: Bool { !waiting.isEmpty }
+
+    /// It has no call under way, or goes on with those it has.
+    func hasRoom(_ connection: PipelineConnection) {
+        if connection.underWay == 0 { serveBorrowers() }
+        if !waiting.isEmpty { sendWaiting() }
     }
 
     func isLeaving(_ connection: PipelineConnection) {

@@ -75,7 +75,11 @@ struct RedisTests {
 
     @Test("transactions: all or nothing, nobody in between; watched keys are tried again")
     func transactions() async throws {
-        let (skein, redis) = try await client("/4?pool_size=4")
+        let skein = Skein()
+        var options = try RedisOptions(try await RedisPeer.shared.get().url("/4?pool_size=4"))
+        // Those that meet each other try again, and others wait for their connections.
+        options.pool.leaseTimeout = .seconds(60)
+        let redis = skein.redis(options)
         try await redis.flushdb().commit()
         let answers = try await redis.multi {
             $0.set("a", 1)
@@ -257,6 +261,55 @@ struct RedisTests {
         peer.send(SIGCONT)
         #expect(try await redis.ping().fetch(String.self) == "PONG")
         await peer.crash()
+        await skein.shutdown()
+    }
+
+    @Test("a server that goes silent while nobody asks is noticed, also by those who only listen")
+    func silentWhileIdle() async throws {
+        let peer = try await RedisPeer()
+        let skein = Skein()
+        var options = try RedisOptions(peer.url())
+        options.pool.checkInterval = .milliseconds(200)
+        let redis = skein.redis(options)
+        try await redis.ping().commit()
+        let news = try await redis.subscribe("news")
+        peer.send(SIGSTOP)
+        await #expect(throws: SkeinError.self) { () async throws in
+            for try await _ in news {}
+        }
+        while await redis.connectionCount > 0 { try await Task.sleep(for: .milliseconds(20)) }
+        peer.send(SIGCONT)
+        #expect(try await redis.ping().fetch(String.self) == "PONG")
+        await peer.crash()
+        await skein.shutdown()
+    }
+
+    @Test("several loops, callers on none of them: each has its connection, and all work")
+    func loops() async throws {
+        var configuration = Skein.Configuration()
+        configuration.threads = 2
+        configuration.concurrency = 1000
+        let skein = Skein(configuration)
+        var options = try RedisOptions(try await RedisPeer.shared.get().url("/12"))
+        options.pool.leaseTimeout = .seconds(60)
+        let redis = skein.redis(options)
+        let db = try skein.postgres(try await PostgresPeer.shared.get().url())
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<40 {
+                group.addTask {
+                    try await redis.watch("loops", attempts: 1000) { reader, change in
+                        change.set("loops", (try await reader.get("loops").fetch(Int?.self) ?? 0) + 1)
+                    }
+                    #expect(try await db.execute("SELECT \(number)::int").one(Int.self) == number)
+                    try await db.transaction { (tx) async throws in
+                        for step in 0..<3 { tx.execute("SELECT set_config('skein.step', \("\(step)"), true)") }
+                        #expect(try await tx.execute("SELECT current_setting('skein.step')").one(String.self) == "2")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await redis.get("loops").fetch(Int.self) == 40)
         await skein.shutdown()
     }
 
