@@ -1,4 +1,5 @@
 import Crypto
+import Foundation
 import NIOCore
 import SkeinCore
 import SkeinSQL
@@ -6,6 +7,9 @@ import Testing
 
 @testable import SkeinPostgres
 @testable import SkeinTransport
+
+/// `scripts/fuzz` sets it to ten million.
+let fuzzInputs = ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 20_000
 
 @Suite("PostgreSQL's messages")
 struct PostgresWireTests {
@@ -69,12 +73,12 @@ struct PostgresWireTests {
     }
 
     @Test("any bytes at all are read or refused, and rows of them stay inside of their bounds")
-    func fuzz() {
+    func fuzzed() {
         var random = SystemRandomNumberGenerator()
         let layout = PostgresLayout(
             [16, 20, 1700, 1007, 3904, 2249, 4451, 1186, 869, 3802].map { PostgresColumn(name: "c", type: $0) },
             isBinary: true)
-        for _ in 0..<20_000 {
+        for _ in 0..<fuzzInputs {
             var bytes = Self.conversation.randomElement(using: &random)?.bytes ?? []
             for _ in 0..<Int.random(in: 0..<4, using: &random) where !bytes.isEmpty {
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random)

@@ -145,7 +145,7 @@ struct RedisTests {
         #expect(try await walk.next() == nil)
         #expect(try await redis.publish("\(name).a", "x").fetch(Int.self) == 1)
         try await redis.configSet("notify-keyspace-events", "KA").commit()
-        let events = try await redis.keyspaceEvents("watched*")
+        let events = try await redis.keyspaceEvents("watched\(version)*")
         try await redis.set("watched\(version)", 1).commit()
         var happened = events.makeAsyncIterator()
         let event = try await happened.next()
