@@ -6,7 +6,7 @@ extension ByteBuffer {
     /// Takes over bytes: without a copy when nothing is left of earlier ones, and without those that were read already.
     ///
     /// What was read may still be held as slices, so that writing behind it would copy all of it, again and again while a stream goes on.
-    package mutating func absorb(_ bytes: ByteBuffer) {
+    @inlinable package mutating func absorb(_ bytes: ByteBuffer) {
         if readableBytes == 0 {
             self = bytes
         } else if readerIndex > readableBytes {
