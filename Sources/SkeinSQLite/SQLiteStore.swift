@@ -17,7 +17,7 @@ final class SQLiteStore: SQLiteWorker {
     init(_ options: SQLiteOptions) throws(SkeinError) {
         var configuration = GRDB.Configuration()
         configuration.maximumReaderCount = max(1, options.readers)
-        configuration.busyMode = .timeout(TimeInterval(options.busyTimeout.components.seconds))
+        configuration.busyMode = .timeout(options.busyTimeout / .seconds(1))
         configuration.foreignKeysEnabled = options.checksForeignKeys
         configuration.label = "skein.sqlite"
         do {
@@ -87,11 +87,11 @@ final class SQLiteStore: SQLiteWorker {
             var answer = SQLiteAnswer()
             let before = database.totalChangesCount
             if let statement = try? database.cachedStatement(sql: text) {
-                statement.arguments = StatementArguments(values.map(\.databaseValue))
+                try statement.setArguments(StatementArguments(values.map(\.databaseValue)))
                 try collect(statement, into: &answer)
             } else {
                 let statements = try database.allStatements(
-                    sql: text, arguments: values.isEmpty ? nil : StatementArguments(values.map(\.databaseValue)))
+                    sql: text, arguments: StatementArguments(values.map(\.databaseValue)))
                 while let statement = try statements.next() { try collect(statement, into: &answer) }
             }
             answer.affected = answer.rows.isEmpty ? database.totalChangesCount - before : answer.rows.count

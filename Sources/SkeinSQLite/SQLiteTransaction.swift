@@ -52,7 +52,7 @@ final class SQLiteWriterTurn: SQLiteWorker {
     /// Works until the end of the turn. On the writer's queue.
     func serve(_ database: Database) {
         while true {
-            let isIdle = arrived.wait(timeout: .now() + .milliseconds(Int(idle.components.seconds) * 1000)) == .timedOut
+            let isIdle = arrived.wait(timeout: .now() + idle / .seconds(1)) == .timedOut
             let (work, isOver) = state.withLock { state in
                 if isIdle { state.isOver = true }
                 defer { state.work = [] }

@@ -72,6 +72,19 @@ public final class PostgresPeer: Sendable {
         return ""
     }
 
+    /// Waits until it is at a statement that is like a pattern.
+    /// - Returns: the process that is at it.
+    @discardableResult
+    public func untilActive(_ pattern: String) async throws -> Int {
+        for _ in 0..<500 {
+            let process = try await query(
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE '\(pattern)' AND state = 'active' AND pid <> pg_backend_pid()"
+            )
+            if let process = Int(process) { return process }
+        }
+        throw PeerError("nothing like \(pattern) is carried out")
+    }
+
     /// Ends it without a word, as a power failure does.
     public func crash() async { await process.current.stop(SIGKILL) }
 

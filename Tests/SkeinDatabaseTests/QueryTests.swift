@@ -80,8 +80,8 @@ struct QueryTests {
             rendered(Query.insert("t").data(["id": 1, "a": "x"]).upsert(on: "id"), .sqlite)
                 == "INSERT INTO t (\"a\", \"id\") VALUES ($1, $2) ON CONFLICT (\"id\") DO UPDATE SET \"a\" = excluded.\"a\" -- x|1"
         )
-        let encoded = rendered(try Query.insert("t").data(encoding: Post(id: 1, title: "x", tags: ["x": 1])))
-        #expect(encoded == "INSERT INTO t (\"id\", \"tags\", \"title\") VALUES ($1, $2, $3) -- 1|{\"x\":1}|x")
+        let encoded = rendered(try Query.insert("t").data(encoding: Post(id: 1, title: nil, tags: ["x": 1])))
+        #expect(encoded == "INSERT INTO t (\"id\", \"tags\", \"title\") VALUES ($1, $2, $3) -- 1|{\"x\":1}|NULL")
         #expect(
             rendered(Query.update("t").data(["a\"; --": 1]).set("hits", to: "hits + \(2)").filter("id", .eq, 3))
                 == "UPDATE t SET \"a\"\"; --\" = $1, hits = hits + $2 WHERE id = $3 -- 1|2|3")

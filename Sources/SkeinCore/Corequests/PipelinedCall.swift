@@ -85,8 +85,12 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
 
     package final func timerFired() {
         timer = nil
-        let what = carrier == nil ? "no connection was free" : "no answer came; whether it was carried out is not known"
-        fail(SkeinError(.timeout, peer: peer, because: "\(what) within the time limit"))
+        fail(
+            SkeinError(
+                .timeout, peer: peer,
+                because: carrier == nil
+                    ? "no connection was free within the time limit"
+                    : "no answer came within the time limit; whether it was carried out is not known"))
     }
 
     private func arm(_ moment: NIODeadline) {

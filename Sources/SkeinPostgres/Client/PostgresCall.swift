@@ -69,6 +69,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         answer = nil
         error = nil
         isComplete = false
+        bytes = 0
     }
 
     // MARK: The answer

@@ -310,6 +310,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     /// Ends a loan: what is not committed is undone, and what was set is as before.
     func putBack(to pool: PipelinePool) {
         onNotification = nil
+        pauseReading(false)
         guard isUsable else { return close() }
         guard pipeline.isEmpty, held.isEmpty else {
             whenDrained = { [weak self] in self?.putBack(to: pool) }

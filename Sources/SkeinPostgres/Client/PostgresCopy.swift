@@ -108,6 +108,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     private var error: SQLError?
     private var tag = PostgresTag(command: "", rows: 0)
     private var isPaused = false
+    private var isUnwanted = false
     private var isCopying = false
     private var isOver = false
 
@@ -169,6 +170,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     func stop() {
         loan.shard.run {
             guard !self.isOver else { return }
+            self.isUnwanted = true
             self.loan.connection.cancelWork()
             self.resume()
         }
@@ -183,6 +185,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         case .copyIn, .copyOut:
             isCopying = true
             accepted.succeed()
+        case .copyData where isUnwanted: break
         case .copyData(let piece):
             if !inbox.push(piece, size: piece.readableBytes) {
                 isPaused = true
@@ -200,8 +203,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
         isOver = true
         if let error {
-            end(
-                error.failure(peer: connection.peer))
+            end(error.failure(peer: connection.peer))
         } else if !isCopying {
             end(
                 SkeinError(
@@ -211,11 +213,8 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
             inbox.finish(.finished)
         }
         let loan = loan
-        if isOut { connection.shard.eventLoop.execute { Task { await loan.end() } } }
+        connection.shard.eventLoop.execute { Task { await loan.end() } }
     }
-
-    /// Whether the connection goes back by itself.
-    private var isOut: Bool { tag.command == "COPY" || error != nil }
 
     func lost(_ reason: SkeinError, fatal: SQLError?) {
         isOver = true

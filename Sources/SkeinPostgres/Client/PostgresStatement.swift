@@ -75,7 +75,9 @@ final class PostgresStatement: PostgresOperation {
         if let error {
             connection.forget(self)
             let failure = error.failure(peer: connection.peer)
-            for call in calls { call.refused(error, on: connection) }
+            // One that was given up stood before, and its cancellation came too late for it: nothing is wrong with the statement.
+            let isStray = error.sqlState == "57014" && !connection.isUsable
+            for call in calls { if isStray { call.wasNotSent(failure) } else { call.refused(error, on: connection) } }
             for other in others { other(.failure(failure)) }
             if !calls.isEmpty { connection.wasPrepared() }
             return

@@ -72,7 +72,6 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     private var rows: PostgresRowSet
     private var error: SQLError?
     private var isSuspended = false
-    private var isWanted = true
     private var isEnding = false
 
     private init(_ loan: PostgresLoan, _ statement: PostgresStatement, piece: Int) {
@@ -125,7 +124,6 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     func next() async throws -> Rows? { try await inbox.next { loan.shard.run { self.goOn() } } }
 
     private func goOn() {
-        isWanted = true
         guard isSuspended, !isEnding else { return }
         loan.connection.write { ask(&$0) }
     }
@@ -156,8 +154,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         case .dataRow(let row): try rows.append(row)
         case .portalSuspended:
             isSuspended = true
-            isWanted = deliver()
-            if isWanted, !isEnding { connection.write { ask(&$0) } }
+            if deliver(), !isEnding { connection.write { ask(&$0) } }
         case .commandComplete(let tag):
             connection.saw(tag)
             _ = deliver()
@@ -179,9 +176,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
 
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
         if let error {
-            inbox.finish(
-                .failed(
-                    error.failure(peer: connection.peer)))
+            inbox.finish(.failed(error.failure(peer: connection.peer)))
         } else {
             inbox.finish(.finished)
         }

@@ -61,16 +61,16 @@ struct PostgresStartup {
         }
         switch (state, message) {
         case (.authenticating, .authenticationOK), (.proved, .authenticationOK):
-            if case .authenticating = state, options.channelBinding == .require {
-                throw weak("the server asks for no proof, and channel binding is required")
-            }
+            if case .authenticating = state { try refuseUnbound() }
             state = .authenticated
         case (.authenticating, .authenticationCleartext):
             guard tls != nil || options.isLocal || options.tls == .disable else {
                 throw weak("the server asks for the password in clear text over a connection without TLS")
             }
+            try refuseUnbound()
             PostgresWriter.password(try need(), into: &output)
         case (.authenticating, .authenticationMD5(let salt)):
+            try refuseUnbound()
             let inner = Self.md5(Array("\(try need())\(user)".utf8))
             PostgresWriter.password("md5" + Self.md5(Array(inner.utf8) + salt), into: &output)
         case (.authenticating, .authenticationSASL(let mechanisms)): try beginSASL(mechanisms, &output)
@@ -118,6 +118,13 @@ struct PostgresStartup {
         let client = SCRAMClient<SHA256>(user: "", password: try need(), binding: binding)
         PostgresWriter.saslInitial(mechanism, client.first, into: &output)
         state = .proving(client)
+    }
+
+    /// What is not bound to the connection is not said where that is required, not even a hash.
+    private func refuseUnbound() throws(SkeinError) {
+        guard options.channelBinding != .require else {
+            throw weak("the server asks for no proof that could be bound to the connection, which is required")
+        }
     }
 
     private func need() throws(SkeinError) -> String {

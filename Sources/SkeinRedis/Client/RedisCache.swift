@@ -1,5 +1,6 @@
 // Answers that are kept until the server says that their key has changed (client-side caching with invalidation messages).
 
+import DequeModule
 import NIOCore
 import SkeinCore
 
@@ -8,9 +9,9 @@ import SkeinCore
 /// Unchecked: touched on its shard's loop only.
 final class RedisCache: @unchecked Sendable {
     private let limit: Int
-    private var answers: [RedisArgument: [Question: RedisValue]] = [:]
-    private var order: [RedisArgument] = []
-    /// Keys of commands under way that the server has said to have changed: their answers may be older than that.
+    private var answers: [[UInt8]: [Question: RedisValue]] = [:]
+    /// The keys as they came; some of them are gone already, or stand there twice.
+    private var order = Deque<[UInt8]>()
     private var count = 0
 
     private struct Question: Hashable {
@@ -20,12 +21,12 @@ final class RedisCache: @unchecked Sendable {
 
     init(limit: Int) { self.limit = limit }
 
-    private static func question(_ request: RedisRequest) -> (key: RedisArgument, Question)? {
+    private static func question(_ request: RedisRequest) -> (key: [UInt8], Question)? {
         guard case .one(let command) = request, command.kind.contains(.cacheable), let key = command.arguments.first
         else {
             return nil
         }
-        return (key, Question(name: command.name, arguments: command.arguments))
+        return (key.utf8, Question(name: command.name, arguments: command.arguments))
     }
 
     /// The kept answer to a command.
@@ -39,13 +40,12 @@ final class RedisCache: @unchecked Sendable {
         guard let (key, question) = Self.question(request) else { return }
         if answers[key] == nil { order.append(key) }
         if answers[key, default: [:]].updateValue(value, forKey: question) == nil { count += 1 }
-        while count > limit, let oldest = order.first {
-            order.removeFirst()
-            forget(oldest)
-        }
+        while count > limit, let oldest = order.popFirst() { forget(oldest) }
+        // Keys that come and go: not looked for in the order each time, but all at once, now and then.
+        if order.count > 2 * answers.count + 64 { order = Deque(answers.keys) }
     }
 
-    private func forget(_ key: RedisArgument) { count -= answers.removeValue(forKey: key)?.count ?? 0 }
+    private func forget(_ key: [UInt8]) { count -= answers.removeValue(forKey: key)?.count ?? 0 }
 
     /// The connection over which the server tells of changes was lost.
     func forgetAll() {
@@ -58,8 +58,6 @@ final class RedisCache: @unchecked Sendable {
     func hear(_ message: [RedisValue]) {
         guard message.first?.string == "invalidate", message.count > 1 else { return }
         guard let keys = message[1].elements else { return forgetAll() }
-        let changed = Set(keys.compactMap { $0.string.map { RedisArgument.text($0) } } + keys.map(\.redisArgument))
-        for key in changed { forget(key) }
-        order.removeAll { changed.contains($0) }
+        for key in keys { forget(key.redisArgument.utf8) }
     }
 }

@@ -46,14 +46,7 @@ struct RedisSlots: Sendable, Equatable {
     }
 
     /// The slot of a key: of the part in braces, if there is one.
-    static func slot(_ key: RedisArgument) -> Int {
-        switch key {
-        case .text(let text): slot(Array(text.utf8))
-        case .bytes(let bytes): slot(Array(bytes.readableBytesView))
-        case .integer(let value): slot(Array("\(value)".utf8))
-        case .number(let value): slot(Array("\(value)".utf8))
-        }
-    }
+    static func slot(_ key: RedisArgument) -> Int { slot(key.utf8) }
 
     static func slot(_ key: [UInt8]) -> Int {
         var part = key[...]

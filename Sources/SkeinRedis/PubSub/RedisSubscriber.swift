@@ -66,10 +66,13 @@ final class RedisSubscriber: @unchecked Sendable {
             subscriptions[channel] = nil
             connection?.tell(channel.unsubscribe)
         }
-        if subscriptions.isEmpty, unconfirmed.isEmpty {
-            connection?.close()
-            connection = nil
-        }
+        closeIfUnused()
+    }
+
+    private func closeIfUnused() {
+        guard subscriptions.isEmpty, unconfirmed.isEmpty else { return }
+        connection?.close()
+        connection = nil
     }
 
     private func ready() -> EventLoopFuture<RedisConnection> {
@@ -128,6 +131,7 @@ final class RedisSubscriber: @unchecked Sendable {
 
     private func confirm(_ channel: RedisChannel) {
         for promise in unconfirmed.removeValue(forKey: channel) ?? [] { promise.succeed() }
+        closeIfUnused()  // who has asked for it may be gone
     }
 
     private func lost(_ lost: RedisConnection) {

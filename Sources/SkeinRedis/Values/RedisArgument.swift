@@ -16,6 +16,21 @@ public enum RedisArgument: Hashable, Sendable {
     case number(Double)
 }
 
+extension RedisArgument {
+    /// The bytes that are sent for it.
+    var utf8: [UInt8] {
+        switch self {
+        case .text(let text): Array(text.utf8)
+        case .bytes(let bytes): Array(bytes.readableBytesView)
+        case .integer(let value): Array("\(value)".utf8)
+        case .number(let value): Array(Self.digits(value).utf8)
+        }
+    }
+
+    /// A number as Redis reads it.
+    static func digits(_ value: Double) -> String { value.isInfinite ? (value < 0 ? "-inf" : "+inf") : "\(value)" }
+}
+
 /// A type whose values can be arguments of commands.
 public protocol RedisEncodable: Sendable {
     /// The value as an argument.

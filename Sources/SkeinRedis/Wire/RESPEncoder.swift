@@ -20,7 +20,7 @@ enum RESPEncoder {
                 output.writeInteger(UInt16(0x0D0A))
             case .integer(let value): integer(value, into: &output)
             case .number(let value):
-                string(value.isInfinite ? (value < 0 ? "-inf" : "+inf") : "\(value)", into: &output)
+                string(RedisArgument.digits(value), into: &output)
             }
         }
     }

@@ -49,8 +49,26 @@ enum RowEncoder {
         mutating func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
             encoder.cells[key.stringValue] = try RowEncoder.cell(value)
         }
+        // Nothing is a value of a column: left out, it would be the column's default, or what it was before.
         mutating func encodeIfPresent<T: Encodable>(_ value: T?, forKey key: Key) throws {
             encoder.cells[key.stringValue] = try value.map { try RowEncoder.cell($0) } ?? .null
+        }
+        mutating func encodeIfPresent(_ value: Bool?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: String?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: Double?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: Float?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: Int?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: Int8?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: Int16?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: Int32?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: Int64?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: UInt?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: UInt8?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: UInt16?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: UInt32?, forKey key: Key) { put(value, key) }
+        mutating func encodeIfPresent(_ value: UInt64?, forKey key: Key) { put(value, key) }
+        private func put(_ value: (some SQLConvertible)?, _ key: Key) {
+            encoder.cells[key.stringValue] = value.sqlValue
         }
         mutating func nestedContainer<Nested: CodingKey>(
             keyedBy type: Nested.Type, forKey key: Key

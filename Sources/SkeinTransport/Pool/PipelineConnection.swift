@@ -61,7 +61,9 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     open func loseCalls(_ reason: SkeinError) {}
     /// Asks whether the peer is there; any progress is the answer.
     open func check() {}
-    /// The peer was heard to take over nothing more; called once, before the connection ends.
+    /// Writes what the protocol says before a connection ends.
+    ///
+    /// Not called when it ends for a reason that its calls are told.
     open func sayGoodbye() {}
     /// A call whose answer is still to come is over for its caller. Those of others must not suffer.
     open func abandon(_ call: PipelinedCall) {

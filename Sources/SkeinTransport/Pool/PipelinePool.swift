@@ -73,6 +73,7 @@ package final class PipelinePool: @unchecked Sendable {
         guard waiting.isEmpty else { return nil }
         var best: PipelineConnection?
         var fewest = Int.max
+        let reserved = reserved
         for connection in shared.prefix(maximumShared) where connection.isUsable && connection !== reserved {
             let load = connection.underWay
             if load == 0 { return connection }
@@ -101,13 +102,13 @@ package final class PipelinePool: @unchecked Sendable {
 
     private func sendWaiting() {
         let now = NIODeadline.now()
-        while let connection = shared.prefix(maximumShared).filter({ $0.isUsable && $0 !== reserved }).min(by: {
-            $0.underWay < $1.underWay
-        }),
-            let call = nextWaiting()
-        {
-            connection.send(call, at: now)
-        }
+        while let connection = leastLoaded, let call = nextWaiting() { connection.send(call, at: now) }
+    }
+
+    private var leastLoaded: PipelineConnection? {
+        let reserved = reserved
+        return shared.prefix(maximumShared).filter { $0.isUsable && $0 !== reserved }
+            .min { $0.underWay < $1.underWay }
     }
 
     private func nextWaiting() -> PipelinedCall? {
@@ -197,6 +198,8 @@ package final class PipelinePool: @unchecked Sendable {
     private func dismiss(_ borrower: Borrower, _ error: any Error) {
         guard let index = borrowers.firstIndex(where: { $0 === borrower }) else { return }
         borrowers.remove(at: index).promise.fail(error)
+        // What was kept for it is free for all again.
+        if !waiting.isEmpty { sendWaiting() }
     }
 
     /// One connection is left for those who share, if there can be two.
@@ -208,23 +211,20 @@ package final class PipelinePool: @unchecked Sendable {
             if maximumShared == 1, free === shared.first, mayConnect || connecting > 0 { break }
             guard lend(free) else { break }
         }
-        guard !borrowers.isEmpty else { return }
-        connectForWaiting()
-        // Nothing new can be made: one takes no more calls until it is free.
-        if !mayConnect, connecting == 0, mayLend, let index = shared.firstIndex(where: \.isUsable) {
-            reserved = shared[index]
-        }
+        if !borrowers.isEmpty { connectForWaiting() }
     }
 
-    /// The one that is to be lent as soon as its calls are answered.
-    @exclusivity(unchecked) private weak var reserved: PipelineConnection?
+    /// Where somebody waits for a connection and no new one can be made: the one that takes no more calls until it is free to be lent.
+    private var reserved: PipelineConnection? {
+        guard !borrowers.isEmpty, !mayConnect, connecting == 0, mayLend else { return nil }
+        return shared.first(where: \.isUsable)
+    }
 
     @discardableResult
     private func lend(_ connection: PipelineConnection) -> Bool {
         guard mayLend, let borrower = borrowers.popFirst() else { return false }
         shared.removeAll { $0 === connection }
         leased.append(connection)
-        if reserved === connection { reserved = nil }
         connection.isLeased = true
         borrower.promise.succeed(connection)
         return true

@@ -346,7 +346,7 @@ struct PostgresSessionTests {
         let (skein, db) = try await database("pool_size=2")
         let slow = db.execute("SELECT pg_sleep(60) /* given up */")
         let late = db.execute("SELECT pg_sleep(60) /* given up */", timeout: .milliseconds(300))
-        try await Task.sleep(for: .milliseconds(200))
+        try await PostgresPeer.shared.get().untilActive("SELECT pg_sleep(60)%given up%")
         let neighbours = (0..<50).map { db.execute("SELECT \($0)::int") }
         slow.cancel()
         #expect(await slow.dispatch().failure?.code == .controlledShutdown)
@@ -369,12 +369,8 @@ struct PostgresSessionTests {
         let (skein, db) = try await database("pool_size=3")
         _ = try await db.execute("SELECT 1").one(Int.self)
         let slow = db.execute("SELECT pg_sleep(100)", timeout: .seconds(100))
-        // Until it runs: what is sent in the same moment stands behind it.
-        let peer = try await PostgresPeer.shared.get()
-        while try await peer.query(
-            "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(100)' AND state = 'active'") != "1"
-        {}
-        try await Task.sleep(for: .milliseconds(20))
+        // What is sent in the same moment stands behind it; this takes longer.
+        try await PostgresPeer.shared.get().untilActive("SELECT pg_sleep(100)")
         for number in 0..<50 { #expect(try await db.execute("SELECT \(number)::int").one(Int.self) == number) }
         #expect(!slow.isOver, "\(slow.result?.reason ?? "")")
         #expect(await db.connectionCount == 2)
@@ -426,14 +422,54 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
+    @Test("who waited in vain for a connection does not keep the others from it")
+    func inVain() async throws {
+        let skein = Skein()
+        var options = try PostgresOptions(try await PostgresPeer.shared.get().url(query: "pool_size=1"))
+        options.pool.leaseTimeout = .milliseconds(200)
+        let db = skein.postgres(options)
+        let slow = db.execute("SELECT pg_sleep(1)")
+        let error = await #expect(throws: SkeinError.self) { try await db.begin() }
+        #expect(error?.code == .timeout)
+        #expect(try await db.execute("SELECT 1").one(Int.self) == 1)
+        #expect(await slow.dispatch().statusCode == 200)
+        let tx = try await db.begin()
+        let behind = db.execute("SELECT 2")
+        #expect(try await tx.execute("SELECT 3").one(Int.self) == 3)
+        await tx.putback()
+        #expect(try await behind.one(Int.self) == 2)
+        await skein.shutdown()
+    }
+
+    @Test("bulk and words that nobody takes do not come back with their connection")
+    func untaken() async throws {
+        let (skein, db) = try await database("pool_size=2")
+        for _ in 0..<4 {
+            for try await piece in db.copyOut(
+                "COPY (SELECT repeat('x', 10000) FROM generate_series(1, 2000)) TO STDOUT")
+            {
+                if piece.readableBytes > 0 { break }
+            }
+            let words = try await db.listen("flood")
+            _ = try await PostgresPeer.shared.get().query(
+                "SELECT pg_notify('flood', i::text) FROM generate_series(1, 12000) i")
+            var walk = words.makeAsyncIterator()
+            #expect(try await walk.next()?.payload == "1")
+            await words.stop()
+            #expect(try await db.execute("SELECT 1").one(Int.self) == 1)
+        }
+        await skein.shutdown()
+    }
+
     @Test("a session that the administrator ends: what was under way there is done again elsewhere")
     func terminated() async throws {
         let (skein, db) = try await database("pool_size=2&application_name=ended")
-        let slow = db.execute("SELECT pg_sleep(0.5), 7 AS seven")
-        try await Task.sleep(for: .milliseconds(100))
-        _ = try await PostgresPeer.shared.get().query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ended'")
-        #expect(try await slow.one().seven?.int == 7)
+        let slow = db.execute("SELECT pg_sleep(1), pg_backend_pid() AS process")
+        let peer = try await PostgresPeer.shared.get()
+        let process = try await peer.untilActive("SELECT pg_sleep(1), pg_backend%")
+        _ = try await peer.query("SELECT pg_terminate_backend(\(process))")
+        let done = try await slow.one().process?.int
+        #expect(done != nil && done != process)
         await skein.shutdown()
     }
 }

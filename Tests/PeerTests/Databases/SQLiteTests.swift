@@ -48,6 +48,11 @@ struct SQLiteTests {
             try await db.execute("SELECT count(*) FROM people WHERE name IN (SELECT value FROM json_each(\(names)))")
                 .one(Int.self) == 1)
         #expect(await db.execute("BEGIN").dispatch().failure?.code == .exception)
+        for wrong in [
+            SQL(unsafe: "SELECT $1"), SQL(unsafe: "SELECT 1", parameters: [2]), SQL(unsafe: "SELECT $1; SELECT 2"),
+        ] {
+            #expect(await db.execute(wrong).dispatch().statusCode == 500)
+        }
         let other = try skein.sqlite(SQLiteOptions())
         #expect(await other.execute("SELECT * FROM people").dispatch().statusCode == 500)
         await skein.shutdown()
@@ -96,7 +101,7 @@ struct SQLiteTests {
     func transactions() async throws {
         let skein = Skein()
         var options = SQLiteOptions(path: TestFolder.path("tx.db"))
-        options.idleTransaction = .seconds(1)
+        options.idleTransaction = .milliseconds(700)
         let db = try skein.sqlite(options)
         try await db.execute("CREATE TABLE t (a INT UNIQUE)").commit()
         try await db.transaction { (tx) async throws in
