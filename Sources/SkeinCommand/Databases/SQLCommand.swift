@@ -44,12 +44,7 @@ struct SQLCommand: AsyncParsableCommand {
 
     func run() async throws {
         let text = String(decoding: try InputFile.bytes(statement) ?? [], as: UTF8.self)
-        let skein = Skein()
-        let failure = await Self.failure { try await execute(text, by: skein) }
-        await skein.shutdown()
-        guard let failure else { return }
-        Terminal.complain("\(failure)")
-        throw ExitCode(1)
+        try await CommandSession.run { try await execute(text, by: $0) }
     }
 
     private func execute(_ text: String, by skein: Skein) async throws {
@@ -60,16 +55,6 @@ struct SQLCommand: AsyncParsableCommand {
         try response.raiseForStatus()
         for notice in response.notices { Terminal.complain("\(notice.severity): \(notice.message)") }
         say(response)
-    }
-
-    /// What some work has thrown.
-    static func failure(_ work: () async throws -> Void) async -> (any Error)? {
-        do {
-            try await work()
-            return nil
-        } catch {
-            return error
-        }
     }
 
     private func say(_ response: SQLResponse) {

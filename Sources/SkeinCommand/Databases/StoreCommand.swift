@@ -37,14 +37,7 @@ struct StoreCommand: AsyncParsableCommand {
         do { _ = try RedisOptions(url) } catch { throw ValidationError("\(error.message).") }
     }
 
-    func run() async throws {
-        let skein = Skein()
-        let failure = await SQLCommand.failure { try await send(by: skein) }
-        await skein.shutdown()
-        guard let failure else { return }
-        Terminal.complain("\(failure)")
-        throw ExitCode(1)
-    }
+    func run() async throws { try await CommandSession.run { try await send(by: $0) } }
 
     private func send(by skein: Skein) async throws {
         let redis = try skein.redis(url)

@@ -20,9 +20,7 @@ public struct InsertQuery: ReturningQuery {
 
     /// A row, by the names of its columns, which are quoted.
     public func data(_ values: [String: SQLValue]) -> Self {
-        var query = self
-        query.rows.append(values)
-        return query
+        changed { $0.rows.append(values) }
     }
 
     /// Rows, by the names of their columns; a column that one of them lacks has its default there.
@@ -37,16 +35,12 @@ public struct InsertQuery: ReturningQuery {
     ///   - columns: those that a unique index is on.
     ///   - updated: what is changed. Default: all others.
     public func upsert(on columns: String..., updating updated: [String]? = nil) -> Self {
-        var query = self
-        query.conflict = (columns, updated)
-        return query
+        changed { $0.conflict = (columns, updated) }
     }
 
     /// Leaves rows as they are that are there already.
     public func ignoringConflicts() -> Self {
-        var query = self
-        query.ignoresConflicts = true
-        return query
+        changed { $0.ignoresConflicts = true }
     }
 
     public func sql(for dialect: SQLDialect) -> SQL {
@@ -90,9 +84,7 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
 
     /// New values, by the names of the columns, which are quoted.
     public func data(_ values: [String: SQLValue]) -> Self {
-        var query = self
-        query.changes += values.sorted { $0.key < $1.key }.map { SQL.quoted($0.key) + " = \($0.value)" }
-        return query
+        changed { $0.changes += values.sorted { $0.key < $1.key }.map { SQL.quoted($0.key) + " = \($0.value)" } }
     }
 
     /// New values, of a value's coding keys.
@@ -101,16 +93,12 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
 
     /// A column made of an expression: `set("hits", to: "hits + 1")`.
     public func set(_ column: SQL, to expression: SQL) -> Self {
-        var query = self
-        query.changes.append("\(column) = \(expression)")
-        return query
+        changed { $0.changes.append("\(column) = \(expression)") }
     }
 
     /// Says that every row is meant. Without it and without a filter, the query is refused.
     public func all() -> Self {
-        var query = self
-        query.isForAll = true
-        return query
+        changed { $0.isForAll = true }
     }
 
     public func sql(for dialect: SQLDialect) -> SQL {
@@ -133,9 +121,7 @@ public struct DeleteQuery: FilteredQuery, ReturningQuery {
 
     /// Says that every row is meant. Without it and without a filter, the query is refused.
     public func all() -> Self {
-        var query = self
-        query.isForAll = true
-        return query
+        changed { $0.isForAll = true }
     }
 
     public func sql(for dialect: SQLDialect) -> SQL {

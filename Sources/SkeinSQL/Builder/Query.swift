@@ -9,6 +9,13 @@ public protocol SQLQuery: Sendable {
 }
 
 extension SQLQuery {
+    /// The query with one thing changed.
+    func changed(_ change: (inout Self) -> Void) -> Self {
+        var query = self
+        change(&query)
+        return query
+    }
+
     /// Starts it on a database or in a transaction and returns at once.
     @discardableResult
     public func execute(on database: some SQLExecutor, timeout: Duration? = nil) -> Corequest<SQLResponse> {
@@ -37,9 +44,7 @@ public protocol FilteredQuery: SQLQuery {
 extension FilteredQuery {
     /// Only rows for which a condition holds.
     public func filter(_ condition: Q) -> Self {
-        var query = self
-        query.conditions.append(condition)
-        return query
+        changed { $0.conditions.append(condition) }
     }
 
     /// Only rows in which a column compares so with a value: `filter("age", .gte, 18)`.
@@ -85,9 +90,7 @@ public protocol ReturningQuery: SQLQuery {
 extension ReturningQuery {
     /// Answers with columns of the rows that were changed.
     public func returning(_ columns: SQL...) -> Self {
-        var query = self
-        query.returned += columns
-        return query
+        changed { $0.returned += columns }
     }
 
     var returningClause: SQL { returned.isEmpty ? "" : " RETURNING \(SQL.joined(returned, separator: ", "))" }

@@ -15,12 +15,6 @@ public struct SelectQuery: FilteredQuery {
 
     init(_ tables: SQL) { self.tables = tables }
 
-    private func changed(_ change: (inout Self) -> Void) -> Self {
-        var query = self
-        change(&query)
-        return query
-    }
-
     /// What is read: columns, expressions. Default: all columns.
     public func get(_ columns: SQL...) -> Self { changed { $0.columns += columns } }
 

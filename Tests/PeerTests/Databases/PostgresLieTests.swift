@@ -40,7 +40,8 @@ struct PostgresLieTests {
 
     @Test("a server that asks a stranger's connection for the password in clear text does not get it")
     func greedy() async throws {
-        let server = try await ScriptedServer.start { _ in [.send("N"), .wait, .send("R\0\0\0\u{8}\0\0\0\u{3}"), .wait] }
+        let question = "R\0\0\0\u{8}\0\0\0\u{3}"
+        let server = try await ScriptedServer.start { _ in [.send("N"), .wait, .send(question), .wait] }
         let skein = Skein()
         // The same server by an address that is not known to be this machine's.
         let address = "postgres://u:secret@0.0.0.0:\(server.port)/d?timeout=5"

@@ -203,6 +203,15 @@ struct RedisTests {
             if try await redis.get("kept").fetch(Int.self) == 2 { break }
             #expect(attempt < 999)
         }
+        // A key that is said as a number is the same key.
+        let seven = RedisCommand("GET", [7])
+        try await redis.set("7", "old").commit()
+        #expect(try await redis.send(seven).fetch(String.self) == "old")
+        try await peer.command("-n", "9", "set", "7", "new")
+        for attempt in 0..<1000 {
+            if try await redis.send(seven).fetch(String.self) == "new" { break }
+            #expect(attempt < 999)
+        }
         await skein.shutdown()
         await peer.crash()
     }

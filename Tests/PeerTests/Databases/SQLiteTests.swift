@@ -101,8 +101,9 @@ struct SQLiteTests {
     func transactions() async throws {
         let skein = Skein()
         var options = SQLiteOptions(path: TestFolder.path("tx.db"))
-        options.idleTransaction = .milliseconds(700)
         let db = try skein.sqlite(options)
+        options.idleTransaction = .milliseconds(700)
+        let impatient = try skein.sqlite(options)
         try await db.execute("CREATE TABLE t (a INT UNIQUE)").commit()
         try await db.transaction { (tx) async throws in
             tx.execute("INSERT INTO t VALUES (1)")
@@ -121,9 +122,9 @@ struct SQLiteTests {
         try await tx.execute("DELETE FROM t").commit()
         try await tx.rollback()
         #expect(await tx.execute("SELECT 1").dispatch().failure?.code == .exception)
-        let idle = try await db.begin()
-        try await idle.execute("DELETE FROM t").commit()
-        try await db.execute("INSERT INTO t VALUES (9)").commit()  // waits until the other one is undone
+        let idle = try await impatient.begin()
+        idle.execute("DELETE FROM t")
+        try await impatient.execute("INSERT INTO t VALUES (9)").commit()  // waits until the other one is undone
         #expect(try await db.execute("SELECT a FROM t ORDER BY a").fetch([Int].self) == [1, 2, 9])
         await skein.shutdown()
     }
