@@ -91,7 +91,8 @@ private final class ScriptHandler: ChannelInboundHandler {
                 received = String(received[range.upperBound...])
             case .send(let text): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
             case .sendBytes(let bytes): context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
-            case .close: context.close(promise: nil)
+            // What the peer is still sending would be answered by a reset, if nobody were there to read it.
+            case .close: context.close(mode: .output, promise: nil)
             case .reset:
                 // With a linger time of zero, close() sends a reset.
                 (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))

@@ -464,10 +464,13 @@ struct PostgresSessionTests {
     @Test("a session that the administrator ends: what was under way there is done again elsewhere")
     func terminated() async throws {
         let (skein, db) = try await database("pool_size=2&application_name=ended")
-        let slow = db.execute("SELECT pg_sleep(1), pg_backend_pid() AS process")
+        let holder = try await db.begin()
+        try await holder.execute("SELECT pg_advisory_xact_lock(77)").commit()
+        let slow = db.execute("SELECT pg_advisory_xact_lock_shared(77)::text, pg_backend_pid() AS process")
         let peer = try await PostgresPeer.shared.get()
-        let process = try await peer.untilActive("SELECT pg_sleep(1), pg_backend%")
+        let process = try await peer.untilActive("SELECT pg_advisory_xact_lock_shared(77)%")
         _ = try await peer.query("SELECT pg_terminate_backend(\(process))")
+        try await holder.commit()
         let done = try await slow.one().process?.int
         #expect(done != nil && done != process)
         await skein.shutdown()
