@@ -83,9 +83,16 @@ let package = Package(
                 "SkeinCore", "SkeinTransport", logging, collections, .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
+            name: "SkeinMongo",
+            dependencies: nio + tls + [
+                "SkeinCore", "SkeinTransport", logging, collections, "CZlib", "CZstd",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
             name: "Skein",
             dependencies: [
                 "SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinSQLite",
+                "SkeinMongo",
             ]),
         .target(
             name: "SkeinEngine",
@@ -116,7 +123,7 @@ let package = Package(
         .testTarget(
             name: "SkeinDatabaseTests",
             dependencies: [
-                "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinTransport",
+                "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinMongo", "SkeinTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),

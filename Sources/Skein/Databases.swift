@@ -30,6 +30,20 @@ extension Skein {
         backEnds.keep(RedisClient(options, session: session, dialer: http.dialer))
     }
 
+    /// A database of MongoDB: `try skein.mongo("mongodb://host/blog").findone("posts", ["author": "Ada"])`.
+    ///
+    /// For one address there is one client with one set of connections, however often it is asked for.
+    /// - Parameter uri: `mongodb://user:password@host1,host2/database?replicaSet=rs0`, or `host/database`; without a database, `test`.
+    /// - Throws: code 701 that says what is wrong with it.
+    public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
+        try backEnds.client("mongo \(uri)") { () throws(SkeinError) in mongo(try MongoOptions(uri)) }.database
+    }
+
+    /// A deployment of MongoDB by its settings; a client with connections of its own.
+    public func mongo(_ options: MongoOptions) -> MongoClient {
+        backEnds.keep(MongoClient(options, session: session, dialer: http.dialer))
+    }
+
     /// A database of SQLite: `try skein.sqlite("blog.db").execute("SELECT …")`.
     ///
     /// For one address there is one client, however often it is asked for; `:memory:` is one database in memory for the session.

@@ -4,6 +4,7 @@
 @_exported import NIOCore
 @_exported import SkeinCore
 @_exported import SkeinHTTP
+@_exported import SkeinMongo
 @_exported import SkeinPostgres
 @_exported import SkeinRPC
 @_exported import SkeinRedis

@@ -40,6 +40,8 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
     open func begin() {}
     /// Hands the failure to those who wait.
     open func publish(_ failure: SkeinError) {}
+    /// No connection could be made for it; nothing of it was sent.
+    open func couldNotConnect(_ error: SkeinError) { fail(error) }
 
     // MARK: The way
 

@@ -148,7 +148,7 @@ package final class PipelinePool: @unchecked Sendable {
         } else {
             let lost = waiting
             waiting = []
-            for call in lost { call.fail(error) }
+            for call in lost { call.couldNotConnect(error) }
         }
         // No other can be had: the one that is shared will do.
         if let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) { lend(free) }

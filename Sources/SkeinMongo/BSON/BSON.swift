@@ -1,0 +1,151 @@
+// One value of BSON, of any type.
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A value (https://bsonspec.org/spec.html). Literals are values: `["age": ["$gte": 18], "name": "Ada"]` is a ``Document``.
+public enum BSON: Sendable, Hashable {
+    case double(Double)
+    case string(String)
+    case document(Document)
+    case array([BSON])
+    case binary(BSONBinary)
+    /// Deprecated.
+    case undefined
+    case objectID(ObjectID)
+    case bool(Bool)
+    case date(BSONDate)
+    case null
+    case regex(BSONRegex)
+    /// Deprecated.
+    case dbPointer(namespace: String, ObjectID)
+    case code(String)
+    /// Deprecated.
+    case symbol(String)
+    /// Deprecated.
+    case codeWithScope(String, Document)
+    case int32(Int32)
+    case timestamp(BSONTimestamp)
+    case int64(Int64)
+    case decimal128(Decimal128)
+    case minKey
+    case maxKey
+
+    /// The smallest integer that holds a number.
+    public init(_ number: Int) { self = Int32(exactly: number).map(BSON.int32) ?? .int64(Int64(number)) }
+    /// A moment.
+    public init(_ date: Date) { self = .date(BSONDate(date)) }
+    /// A UUID.
+    public init(_ uuid: UUID) { self = .binary(BSONBinary(uuid)) }
+    /// Text.
+    public init(_ text: String) { self = .string(text) }
+    /// A value of a type that can be encoded.
+    /// - Throws: `EncodingError`.
+    public init(encoding value: some Encodable) throws { self = try BSONEncoder().value(value) }
+
+    /// Its type.
+    public var type: BSONType {
+        switch self {
+        case .double: .double
+        case .string: .string
+        case .document: .document
+        case .array: .array
+        case .binary: .binary
+        case .undefined: .undefined
+        case .objectID: .objectID
+        case .bool: .bool
+        case .date: .date
+        case .null: .null
+        case .regex: .regex
+        case .dbPointer: .dbPointer
+        case .code: .code
+        case .symbol: .symbol
+        case .codeWithScope: .codeWithScope
+        case .int32: .int32
+        case .timestamp: .timestamp
+        case .int64: .int64
+        case .decimal128: .decimal128
+        case .minKey: .minKey
+        case .maxKey: .maxKey
+        }
+    }
+
+    // MARK: What it is
+
+    /// The text of a string or symbol.
+    public var string: String? {
+        switch self {
+        case .string(let value), .symbol(let value): value
+        default: nil
+        }
+    }
+
+    /// The number, when it is a whole one of any numeric type.
+    public var int: Int? {
+        switch self {
+        case .int32(let value): Int(value)
+        case .int64(let value): Int(exactly: value)
+        case .double(let value): Int(exactly: value)
+        default: nil
+        }
+    }
+
+    /// The number, of any numeric type but the decimal.
+    public var double: Double? {
+        switch self {
+        case .double(let value): value
+        case .int32(let value): Double(value)
+        case .int64(let value): Double(value)
+        default: nil
+        }
+    }
+
+    /// True or false, when it says either.
+    public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+    /// The document, when it is one.
+    public var document: Document? { if case .document(let value) = self { value } else { nil } }
+    /// The elements, when it is an array.
+    public var array: [BSON]? { if case .array(let value) = self { value } else { nil } }
+    /// The identifier, when it is one.
+    public var objectID: ObjectID? { if case .objectID(let value) = self { value } else { nil } }
+    /// The moment, when it is one.
+    public var date: Date? { if case .date(let value) = self { value.date } else { nil } }
+    /// The bytes, when it is binary data.
+    public var bytes: [UInt8]? { if case .binary(let value) = self { value.bytes } else { nil } }
+    /// The UUID, when it is one.
+    public var uuid: UUID? { if case .binary(let value) = self { value.uuid } else { nil } }
+    /// Whether it is null.
+    public var isNull: Bool { self == .null }
+    /// Whether it says yes, as the server sees it: true, or a number that is not zero.
+    var isTrue: Bool { bool ?? double.map { $0 != 0 } ?? false }
+
+    /// A member of a document.
+    public subscript(key: String) -> BSON? { document?[key] }
+
+    /// An element of an array.
+    public subscript(place: Int) -> BSON? {
+        guard let array, array.indices.contains(place) else { return nil }
+        return array[place]
+    }
+}
+
+extension BSON: ExpressibleByStringLiteral, ExpressibleByStringInterpolation, ExpressibleByIntegerLiteral,
+    ExpressibleByFloatLiteral,
+    ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
+{
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(integerLiteral value: Int) { self.init(value) }
+    public init(floatLiteral value: Double) { self = .double(value) }
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    public init(arrayLiteral elements: BSON...) { self = .array(elements) }
+    public init(dictionaryLiteral elements: (String, BSON)...) { self = .document(Document(pairs: elements)) }
+    public init(nilLiteral: ()) { self = .null }
+}
+
+extension BSON: CustomStringConvertible {
+    /// Extended JSON.
+    public var description: String { extendedJSON() }
+}

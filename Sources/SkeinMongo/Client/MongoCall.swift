@@ -1,0 +1,255 @@
+// A command on its way, to one server or, when that is lost, to another.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// A call of MongoDB.
+///
+/// Unchecked: as its superclass.
+final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
+    typealias Callback = @Sendable (MongoResponse) -> Void
+
+    let command: MongoCommand
+    private let client: MongoClient
+    private let route: MongoRoute
+    /// The identifiers of documents that it adds.
+    private let ids: [BSON]
+    private let meta: Meta
+    private let callback: Callback?
+    @exclusivity(unchecked) private var corequest: Corequest<MongoResponse>?
+    @exclusivity(unchecked) private var server: MongoServer?
+    @exclusivity(unchecked) private var topology = MongoTopology.Kind.unknown
+    /// The session that makes a write one that is done once.
+    @exclusivity(unchecked) private var ownSession: MongoServerSession?
+    /// What has come of a cursor so far, an array for each answer.
+    @exclusivity(unchecked) private var batches: [ByteBuffer] = []
+    /// The command that goes on with the cursor.
+    @exclusivity(unchecked) private var continuation: Document?
+    @exclusivity(unchecked) private var bytes = 0
+    @exclusivity(unchecked) private var retries = 0
+    /// Gives back the connection that it had alone.
+    @exclusivity(unchecked) private var whenOver: (@Sendable () -> Void)?
+
+    init(
+        _ command: MongoCommand, of client: MongoClient, session: Session, shard: Shard, timeout: Duration?,
+        ids: [BSON], meta: Meta, callback: Callback?
+    ) {
+        self.ids = ids
+        self.command = command
+        self.client = client
+        route = client.route(of: shard)
+        self.meta = meta
+        self.callback = callback
+        let corequest = Corequest<MongoResponse>(shard: shard)
+        self.corequest = corequest
+        super.init(session: session, shard: shard, timeout: timeout)
+        corequest.setDriver(self)
+    }
+
+    override var peer: String { server.map { "mongodb://\($0.address)" } ?? client.options.description }
+
+    /// What callers wait on; before it is submitted.
+    var handle: Corequest<MongoResponse> {
+        guard let corequest else { preconditionFailure("a call is asked for its corequest after its end") }
+        return corequest
+    }
+
+    /// What kind of server it needs.
+    var wish: MongoTopology.Wish { command.session?.pinned.map { .server($0) } ?? command.wish }
+
+    override func begin() {
+        if let problem = command.session?.begins(command) { return failLater(problem) }
+        route.send(self)
+    }
+
+    func chose(_ server: MongoServer, _ topology: MongoTopology.Kind) {
+        self.server = server
+        self.topology = topology
+        if topology == .sharded { command.session?.pin(server.address) }
+        if command.isOnce, command.session == nil, ownSession == nil, client.options.retriesWrites, server.retriesWrites {
+            ownSession = client.sessions.take()
+            ownSession?.number += 1
+        }
+    }
+
+    var isAbandoned: Bool { isOver }
+
+    /// Sends it on a connection that nobody shares meanwhile.
+    func sendAlone(_ pool: PipelinePool) {
+        Task(executorPreference: shard.executor) {
+            do {
+                let connection = try await pool.lease(until: nil)
+                guard !self.isOver else { return pool.giveBack(connection) }
+                self.whenOver = { pool.giveBack(connection) }
+                connection.send(self, at: .now())
+            } catch {
+                self.couldNotConnect(
+                    error as? SkeinError ?? SkeinError(.controlledShutdown, because: "the call was cancelled"))
+            }
+        }
+    }
+
+    // MARK: On the wire
+
+    func body(on connection: MongoConnection) -> MongoBody {
+        if let continuation {
+            var body = MongoBody(document: continuation, database: command.database)
+            command.session?.write(into: &body.additions, command, topology: topology)
+            return body
+        }
+        var body = MongoBody(
+            document: command.document, database: command.database, sequence: command.sequence,
+            isUnacknowledged: command.isUnacknowledged)
+        if let ownSession {
+            body.additions.append("lsid", .document(ownSession.id))
+            body.additions.append("txnNumber", .int64(ownSession.number))
+        }
+        command.session?.write(into: &body.additions, command, topology: topology)
+        if case .read(let preference) = command.wish, server?.kind != .standalone {
+            // One server that was named is read from, whatever it is.
+            let effective: MongoReadPreference =
+                topology == .single && preference.mode == .primary ? .primaryPreferred : preference
+            if effective.mode != .primary { body.additions.append("$readPreference", .document(effective.document)) }
+        }
+        if topology != .single, let time = client.monitor.clusterTime {
+            body.additions.append("$clusterTime", .document(time))
+        }
+        if command.isUnacknowledged { shard.eventLoop.execute { self.finish(["ok": 1]) } }
+        return body
+    }
+
+    func receive(_ reply: MongoReply, on connection: MongoConnection) {
+        let document = reply.document
+        if let time = document.find("$clusterTime")?.value(in: document.bytes).document {
+            client.monitor.saw(clusterTime: time)
+        }
+        command.session?.saw(document)
+        let error = MongoError.inside(document)
+        if let error, error.isStateChange {
+            client.monitor.lost(
+                connection.address, because: "it said: \(error)", topologyVersion: document["topologyVersion"]?.document)
+            if error.isShutdown { connection.leave() }
+        }
+        guard !isOver else { return closeCursor(document, on: connection) }
+        if let error {
+            if mayRetry(error) { return retry() }
+            if error.labels.contains("TransientTransactionError") { command.session?.unpin() }
+            return finish(document, error)
+        }
+        guard case .documents = command.shape else { return finish(document) }
+        take(document, on: connection)
+    }
+
+    /// Takes a batch of a cursor, and asks for the next.
+    private func take(_ document: Document, on connection: MongoConnection) {
+        let cursor = document["cursor"]?.document ?? Document()
+        if let batch = cursor.find("firstBatch") ?? cursor.find("nextBatch"), batch.type == .array {
+            let slice = batch.slice(of: cursor.bytes)
+            batches.append(slice)
+            bytes += slice.readableBytes
+        }
+        let id = cursor["id"]?.int.map(Int64.init) ?? 0
+        guard command.drains, id != 0 else { return finish(document) }
+        guard bytes <= client.options.maximumAnswerSize else {
+            closeCursor(document, on: connection)
+            return fail(
+                SkeinError(
+                    .contentTooLarge, peer: peer,
+                    because: "the documents are more than \(client.options.maximumAnswerSize) bytes; read them with stream(…)"))
+        }
+        let namespace = cursor["ns"]?.string ?? ""
+        continuation = [
+            "getMore": .int64(id), "collection": .string(String(namespace.drop { $0 != "." }.dropFirst())),
+        ]
+        connection.send(self, at: .now())
+    }
+
+    /// Nobody is there any more to read on.
+    private func closeCursor(_ document: Document, on connection: MongoConnection) {
+        guard let cursor = document["cursor"]?.document, let id = cursor["id"]?.int, id != 0 else { return }
+        let namespace = cursor["ns"]?.string ?? ""
+        let name = String(namespace.drop { $0 != "." }.dropFirst())
+        connection.ask(
+            ["killCursors": .string(name), "cursors": [.int64(Int64(id))]], on: command.database
+        ) { _ in }
+    }
+
+    // MARK: Another try
+
+    /// Whether what was sent may be sent once more: a read, or a write that the server recognises.
+    private var isRepeatable: Bool {
+        guard retries < 1, continuation == nil, command.session?.isInTransaction != true else { return false }
+        return command.isRead ? client.options.retriesReads : ownSession != nil
+    }
+
+    private func mayRetry(_ error: MongoError) -> Bool {
+        guard isRepeatable else { return false }
+        return command.isRead
+            ? error.isRetryableRead : error.isRetryableWrite(wireVersion: server?.wireVersion ?? 0)
+    }
+
+    private func retry() {
+        retries += 1
+        letGo()
+        route.send(self)
+    }
+
+    func lost(_ reason: SkeinError) {
+        if let server { client.monitor.lost(server.address, because: reason.message) }
+        guard !isOver else { return }
+        ownSession?.isDirty = true
+        if isRepeatable { return retry() }
+        command.session?.unpin()
+        fail(
+            SkeinError(
+                reason.code, peer: peer,
+                because: "the connection was lost with the command under way"
+                    + (command.isRead ? ": " : ", and whether it was carried out is not known: ") + reason.message,
+                cause: reason))
+    }
+
+    override func couldNotConnect(_ error: SkeinError) {
+        guard let server, !isOver else { return fail(error) }
+        client.monitor.lost(server.address, because: error.message)
+        // Nothing was sent, so that another server, or this one again, can be asked without a doubt.
+        let isFinal = [.unknownAuthentication, .shuttingDown, .controlledShutdown].contains(error.code)
+        guard !isFinal, retries < 1, command.session?.pinned == nil else { return fail(error) }
+        retry()
+    }
+
+    // MARK: The end
+
+    private func finish(_ reply: Document, _ error: MongoError? = nil) {
+        guard !isOver else { return }
+        let response = response(reply, error: error)
+        end(bytes: reply.bytes.readableBytes, failed: false) { respond(response) }
+    }
+
+    override func publish(_ failure: SkeinError) { respond(response(Document(), failure: failure)) }
+
+    private func response(
+        _ reply: Document, error: MongoError? = nil, failure: SkeinError? = nil
+    ) -> MongoResponse {
+        MongoResponse(
+            meta: meta, method: command.name, content: MongoResult(reply: reply, shape: command.shape, batches: batches, insertedIDs: ids),
+            logger: session.logger, failure: failure, mongoError: error, peer: peer)
+    }
+
+    /// Gives back the connection that it had alone, when that has let go of it.
+    private func letGo() {
+        guard let whenOver else { return }
+        self.whenOver = nil
+        shard.eventLoop.execute(whenOver)
+    }
+
+    private func respond(_ response: MongoResponse) {
+        letGo()
+        if let ownSession { client.sessions.giveBack(ownSession) }
+        ownSession = nil
+        guard let corequest else { return }
+        self.corequest = nil
+        corequest.finish(response)
+        callback?(response)
+    }
+}

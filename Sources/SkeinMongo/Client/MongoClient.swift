@@ -1,0 +1,113 @@
+// MongoDB as its users see it.
+
+import NIOCore
+@_exported import SkeinCore
+import SkeinTransport
+import Synchronization
+
+/// A deployment of MongoDB: one server, a replica set, or the routers of a cluster. Commands of all callers of an event loop share few
+/// connections to each server.
+public final class MongoClient: BackEnd {
+    /// The settings it was made with.
+    public let options: MongoOptions
+    private let session: Session
+    private let routes: ShardLocal<MongoRoute>
+    let monitor: MongoMonitor
+    let sessions = MongoSessionPool()
+    private let isShutDown = Atomic<Bool>(false)
+
+    package init(_ options: MongoOptions, session: Session, dialer: Dialer) {
+        self.options = options
+        self.session = session
+        let connector = MongoConnector(options: options, dialer: dialer)
+        let monitor = MongoMonitor(connector, on: session.pickShard())
+        self.monitor = monitor
+        routes = ShardLocal(session.shards) {
+            MongoRoute(shard: $0, session: session, connector: connector, monitor: monitor)
+        }
+    }
+
+    deinit {
+        guard !isShutDown.load(ordering: .acquiring) else { return }
+        monitor.shutdown()
+        for (route, shard) in zip(routes.all, session.shards.shards) { shard.eventLoop.execute { route.retire() } }
+    }
+
+    /// A database by its name.
+    public subscript(name: String) -> MongoDatabase { MongoDatabase(client: self, name: name) }
+
+    /// The database that the address names, else `test`.
+    public var database: MongoDatabase { self[options.database] }
+
+    /// The names of all databases.
+    public func databaseNames() async throws -> [String] {
+        try await self["admin"].run(["listDatabases": 1, "nameOnly": true]).fetch().reply["databases"]?.array?
+            .compactMap { $0["name"]?.string } ?? []
+    }
+
+    @discardableResult
+    func start(
+        _ command: MongoCommand, ids: [BSON] = [], timeout: Duration? = nil, meta: Meta = Meta(),
+        callback: MongoCall.Callback? = nil
+    ) -> Corequest<MongoResponse> {
+        let call = MongoCall(
+            command, of: self, session: session, shard: session.pickShard(), timeout: timeout ?? options.timeout,
+            ids: ids, meta: meta, callback: callback)
+        let corequest = call.handle
+        call.submit()
+        return corequest
+    }
+
+    /// Starts several commands one after the other, with one answer made of theirs.
+    func startAll(_ name: String, _ work: @escaping @Sendable () async -> MongoResponse) -> Corequest<MongoResponse> {
+        CorequestTask.start(
+            session, work, failed: { failure, response in response.failed(failure) }, callback: nil)
+    }
+
+    func route(of shard: Shard) -> MongoRoute { routes[shard] }
+
+    /// An answer without a server's.
+    func response(
+        _ name: String, _ reply: Document, error: MongoError? = nil, failure: SkeinError? = nil, ids: [BSON] = []
+    ) -> MongoResponse {
+        MongoResponse(
+            meta: Meta(), method: name, content: MongoResult(reply: reply, insertedIDs: ids), logger: session.logger,
+            failure: failure, mongoError: error, peer: options.description)
+    }
+
+    /// What fits into one message to any of the servers; nil while none has been heard.
+    var writeLimits: (count: Int, size: Int)? {
+        let servers = monitor.topology.servers.values.filter(\.holdsData)
+        guard let count = servers.map(\.maximumBatch).min(), let size = servers.map(\.maximumMessage).min() else {
+            return nil
+        }
+        return (count, size - (64 << 10))
+    }
+
+    /// Connections open now, but for those that only look after the servers.
+    public var connectionCount: Int {
+        get async {
+            var count = 0
+            for (route, shard) in zip(routes.all, session.shards.shards) {
+                count += (try? await shard.eventLoop.submit { route.connectionCount }.get()) ?? 0
+            }
+            return count
+        }
+    }
+
+    /// Closes every connection and fails what waits for one.
+    package func shutdown() async {
+        isShutDown.store(true, ordering: .releasing)
+        monitor.shutdown()
+        for (route, shard) in zip(routes.all, session.shards.shards) {
+            try? await shard.eventLoop.submit { route.shutdown() }.get()
+        }
+    }
+}
+
+extension MongoResponse {
+    func failed(_ failure: SkeinError) -> MongoResponse {
+        MongoResponse(
+            meta: meta, method: method, content: content, logger: logger, failure: failure, mongoError: mongoError, peer: peer)
+    }
+}

@@ -1,0 +1,176 @@
+// One connection to a server, with commands of many callers under way; each answer names the request it is to.
+
+import DequeModule
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// Something that stands in a connection's pipeline and is answered by one message.
+protocol MongoOperation: AnyObject {
+    /// Whether nobody waits for it any more.
+    var isAbandoned: Bool { get }
+    /// Takes the answer.
+    func receive(_ reply: MongoReply, on connection: MongoConnection)
+    /// The connection has ended before that.
+    func lost(_ reason: SkeinError)
+}
+
+/// A connection.
+///
+/// Unchecked: touched on its channel's loop only.
+final class MongoConnection: PipelineConnection, @unchecked Sendable {
+    let address: Endpoint
+    private let checksums: Bool
+    @exclusivity(unchecked) private var decoder = MongoDecoder()
+    @exclusivity(unchecked) private var handshake: MongoHandshake
+    @exclusivity(unchecked) private var pipeline = Deque<(id: Int32, operation: any MongoOperation)>()
+    @exclusivity(unchecked) private var lastID: Int32 = 0
+    @exclusivity(unchecked) private var compressor: MongoCompressor?
+    /// What the server has said about itself.
+    @exclusivity(unchecked) private(set) var hello = Document()
+    /// How long the greeting took.
+    @exclusivity(unchecked) private(set) var roundTrip = Duration.zero
+
+    init(
+        _ options: MongoOptions, at address: Endpoint, shard: Shard, isMonitor: Bool, isSecure: Bool,
+        ready: EventLoopPromise<PipelineConnection>
+    ) {
+        self.address = address
+        checksums = options.sendsChecksums && !isSecure
+        handshake = MongoHandshake(options, isMonitor: isMonitor)
+        super.init(shard: shard, peer: "mongodb://\(address)", ready: ready)
+    }
+
+    // MARK: Sending
+
+    override var underWay: Int { pipeline.count }
+    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.operation.isAbandoned) }
+
+    override func encode(_ call: PipelinedCall) {
+        let call = unsafeDowncast(call, to: MongoCall.self)
+        let body = call.body(on: self)
+        if !body.isUnacknowledged { pipeline.append((lastID &+ 1, call)) }
+        append(body)
+    }
+
+    private func append(_ body: MongoBody) {
+        lastID &+= 1
+        let isExempt = compressor == nil || MongoCompressor.exempt.contains(MongoCommand(body.document, on: "").name)
+        MongoWriter.write(
+            body, id: lastID, compressor: isExempt ? nil : compressor, checksum: checksums, into: &output)
+    }
+
+    /// Sends a command of the connection's own.
+    func ask(
+        _ document: Document, on database: String = "admin", _ done: @escaping (Result<Document, SkeinError>) -> Void
+    ) {
+        if pipeline.isEmpty { lastProgress = .now() }
+        pipeline.append((lastID &+ 1, Question(done)))
+        write { _ in append(MongoBody(document: document, database: database)) }
+    }
+
+    override func check() { ask(["ping": 1]) { _ in } }
+
+    override func abandon(_ call: PipelinedCall) {
+        // A connection that waits for its one caller's patient command is of use to nobody else.
+        if isLeased { return close(because: nil) }
+        super.abandon(call)
+    }
+
+    // MARK: The greeting
+
+    override func greet() {
+        do throws(SkeinError) {
+            proceed(.send(try handshake.begin(), database: "admin"), since: .now())
+        } catch {
+            close(because: SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
+        }
+    }
+
+    private func proceed(_ action: MongoHandshake.Action, since start: NIODeadline) {
+        switch action {
+        case .send(let document, let database):
+            ask(document, on: database) { [weak self] result in
+                guard let self, case .success(let reply) = result else { return }
+                do throws(SkeinError) {
+                    let next = try self.handshake.receive(reply)
+                    if self.hello.isEmpty {
+                        self.hello = self.handshake.hello
+                        self.roundTrip = .nanoseconds((.now() - start).nanoseconds)
+                    }
+                    self.proceed(next, since: .now())
+                } catch {
+                    self.close(because: SkeinError(error.code, peer: self.peer, because: error.message, cause: error.cause))
+                }
+            }
+        case .ready:
+            compressor = handshake.compressor
+            becomeReady()
+        }
+    }
+
+    // MARK: Receiving
+
+    override func receive(_ bytes: ByteBuffer) {
+        decoder.append(bytes)
+        do throws(MongoProtocolError) {
+            let now = NIODeadline.now()
+            while !isClosed, let reply = try decoder.next() { try answer(reply, at: now) }
+        } catch {
+            close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
+        }
+    }
+
+    private func answer(_ reply: MongoReply, at now: NIODeadline) throws(MongoProtocolError) {
+        // Servers answer in turn; others may not.
+        guard let place = pipeline.firstIndex(where: { $0.id == reply.responseTo }) else {
+            throw MongoProtocolError("the server sent an answer to a request that was not made")
+        }
+        guard !reply.moreToCome else { throw MongoProtocolError("the server wants to send more answers than were asked for") }
+        let operation = pipeline.remove(at: place).operation
+        operation.receive(reply, on: self)
+        madeProgress(at: now)
+    }
+
+    override func loseCalls(_ reason: SkeinError) {
+        let lost = pipeline
+        pipeline = []
+        for (_, operation) in lost { operation.lost(reason) }
+    }
+
+    /// A command of the connection's own.
+    private final class Question: MongoOperation {
+        private let done: (Result<Document, SkeinError>) -> Void
+
+        init(_ done: @escaping (Result<Document, SkeinError>) -> Void) { self.done = done }
+        var isAbandoned: Bool { true }
+        func receive(_ reply: MongoReply, on connection: MongoConnection) { done(.success(reply.document)) }
+        func lost(_ reason: SkeinError) { done(.failure(reason)) }
+    }
+}
+
+/// Makes connections of one client.
+struct MongoConnector: Sendable {
+    let options: MongoOptions
+    let dialer: Dialer
+
+    /// Connects to one server.
+    /// - Parameter isMonitor: only to look at it, which needs no credentials.
+    func open(
+        _ address: Endpoint, _ shard: Shard, isMonitor: Bool = false
+    ) -> EventLoopFuture<PipelineConnection> {
+        var connect = ConnectOptions(timeout: options.pool.connectTimeout)
+        connect.resolver = dialer.resolver
+        var isSecure = false
+        if let tls = options.tls, case .host = address {
+            connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
+            isSecure = true
+        }
+        return Connector.connect(to: address, on: shard.eventLoop, connect).flatMap { [isSecure] connected in
+            PipelineConnection.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+                MongoConnection(
+                    options, at: address, shard: shard, isMonitor: isMonitor, isSecure: isSecure, ready: ready)
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+// Sessions of the server's: what makes a write one that is done once, and several of them all or nothing
+// (https://github.com/mongodb/specifications/blob/master/source/sessions/driver-sessions.md, …/transactions/transactions.md).
+
+import SkeinCore
+import SkeinTransport
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A session as the server knows it.
+struct MongoServerSession: Sendable {
+    let id: Document
+    /// Counts the writes and transactions.
+    var number: Int64 = 0
+    /// Whether it was in use when a connection was lost, so that nobody knows what the server makes of it.
+    var isDirty = false
+    var lastUse = ContinuousClock.now
+
+    init() { id = ["id": BSON(UUID())] }
+}
+
+/// Sessions that are kept for the next one who needs one.
+final class MongoSessionPool: Sendable {
+    private let idle = Mutex<[MongoServerSession]>([])
+    /// Servers forget a session after 30 minutes.
+    private static let longestRest = Duration.seconds(25 * 60)
+
+    func take() -> MongoServerSession {
+        idle.withLock { idle in
+            while var session = idle.popLast() {
+                guard ContinuousClock.now - session.lastUse < Self.longestRest else { continue }
+                session.lastUse = .now
+                return session
+            }
+            return MongoServerSession()
+        }
+    }
+
+    func giveBack(_ session: MongoServerSession) {
+        guard !session.isDirty else { return }
+        idle.withLock { if $0.count < 10_000 { $0.append(session) } }
+    }
+}
+
+/// A session: reads see what its writes have done, and transactions are made in it.
+///
+/// Commands in it are made by its databases: `session["blog"]["posts"].insert(…)`. One after the other: it is one thread of events.
+public final class MongoSession: Sendable {
+    private enum Transaction: Sendable {
+        case none
+        /// Begun, and nothing sent.
+        case starting
+        case inProgress
+        case committed
+        case aborted
+    }
+
+    private struct State: Sendable {
+        var server: MongoServerSession
+        var transaction = Transaction.none
+        var pinned: Endpoint?
+        var operationTime: BSONTimestamp?
+        var isOver = false
+    }
+
+    /// The client it belongs to.
+    public let client: MongoClient
+    private let state: Mutex<State>
+
+    init(_ client: MongoClient) {
+        self.client = client
+        state = Mutex(State(server: client.sessions.take()))
+    }
+
+    deinit { end() }
+
+    /// A database, whose commands are made in this session.
+    public subscript(name: String) -> MongoDatabase { MongoDatabase(client: client, name: name, session: self) }
+
+    /// The client's default database, whose commands are made in this session.
+    public var database: MongoDatabase { self[client.options.database] }
+
+    /// Ends the session; what was not committed is undone by the server after a while.
+    public func end() {
+        let server = state.withLock { state -> MongoServerSession? in
+            guard !state.isOver else { return nil }
+            state.isOver = true
+            if case .inProgress = state.transaction { state.server.isDirty = true }
+            return state.server
+        }
+        if let server { client.sessions.giveBack(server) }
+    }
+
+    // MARK: Transactions
+
+    /// Begins a transaction; the next command is its first.
+    /// - Throws: code 701 when one is under way.
+    public func startTransaction() throws(SkeinError) {
+        let isFree = state.withLock { state in
+            switch state.transaction {
+            case .starting, .inProgress: return false
+            default: break
+            }
+            state.transaction = .starting
+            state.server.number += 1
+            state.pinned = nil
+            return true
+        }
+        guard isFree else { throw SkeinError(.exception, because: "a transaction is under way in this session already") }
+    }
+
+    /// Makes what was done in the transaction last.
+    /// - Throws: what the server says; with the label `UnknownTransactionCommitResult` it is not known, and may be committed once more.
+    public func commitTransaction() async throws {
+        switch state.withLock({ $0.transaction }) {
+        case .none, .aborted: throw SkeinError(.exception, because: "no transaction is under way in this session")
+        case .starting: state.withLock { $0.transaction = .committed }
+        case .inProgress, .committed:
+            try await finish("commitTransaction").commit()
+            state.withLock { $0.transaction = .committed }
+        }
+    }
+
+    /// Undoes what was done in the transaction. What goes wrong with that is undone by the server after a while.
+    /// - Throws: code 701 when none is under way.
+    public func abortTransaction() async throws {
+        let before = state.withLock { state in
+            defer { state.transaction = .aborted }
+            return state.transaction
+        }
+        switch before {
+        case .none, .aborted, .committed:
+            state.withLock { $0.transaction = before }
+            throw SkeinError(.exception, because: "no transaction is under way in this session")
+        case .starting: break
+        case .inProgress: _ = await finish("abortTransaction").dispatch()
+        }
+    }
+
+    private func finish(_ name: String) -> Corequest<MongoResponse> {
+        var command = MongoCommand([name: 1], on: "admin")
+        if let concern = client.options.writeConcern { command.document.append("writeConcern", .document(concern.document)) }
+        command.session = self
+        return client.start(command)
+    }
+
+    // MARK: What commands ask
+
+    var isInTransaction: Bool {
+        state.withLock { state in
+            switch state.transaction {
+            case .starting, .inProgress: true
+            default: false
+            }
+        }
+    }
+
+    /// The one server that knows of the transaction, where there are several that could.
+    var pinned: Endpoint? { state.withLock { $0.pinned } }
+
+    func pin(_ address: Endpoint) {
+        state.withLock { state in
+            if case .starting = state.transaction, state.pinned == nil { state.pinned = address }
+        }
+    }
+
+    func unpin() { state.withLock { $0.pinned = nil } }
+
+    /// A command is about to be sent in it.
+    /// - Returns: why it cannot be.
+    func begins(_ command: MongoCommand) -> SkeinError? {
+        state.withLock { state in
+            if state.isOver { return SkeinError(.exception, because: "the session has ended") }
+            switch state.transaction {
+            case .committed, .aborted: if !Self.ends.contains(command.name) { state.transaction = .none }
+            default: break
+            }
+            return nil
+        }
+    }
+
+    private static let ends: Set<String> = ["commitTransaction", "abortTransaction"]
+
+    /// Adds what the server has to know.
+    func write(into additions: inout Document, _ command: MongoCommand, topology: MongoTopology.Kind) {
+        let (id, number, transaction, after) = state.withLock { state in
+            defer {
+                state.server.lastUse = .now
+                if case .starting = state.transaction { state.transaction = .inProgress }
+            }
+            return (state.server.id, state.server.number, state.transaction, state.operationTime)
+        }
+        additions.append("lsid", .document(id))
+        switch transaction {
+        case .starting:
+            additions.append("txnNumber", .int64(number))
+            additions.append("startTransaction", true)
+            additions.append("autocommit", false)
+            addConcern(after, &additions, command, client.options.readConcern)
+        case .inProgress, .committed:
+            additions.append("txnNumber", .int64(number))
+            additions.append("autocommit", false)
+        case .none, .aborted:
+            if Self.ends.contains(command.name) {
+                additions.append("txnNumber", .int64(number))
+                additions.append("autocommit", false)
+            } else if command.isRead, !command.document.contains("readConcern") {
+                addConcern(topology == .single ? nil : after, &additions, command, client.options.readConcern)
+            }
+        }
+    }
+
+    /// What is read has to be as new as what this session has seen.
+    private func addConcern(
+        _ after: BSONTimestamp?, _ additions: inout Document, _ command: MongoCommand, _ level: MongoReadConcern?
+    ) {
+        var concern = Document()
+        if let level { concern.append("level", .string(level.rawValue)) }
+        if let after { concern.append("afterClusterTime", .timestamp(after)) }
+        if !concern.isEmpty { additions.append("readConcern", .document(concern)) }
+    }
+
+    /// Takes note of an answer.
+    func saw(_ reply: Document) {
+        guard case .timestamp(let time)? = reply["operationTime"] else { return }
+        state.withLock { state in
+            if let known = state.operationTime, known > time { return }
+            state.operationTime = time
+        }
+    }
+}
+
+extension MongoClient {
+    /// Begins a session. It ends with `end()`, or when nobody holds it any more.
+    public func startSession() -> MongoSession { MongoSession(self) }
+
+    /// Carries out commands all or nothing: commits when the work returns, undoes it when it throws, and begins again when the server
+    /// says that this may help (a conflict with another, a change of the primary).
+    /// - Parameters:
+    ///   - limit: how long it is tried again. Default: 120 s.
+    ///   - work: makes its commands by the session's databases; it may be called several times.
+    public func transaction<Value: Sendable>(
+        retryingFor limit: Duration = .seconds(120), _ work: @Sendable (MongoSession) async throws -> Value
+    ) async throws -> Value {
+        let session = startSession()
+        defer { session.end() }
+        let end = ContinuousClock.now + limit
+        while true {
+            try session.startTransaction()
+            do {
+                let value = try await work(session)
+                try await commit(session, until: end)
+                return value
+            } catch {
+                if session.isInTransaction { try? await session.abortTransaction() }
+                guard Self.labels(error).contains("TransientTransactionError"), ContinuousClock.now < end else { throw error }
+                try await Task.sleep(for: .milliseconds(.random(in: 5...50)))
+            }
+        }
+    }
+
+    private func commit(_ session: MongoSession, until end: ContinuousClock.Instant) async throws {
+        while true {
+            do {
+                return try await session.commitTransaction()
+            } catch {
+                let isOpen =
+                    Self.labels(error).contains("UnknownTransactionCommitResult")
+                    || (error as? SkeinError).map { [.channelClosed, .socketError, .connectionFailed].contains($0.code) }
+                        == true
+                guard isOpen, ContinuousClock.now < end else { throw error }
+            }
+        }
+    }
+
+    /// What the server has said can be done about an error. A connection that is lost in a transaction is as good as a conflict.
+    private static func labels(_ error: any Error) -> Set<String> {
+        guard let error = error as? SkeinError else { return (error as? MongoError)?.labels ?? [] }
+        if let cause = error.cause as? MongoError { return cause.labels }
+        return [.channelClosed, .socketError, .connectionFailed].contains(error.code) ? ["TransientTransactionError"] : []
+    }
+}

@@ -1,0 +1,194 @@
+// Connection strings (https://www.mongodb.com/docs/manual/reference/connection-string/).
+
+import SkeinCore
+import SkeinTransport
+
+extension MongoOptions {
+    /// Reads a connection string: `mongodb://user:password@host1:27017,host2/database?replicaSet=rs0&tls=true`, or `host/database`.
+    /// - Throws: code 701 that says what is wrong with it.
+    public init(_ text: String) throws(SkeinError) {
+        self.init()
+        let uri = text.contains("://") ? text : "mongodb://\(text)"
+        guard let separator = uri.firstRange(of: "://") else { throw Self.problem("it has no scheme") }
+        switch uri[..<separator.lowerBound] {
+        case "mongodb": break
+        case "mongodb+srv":
+            throw Self.problem("mongodb+srv:// is not supported; name the hosts in a mongodb:// address, with tls=true")
+        case let scheme: throw Self.problem("its scheme is \(scheme) and not mongodb")
+        }
+        var rest = uri[separator.upperBound...]
+        var query: [(name: String, value: String)] = []
+        if let mark = rest.firstIndex(of: "?") {
+            query = try Self.pairs(rest[rest.index(after: mark)...])
+            rest = rest[..<mark]
+        }
+        var user: String?
+        var password: String?
+        let authority = rest.prefix { $0 != "/" }
+        var members = authority
+        if let at = authority.lastIndex(of: "@") {
+            let parts = authority[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            user = try Self.decoded(parts[0])
+            if parts.count == 2 { password = try Self.decoded(parts[1]) }
+            members = authority[authority.index(after: at)...]
+        }
+        hosts = []
+        for member in members.split(separator: ",", omittingEmptySubsequences: false) {
+            hosts.append(try Self.endpoint(member))
+        }
+        let name = try Self.decoded(rest.dropFirst(authority.count).dropFirst())
+        if !name.isEmpty { database = name }
+        if user != nil {
+            credentials = MongoCredentials(
+                user: user, password: password, source: name.isEmpty ? "admin" : name)
+        }
+        try apply(query)
+    }
+
+    private static func problem(_ message: String) -> SkeinError {
+        SkeinError(.exception, because: "the address of the database cannot be used: \(message)")
+    }
+
+    private static func decoded(_ text: Substring) throws(SkeinError) -> String {
+        guard let value = text.withoutPercents else { throw problem("\(text) is badly percent-encoded") }
+        return value
+    }
+
+    private static func endpoint(_ member: Substring) throws(SkeinError) -> Endpoint {
+        if member.hasSuffix(".sock") { return .unix(path: try decoded(member)) }
+        guard !member.isEmpty, let endpoint = Endpoint(hostAndPort: member, port: 27017) else {
+            throw problem("\(member.debugDescription) is no host with a port")
+        }
+        return endpoint
+    }
+
+    private static func pairs(_ text: Substring) throws(SkeinError) -> [(name: String, value: String)] {
+        var pairs: [(String, String)] = []
+        for pair in text.split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else { throw problem("\(pair) has no value") }
+            pairs.append((String(parts[0]), try decoded(parts[1])))
+        }
+        return pairs
+    }
+
+    private mutating func apply(_ query: [(name: String, value: String)]) throws(SkeinError) {
+        for (name, value) in query {
+            func number(_ range: ClosedRange<Int>) throws(SkeinError) -> Int {
+                guard let number = Int(value), range.contains(number) else {
+                    throw Self.problem("\(name) is no number from \(range.lowerBound) to \(range.upperBound)")
+                }
+                return number
+            }
+            func time() throws(SkeinError) -> Duration { .milliseconds(try number(1...86_400_000)) }
+            func flag() throws(SkeinError) -> Bool {
+                guard value == "true" || value == "false" else { throw Self.problem("\(name) is neither true nor false") }
+                return value == "true"
+            }
+            switch name.lowercased() {
+            case "replicaset": replicaSet = value
+            case "directconnection": isDirect = try flag()
+            case "tls", "ssl": if try flag() { tls = tls ?? TLSOptions() } else { tls = nil }
+            case "tlsinsecure", "tlsallowinvalidcertificates": if try flag() { needTLS { $0.verify = .none } }
+            case "tlscafile": needTLS { $0.roots = .file(value) }
+            case "tlscertificatekeyfile": needTLS { $0.certificateFile = value }
+            case "authsource": needCredentials { $0.source = value }
+            case "authmechanism":
+                guard let mechanism = MongoCredentials.Mechanism(rawValue: value) else {
+                    throw Self.problem("there is no authMechanism \(value) here; SCRAM-SHA-256, SCRAM-SHA-1, "
+                        + "MONGODB-X509 and PLAIN are")
+                }
+                needCredentials { $0.mechanism = mechanism }
+            case "compressors": compressors = try Self.compressors(value)
+            case "appname": applicationName = value
+            case "readpreference":
+                guard let mode = MongoReadPreference.Mode(rawValue: value) else {
+                    throw Self.problem("there is no readPreference \(value)")
+                }
+                readPreference.mode = mode
+            case "readpreferencetags": readPreference.tagSets.append(try Self.tags(value))
+            case "maxstalenessseconds":
+                if value != "-1" { readPreference.maximumStaleness = .seconds(try number(90...1_000_000)) }
+            case "readconcernlevel":
+                guard let level = MongoReadConcern(rawValue: value) else {
+                    throw Self.problem("there is no readConcernLevel \(value)")
+                }
+                readConcern = level
+            case "w":
+                needWriteConcern {
+                    $0.acknowledgement = value == "majority" ? .majority : Int(value).map { .members($0) } ?? .tagged(value)
+                }
+            case "journal":
+                let wish = try flag()
+                needWriteConcern { $0.journal = wish }
+            case "wtimeoutms":
+                let limit = try time()
+                needWriteConcern { $0.timeout = limit }
+            case "retryreads": retriesReads = try flag()
+            case "retrywrites": retriesWrites = try flag()
+            case "maxpoolsize": pool.maximum = try number(1...100_000)
+            case "minpoolsize": pool.minimum = try number(0...100_000)
+            case "maxidletimems": pool.idleTimeout = try time()
+            case "waitqueuetimeoutms": pool.leaseTimeout = try time()
+            case "connecttimeoutms": pool.connectTimeout = try time()
+            case "timeoutms", "sockettimeoutms": timeout = try time()
+            case "serverselectiontimeoutms": serverSelectionTimeout = try time()
+            case "heartbeatfrequencyms": heartbeatInterval = .milliseconds(try number(500...86_400_000))
+            case "localthresholdms": localThreshold = .milliseconds(try number(0...86_400_000))
+            case "zlibcompressionlevel", "uuidrepresentation", "servermonitoringmode", "loadbalanced": break
+            default: throw Self.problem("\(name.debugDescription) is not known")
+            }
+        }
+        if credentials?.mechanism == .x509 { credentials?.source = "$external" }
+        if credentials?.mechanism == .plain {
+            guard tls != nil || hosts.allSatisfy(\.isLocal) else {
+                throw Self.problem("PLAIN sends the password as it is; add tls=true")
+            }
+            if credentials?.source == "admin" { credentials?.source = "$external" }
+        }
+        guard !isDirect || hosts.count == 1 else { throw Self.problem("directConnection is for one host") }
+        guard readPreference.mode != .primary || readPreference.tagSets.isEmpty else {
+            throw Self.problem("readPreferenceTags need a readPreference that is not primary")
+        }
+    }
+
+    private mutating func needTLS(_ change: (inout TLSOptions) -> Void) {
+        var options = tls ?? TLSOptions()
+        change(&options)
+        tls = options
+    }
+
+    private mutating func needCredentials(_ change: (inout MongoCredentials) -> Void) {
+        var who = credentials ?? MongoCredentials(user: nil, password: nil)
+        change(&who)
+        credentials = who
+    }
+
+    private mutating func needWriteConcern(_ change: (inout MongoWriteConcern) -> Void) {
+        var concern = writeConcern ?? MongoWriteConcern()
+        change(&concern)
+        writeConcern = concern
+    }
+
+    private static func compressors(_ text: String) throws(SkeinError) -> [MongoCompressor] {
+        var list: [MongoCompressor] = []
+        for name in text.split(separator: ",") {
+            if let compressor = MongoCompressor(name: String(name)) {
+                list.append(compressor)
+            } else if name != "snappy" {
+                throw problem("there is no compressor \(name); zlib and zstd are")
+            }
+        }
+        return list
+    }
+
+    private static func tags(_ text: String) throws(SkeinError) -> [String: String] {
+        var tags: [String: String] = [:]
+        for pair in text.split(separator: ",") {
+            let parts = pair.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2 else { throw problem("the tag \(pair) has no value") }
+            tags[String(parts[0])] = String(parts[1])
+        }
+        return tags
+    }
+}

@@ -1,0 +1,124 @@
+// BSON as JSON that people read and that keeps the types
+// (https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md).
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// How much of the types is kept in JSON.
+public enum ExtendedJSONStyle: Sendable {
+    /// As plain as it can be: a number is a number, whatever its type.
+    case relaxed
+    /// Every type is named, so that the same bytes come of it again.
+    case canonical
+}
+
+extension Document {
+    /// The document as extended JSON, in one line.
+    public func extendedJSON(_ style: ExtendedJSONStyle = .relaxed) -> String { BSON.document(self).extendedJSON(style) }
+}
+
+extension BSON {
+    /// The value as extended JSON, in one line.
+    public func extendedJSON(_ style: ExtendedJSONStyle = .relaxed) -> String {
+        var writer = ExtendedJSONWriter(style: style)
+        writer.write(self)
+        return writer.text
+    }
+}
+
+private struct ExtendedJSONWriter {
+    let style: ExtendedJSONStyle
+    var text = ""
+
+    mutating func write(_ value: BSON) {
+        switch value {
+        case .double(let value) where style == .relaxed && value.isFinite: text += "\(value)"
+        case .double(let value): wrap("$numberDouble", value.isFinite ? "\(value)" : Self.name(value))
+        case .string(let value): quote(value)
+        case .document(let value): object(value)
+        case .array(let values):
+            text += "["
+            for (place, value) in values.enumerated() {
+                if place > 0 { text += ", " }
+                write(value)
+            }
+            text += "]"
+        case .binary(let value):
+            let subtype = String(value.subtype, radix: 16)
+            object([
+                "$binary": [
+                    "base64": .string(Data(value.bytes).base64EncodedString()),
+                    "subType": .string(subtype.count < 2 ? "0" + subtype : subtype),
+                ]
+            ])
+        case .undefined: object(["$undefined": true])
+        case .objectID(let value): wrap("$oid", "\(value)")
+        case .bool(let value): text += value ? "true" : "false"
+        case .date(let value):
+            if style == .relaxed, let date = ISODate.text(value.milliseconds) {
+                wrap("$date", date)
+            } else {
+                text += "{\"$date\": {\"$numberLong\": \"\(value.milliseconds)\"}}"
+            }
+        case .null: text += "null"
+        case .regex(let value):
+            object(["$regularExpression": ["pattern": .string(value.pattern), "options": .string(value.options)]])
+        case .dbPointer(let namespace, let id):
+            object(["$dbPointer": ["$ref": .string(namespace), "$id": .objectID(id)]])
+        case .code(let value): wrap("$code", value)
+        case .symbol(let value): wrap("$symbol", value)
+        case .codeWithScope(let code, let scope): object(["$code": .string(code), "$scope": .document(scope)])
+        case .int32(let value): number("$numberInt", "\(value)")
+        case .int64(let value): number("$numberLong", "\(value)")
+        case .timestamp(let value):
+            text += "{\"$timestamp\": {\"t\": \(value.seconds), \"i\": \(value.increment)}}"
+        case .decimal128(let value): wrap("$numberDecimal", "\(value)")
+        case .minKey: text += "{\"$minKey\": 1}"
+        case .maxKey: text += "{\"$maxKey\": 1}"
+        }
+    }
+
+    private static func name(_ value: Double) -> String {
+        value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity"
+    }
+
+    private mutating func object(_ members: Document) {
+        text += "{"
+        var isFirst = true
+        for (key, value) in members {
+            if !isFirst { text += ", " }
+            isFirst = false
+            quote(key)
+            text += ": "
+            write(value)
+        }
+        text += "}"
+    }
+
+    private mutating func wrap(_ name: String, _ value: String) { object([name: .string(value)]) }
+
+    private mutating func number(_ name: String, _ digits: String) {
+        if style == .relaxed { text += digits } else { wrap(name, digits) }
+    }
+
+    private mutating func quote(_ value: String) {
+        text += "\""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\"": text += "\\\""
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            case "\t": text += "\\t"
+            case "\u{0}"..."\u{1F}", "\u{7F}":
+                let digits = String(scalar.value, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        text += "\""
+    }
+}
