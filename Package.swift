@@ -89,10 +89,16 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
+            name: "SkeinAWS",
+            dependencies: nio + [
+                "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", logging,
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
             name: "Skein",
             dependencies: [
                 "SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinSQLite",
-                "SkeinMongo",
+                "SkeinMongo", "SkeinAWS",
             ]),
         .target(
             name: "SkeinEngine",
@@ -128,6 +134,7 @@ let package = Package(
             ]),
         .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinWire"]),
+        .testTarget(name: "SkeinAWSTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinAWS", "SkeinWire"]),
         .testTarget(
             name: "PeerTests",
             dependencies: [

@@ -2,6 +2,7 @@
 
 @_exported import Logging
 @_exported import NIOCore
+@_exported import SkeinAWS
 @_exported import SkeinCore
 @_exported import SkeinHTTP
 @_exported import SkeinMongo

@@ -6,7 +6,7 @@ import Testing
 /// Proxies that we did not write: squid, with and without a user, and microsocks.
 @Suite("Proxies", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ProxyPeerTests {
-    private static let squid = Task {
+    static let squid = Task {
         let (plain, known) = (try await Ports.free(), try await Ports.free())
         let folder = TestFolder.path("squid")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -124,7 +124,7 @@ class Deployment:
         command = collections.OrderedDict(request.doc)
         name = next(iter(command))
         state = server.states[request._client]
-        point = self.point(name)
+        point = self.point(name, command)
         try:
             if point and "blockTimeMS" in point:
                 with server._unlock():
@@ -178,9 +178,10 @@ class Deployment:
             head = struct.pack("<iiii", 16 + len(body), 1, request.request_id, 2012)
         request._client.sendall(head + body)
 
-    def point(self, name):
+    def point(self, name, command):
+        place = f"{command.get('$db')}.{command.get('collection', command[name])}"
         for point in self.points:
-            if name in point["failCommands"] and point["times"] > 0:
+            if name in point["failCommands"] and point["times"] > 0 and point.get("namespace", place) == place:
                 point["times"] -= 1
                 return point
         return None

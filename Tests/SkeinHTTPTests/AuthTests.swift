@@ -108,33 +108,6 @@ struct AuthTests {
         )
     }
 
-    @Test("requests are signed as Amazon's examples and its own library sign them")
-    func aws() throws {
-        func signature(_ service: String, _ request: HTTPRequest, token: String? = nil) -> String {
-            var signature = AWSSignature(
-                accessKey: "AKIDEXAMPLE", secretKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", sessionToken: token,
-                region: "us-east-1", service: service)
-            signature.now = { Date(timeIntervalSince1970: 1_440_938_160) }
-            return signature.signed(request).headers["Authorization"] ?? ""
-        }
-        let base = "https://example.amazonaws.com"
-        #expect(
-            signature("service", try request(.get, "\(base)/"))
-                == "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
-                + "SignedHeaders=host;x-amz-date, "
-                + "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31")
-        #expect(
-            signature("service", try request(.get, "\(base)/a%20b/c?Param2=value2&Param1=va%20lue1"))
-                .hasSuffix("1e9d0be74821481a10054f9d1e41fc6816922701e45163a9dbe339bcbda27008"))
-        let call = try request(
-            .post, "\(base)/",
-            headers: ["Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810.ListTables"],
-            body: .text(#"{"a":1}"#))
-        #expect(
-            signature("dynamodb", call, token: "token/+=")
-                .hasSuffix("036a1d2bb495a68faccfdbcce4a60eae1b1a4607a7209d0c80f9d7c781c554a7"))
-    }
-
     @Test("a netrc file: machines, a default, quotes, comments, macros")
     func netrc() throws {
         let credentials = HTTPCredentials(

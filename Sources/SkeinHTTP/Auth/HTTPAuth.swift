@@ -51,11 +51,6 @@ public struct HTTPAuth: Sendable, CustomStringConvertible {
     /// A token that is fetched, kept and renewed by OAuth 2.0 (RFC 6749).
     public static func oauth2(_ credentials: OAuth2) -> HTTPAuth { HTTPAuth("Bearer", .authenticator(credentials)) }
 
-    /// A request signed for Amazon Web Services (Signature Version 4).
-    public static func aws(_ signature: AWSSignature) -> HTTPAuth {
-        HTTPAuth("AWS4-HMAC-SHA256", .authenticator(signature))
-    }
-
     /// A scheme of your own.
     public static func custom(_ authenticator: any HTTPAuthenticator) -> HTTPAuth {
         HTTPAuth("\(type(of: authenticator))", .authenticator(authenticator))

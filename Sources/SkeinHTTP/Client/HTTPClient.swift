@@ -73,7 +73,7 @@ package final class HTTPClient: Sendable {
         if !context.hasLayers, !request.hasExtras { return startBare(request, callback: callback) }
         let layers = request.layers ?? context.configuration.layers
         if layers.isEmpty { return startBare(request, callback: callback) }
-        let service = HTTPService(context) { await self.startBare($0, callback: nil).dispatch() }
+        let service = service
         let layered = service.inside(layers)
         let request = request
         return CorequestTask.start(
@@ -90,11 +90,14 @@ package final class HTTPClient: Sendable {
         return corequest
     }
 
+    /// The client as a service, without layers.
+    package var service: HTTPService { HTTPService(context) { await self.startBare($0, callback: nil).dispatch() } }
+
     /// A corequest that ends with content that some work brings, on another way than by HTTP.
     package func answering(
         _ request: HTTPRequest, callback: Callback?, _ work: @escaping @Sendable () async throws -> ByteBuffer
     ) -> Corequest<HTTPResponse> {
-        let service = HTTPService(context) { await self.startBare($0, callback: nil).dispatch() }
+        let service = service
         return CorequestTask.start(
             context.session,
             {

@@ -115,10 +115,10 @@ struct SetCookie {
 }
 
 /// Dates as servers write them into cookies: any order, nearly any separators (RFC 6265bis, section 5.1.1).
-enum CookieDate {
+package enum CookieDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
-    static func parse(_ text: String) -> Date? {
+    package static func parse(_ text: String) -> Date? {
         var time: (hour: Int, minute: Int, second: Int)?
         var day: Int?
         var month: Int?

@@ -75,18 +75,18 @@ public struct RetryLayer: HTTPLayer {
 }
 
 /// Attempts that may be made again: each request pays in a share of one.
-private final class RetryBudget: Sendable {
+package final class RetryBudget: Sendable {
     private let share: Double
     private let tokens: Mutex<Double>
 
-    init(share: Double) {
+    package init(share: Double) {
         self.share = share
         tokens = Mutex(10)
     }
 
-    func deposit() { tokens.withLock { $0 = min(100, $0 + share) } }
+    package func deposit() { tokens.withLock { $0 = min(100, $0 + share) } }
 
-    func withdraw() -> Bool {
+    package func withdraw() -> Bool {
         tokens.withLock { tokens in
             guard tokens >= 1 else { return false }
             tokens -= 1

@@ -75,10 +75,10 @@ package enum Percent {
     }
 
     /// Encodes everything but letters, digits and `-._~` (RFC 3986, section 2.3).
-    static func encodeUnreserved(_ text: String) -> String { encode(text, isUnreserved) }
+    package static func encodeUnreserved(_ text: String) -> String { encode(text, isUnreserved) }
 
     /// Encodes a path for a signature: like ``encodeUnreserved(_:)``, but the slashes stay.
-    static func encodePath(_ text: String) -> String { encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") } }
+    package static func encodePath(_ text: String) -> String { encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") } }
 
     private static func isUnreserved(_ byte: UInt8) -> Bool {
         Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26
@@ -86,7 +86,7 @@ package enum Percent {
     }
 
     /// The names and values of a query or a form, in order. What is not well encoded stays as it is.
-    static func decodeForm(_ text: some StringProtocol) -> [(String, String)] {
+    package static func decodeForm(_ text: some StringProtocol) -> [(String, String)] {
         text.split(separator: "&").map { pair in
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in
                 let plain = String(part).replacing("+", with: " ")

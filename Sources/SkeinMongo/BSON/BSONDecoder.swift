@@ -1,6 +1,7 @@
 // Makes Codable values of documents, straight from their bytes.
 
 import NIOCore
+import SkeinCore
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -162,7 +163,7 @@ struct BSONPlace: Decoder {
         guard type == .array else { throw mismatch([Any].self) }
         let inside = inside
         let places = BSONElements(inside).enumerated().map { place, element in
-            BSONPlace(element: element, bytes: inside, path: codingPath + [BSONKey(index: place)])
+            BSONPlace(element: element, bytes: inside, path: codingPath + [TreeKey(index: place)])
         }
         return BSONPlaces(places: places, codingPath: codingPath)
     }
@@ -377,7 +378,7 @@ extension BSON: Decodable {
 extension Document: Decodable {
     /// As it is in BSON; of the members of an object in other formats.
     public init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: BSONKey.self)
+        let container = try decoder.container(keyedBy: TreeKey.self)
         self.init(pairs: try container.allKeys.map { ($0.stringValue, try container.decode(BSON.self, forKey: $0)) })
     }
 }

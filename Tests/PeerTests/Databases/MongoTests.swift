@@ -146,7 +146,7 @@ struct MongoTests {
         #expect(try await openCursors(db) == 1)
         try await db.client["admin"].run([
             "configureFailPoint": "failCommand", "mode": ["times": 1],
-            "data": ["failCommands": ["getMore"], "errorCode": 43, "errorName": "CursorNotFound"],
+            "data": ["failCommands": ["getMore"], "namespace": "cursors.t", "errorCode": 43, "errorName": "CursorNotFound"],
         ]).commit()
         let error = await #expect(throws: SkeinError.self) { while try await walk.next() != nil {} }
         #expect((error?.cause as? MongoError)?.codeName == "CursorNotFound")
@@ -270,7 +270,7 @@ struct MongoTests {
         try await db["t"].insertMany((0..<500).map { ["_id": BSON($0)] }).commit()
         try await db.client["admin"].run([
             "configureFailPoint": "failCommand", "mode": ["times": 1],
-            "data": ["failCommands": ["aggregate"], "blockTimeMS": 400],
+            "data": ["failCommands": ["aggregate"], "namespace": "abandoned.t", "blockTimeMS": 400],
         ]).commit()
         let slow = db["t"].aggregate([["$match": [:]]])
         #expect(await slow.dispatch(timeout: .milliseconds(100)).failure?.code == .timeout)
@@ -302,7 +302,9 @@ struct MongoTests {
         var bytes = ByteBuffer()
         var inside = document.bytes
         if let length { inside.setInteger(length, at: inside.readerIndex, endianness: .little) }
-        bytes.writeMultipleIntegers(Int32(21 + inside.readableBytes), 7, id, 2013, 0, endianness: .little)
+        for number in [Int32(21 + inside.readableBytes), 7, id, 2013, 0] {
+            bytes.writeInteger(number, endianness: .little)
+        }
         bytes.writeInteger(0 as UInt8)
         bytes.writeImmutableBuffer(inside)
         return Array(bytes.readableBytesView)

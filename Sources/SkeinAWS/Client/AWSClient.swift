@@ -1,0 +1,139 @@
+// What all services have in common: a signed POST of JSON, tried again when that may help.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Calls of one service (the JSON protocol, https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html).
+final class AWSClient: Sendable {
+    let options: AWSOptions
+    private let service: String
+    private let target: String
+    private let session: Session
+    private let http: HTTPClient
+    private let store: AWSCredentialStore
+    private let budget = RetryBudget(share: 0.2)
+    private let signer = Mutex<AWSSigner?>(nil)
+    /// How far the service's clock is ahead of this machine's.
+    private let skew = Mutex<TimeInterval>(0)
+
+    /// - Parameters:
+    ///   - service: its name in signatures and hosts.
+    ///   - target: its name in front of the operation's.
+    init(_ options: AWSOptions, service: String, target: String, session: Session, http: HTTPClient) {
+        self.options = options
+        self.service = service
+        self.target = target
+        self.session = session
+        self.http = http
+        store = AWSCredentialStore(options.credentials, by: http.service)
+    }
+
+    /// Starts a call and returns at once.
+    /// - Parameters:
+    ///   - operation: `SendMessage`, `PutItem`.
+    ///   - input: what is said, as JSON.
+    ///   - url: where, when it is not the options' endpoint.
+    func call(
+        _ operation: String, _ input: some Encodable & Sendable, form: AWSResponse.Form = .json, at url: String? = nil,
+        timeout: Duration? = nil, meta: Meta = Meta(),
+        callback: (@Sendable (AWSResponse) -> Void)? = nil
+    ) -> Corequest<AWSResponse> {
+        CorequestTask.start(
+            session,
+            {
+                do {
+                    let body = ByteBuffer(bytes: try JSONEncoder().encode(input))
+                    let response = try await self.send(operation, body, url, timeout, meta)
+                    return AWSResponse(response, operation, form)
+                } catch {
+                    return self.failed(operation, error, meta)
+                }
+            }, failed: { error, _ in self.failed(operation, error, meta) }, callback: callback)
+    }
+
+    /// Starts a work of several calls, with one answer made of theirs.
+    func work(
+        _ operation: String, _ work: @escaping @Sendable () async throws -> AWSResponse
+    ) -> Corequest<AWSResponse> {
+        CorequestTask.start(
+            session,
+            {
+                do { return try await work() } catch { return self.failed(operation, error, Meta()) }
+            }, failed: { error, _ in self.failed(operation, error, Meta()) }, callback: nil)
+    }
+
+    func failed(_ operation: String, _ error: any Error, _ meta: Meta = Meta()) -> AWSResponse {
+        let failure =
+            error as? SkeinError
+            ?? SkeinError(.exception, because: "\(operation) could not be sent: \(error)", cause: error)
+        return AWSResponse(failure, operation, meta: meta, logger: session.logger)
+    }
+
+    // MARK: Attempts
+
+    private func send(
+        _ operation: String, _ body: ByteBuffer, _ url: String?, _ timeout: Duration?, _ meta: Meta
+    ) async throws -> HTTPResponse {
+        let endpoint = try options.endpoint == nil && url != nil ? HTTPURL(url ?? "") : options.endpoint(of: service)
+        let region = try options.region(endpoint.origin.endpoint.host)
+        var request = HTTPRequest(
+            .post, try HTTPURL("\(endpoint.origin)/"), headers: ["X-Amz-Target": "\(target).\(operation)"],
+            body: .bytes(body, contentType: "application/x-amz-json-1.0"), timeout: timeout ?? options.timeout)
+        request.meta = meta
+        budget.deposit()
+        var wait = options.firstWait
+        var credentials = try await store.current()
+        var mayRenew = true
+        for attempt in 0... {
+            let moment = Date(timeIntervalSinceNow: skew.withLock { $0 })
+            let response = await http.start(sign(request, credentials, region, moment)).dispatch()
+            if response.failure == nil, response.statusCode < 300 { return response }
+            if response.failure == nil, mayRenew {
+                let error = AWSError(response)
+                if error.isExpired {
+                    mayRenew = false
+                    credentials = try await store.current(insteadOf: credentials)
+                    continue
+                }
+                if error.isSkewed, let date = response.header("Date").flatMap(CookieDate.parse) {
+                    mayRenew = false
+                    skew.withLock { $0 = date.timeIntervalSinceNow }
+                    continue
+                }
+            }
+            guard attempt < options.maximumRetries, isTransient(response), budget.withdraw() else { return response }
+            let pause = wait * Double.random(in: 0...1)
+            guard Deadline.current.map({ $0.remaining > pause }) ?? true else { return response }
+            try await Task.sleep(for: pause)
+            wait = min(wait * 2, options.longestWait)
+        }
+        throw SkeinError(.exception, because: "\(operation) was not sent")
+    }
+
+    private func isTransient(_ response: HTTPResponse) -> Bool {
+        if let failure = response.failure { return isTemporaryNetworkError(failure) && !Task.isCancelled }
+        return AWSError(response).isTransient
+    }
+
+    /// The signer is kept, since it keeps the day's key.
+    private func sign(
+        _ request: HTTPRequest, _ credentials: AWSCredentials, _ region: String, _ moment: Date
+    ) -> HTTPRequest {
+        let signer = signer.withLock { signer in
+            if let signer, signer.credentials == credentials, signer.region == region { return signer }
+            let made = AWSSigner(credentials, region: region, service: service)
+            signer = made
+            return made
+        }
+        return signer.sign(request, at: moment)
+    }
+}

@@ -1,0 +1,99 @@
+// Many items in few requests. What the service has not come to is sent again.
+
+import SkeinCore
+
+/// One of several writes.
+public enum DynamoWrite: Sendable {
+    /// Puts an item.
+    case put(DynamoItem)
+    /// Deletes the item of a key.
+    case delete(key: DynamoItem)
+
+    fileprivate var input: [String: [String: DynamoItem]] {
+        switch self {
+        case .put(let item): ["PutRequest": ["Item": item]]
+        case .delete(let key): ["DeleteRequest": ["Key": key]]
+        }
+    }
+}
+
+extension DynamoTable {
+    /// Writes items, as many as there are, by twenty-fives, several requests at a time. The order is not kept, and no key may come twice.
+    /// - Throws: what the service says; code 702 when it does not come to all of them in time. Some may have been written then.
+    public func writeAll(_ writes: [DynamoWrite]) async throws {
+        _ = try await inParts(writes, of: 25) { part in
+            var waiting = part.map(\.input)
+            try await repeatedly { 
+                struct Answer: Decodable { let UnprocessedItems: [String: [[String: [String: DynamoItem]]]]? }
+                let input = AWSInput().adding("RequestItems", [name: waiting])
+                waiting = try await db.client.call("BatchWriteItem", input).fetch(Answer.self).UnprocessedItems?[name] ?? []
+                return waiting.count
+            }
+            return [Void]()
+        }
+    }
+
+    /// The items of keys, as many as there are, by hundreds, several requests at a time; those that are not there are left out, and the
+    /// order is not kept.
+    /// - Throws: what the service says; code 702 when it does not come to all of them in time.
+    public func getAll(
+        _ keys: [DynamoItem], attributes: [String]? = nil, isConsistent: Bool = false
+    ) async throws -> [DynamoItem] {
+        try await inParts(keys, of: 100) { part in
+            var waiting = part
+            var found: [DynamoItem] = []
+            try await repeatedly {
+                struct Answer: Decodable {
+                    struct Rest: Decodable { let Keys: [DynamoItem] }
+                    let Responses: [String: [DynamoItem]]?
+                    let UnprocessedKeys: [String: Rest]?
+                }
+                var request = DynamoRequest()
+                request.input.add("Keys", waiting)
+                request.add("ProjectionExpression", attributes.map(DynamoExpression.names))
+                request.input.add("ConsistentRead", isConsistent ? true : nil)
+                let input = AWSInput().adding("RequestItems", [name: request.finished()])
+                let answer = try await db.client.call("BatchGetItem", input).fetch(Answer.self)
+                found += answer.Responses?[name] ?? []
+                waiting = answer.UnprocessedKeys?[name]?.Keys ?? []
+                return waiting.count
+            }
+            return found
+        }
+    }
+
+    /// The items of keys, as values of a type.
+    public func getAll<T: Decodable>(_ keys: [DynamoItem], as type: T.Type) async throws -> [T] {
+        try await getAll(keys).map { try $0.decode(type) }
+    }
+
+    /// Works on parts of a list, eight at a time.
+    private func inParts<Element: Sendable, Found: Sendable>(
+        _ list: [Element], of size: Int, _ work: @escaping @Sendable ([Element]) async throws -> [Found]
+    ) async throws -> [Found] {
+        try await withThrowingTaskGroup(of: [Found].self) { group in
+            var found: [Found] = []
+            for (number, start) in stride(from: 0, to: list.count, by: size).enumerated() {
+                if number >= 8 { found += try await group.next() ?? [] }
+                let part = Array(list[start..<min(start + size, list.count)])
+                group.addTask { try await work(part) }
+            }
+            for try await more in group { found += more }
+            return found
+        }
+    }
+
+    /// Does something until nothing is left of it, with longer and longer pauses while it goes slowly.
+    /// - Parameter step: returns how much is left.
+    private func repeatedly(_ step: () async throws -> Int) async throws {
+        var wait = db.options.firstWait
+        for _ in 0..<20 {
+            let rest = try await step()
+            if rest == 0 { return }
+            try await Task.sleep(for: wait * Double.random(in: 0.5...1))
+            wait = min(wait * 2, db.options.longestWait)
+        }
+        throw SkeinError(
+            .timeout, because: "DynamoDB did not come to all items of a batch on \(name); it may have too little capacity")
+    }
+}

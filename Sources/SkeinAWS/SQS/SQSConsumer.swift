@@ -1,0 +1,78 @@
+// A worker on a queue: it takes messages, keeps them while they are worked on, and deletes those that are done.
+
+import Logging
+import SkeinCore
+
+extension SQSQueue {
+    /// Handles messages until the task is cancelled: what the handler returns from is deleted; what it throws at comes again.
+    ///
+    /// While a message is worked on, its visibility is extended, so that nobody else receives it however long it takes. When the task is
+    /// cancelled, no more messages are taken, and those that are being worked on are finished.
+    /// - Parameters:
+    ///   - concurrency: messages that are worked on at one time. Default: 10.
+    ///   - visibility: how long a message is kept at a time, at least 2 s. Default: 30 s.
+    ///   - failed: called with what a handler has thrown. Default: the message is given back at once, and the error is logged.
+    ///   - handler: works on one message.
+    /// - Throws: when the queue cannot be asked, for a reason that does not pass.
+    public func consume(
+        concurrency: Int = 10, visibility: Duration = .seconds(30),
+        failed: (@Sendable (SQSMessage, any Error) async -> Void)? = nil,
+        _ handler: @escaping @Sendable (SQSMessage) async throws -> Void
+    ) async throws {
+        let worker = SQSWorker(queue: self, visibility: max(.seconds(2), visibility), failed: failed, handler: handler)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var underWay = 0
+            while !Task.isCancelled {
+                if underWay >= max(1, concurrency) {
+                    try await group.next()
+                    underWay -= 1
+                    continue
+                }
+                let found: [SQSMessage]
+                do {
+                    found = try await messages(maximum: min(10, concurrency - underWay), visibility: worker.visibility)
+                } catch {
+                    if Task.isCancelled { break }
+                    throw error
+                }
+                for message in found {
+                    // A task of its own kind: the end of the consumer is not the end of work that has begun.
+                    group.addTask { await Task.detached { await worker.work(on: message) }.value }
+                    underWay += 1
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+}
+
+/// Works on messages.
+private struct SQSWorker: Sendable {
+    let queue: SQSQueue
+    let visibility: Duration
+    let failed: (@Sendable (SQSMessage, any Error) async -> Void)?
+    let handler: @Sendable (SQSMessage) async throws -> Void
+
+    func work(on message: SQSMessage) async {
+        let extender = Task {
+            while true {
+                try await Task.sleep(for: visibility / 2)
+                await queue.changeVisibility(message, to: visibility).dispatch()
+            }
+        }
+        do {
+            try await handler(message)
+            extender.cancel()
+            let response = await queue.delete(message).dispatch()
+            if response.failure != nil || response.error != nil {
+                response.logger.warning(
+                    "message \(message.id) was handled but could not be deleted, and will come again: \(response.reason)")
+            }
+        } catch {
+            extender.cancel()
+            if let failed { return await failed(message, error) }
+            let response = await queue.changeVisibility(message, to: .zero).dispatch()
+            response.logger.warning("message \(message.id) was not handled, and comes again: \(error)")
+        }
+    }
+}

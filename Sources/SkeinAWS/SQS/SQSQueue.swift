@@ -1,0 +1,221 @@
+// A queue and the calls about it.
+
+import Crypto
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+enum SQSDigest {
+    static func of(_ text: String) -> String { Hex.encode(Insecure.MD5.hash(data: Array(text.utf8))) }
+}
+
+/// A queue. Every call starts at once and returns a corequest.
+public struct SQSQueue: Sendable {
+    /// The service it is of.
+    public let service: SQS
+    /// Its URL.
+    public let url: String
+
+    private func call(
+        _ operation: String, _ input: AWSInput = AWSInput(), form: AWSResponse.Form = .json, timeout: Duration? = nil
+    ) -> Corequest<AWSResponse> {
+        service.client.call(operation, input.adding("QueueUrl", url), form: form, at: url, timeout: timeout)
+    }
+
+    // MARK: Sending
+
+    /// Sends a message: `queue.send("abc")`.
+    ///
+    /// What fails in passing is sent again, so that a message may come twice; a FIFO queue sees to it that it does not.
+    /// - Returns: the corequest; its answer is compared with what was sent.
+    @discardableResult
+    public func send(_ message: SQSOutgoing) -> Corequest<AWSResponse> {
+        let digest = SQSDigest.of(message.body)
+        return service.client.work("SendMessage") {
+            struct Sent: Decodable { let MD5OfMessageBody: String? }
+            let response = await call("SendMessage", message.input).dispatch()
+            if response.error == nil, response.failure == nil, let said = try response.decode(Sent.self).MD5OfMessageBody, said != digest {
+                throw SkeinError(.invalidContent, peer: response.peer, because: "another text has arrived than was sent: its MD5 differs")
+            }
+            return response
+        }
+    }
+
+    /// Sends a message of text.
+    @discardableResult
+    public func send(_ text: String) -> Corequest<AWSResponse> { send(SQSOutgoing(text)) }
+
+    /// Sends messages, as many as there are, by tens, several tens at a time.
+    /// - Returns: what did not arrive, by its place, with the reason; what failed in passing was sent again.
+    /// - Throws: when nothing could be sent at all.
+    @discardableResult
+    public func sendAll(_ messages: [SQSOutgoing]) async throws -> [SQSFailure] {
+        try await batches("SendMessageBatch", messages, size: \.size) { $0.input }
+    }
+
+    // MARK: Receiving
+
+    /// Receives messages: `queue.receive().fetch([SQSMessage].self)`.
+    /// - Parameters:
+    ///   - maximum: how many at most, one to ten. Default: 10.
+    ///   - wait: how long is waited for the first, at most 20 s. Default: 20 s.
+    ///   - visibility: how long nobody else receives them. Default: the queue's.
+    @discardableResult
+    public func receive(
+        maximum: Int = 10, wait: Duration = .seconds(20), visibility: Duration? = nil
+    ) -> Corequest<AWSResponse> {
+        let seconds = max(0, min(20, Int(wait / .seconds(1))))
+        let input = AWSInput().adding("MaxNumberOfMessages", max(1, min(10, maximum))).adding("WaitTimeSeconds", seconds)
+            .adding("VisibilityTimeout", visibility.map { Int($0 / .seconds(1)) })
+            .adding("MessageSystemAttributeNames", ["All"]).adding("AttributeNames", ["All"]).adding("MessageAttributeNames", ["All"])
+        let patience = service.options.timeout ?? .seconds(30)
+        return call("ReceiveMessage", input, form: .list("Messages"), timeout: patience + .seconds(seconds))
+    }
+
+    /// Receives messages that there may be.
+    /// - Returns: up to ten; none when there were none in time.
+    public func messages(
+        maximum: Int = 10, wait: Duration = .seconds(20), visibility: Duration? = nil
+    ) async throws -> [SQSMessage] {
+        let corequest = receive(maximum: maximum, wait: wait, visibility: visibility)
+        let response = await withTaskCancellationHandler { await corequest.dispatch() } onCancel: { corequest.cancel() }
+        try response.raiseForStatus()
+        return try response.decodeRecords(SQSMessage.self)
+    }
+
+    /// Deletes a message that was received.
+    @discardableResult
+    public func delete(_ message: SQSMessage) -> Corequest<AWSResponse> { delete(receipt: message.receipt) }
+
+    /// Deletes a message by the receipt of its delivery.
+    @discardableResult
+    public func delete(receipt: String) -> Corequest<AWSResponse> {
+        call("DeleteMessage", AWSInput().adding("ReceiptHandle", receipt))
+    }
+
+    /// Deletes messages, by tens.
+    /// - Returns: those that could not be deleted, by their places.
+    @discardableResult
+    public func deleteAll(_ messages: [SQSMessage]) async throws -> [SQSFailure] {
+        try await batches("DeleteMessageBatch", messages) { AWSInput().adding("ReceiptHandle", $0.receipt) }
+    }
+
+    /// Sets how long from now on nobody else receives a message; zero gives it back.
+    /// - Parameter visibility: at most 12 hours.
+    @discardableResult
+    public func changeVisibility(_ message: SQSMessage, to visibility: Duration) -> Corequest<AWSResponse> {
+        call(
+            "ChangeMessageVisibility",
+            AWSInput().adding("ReceiptHandle", message.receipt).adding("VisibilityTimeout", Int(visibility / .seconds(1))))
+    }
+
+    /// Sets how long from now on nobody else receives messages, by tens.
+    @discardableResult
+    public func changeVisibility(_ messages: [SQSMessage], to visibility: Duration) async throws -> [SQSFailure] {
+        try await batches("ChangeMessageVisibilityBatch", messages) {
+            AWSInput().adding("ReceiptHandle", $0.receipt).adding("VisibilityTimeout", Int(visibility / .seconds(1)))
+        }
+    }
+
+    // MARK: The queue itself
+
+    /// What is set and what is counted: `ApproximateNumberOfMessages`, `VisibilityTimeout`, `QueueArn`.
+    public func attributes(_ names: [String] = ["All"]) async throws -> [String: String] {
+        struct Found: Decodable { let Attributes: [String: String]? }
+        return try await call("GetQueueAttributes", AWSInput().adding("AttributeNames", names)).fetch(Found.self).Attributes ?? [:]
+    }
+
+    /// Sets attributes: `["VisibilityTimeout": "60"]`.
+    @discardableResult
+    public func setAttributes(_ attributes: [String: String]) -> Corequest<AWSResponse> {
+        call("SetQueueAttributes", AWSInput().adding("Attributes", attributes))
+    }
+
+    /// Deletes all messages, which takes up to a minute.
+    @discardableResult
+    public func purge() -> Corequest<AWSResponse> { call("PurgeQueue") }
+
+    /// Deletes the queue with its messages.
+    @discardableResult
+    public func drop() -> Corequest<AWSResponse> { call("DeleteQueue") }
+
+    // MARK: Batches
+
+    private static let maximumBatchSize = 256 << 10
+
+    /// Sends entries by tens, several requests at a time, those that fail in passing once more.
+    private func batches<Entry: Sendable>(
+        _ operation: String, _ entries: [Entry], size: (Entry) -> Int = { _ in 0 },
+        _ input: @escaping @Sendable (Entry) -> AWSInput
+    ) async throws -> [SQSFailure] {
+        var batches: [[(place: Int, entry: Entry)]] = [[]]
+        var bytes = 0
+        for (place, entry) in entries.enumerated() {
+            let length = size(entry)
+            if batches[batches.count - 1].count == 10 || bytes + length > Self.maximumBatchSize, !batches[batches.count - 1].isEmpty {
+                batches.append([])
+                bytes = 0
+            }
+            batches[batches.count - 1].append((place, entry))
+            bytes += length
+        }
+        if batches[0].isEmpty { return [] }
+        return try await withThrowingTaskGroup(of: [SQSFailure].self) { group in
+            var failures: [SQSFailure] = []
+            for (number, batch) in batches.enumerated() {
+                if number >= 16 { failures += try await group.next() ?? [] }
+                group.addTask { try await send(operation, batch, input) }
+            }
+            for try await more in group { failures += more }
+            return failures.sorted { $0.index < $1.index }
+        }
+    }
+
+    private func send<Entry: Sendable>(
+        _ operation: String, _ batch: [(place: Int, entry: Entry)], _ input: @Sendable (Entry) -> AWSInput
+    ) async throws -> [SQSFailure] {
+        var waiting = batch
+        var failures: [SQSFailure] = []
+        for attempt in 0...service.options.maximumRetries where !waiting.isEmpty {
+            if attempt > 0 { try await Task.sleep(for: service.options.firstWait * (1 << attempt)) }
+            let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
+            let failed = try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []
+            let isLast = attempt == service.options.maximumRetries
+            let lasting = failed.filter { $0.SenderFault == true || isLast }
+            failures += lasting.map { SQSFailure(index: Int($0.Id) ?? 0, code: $0.Code, message: $0.Message ?? "") }
+            let again = Set(failed.filter { $0.SenderFault != true && !isLast }.map(\.Id))
+            waiting = waiting.filter { again.contains("\($0.place)") }
+        }
+        return failures
+    }
+}
+
+/// One of several that a batch could not do.
+public struct SQSFailure: Sendable, Hashable, CustomStringConvertible {
+    /// Its place among those that were given.
+    public let index: Int
+    /// The name of the error.
+    public let code: String
+    /// What happened.
+    public let message: String
+
+    public var description: String { "number \(index): \(message.isEmpty ? code : "\(message) (\(code))")" }
+}
+
+/// What the service says of a batch; the names are its own.
+private struct SQSBatchAnswer: Decodable {
+    struct Entry: Decodable {
+        let Id: String
+        let Code: String
+        let Message: String?
+        let SenderFault: Bool?
+    }
+
+    let Failed: [Entry]?
+}

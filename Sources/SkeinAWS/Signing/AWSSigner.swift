@@ -1,0 +1,185 @@
+// Requests signed for Amazon Web Services, Signature Version 4
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html).
+
+import Crypto
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Signs requests for a service in a region.
+public struct AWSSigner: Sendable {
+    /// Who signs.
+    public var credentials: AWSCredentials
+    /// The region, such as `eu-central-1`.
+    public var region: String
+    /// The service, such as `sqs` or `s3`. The paths of `s3` are signed as they are, those of others encoded once more.
+    public var service: String
+    private let keys = SigningKeys()
+
+    /// A signer for a service in a region.
+    public init(_ credentials: AWSCredentials, region: String, service: String) {
+        self.credentials = credentials
+        self.region = region
+        self.service = service
+    }
+
+    /// A request with its signature in its header. Content that is still to be made is not covered by it.
+    /// - Parameter moment: when it is signed; it holds for some minutes. Default: now.
+    public func sign(_ request: HTTPRequest, at moment: Date = Date()) -> HTTPRequest {
+        let hash = request.body.bytes.map(SHA256.hex)
+        return sign(request, contentHash: hash ?? "UNSIGNED-PAYLOAD", isNamed: hash == nil, AWSMoment(moment)).request
+    }
+
+    /// - Parameter isNamed: whether the hash has to stand in the header.
+    func sign(
+        _ request: HTTPRequest, contentHash: String, isNamed: Bool, _ moment: AWSMoment
+    ) -> (request: HTTPRequest, signature: String) {
+        var signed = request
+        signed.headers["X-Amz-Date"] = moment.time
+        if let token = credentials.sessionToken { signed.headers["X-Amz-Security-Token"] = token }
+        if service == "s3" || isNamed { signed.headers["X-Amz-Content-SHA256"] = contentHash }
+        let covered = Self.covered(signed)
+        let names = covered.map(\.name).joined(separator: ";")
+        let canonical = [
+            request.method.rawValue, path(request.url), Self.query(Self.parameters(request.url)),
+            covered.map { "\($0.name):\($0.value)\n" }.joined(), names, contentHash,
+        ].joined(separator: "\n")
+        let signature = signature(of: canonical, moment)
+        signed.headers["Authorization"] =
+            "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope(moment)), SignedHeaders=\(names), Signature=\(signature)"
+        return (signed, signature)
+    }
+
+    /// A URL that may be used without credentials for a while: its signature stands in its query.
+    /// - Parameters:
+    ///   - method: what may be done with it. Default: GET.
+    ///   - lifetime: how long, at most seven days. Default: 15 minutes.
+    ///   - moment: from when on. Default: now.
+    /// - Throws: code 701 when the URL is malformed or the lifetime out of range.
+    public func presign(
+        _ method: HTTPMethod = .get, _ url: String, for lifetime: Duration = .seconds(900), at moment: Date = Date()
+    ) throws(SkeinError) -> String {
+        let seconds = Int(lifetime / .seconds(1))
+        guard (1...604_800).contains(seconds) else {
+            throw SkeinError(.exception, because: "a presigned URL holds for one second to seven days, and not for \(seconds) s")
+        }
+        let url = try HTTPURL(url)
+        let moment = AWSMoment(moment)
+        var parameters = Self.parameters(url)
+        parameters += [
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"), ("X-Amz-Credential", "\(credentials.accessKey)/\(scope(moment))"),
+            ("X-Amz-Date", moment.time), ("X-Amz-Expires", "\(seconds)"), ("X-Amz-SignedHeaders", "host"),
+        ]
+        if let token = credentials.sessionToken { parameters.append(("X-Amz-Security-Token", token)) }
+        let query = Self.query(parameters)
+        let hash = service == "s3" ? "UNSIGNED-PAYLOAD" : SHA256.hex(ByteBuffer())
+        let canonical = [
+            method.rawValue, path(url), query, "host:\(url.origin.authority)\n", "host", hash,
+        ].joined(separator: "\n")
+        let plain = url.target.prefix { $0 != "?" }
+        return "\(url.origin)\(plain)?\(query)&X-Amz-Signature=\(signature(of: canonical, moment))"
+    }
+
+    // MARK: Parts
+
+    func scope(_ moment: AWSMoment) -> String { "\(moment.day)/\(region)/\(service)/aws4_request" }
+
+    private func signature(of canonical: String, _ moment: AWSMoment) -> String {
+        sign(
+            "AWS4-HMAC-SHA256\n\(moment.time)\n\(scope(moment))\n\(SHA256.hex(ByteBuffer(string: canonical)))",
+            moment)
+    }
+
+    func sign(_ text: String, _ moment: AWSMoment) -> String {
+        let key = keys.key(credentials.secretKey, moment.day, region, service)
+        return Hex.encode(HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: key))
+    }
+
+    private func path(_ url: HTTPURL) -> String {
+        let path = String(url.target.prefix { $0 != "?" })
+        return service == "s3" ? path : Percent.encodePath(path)
+    }
+
+    private static func parameters(_ url: HTTPURL) -> [(String, String)] {
+        Percent.decodeForm(url.target.drop { $0 != "?" }.dropFirst())
+    }
+
+    private static func query(_ parameters: [(String, String)]) -> String {
+        parameters.map { (Percent.encodeUnreserved($0.0), Percent.encodeUnreserved($0.1)) }
+            .sorted(by: <).map { "\($0.0)=\($0.1)" }.joined(separator: "&")
+    }
+
+    /// The fields that are covered: host, content type, and what the service has a name for; what proxies change is not.
+    private static func covered(_ request: HTTPRequest) -> [(name: String, value: String)] {
+        var fields = [(name: "host", value: request.url.origin.authority)]
+        let type = request.headers["Content-Type"] ?? request.body.contentType
+        if let type { fields.append(("content-type", type)) }
+        let names = Set(
+            request.headers.map { $0.name.lowercased() }.filter { name in
+                name.hasPrefix("x-amz-") || name == "content-md5" || name == "content-encoding"
+            })
+        for name in names {
+            let value = request.headers.values(name).map { value in
+                value.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+            }
+            fields.append((name, value.joined(separator: ",")))
+        }
+        return fields.sorted { $0.name < $1.name }
+    }
+}
+
+extension AWSSigner: HTTPAuthenticator {
+    /// Adds the signature. A 401 is final.
+    public func authorize(
+        _ request: HTTPRequest, after answer: HTTPResponse?, using service: HTTPService
+    ) -> HTTPRequest? {
+        answer == nil ? sign(request) : nil
+    }
+}
+
+extension HTTPAuth {
+    /// A request signed for Amazon Web Services (Signature Version 4).
+    public static func aws(_ signer: AWSSigner) -> HTTPAuth { .custom(signer) }
+}
+
+/// A moment as signatures have it: `20150830T123600Z`, whatever the calendar of the machine.
+struct AWSMoment {
+    let time: String
+    var day: Substring { time.prefix(8) }
+
+    init(_ date: Date) { time = date.formatted(.iso8601.dateSeparator(.omitted).timeSeparator(.omitted)) }
+}
+
+/// The key of a day: it is made in four steps, and is the same for all requests of the day.
+private final class SigningKeys: Sendable {
+    private let last = Mutex<(names: [String], key: SymmetricKey)?>(nil)
+
+    func key(_ secret: String, _ day: Substring, _ region: String, _ service: String) -> SymmetricKey {
+        let names = [secret, String(day), region, service]
+        return last.withLock { last in
+            if let last, last.names == names { return last.key }
+            let key = [String(day), region, service, "aws4_request"].reduce(
+                SymmetricKey(data: Array("AWS4\(secret)".utf8))
+            ) { SymmetricKey(data: HMAC<SHA256>.authenticationCode(for: Array($1.utf8), using: $0)) }
+            last = (names, key)
+            return key
+        }
+    }
+}
+
+extension SHA256 {
+    /// The hash of bytes, in hexadecimal digits.
+    static func hex(_ bytes: ByteBuffer) -> String {
+        var hash = SHA256()
+        bytes.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+        return Hex.encode(hash.finalize())
+    }
+}
