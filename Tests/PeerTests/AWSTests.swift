@@ -72,7 +72,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("ten thousand messages by tens over one connection, half of a batch failing on the way")
+    @Test("hundreds of messages by tens over one connection, half of a batch failing on the way")
     func many() async throws {
         var configuration = Skein.Configuration()
         configuration.threads = 1
@@ -80,12 +80,12 @@ struct AWSTests {
         let skein = Skein(configuration)
         let queue = try await skein.sqs(options()).createQueue("many")
         try await fail("SendMessageBatch", "", times: 3, half: true)
-        #expect(try await queue.sendAll((0..<10_000).map { SQSOutgoing("message \($0)") }).isEmpty)
-        #expect(try await queue.attributes()["ApproximateNumberOfMessages"] == "10000")
+        #expect(try await queue.sendAll((0..<300).map { SQSOutgoing("message \($0)") }).isEmpty)
+        #expect(try await queue.attributes()["ApproximateNumberOfMessages"] == "300")
         #expect(skein.connectCount == 1)
         let some = try await queue.messages(wait: .zero)
         #expect(try await queue.deleteAll(some).isEmpty && some.count == 10)
-        #expect(try await queue.attributes()["ApproximateNumberOfMessages"] == "9990")
+        #expect(try await queue.attributes()["ApproximateNumberOfMessages"] == "290")
         // What the service takes for wrong is not sent again.
         let wrong = try await queue.deleteAll([some[0], some[1]] + [try Self.message(receipt: "nonsense")])
         #expect(wrong.map(\.index) == [2] && wrong[0].code == "ReceiptHandleIsInvalid")
@@ -161,11 +161,11 @@ struct AWSTests {
         #expect(try await db.tableNames().contains("posts"))
         let post = Post(author: "Ada", number: 1, title: "On \"looms\"")
         try await posts.put(encoding: post, if: "attribute_not_exists(\(name: "author"))").commit()
-        let twice = await (try posts.put(encoding: post, if: "attribute_not_exists(\(name: "author"))")).dispatch()
+        let twice = try await posts.put(encoding: post, if: "attribute_not_exists(\(name: "author"))").dispatch()
         #expect(twice.statusCode == 409 && twice.error?.code == "ConditionalCheckFailedException")
         let key: DynamoItem = ["author": "Ada", "number": 1]
         #expect(try await posts.get(key, isConsistent: true).one(Post.self) == post)
-        #expect(try await posts.get(key, attributes: ["title"]).dispatch().item == ["title": "On \"looms\""])
+        #expect(await posts.get(key, attributes: ["title"]).dispatch().item == ["title": "On \"looms\""])
         #expect(try await posts.get(["author": "Ada", "number": 2]).fetch(Post?.self) == nil)
         let none = await #expect(throws: SkeinError.self) { try await posts.get(["author": "Ada", "number": 2]).one(Post.self) }
         #expect(none?.code.rawValue == 410)
@@ -182,7 +182,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("ten thousand items in batches, some of them not come to, then queried page by page, over one connection")
+    @Test("a thousand items in batches, some of them not come to, then queried page by page, over one connection")
     func thousands() async throws {
         var configuration = Skein.Configuration()
         configuration.threads = 1
@@ -192,13 +192,13 @@ struct AWSTests {
         try await table.create(partition: ("id", .string), sort: ("n", .number)).commit()
         try await fail("BatchWriteItem", "", times: 3, half: true)
         try await fail("BatchGetItem", "", times: 2, half: true)
-        try await table.writeAll((0..<10_000).map { .put(["id": .string("p\($0 % 2)"), "n": AttributeValue($0), "text": .string(String(repeating: "x", count: 300))]) })
-        #expect(try await table.count() == 10_000)
-        var query = DynamoQuery(key: "\(name: "id") = \("p1") AND \(name: "n") < \(9000)", filter: "\(name: "n") > \(100)")
+        try await table.writeAll((0..<1000).map { .put(["id": .string("p\($0 % 2)"), "n": AttributeValue($0), "text": .string(String(repeating: "x", count: 3000))]) })
+        #expect(try await table.count() == 1000)
+        var query = DynamoQuery(key: "\(name: "id") = \("p1") AND \(name: "n") < \(900)", filter: "\(name: "n") > \(100)")
         query.isAscending = false
         var numbers: [Int] = []
         for try await item in table.items(query) { numbers.append(item["n"]?.int ?? -1) }
-        #expect(numbers == (101..<9000).filter { $0 % 2 == 1 }.reversed())
+        #expect(numbers == (101..<900).filter { $0 % 2 == 1 }.reversed())
         query.pageSize = 10
         #expect(await table.page(query).dispatch().items.count <= 10)
         struct Row: Decodable { let n: Int }
