@@ -21,8 +21,8 @@ struct SkeinCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            DemoCommand.self, LoadCommand.self, ResolveCommand.self, RespondCommand.self, RPCCommand.self,
-            SQLCommand.self, StoreCommand.self, WSCommand.self,
+            DemoCommand.self, DynamoDBCommand.self, LoadCommand.self, MongoDBCommand.self, ResolveCommand.self,
+            RespondCommand.self, RPCCommand.self, SQLCommand.self, SQSCommand.self, StoreCommand.self, WSCommand.self,
         ]
             + RequestCommands.all)
 

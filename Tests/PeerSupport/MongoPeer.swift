@@ -27,7 +27,8 @@ public final class MongoPeer: Sendable {
     /// What pymongo does or says.
     @discardableResult
     public func python(_ verb: String, _ words: String...) async throws -> String {
-        let run = try await runToEnd(PeerSupport.Peers.python(), ["\(Peers.scripts)/mongo.py", verb, "\(port)"] + words)
+        let run = try await runToEnd(
+            PeerSupport.Peers.python(), ["\(Peers.scripts)/mongo.py", verb, "\(port)"] + words)
         guard run.code == 0 else { throw PeerError("mongo.py: \(run.errors)\(run.output)") }
         return run.output.trimmingCharacters(in: .newlines)
     }

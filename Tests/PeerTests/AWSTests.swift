@@ -9,13 +9,17 @@ import Testing
 struct AWSTests {
     private static let key = AWSCredentials(accessKey: "AKTEST", secretKey: "secret")
 
-    private func options(_ credentials: AWSCredentials? = key, _ environment: [String: String] = [:]) async throws -> AWSOptions {
+    private func options(_ credentials: AWSCredentials? = key, _ environment: [String: String] = [:]) async throws
+        -> AWSOptions
+    {
         AWSOptions(
             region: "us-east-1", endpoint: try await AWSPeer.shared.get().endpoint, credentials: credentials,
             environment: environment)
     }
 
-    private func fail(_ operation: String, _ type: String, status: Int = 400, times: Int = 1, half: Bool = false) async throws {
+    private func fail(_ operation: String, _ type: String, status: Int = 400, times: Int = 1, half: Bool = false)
+        async throws
+    {
         let skein = Skein()
         let url = try await AWSPeer.shared.get().endpoint + "/control/fail"
         var parameters: Parameters = ["operation": operation, "type": type, "status": status, "times": times]
@@ -52,7 +56,9 @@ struct AWSTests {
     func messages() async throws {
         let skein = Skein()
         let queue = try await skein.sqs(options()).createQueue("messages")
-        let sent = await queue.send(SQSOutgoing("grüße\n\"x\"", attributes: ["n": 7, "s": "t", "b": .binary(Data([0, 255]))])).dispatch()
+        let sent = await queue.send(
+            SQSOutgoing("grüße\n\"x\"", attributes: ["n": 7, "s": "t", "b": .binary(Data([0, 255]))])
+        ).dispatch()
         #expect(sent.statusCode == 200 && sent.content["MessageId"]?.string != nil)
         let message = try #require(try await queue.messages(wait: .seconds(1)).first)
         #expect(message.body == "grüße\n\"x\"" && message.receiveCount == 1)
@@ -67,7 +73,9 @@ struct AWSTests {
         try await queue.send(SQSOutgoing(json: Job(id: 3))).commit()
         #expect(try await queue.messages(wait: .seconds(1)).first?.decode(Job.self) == Job(id: 3))
         let fifo = try await skein.sqs(options()).createQueue("order.fifo")
-        for text in ["a", "b", "a"] { try await fifo.send(SQSOutgoing(text, groupID: "g", deduplicationID: text)).commit() }
+        for text in ["a", "b", "a"] {
+            try await fifo.send(SQSOutgoing(text, groupID: "g", deduplicationID: text)).commit()
+        }
         #expect(try await fifo.messages(wait: .zero).map(\.body) == ["a", "b"])
         await skein.shutdown()
     }
@@ -107,7 +115,8 @@ struct AWSTests {
         let consumer = Task {
             try await queue.consume(concurrency: 4, visibility: .seconds(2)) { message in
                 if message.body == "7", message.receiveCount == 1 { throw Later() }
-                if message.body == "8" { try await Task.sleep(for: .seconds(3)) }  // longer than it is kept without being extended
+                // Longer than it is kept without being extended.
+                if message.body == "8" { try await Task.sleep(for: .seconds(3)) }
                 done.withLock { $0.append(message.body) }
             }
         }
@@ -127,18 +136,25 @@ struct AWSTests {
         let queue = try await skein.sqs(options()).createQueue("exchange")
         try await peer.python("send", "exchange", "von Python ü")
         let theirs = try #require(try await queue.messages(wait: .seconds(1)).first)
-        #expect(theirs.body == "von Python ü" && theirs.attributes == ["n": .number("7"), "b": .binary(Data([0, 255]))])
+        #expect(
+            theirs.body == "von Python ü" && theirs.attributes == ["n": .number("7"), "b": .binary(Data([0, 255]))])
         try await queue.delete(theirs).commit()
         try await queue.send(SQSOutgoing("von Swift ü", attributes: ["n": 8, "b": .binary(Data([1]))])).commit()
-        let ours = try JSONDecoder().decode(JSONValue.self, from: Data(try await peer.python("receive", "exchange").utf8))
-        #expect(ours["body"]?.string == "von Swift ü" && ours["attributes"]?["n"]?.string == "8" && ours["attributes"]?["b"]?.string == "01")
+        let ours = try JSONDecoder().decode(
+            JSONValue.self, from: Data(try await peer.python("receive", "exchange").utf8))
+        #expect(
+            ours["body"]?.string == "von Swift ü" && ours["attributes"]?["n"]?.string == "8"
+                && ours["attributes"]?["b"]?.string == "01")
         let table = skein.dynamodb(try await options())["exchange"]
         try await table.create(partition: ("id", .string)).commit()
-        try await peer.python("put", "exchange", #"{"id": "py", "n": 1.5, "list": [1, "x", true, null], "map": {"ü": "y"}}"#)
+        try await peer.python(
+            "put", "exchange", #"{"id": "py", "n": 1.5, "list": [1, "x", true, null], "map": {"ü": "y"}}"#)
         let item = try #require(await table.get(["id": "py"]).dispatch().item)
         #expect(item == ["id": "py", "n": 1.5, "list": [1, "x", true, nil], "map": ["ü": "y"]])
         try await table.put(["id": "swift", "n": 2.25, "list": [1], "map": ["k": false]]).commit()
-        #expect(try await peer.python("get", "exchange", #"{"id": "swift"}"#) == #"{"id": "swift", "list": ["1"], "map": {"k": false}, "n": "2.25"}"#)
+        #expect(
+            try await peer.python("get", "exchange", #"{"id": "swift"}"#)
+                == #"{"id": "swift", "list": ["1"], "map": {"k": false}, "n": "2.25"}"#)
         await skein.shutdown()
     }
 
@@ -167,9 +183,12 @@ struct AWSTests {
         #expect(try await posts.get(key, isConsistent: true).one(Post.self) == post)
         #expect(await posts.get(key, attributes: ["title"]).dispatch().item == ["title": "On \"looms\""])
         #expect(try await posts.get(["author": "Ada", "number": 2]).fetch(Post?.self) == nil)
-        let none = await #expect(throws: SkeinError.self) { try await posts.get(["author": "Ada", "number": 2]).one(Post.self) }
+        let none = await #expect(throws: SkeinError.self) {
+            try await posts.get(["author": "Ada", "number": 2]).one(Post.self)
+        }
         #expect(none?.code.rawValue == 410)
-        let changed = await posts.update(key, "SET \(name: "hits") = \(name: "hits") + \(2)", returning: .updatedNew).dispatch()
+        let changed = await posts.update(key, "SET \(name: "hits") = \(name: "hits") + \(2)", returning: .updatedNew)
+            .dispatch()
         #expect(changed.item == ["hits": 2])
         let refused = await posts.update(key, "SET \(name: "hits") = \(0)", if: "\(name: "hits") > \(5)").dispatch()
         #expect(refused.statusCode == 409)
@@ -192,9 +211,16 @@ struct AWSTests {
         try await table.create(partition: ("id", .string), sort: ("n", .number)).commit()
         try await fail("BatchWriteItem", "", times: 3, half: true)
         try await fail("BatchGetItem", "", times: 2, half: true)
-        try await table.writeAll((0..<1000).map { .put(["id": .string("p\($0 % 2)"), "n": AttributeValue($0), "text": .string(String(repeating: "x", count: 3000))]) })
+        try await table.writeAll(
+            (0..<1000).map {
+                .put([
+                    "id": .string("p\($0 % 2)"), "n": AttributeValue($0),
+                    "text": .string(String(repeating: "x", count: 3000)),
+                ])
+            })
         #expect(try await table.count() == 1000)
-        var query = DynamoQuery(key: "\(name: "id") = \("p1") AND \(name: "n") < \(900)", filter: "\(name: "n") > \(100)")
+        var query = DynamoQuery(
+            key: "\(name: "id") = \("p1") AND \(name: "n") < \(900)", filter: "\(name: "n") > \(100)")
         query.isAscending = false
         var numbers: [Int] = []
         for try await item in table.items(query) { numbers.append(item["n"]?.int ?? -1) }
@@ -205,9 +231,14 @@ struct AWSTests {
         var sum = 0
         for try await row in table.items(DynamoQuery(filter: "\(name: "n") < \(10)")).decode(Row.self) { sum += row.n }
         #expect(sum == 45)
-        let found = try await table.getAll((0..<250).map { ["id": .string("p\($0 % 2)"), "n": AttributeValue($0)] } + [["id": "p0", "n": 99_999]], as: Row.self)
+        let found = try await table.getAll(
+            (0..<250).map { ["id": .string("p\($0 % 2)"), "n": AttributeValue($0)] } + [["id": "p0", "n": 99_999]],
+            as: Row.self)
         #expect(found.map(\.n).sorted() == Array(0..<250))
-        #expect(try await table.query("\(name: "id") = \("p0") AND \(name: "n") <= \(4)").fetch([Row].self).map(\.n) == [0, 2, 4])
+        #expect(
+            try await table.query("\(name: "id") = \("p0") AND \(name: "n") <= \(4)").fetch([Row].self).map(\.n) == [
+                0, 2, 4,
+            ])
         #expect(skein.connectCount == 1)
         await skein.shutdown()
     }
@@ -224,14 +255,18 @@ struct AWSTests {
         }.commit()
         func move(_ sum: Int) -> Corequest<AWSResponse> {
             db.transact {
-                $0.update("accounts", ["id": "a"], "SET \(name: "sum") = \(name: "sum") - \(sum)", if: "\(name: "sum") >= \(sum)")
+                $0.update(
+                    "accounts", ["id": "a"], "SET \(name: "sum") = \(name: "sum") - \(sum)",
+                    if: "\(name: "sum") >= \(sum)")
                 $0.update("accounts", ["id": "b"], "SET \(name: "sum") = \(name: "sum") + \(sum)")
             }
         }
         try await move(7).commit()
         let refused = await move(7).dispatch()
         #expect(refused.statusCode == 409 && refused.error?.cancellationReasons == ["ConditionalCheckFailed", "None"])
-        let both = try await db.transactGet([("accounts", ["id": "a"]), ("accounts", ["id": "c"]), ("accounts", ["id": "b"])])
+        let both = try await db.transactGet([
+            ("accounts", ["id": "a"]), ("accounts", ["id": "c"]), ("accounts", ["id": "b"]),
+        ])
         #expect(both == [["id": "a", "sum": 3], nil, ["id": "b", "sum": 7]])
         await skein.shutdown()
     }
@@ -269,11 +304,14 @@ struct AWSTests {
         let none = await skein.dynamodb(
             try await options(nil, ["HOME": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"])
         ).call("ListTables", [:]).dispatch()
-        #expect(none.failure?.code == .unknownAuthentication && none.failure?.message.contains("AWS_ACCESS_KEY_ID") == true)
+        #expect(
+            none.failure?.code == .unknownAuthentication && none.failure?.message.contains("AWS_ACCESS_KEY_ID") == true)
         await skein.shutdown()
     }
 
-    @Test("credentials come from environment, files, containers and machines, and are fetched anew when they have expired")
+    @Test(
+        "credentials come from environment, files, containers and machines, and are fetched anew when they have expired"
+    )
     func credentials() async throws {
         let skein = Skein()
         let peer = try await AWSPeer.shared.get()
@@ -281,12 +319,16 @@ struct AWSTests {
             await skein.dynamodb(try await options(nil, environment)).call("ListTables", [:]).dispatch().statusCode
         }
         #expect(try await call(["AWS_ACCESS_KEY_ID": "AKTEST", "AWS_SECRET_ACCESS_KEY": "secret"]) == 200)
-        let file = try TestFolder.write("[other]\naws_access_key_id = AKTEST\naws_secret_access_key = secret\n", as: "credentials")
-        #expect(try await call(["AWS_SHARED_CREDENTIALS_FILE": file, "AWS_PROFILE": "other", "HOME": "/nowhere"]) == 200)
-        #expect(try await call(["AWS_SHARED_CREDENTIALS_FILE": file, "AWS_PROFILE": "nobody", "HOME": "/nowhere"]) == 701)
+        let file = try TestFolder.write(
+            "[other]\naws_access_key_id = AKTEST\naws_secret_access_key = secret\n", as: "credentials")
+        #expect(
+            try await call(["AWS_SHARED_CREDENTIALS_FILE": file, "AWS_PROFILE": "other", "HOME": "/nowhere"]) == 200)
+        #expect(
+            try await call(["AWS_SHARED_CREDENTIALS_FILE": file, "AWS_PROFILE": "nobody", "HOME": "/nowhere"]) == 701)
         #expect(try await call(["HOME": "/nowhere", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "\(peer.endpoint)/"]) == 200)
         let container = [
-            "HOME": "/nowhere", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "\(peer.endpoint)/creds", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "let me",
+            "HOME": "/nowhere", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "\(peer.endpoint)/creds",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "let me",
         ]
         let db = skein.dynamodb(try await options(nil, container))
         #expect(await db.call("ListTables", [:]).dispatch().statusCode == 200)
@@ -302,16 +344,22 @@ struct AWSTests {
     @Test("a clock that is wrong is set by what the service says")
     func clock() async throws {
         @Sendable func answer(_ status: String, _ body: String) -> ScriptedServer.Step {
-            .send("HTTP/1.1 \(status)\r\nDate: Tue, 01 Jan 2030 00:00:00 GMT\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            .send(
+                "HTTP/1.1 \(status)\r\nDate: Tue, 01 Jan 2030 00:00:00 GMT\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+            )
         }
         let server = try await ScriptedServer.start { _ in
             [
-                .until("\r\n\r\n"), answer("403 Forbidden", #"{"__type":"x#InvalidSignatureException","message":"Signature expired: it is late"}"#),
+                .until("\r\n\r\n"),
+                answer(
+                    "403 Forbidden",
+                    #"{"__type":"x#InvalidSignatureException","message":"Signature expired: it is late"}"#),
                 .until("20300101T0000"), answer("200 OK", #"{"TableNames":["t"]}"#), .wait,
             ]
         }
         let skein = Skein()
-        let options = AWSOptions(region: "us-east-1", endpoint: "http://127.0.0.1:\(server.port)", credentials: Self.key)
+        let options = AWSOptions(
+            region: "us-east-1", endpoint: "http://127.0.0.1:\(server.port)", credentials: Self.key)
         #expect(try await skein.dynamodb(options).tableNames() == ["t"])
         await skein.shutdown()
         await server.stop()

@@ -21,7 +21,8 @@ struct SigningTests {
     private func authorization(_ request: HTTPRequest, _ service: String = "service", token: String? = nil) -> String {
         var key = Self.key
         key.sessionToken = token
-        return AWSSigner(key, region: "us-east-1", service: service).sign(request, at: Self.moment).headers["Authorization"] ?? ""
+        return AWSSigner(key, region: "us-east-1", service: service).sign(request, at: Self.moment).headers[
+            "Authorization"] ?? ""
     }
 
     @Test("requests are signed as the test suite of version 4 signs them")
@@ -80,8 +81,11 @@ struct SigningTests {
                 "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
             ])
         let request = Self.s3.signChunked(
-            HTTPRequest(.put, try HTTPURL("\(Self.bucket)/chunkObject.txt")), content: pieces, length: 66560, at: Self.s3Moment)
-        #expect(request.headers["X-Amz-Decoded-Content-Length"] == "66560" && request.headers["Content-Encoding"] == "aws-chunked")
+            HTTPRequest(.put, try HTTPURL("\(Self.bucket)/chunkObject.txt")), content: pieces, length: 66560,
+            at: Self.s3Moment)
+        #expect(
+            request.headers["X-Amz-Decoded-Content-Length"] == "66560"
+                && request.headers["Content-Encoding"] == "aws-chunked")
         #expect(chunks.map(\.utf8.count).reduce(0, +) == 66824)
     }
 
@@ -123,10 +127,16 @@ struct SigningTests {
         let nothing = AWSOptions(environment: ["HOME": "/nowhere"])
         let error = #expect(throws: SkeinError.self) { try nothing.endpoint(of: "sqs") }
         #expect(error?.message.contains("AWS_REGION") == true)
-        #expect(try AWSOptions(region: "eu-west-1").endpoint(of: "dynamodb").description == "https://dynamodb.eu-west-1.amazonaws.com/")
-        #expect(try AWSOptions(region: "cn-north-1").endpoint(of: "sqs").description == "https://sqs.cn-north-1.amazonaws.com.cn/")
+        #expect(
+            try AWSOptions(region: "eu-west-1").endpoint(of: "dynamodb").description
+                == "https://dynamodb.eu-west-1.amazonaws.com/")
+        #expect(
+            try AWSOptions(region: "cn-north-1").endpoint(of: "sqs").description
+                == "https://sqs.cn-north-1.amazonaws.com.cn/")
         let own = AWSOptions(environment: ["AWS_ENDPOINT_URL": "http://a:1", "AWS_ENDPOINT_URL_SQS": "http://b:2"])
-        #expect(try own.endpoint(of: "sqs").description == "http://b:2/" && own.endpoint(of: "dynamodb").description == "http://a:1/")
+        #expect(
+            try own.endpoint(of: "sqs").description == "http://b:2/"
+                && own.endpoint(of: "dynamodb").description == "http://a:1/")
     }
 }
 
@@ -157,7 +167,8 @@ struct AttributeTests {
             address: .init(city: "Köln", zip: nil), tags: ["a", "b"], list: [3, 1], data: Data([0, 255]), key: UUID(),
             date: Date(timeIntervalSince1970: 1_700_000_000.25), raw: .binarySet([Data([1])]), nothing: nil, small: 200)
         let item = try DynamoItem(encoding: user)
-        #expect(item["tags"] == .stringSet(["a", "b"]) && item["data"] == .binary(Data([0, 255])) && item["nothing"] == nil)
+        #expect(
+            item["tags"] == .stringSet(["a", "b"]) && item["data"] == .binary(Data([0, 255])) && item["nothing"] == nil)
         #expect(item["age"] == .number("-7") && item["raw"] == .binarySet([Data([1])]))
         let wire = try JSONEncoder().encode(item)
         #expect(try JSONDecoder().decode(DynamoItem.self, from: wire).decode(User.self) == user)
@@ -166,9 +177,12 @@ struct AttributeTests {
     @Test("every type has its form on the wire")
     func wire() throws {
         let forms: [(AttributeValue, String)] = [
-            (.string("a"), #"{"S":"a"}"#), (1.5, #"{"N":"1.5"}"#), (.binary(Data([255])), #"{"B":"/w=="}"#), (true, #"{"BOOL":true}"#),
-            (nil, #"{"NULL":true}"#), ([1, "b"], #"{"L":[{"N":"1"},{"S":"b"}]}"#), (["k": []], #"{"M":{"k":{"L":[]}}}"#),
-            (.stringSet(["b", "a"]), #"{"SS":["a","b"]}"#), (.numberSet(["1"]), #"{"NS":["1"]}"#), (.binarySet([Data([255])]), #"{"BS":["/w=="]}"#),
+            (.string("a"), #"{"S":"a"}"#), (1.5, #"{"N":"1.5"}"#), (.binary(Data([255])), #"{"B":"/w=="}"#),
+            (true, #"{"BOOL":true}"#),
+            (nil, #"{"NULL":true}"#), ([1, "b"], #"{"L":[{"N":"1"},{"S":"b"}]}"#),
+            (["k": []], #"{"M":{"k":{"L":[]}}}"#),
+            (.stringSet(["b", "a"]), #"{"SS":["a","b"]}"#), (.numberSet(["1"]), #"{"NS":["1"]}"#),
+            (.binarySet([Data([255])]), #"{"BS":["/w=="]}"#),
         ]
         let encoder = JSONEncoder()
         encoder.outputFormatting = .withoutEscapingSlashes

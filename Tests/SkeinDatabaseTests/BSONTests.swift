@@ -37,7 +37,8 @@ struct BSONTests {
             "3200000002610026000000" + "61625C220102030405060708090A0B0C0D0E0F10"
                 + "1112131415161718191A1B1C1D1E1F61620000",
             #"{"a": "ab\\\"\u0001\u0002\u0003\u0004\u0005\u0006\u0007\u0008\t\n\u000b\u000c\r\u000e\u000f\u0010"#
-                + #"\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001fab"}"#, nil
+                + #"\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001fab"}"#,
+            nil
         ),
         // document and array
         ("0D000000037800050000000000", #"{"x": {}}"#, #"{"x": {}}"#),
@@ -152,15 +153,19 @@ struct BSONTests {
     func arrayKeys() throws {
         let strange = try Document(bytes: bytes("130000000461000B00000010000A0000000000"))
         #expect(strange == (try Document(bytes: bytes("130000000461000B00000010000A0000000000"))))
-        #expect(Document(pairs: strange.map { ($0.key, $0.value) }).bytes == bytes("140000000461000C0000001030000A0000000000"))
+        #expect(
+            Document(pairs: strange.map { ($0.key, $0.value) }).bytes
+                == bytes("140000000461000C0000001030000A0000000000"))
     }
 
     static let invalid: [(hex: String, what: String)] = [
         ("0B0000000164FFFFFFFF00", "a double is cut"),
-        ("0C0000000261000000000000", "a string without its zero"), ("0C000000026100FFFFFFFF00", "a string of length -1"),
+        ("0C0000000261000000000000", "a string without its zero"),
+        ("0C000000026100FFFFFFFF00", "a string of length -1"),
         ("10000000026100050000006200620000", "a string that is too short"),
         ("120000000200FFFFFF00666F6F6261720000", "a string that is too long"),
-        ("1000000002610004000000616263FF00", "a string whose end is no zero"), ("0E00000002610002000000E90000", "no UTF-8"),
+        ("1000000002610004000000616263FF00", "a string whose end is no zero"),
+        ("0E00000002610002000000E90000", "no UTF-8"),
         ("18000000037800050000001030000A00000000000000", "a document with something behind it"),
         ("1500000003666F6F000A0000000862617200010000", "a document that is too long"),
         ("1200000003666F6F0001000000620000000000", "a document that is too short"),
@@ -174,23 +179,46 @@ struct BSONTests {
         ("13000000057800060000000201000000FFFF00", "binary data of subtype 2, too short inside"),
         ("13000000057800060000000202FFFFFFFFFF00", "binary data of subtype 2 of length -1"),
         ("1200000007610056E1FC72E0C917E9C471", "an ObjectId is cut"),
-        ("090000000862000200", "a bool of 2"), ("09000000086200FF00", "a bool of -1"), ("0C0000000961001234567800", "a date is cut"),
-        ("0F0000000B610061626300696D00", "a regex without an end"), ("0E0000000B610061626300E900", "a regex that is no UTF-8"),
+        ("090000000862000200", "a bool of 2"), ("09000000086200FF00", "a bool of -1"),
+        ("0C0000000961001234567800", "a date is cut"),
+        ("0F0000000B610061626300696D00", "a regex without an end"),
+        ("0E0000000B610061626300E900", "a regex that is no UTF-8"),
         ("1A0000000C6100030000006200000056E1FC72E0C917E9C471", "a DBPointer that is cut"),
         ("1A0000000C61000000000056E1FC72E0C917E9C471416100", "a DBPointer whose name has no length"),
-        ("0C0000000D61000000000000", "code of length 0"), ("10000000_0D6100050000006200620000".replacing("_", with: ""), "code that is too short"),
-        ("280000000F6100000000000500000061626364001300000010780001000000107900010000000000", "code with a scope of length 0"),
-        ("280000000F61001F0000000500000061626364001300000010780001000000107900010000000000", "code with a scope, too short"),
-        ("280000000F6100210000000500000061626364001300000010780001000000107900010000000000", "code with a scope, too long"),
-        ("280000000F6100200000000400000061626364001300000010780001000000107900010000000000", "code with a scope, its code too short"),
-        ("280000000F6100200000000600000061626364001300000010780001000000107900010000000000", "code with a scope, its code too long"),
+        ("0C0000000D61000000000000", "code of length 0"),
+        ("10000000_0D6100050000006200620000".replacing("_", with: ""), "code that is too short"),
+        (
+            "280000000F6100000000000500000061626364001300000010780001000000107900010000000000",
+            "code with a scope of length 0"
+        ),
+        (
+            "280000000F61001F0000000500000061626364001300000010780001000000107900010000000000",
+            "code with a scope, too short"
+        ),
+        (
+            "280000000F6100210000000500000061626364001300000010780001000000107900010000000000",
+            "code with a scope, too long"
+        ),
+        (
+            "280000000F6100200000000400000061626364001300000010780001000000107900010000000000",
+            "code with a scope, its code too short"
+        ),
+        (
+            "280000000F6100200000000600000061626364001300000010780001000000107900010000000000",
+            "code with a scope, its code too long"
+        ),
         ("0A000000106900FF00", "an int32 is cut"), ("0F000000116100FFFFFFFFFFFFFF00", "a timestamp is cut"),
-        ("0C00000012610012345600", "an int64 is cut"), ("17000000136400000000000000000000000000000000_7C".replacing("_", with: ""), "a decimal is cut"),
-        ("0100000000", "a document of length 1"), ("05000000", "a document without its end"), ("0500000001", "an end that is no zero"),
-        ("05000000FF", "an end of 255"), ("0600000000", "a document longer than it is"), ("0400000000", "a document shorter than it is"),
+        ("0C00000012610012345600", "an int64 is cut"),
+        ("17000000136400000000000000000000000000000000_7C".replacing("_", with: ""), "a decimal is cut"),
+        ("0100000000", "a document of length 1"), ("05000000", "a document without its end"),
+        ("0500000001", "an end that is no zero"),
+        ("05000000FF", "an end of 255"), ("0600000000", "a document longer than it is"),
+        ("0400000000", "a document shorter than it is"),
         ("0500000000 00", "a byte behind the end"), ("0700000002610078563412", "a string of a gibibyte"),
-        ("090000000161000000", "a length that reaches over the end"), ("0D000000010000F0FF00000000", "a double that is cut in its middle"),
-        ("0800000080610000", "no type 0x80"), ("0800000000610000", "an end before the end"), ("0700000010E900", "a name that is no UTF-8"),
+        ("090000000161000000", "a length that reaches over the end"),
+        ("0D000000010000F0FF00000000", "a double that is cut in its middle"),
+        ("0800000080610000", "no type 0x80"), ("0800000000610000", "an end before the end"),
+        ("0700000010E900", "a name that is no UTF-8"),
         ("", "nothing"), ("05", "one byte"),
     ]
 
@@ -202,15 +230,21 @@ struct BSONTests {
     @Test(
         "what is no extended JSON is refused",
         arguments: [
-            "", "{", "{}}", "[]", "{\"a\"}", "{\"a\": }", "{'a': 1}", "{\"a\": 01}", "{\"a\": \"\\x\"}", "{\"a\": \"\u{1}\"}",
-            #"{"a": {"$oid": 1}}"#, #"{"a": {"$oid": "56e1fc72e0c917e9c471416"}}"#, #"{"a": {"$oid": "56e1fc72e0c917e9c4714161", "b": 1}}"#,
+            "", "{", "{}}", "[]", "{\"a\"}", "{\"a\": }", "{'a': 1}", "{\"a\": 01}", "{\"a\": \"\\x\"}",
+            "{\"a\": \"\u{1}\"}",
+            #"{"a": {"$oid": 1}}"#, #"{"a": {"$oid": "56e1fc72e0c917e9c471416"}}"#,
+            #"{"a": {"$oid": "56e1fc72e0c917e9c4714161", "b": 1}}"#,
             #"{"a": {"$numberInt": 1}}"#, #"{"a": {"$numberInt": "2147483648"}}"#, #"{"a": {"$numberLong": "x"}}"#,
-            #"{"a": {"$numberDouble": "0x1p3"}}"#, #"{"a": {"$numberDecimal": "1.2.3"}}"#, #"{"a": {"$numberDecimal": ""}}"#,
-            #"{"a": {"$numberDecimal": "1E6145"}}"#, #"{"a": {"$numberDecimal": "1.0000000000000000000000000000000000000001"}}"#,
+            #"{"a": {"$numberDouble": "0x1p3"}}"#, #"{"a": {"$numberDecimal": "1.2.3"}}"#,
+            #"{"a": {"$numberDecimal": ""}}"#,
+            #"{"a": {"$numberDecimal": "1E6145"}}"#,
+            #"{"a": {"$numberDecimal": "1.0000000000000000000000000000000000000001"}}"#,
             #"{"a": {"$binary": {"base64": "//8="}}}"#, #"{"a": {"$binary": {"base64": "!", "subType": "00"}}}"#,
             #"{"a": {"$timestamp": {"t": -1, "i": 0}}}"#, #"{"a": {"$date": "yesterday"}}"#, #"{"a": {"$uuid": "12"}}"#,
-            #"{"a": {"$regularExpression": {"pattern": "a\u0000", "options": ""}}}"#, #"{"a\u0000": 1}"#, #"{"a": "\ud800"}"#,
-            #"{"a": {"$undefined": false}}"#, #"{"a": {"$minKey": 2}}"#, #"{"a": {"$code": 1}}"#, #"{"a": {"$code": "", "$scope": 1}}"#,
+            #"{"a": {"$regularExpression": {"pattern": "a\u0000", "options": ""}}}"#, #"{"a\u0000": 1}"#,
+            #"{"a": "\ud800"}"#,
+            #"{"a": {"$undefined": false}}"#, #"{"a": {"$minKey": 2}}"#, #"{"a": {"$code": 1}}"#,
+            #"{"a": {"$code": "", "$scope": 1}}"#,
             #"{"a": {"$dbPointer": {"$ref": "b"}}}"#, String(repeating: "[", count: 1000),
         ])
     func invalidJSON(text: String) {
@@ -220,10 +254,14 @@ struct BSONTests {
     @Test(
         "decimals are read in every spelling",
         arguments: [
-            ("1", "1"), ("-0", "-0"), ("12345678901234567", "12345678901234567"), ("0.1", "0.1"), (".5", "0.5"), ("5.", "5"),
-            ("1e3", "1E+3"), ("1E+3", "1E+3"), ("100E-10", "1.00E-8"), ("1.200", "1.200"), ("0.000001234567890123456789012345678901234", "0.000001234567890123456789012345678901234"),
-            ("0E+8000", "0E+6111"), ("0E-8000", "0E-6176"), ("10E-6177", "1E-6176"), ("1E6144", "1.000000000000000000000000000000000E+6144"),
-            ("nan", "NaN"), ("-INF", "-Infinity"), ("infinity", "Infinity"), ("-12.50", "-12.50"), ("1E6112", "1.0E+6112"),
+            ("1", "1"), ("-0", "-0"), ("12345678901234567", "12345678901234567"), ("0.1", "0.1"), (".5", "0.5"),
+            ("5.", "5"),
+            ("1e3", "1E+3"), ("1E+3", "1E+3"), ("100E-10", "1.00E-8"), ("1.200", "1.200"),
+            ("0.000001234567890123456789012345678901234", "0.000001234567890123456789012345678901234"),
+            ("0E+8000", "0E+6111"), ("0E-8000", "0E-6176"), ("10E-6177", "1E-6176"),
+            ("1E6144", "1.000000000000000000000000000000000E+6144"),
+            ("nan", "NaN"), ("-INF", "-Infinity"), ("infinity", "Infinity"), ("-12.50", "-12.50"),
+            ("1E6112", "1.0E+6112"),
         ])
     func decimals(text: String, canonical: String) throws {
         #expect("\(try Decimal128(text))" == canonical)
@@ -254,8 +292,10 @@ struct BSONTests {
     @Test("values of Swift become documents and come back")
     func coding() throws {
         let post = Post(
-            _id: ObjectID(), title: "How to swim", authors: [.init(name: "Ada", age: 36), .init(name: "Bob", age: nil)],
-            state: .read, hits: 1 << 40, small: 200, score: 0.5, ratio: 0.25, date: Date(timeIntervalSince1970: 1_700_000_000.125), key: UUID(),
+            _id: ObjectID(), title: "How to swim",
+            authors: [.init(name: "Ada", age: 36), .init(name: "Bob", age: nil)],
+            state: .read, hits: 1 << 40, small: 200, score: 0.5, ratio: 0.25,
+            date: Date(timeIntervalSince1970: 1_700_000_000.125), key: UUID(),
             data: Data([0, 255]), price: try Decimal128("12.50"), tags: ["a": [1, 2]], anything: ["x": [1, "y"]],
             missing: nil, flags: [1, 2, 3], link: try #require(URL(string: "https://example.org/")))
         let document = try Document(encoding: post)
@@ -263,7 +303,9 @@ struct BSONTests {
         #expect(document["_id"]?.objectID == post._id && document["price"]?.type == .decimal128)
         #expect(document["date"]?.type == .date && document["key"]?.type == .binary && document["hits"]?.type == .int64)
         #expect(!document.contains("missing") && document["authors"]?[0]?["age"]?.int == 36)
-        #expect(try JSONDecoder().decode(Document.self, from: JSONEncoder().encode(document))["title"]?.string == post.title)
+        #expect(
+            try JSONDecoder().decode(Document.self, from: JSONEncoder().encode(document))["title"]?.string == post.title
+        )
     }
 
     @Test("numbers become what is asked for when nothing is lost, and are refused else")

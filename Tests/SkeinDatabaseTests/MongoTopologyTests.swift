@@ -35,7 +35,8 @@ struct MongoTopologyTests {
     }
 
     private static func names(_ topology: MongoTopology, _ wish: MongoTopology.Wish) -> [String] {
-        topology.candidates(for: wish, threshold: .milliseconds(15), heartbeat: .seconds(10)).map(\.address.host).sorted()
+        topology.candidates(for: wish, threshold: .milliseconds(15), heartbeat: .seconds(10)).map(\.address.host)
+            .sorted()
     }
 
     @Test("one server of no set is used as it is")
@@ -58,7 +59,8 @@ struct MongoTopologyTests {
         #expect(Self.names(topology, .read(.nearest)) == ["a", "b", "c"])
         // It steps down, and another one is elected.
         topology.update(MongoServer(Self.at("a"), problem: "it said: not primary"))
-        #expect(topology.kind == .replicaSetWithoutPrimary && Self.names(topology, .read(.primaryPreferred)) == ["b", "c"])
+        #expect(
+            topology.kind == .replicaSetWithoutPrimary && Self.names(topology, .read(.primaryPreferred)) == ["b", "c"])
         topology.update(Self.member("b", "primary", election: 2))
         #expect(Self.names(topology, .write) == ["b"])
     }
@@ -72,11 +74,14 @@ struct MongoTopologyTests {
     @Test(
         "strangers are dropped",
         arguments: [
-            member("b", "secondary", set: "other"), MongoServer(at("b"), hello: ["ok": 1, "msg": "isdbgrid"], roundTrip: .zero, now: 0),
-            MongoServer(at("b"), hello: ["ok": 1], roundTrip: .zero, now: 0), member("b", "secondary", adding: ["me": "elsewhere:27017"]),
+            member("b", "secondary", set: "other"),
+            MongoServer(at("b"), hello: ["ok": 1, "msg": "isdbgrid"], roundTrip: .zero, now: 0),
+            MongoServer(at("b"), hello: ["ok": 1], roundTrip: .zero, now: 0),
+            member("b", "secondary", adding: ["me": "elsewhere:27017"]),
         ])
     func strangers(answer: MongoServer) throws {
-        let topology = try Self.topology("a,b/?replicaSet=rs", [Self.member("a", "primary", hosts: ["a", "b"]), answer])
+        let topology = try Self.topology(
+            "a,b/?replicaSet=rs", [Self.member("a", "primary", hosts: ["a", "b"]), answer])
         #expect(topology.servers.keys.map(\.host) == ["a"] && Self.names(topology, .write) == ["a"])
     }
 
@@ -97,7 +102,8 @@ struct MongoTopologyTests {
         func version(_ counter: Int) -> Document {
             ["topologyVersion": ["processId": .objectID(process), "counter": .int64(Int64(counter))]]
         }
-        var topology = try Self.topology("a/?replicaSet=rs", [Self.member("a", "primary", hosts: ["a"], adding: version(3))])
+        var topology = try Self.topology(
+            "a/?replicaSet=rs", [Self.member("a", "primary", hosts: ["a"], adding: version(3))])
         topology.update(Self.member("a", "secondary", hosts: ["a"], adding: version(2)))
         #expect(Self.names(topology, .write) == ["a"])
         var late = MongoServer(Self.at("a"), problem: "it said: not primary")
@@ -135,7 +141,8 @@ struct MongoTopologyTests {
                 Self.member("a", "primary", adding: write(999_000)), Self.member("b", "secondary", adding: old),
                 Self.member("c", "secondary", adding: fresh, roundTrip: .milliseconds(10)),
             ])
-        func read(_ mode: MongoReadPreference.Mode, _ tags: [[String: String]] = [], _ age: Duration? = nil) -> [String] {
+        func read(_ mode: MongoReadPreference.Mode, _ tags: [[String: String]] = [], _ age: Duration? = nil) -> [String]
+        {
             Self.names(topology, .read(MongoReadPreference(mode, tagSets: tags, maximumStaleness: age)))
         }
         #expect(read(.secondary, [["dc": "sf"]]) == ["c"])

@@ -19,7 +19,9 @@ struct MongoWireTests {
         return output
     }
 
-    @Test("a message is the same behind its writer and its reader, cut at every place", arguments: [nil, .zlib, .zstd] as [MongoCompressor?], [false, true])
+    @Test(
+        "a message is the same behind its writer and its reader, cut at every place",
+        arguments: [nil, .zlib, .zstd] as [MongoCompressor?], [false, true])
     func roundTrip(compressor: MongoCompressor?, checksum: Bool) throws {
         let bytes = Array(Self.message(compressor: compressor, checksum: checksum).readableBytesView)
         if compressor != nil { #expect(bytes.count < 300) }
@@ -57,12 +59,17 @@ struct MongoWireTests {
         "what is no message is refused",
         arguments: [
             ("a message of 20 bytes", frame([], length: 20)), ("a message of 1 GiB", frame([], length: 1 << 30)),
-            ("a negative length", frame([], length: -1)), ("another kind", frame([0, 0, 0, 0, 0, 5, 0, 0, 0, 0], opcode: 1)),
-            ("unknown flags", frame([8, 0, 0, 0, 0, 5, 0, 0, 0, 0])), ("no document", frame([0, 0, 0, 0, 1, 6, 0, 0, 0, 97, 0])),
-            ("two documents", frame([0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0])), ("a section of kind 2", frame([0, 0, 0, 0, 2, 5, 0, 0, 0, 0])),
-            ("a document that is cut", frame([0, 0, 0, 0, 0, 9, 0, 0, 0, 0])), ("a malformed document", frame([0, 0, 0, 0, 0, 5, 0, 0, 0, 1])),
+            ("a negative length", frame([], length: -1)),
+            ("another kind", frame([0, 0, 0, 0, 0, 5, 0, 0, 0, 0], opcode: 1)),
+            ("unknown flags", frame([8, 0, 0, 0, 0, 5, 0, 0, 0, 0])),
+            ("no document", frame([0, 0, 0, 0, 1, 6, 0, 0, 0, 97, 0])),
+            ("two documents", frame([0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0])),
+            ("a section of kind 2", frame([0, 0, 0, 0, 2, 5, 0, 0, 0, 0])),
+            ("a document that is cut", frame([0, 0, 0, 0, 0, 9, 0, 0, 0, 0])),
+            ("a malformed document", frame([0, 0, 0, 0, 0, 5, 0, 0, 0, 1])),
             ("a wrong checksum", frame([1, 0, 0, 0, 0, 5, 0, 0, 0, 0, 1, 2, 3, 4])),
-            ("a sequence over the end", frame([0, 0, 0, 0, 1, 99, 0, 0, 0, 97, 0])), ("a sequence without a name", frame([0, 0, 0, 0, 1, 5, 0, 0, 0, 97])),
+            ("a sequence over the end", frame([0, 0, 0, 0, 1, 99, 0, 0, 0, 97, 0])),
+            ("a sequence without a name", frame([0, 0, 0, 0, 1, 5, 0, 0, 0, 97])),
             ("a compressor that was not agreed on", frame([0xDD, 7, 0, 0, 5, 0, 0, 0, 1, 1, 2, 3], opcode: 2012)),
             ("a compressed message of 1 GiB", frame([0xDD, 7, 0, 0, 0, 0, 0, 0x40, 2, 1, 2, 3], opcode: 2012)),
             ("malformed zlib", frame([0xDD, 7, 0, 0, 9, 0, 0, 0, 2, 1, 2, 3], opcode: 2012)),
@@ -80,7 +87,8 @@ struct MongoWireTests {
     @Test("mutated messages are refused or read, and nothing else")
     func fuzz() {
         let seeds = [
-            Self.message(), Self.message(checksum: true), Self.message(compressor: .zlib), Self.message(compressor: .zstd),
+            Self.message(), Self.message(checksum: true), Self.message(compressor: .zlib),
+            Self.message(compressor: .zstd),
         ].map { Array($0.readableBytesView) }
         for number in 0..<fuzzInputs {
             var input = seeds[number % seeds.count]
@@ -103,7 +111,9 @@ struct MongoWireTests {
     func oldServer() throws {
         var handshake = MongoHandshake(try Self.options("h"))
         #expect(try handshake.begin().keys.first == "hello")
-        guard case .send(let again, "admin") = try handshake.receive(["ok": 0, "code": 59, "errmsg": "no such command"]) else {
+        guard
+            case .send(let again, "admin") = try handshake.receive(["ok": 0, "code": 59, "errmsg": "no such command"])
+        else {
             Issue.record("the greeting was not said once more")
             return
         }
@@ -117,7 +127,8 @@ struct MongoWireTests {
     @Test(
         "servers that cannot be talked to are told apart",
         arguments: [
-            (["ok": 1, "maxWireVersion": 5], "MongoDB 3.6"), (["ok": 1, "maxWireVersion": 99, "minWireVersion": 90], "version 90"),
+            (["ok": 1, "maxWireVersion": 5], "MongoDB 3.6"),
+            (["ok": 1, "maxWireVersion": 99, "minWireVersion": 90], "version 90"),
             (["ok": 0, "code": 1, "errmsg": "out of order"], "out of order"),
         ] as [(Document, String)])
     func unfit(reply: Document, words: String) throws {
@@ -131,17 +142,20 @@ struct MongoWireTests {
     func scram() throws {
         // The messages that the authentication specification prints, with its nonces.
         var sha1 = SCRAMClient<Insecure.SHA1>(
-            user: "user", password: "1c33006ec1ffd90f9cadcbcc0e118200", binding: .unsupported, nonce: "fyko+d2lbbFgONRv9qkxdawL")
+            user: "user", password: "1c33006ec1ffd90f9cadcbcc0e118200", binding: .unsupported,
+            nonce: "fyko+d2lbbFgONRv9qkxdawL")
         #expect(sha1.first == "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL")
         #expect(
-            try sha1.answer("r=fyko+d2lbbFgONRv9qkxdawLHo+Vgk7qvUOKUwuWLIWg4l/9SraGMHEE,s=rQ9ZY3MntBeuP3E1TDVC4w==,i=10000")
+            try sha1.answer(
+                "r=fyko+d2lbbFgONRv9qkxdawLHo+Vgk7qvUOKUwuWLIWg4l/9SraGMHEE,s=rQ9ZY3MntBeuP3E1TDVC4w==,i=10000")
                 == "c=biws,r=fyko+d2lbbFgONRv9qkxdawLHo+Vgk7qvUOKUwuWLIWg4l/9SraGMHEE,p=MC2T8BvbmWRckDw8oWl5IVghwCY=")
         try sha1.verify("v=UMWeI25JD1yNYZRMpZ4VHvhZ9e0=")
         var sha256 = SCRAMClient<SHA256>(
             user: "user", password: "pencil", binding: .unsupported, nonce: "rOprNGfwEbeRWgbNEkqO")
         #expect(
             try sha256.answer("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
-                == "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+                == "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+        )
         #expect(throws: SkeinError.self) { try sha256.verify("v=AAAAI25JD1yNYZRMpZ4VHvhZ9e0=") }
     }
 
@@ -167,7 +181,8 @@ struct MongoWireTests {
         let options = try MongoOptions(
             "mongodb://us%40er:p%3Ass@a:1,B,[::1]:3/blog?replicaSet=rs0&tls=true&tlsCAFile=/x&authSource=users&w=majority&wTimeoutMS=5"
                 + "&journal=true&readPreference=secondaryPreferred&readPreferenceTags=dc:ny,rack:1&readPreferenceTags=&maxStalenessSeconds=120"
-                + "&compressors=snappy,zstd,zlib&appName=x&retryWrites=false&maxPoolSize=5&connectTimeoutMS=1000&readConcernLevel=majority")
+                + "&compressors=snappy,zstd,zlib&appName=x&retryWrites=false&maxPoolSize=5&connectTimeoutMS=1000&readConcernLevel=majority"
+        )
         #expect(options.hosts == [.host("a", port: 1), .host("B", port: 27017), .host("::1", port: 3)])
         #expect(options.credentials == MongoCredentials(user: "us@er", password: "p:ss", source: "users"))
         #expect(options.database == "blog" && options.replicaSet == "rs0" && options.tls?.roots == .file("/x"))
@@ -184,11 +199,14 @@ struct MongoWireTests {
     @Test(
         "addresses that say nonsense are refused with a reason",
         arguments: [
-            ("http://h", "scheme"), ("mongodb+srv://h", "mongodb+srv"), ("mongodb://h:0", "port"), ("mongodb://", "host"),
-            ("mongodb://h/?w", "no value"), ("mongodb://h/?tls=maybe", "true nor false"), ("mongodb://h/?nonsense=1", "not known"),
+            ("http://h", "scheme"), ("mongodb+srv://h", "mongodb+srv"), ("mongodb://h:0", "port"),
+            ("mongodb://", "host"),
+            ("mongodb://h/?w", "no value"), ("mongodb://h/?tls=maybe", "true nor false"),
+            ("mongodb://h/?nonsense=1", "not known"),
             ("mongodb://u:p@h/?authMechanism=GSSAPI", "GSSAPI"), ("mongodb://u:p@h/?authMechanism=PLAIN", "tls=true"),
             ("mongodb://a,b/?directConnection=true", "one host"), ("mongodb://h/?readPreferenceTags=a:b", "primary"),
-            ("mongodb://h/%zz", "percent"), ("mongodb://h/?maxPoolSize=-1", "number"), ("mongodb://h/?compressors=lzma", "lzma"),
+            ("mongodb://h/%zz", "percent"), ("mongodb://h/?maxPoolSize=-1", "number"),
+            ("mongodb://h/?compressors=lzma", "lzma"),
         ])
     func nonsense(text: String, word: String) {
         let error = #expect(throws: SkeinError.self) { try MongoOptions(text) }

@@ -48,8 +48,9 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
     public var isExpired: Bool { Self.expired.contains(code) }
     /// Whether the machine's clock seems to be wrong.
     var isSkewed: Bool {
-        Self.skewed.contains(code) || ["InvalidSignatureException", "SignatureDoesNotMatch"].contains(code)
-            && (message.contains("Signature expired") || message.contains("not yet current"))
+        Self.skewed.contains(code)
+            || ["InvalidSignatureException", "SignatureDoesNotMatch"].contains(code)
+                && (message.contains("Signature expired") || message.contains("not yet current"))
     }
     /// Whether the same may succeed a moment later.
     public var isTransient: Bool { isThrottling || status >= 500 || code == "TransactionInProgressException" }

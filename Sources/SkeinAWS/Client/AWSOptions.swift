@@ -55,19 +55,23 @@ public struct AWSOptions: Sendable {
         if let named = environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"], !named.isEmpty { return named }
         // https://sqs.eu-west-1.amazonaws.com, https://eu-west-1.queue.amazonaws.com
         let labels = host?.split(separator: ".").map(String.init) ?? []
-        if labels.contains("amazonaws"), let region = labels.first(where: { $0.wholeMatch(of: #/[a-z]{2,}(-[a-z]+)+-\d+/#) != nil }) {
+        if labels.contains("amazonaws"),
+            let region = labels.first(where: { $0.wholeMatch(of: #/[a-z]{2,}(-[a-z]+)+-\d+/#) != nil })
+        {
             return region
         }
         if let region = try AWSProfiles(environment).values()["region"] { return region }
         // One's own services seldom care.
         if endpoint != nil || environment["AWS_ENDPOINT_URL"] != nil { return "us-east-1" }
         throw SkeinError(
-            .exception, because: "no AWS region is known: give it in the options, or in AWS_REGION, such as eu-central-1")
+            .exception,
+            because: "no AWS region is known: give it in the options, or in AWS_REGION, such as eu-central-1")
     }
 
     /// Where a service is.
     func endpoint(of service: String) throws(SkeinError) -> HTTPURL {
-        let named = endpoint ?? environment["AWS_ENDPOINT_URL_\(service.uppercased())"] ?? environment["AWS_ENDPOINT_URL"]
+        let named =
+            endpoint ?? environment["AWS_ENDPOINT_URL_\(service.uppercased())"] ?? environment["AWS_ENDPOINT_URL"]
         if let named { return try HTTPURL(named) }
         let region = try region(nil)
         return try HTTPURL("https://\(service).\(region).amazonaws.com\(region.hasPrefix("cn-") ? ".cn" : "")/")

@@ -34,7 +34,9 @@ public enum AttributeValue: Sendable, Hashable {
 
     /// A value of a type that can be encoded.
     /// - Throws: `EncodingError`.
-    public init(encoding value: some Encodable) throws { self = try TreeEncoder<AttributeValue>.value(of: value, path: []) }
+    public init(encoding value: some Encodable) throws {
+        self = try TreeEncoder<AttributeValue>.value(of: value, path: [])
+    }
 
     /// The text of a string.
     public var string: String? { if case .string(let value) = self { value } else { nil } }
@@ -83,7 +85,9 @@ extension AttributeValue: Codable {
         let container = try decoder.container(keyedBy: Kind.self)
         guard let kind = container.allKeys.first, container.allKeys.count == 1 else {
             throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "an attribute has one type, such as {\"S\": \"text\"}"))
+                .init(
+                    codingPath: decoder.codingPath,
+                    debugDescription: "an attribute has one type, such as {\"S\": \"text\"}"))
         }
         func data(_ text: String) throws -> Data {
             guard let data = Data(base64Encoded: text) else {
@@ -163,7 +167,8 @@ extension DynamoItem {
     public init(encoding value: some Encodable) throws {
         guard case .map(let members) = try AttributeValue(encoding: value) else {
             throw EncodingError.invalidValue(
-                value, .init(codingPath: [], debugDescription: "an item has names, and \(Swift.type(of: value)) has none"))
+                value,
+                .init(codingPath: [], debugDescription: "an item has names, and \(Swift.type(of: value)) has none"))
         }
         self = members
     }

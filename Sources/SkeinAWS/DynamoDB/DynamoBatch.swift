@@ -23,10 +23,11 @@ extension DynamoTable {
     public func writeAll(_ writes: [DynamoWrite]) async throws {
         _ = try await inParts(writes, of: 25) { part in
             var waiting = part.map(\.input)
-            try await repeatedly { 
+            try await repeatedly {
                 struct Answer: Decodable { let UnprocessedItems: [String: [[String: [String: DynamoItem]]]]? }
                 let input = AWSInput().adding("RequestItems", [name: waiting])
-                waiting = try await db.client.call("BatchWriteItem", input).fetch(Answer.self).UnprocessedItems?[name] ?? []
+                waiting =
+                    try await db.client.call("BatchWriteItem", input).fetch(Answer.self).UnprocessedItems?[name] ?? []
                 return waiting.count
             }
             return [Void]()
@@ -94,6 +95,7 @@ extension DynamoTable {
             wait = min(wait * 2, db.options.longestWait)
         }
         throw SkeinError(
-            .timeout, because: "DynamoDB did not come to all items of a batch on \(name); it may have too little capacity")
+            .timeout,
+            because: "DynamoDB did not come to all items of a batch on \(name); it may have too little capacity")
     }
 }

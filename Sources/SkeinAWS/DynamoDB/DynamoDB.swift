@@ -26,7 +26,8 @@ public final class DynamoDB: Sendable {
         var names: [String] = []
         var last: String?
         repeat {
-            let page = try await client.call("ListTables", AWSInput().adding("ExclusiveStartTableName", last)).fetch(Page.self)
+            let page = try await client.call("ListTables", AWSInput().adding("ExclusiveStartTableName", last)).fetch(
+                Page.self)
             names += page.TableNames
             last = page.LastEvaluatedTableName
         } while last != nil
@@ -49,7 +50,9 @@ public final class DynamoDB: Sendable {
 
     /// Puts an item into a table, in the place of one with the same key.
     @discardableResult
-    public func putItem(_ table: String, _ item: DynamoItem, if condition: DynamoExpression? = nil) -> Corequest<AWSResponse> {
+    public func putItem(_ table: String, _ item: DynamoItem, if condition: DynamoExpression? = nil) -> Corequest<
+        AWSResponse
+    > {
         self[table].put(item, if: condition)
     }
 
@@ -61,7 +64,9 @@ public final class DynamoDB: Sendable {
 
     /// Deletes the item of a key.
     @discardableResult
-    public func deleteItem(_ table: String, _ key: DynamoItem, if condition: DynamoExpression? = nil) -> Corequest<AWSResponse> {
+    public func deleteItem(_ table: String, _ key: DynamoItem, if condition: DynamoExpression? = nil) -> Corequest<
+        AWSResponse
+    > {
         self[table].delete(key, if: condition)
     }
 }

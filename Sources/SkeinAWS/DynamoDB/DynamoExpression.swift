@@ -45,7 +45,9 @@ public struct DynamoExpression: Sendable, Hashable, ExpressibleByStringInterpola
         /// A value.
         public mutating func appendInterpolation(_ value: AttributeValue) { parts.append(.value(value)) }
         public mutating func appendInterpolation(_ value: String) { parts.append(.value(.string(value))) }
-        public mutating func appendInterpolation(_ value: some BinaryInteger) { parts.append(.value(AttributeValue(value))) }
+        public mutating func appendInterpolation(_ value: some BinaryInteger) {
+            parts.append(.value(AttributeValue(value)))
+        }
         public mutating func appendInterpolation(_ value: Double) { parts.append(.value(.number("\(value)"))) }
         public mutating func appendInterpolation(_ value: Bool) { parts.append(.value(.bool(value))) }
         /// The name of an attribute; of a path, the names of its parts are interpolated one by one.

@@ -67,7 +67,9 @@ extension DynamoDB {
             struct Found: Decodable { let Item: DynamoItem? }
             let Responses: [Found]
         }
-        let parts = keys.map { AWSInput().adding("Get", AWSInput().adding("TableName", $0.table).adding("Key", $0.key)) }
+        let parts = keys.map {
+            AWSInput().adding("Get", AWSInput().adding("TableName", $0.table).adding("Key", $0.key))
+        }
         return try await client.call("TransactGetItems", AWSInput().adding("TransactItems", parts)).fetch(Answer.self)
             .Responses.map(\.Item)
     }

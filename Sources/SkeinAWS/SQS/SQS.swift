@@ -52,7 +52,8 @@ public final class SQS: Sendable {
         var urls: [String] = []
         var token: String?
         repeat {
-            let input = AWSInput().adding("QueueNamePrefix", prefix).adding("MaxResults", 1000).adding("NextToken", token)
+            let input = AWSInput().adding("QueueNamePrefix", prefix).adding("MaxResults", 1000).adding(
+                "NextToken", token)
             let page = try await client.call("ListQueues", input).fetch(Page.self)
             urls += page.QueueUrls ?? []
             token = page.NextToken

@@ -66,7 +66,8 @@ private struct SQSWorker: Sendable {
             let response = await queue.delete(message).dispatch()
             if response.failure != nil || response.error != nil {
                 response.logger.warning(
-                    "message \(message.id) was handled but could not be deleted, and will come again: \(response.reason)")
+                    "message \(message.id) was handled but could not be deleted, and will come again: \(response.reason)"
+                )
             }
         } catch {
             extender.cancel()

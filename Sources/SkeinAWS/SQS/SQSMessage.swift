@@ -78,7 +78,8 @@ public struct SQSMessage: Sendable, Decodable {
         digest = try container.decodeIfPresent(String.self, forKey: .digest)
         guard digest.map({ $0 == SQSDigest.of(body) }) ?? true else {
             throw DecodingError.dataCorruptedError(
-                forKey: .body, in: container, debugDescription: "the text of message \(id) is not what was sent: its MD5 differs")
+                forKey: .body, in: container,
+                debugDescription: "the text of message \(id) is not what was sent: its MD5 differs")
         }
     }
 
@@ -87,7 +88,9 @@ public struct SQSMessage: Sendable, Decodable {
 
     /// The text as JSON.
     /// - Throws: `DecodingError`.
-    public func decode<T: Decodable>(_ type: T.Type) throws -> T { try JSONDecoder().decode(type, from: Data(body.utf8)) }
+    public func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        try JSONDecoder().decode(type, from: Data(body.utf8))
+    }
 }
 
 /// A message that is to be sent.

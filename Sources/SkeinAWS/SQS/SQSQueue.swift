@@ -40,8 +40,12 @@ public struct SQSQueue: Sendable {
         return service.client.work("SendMessage") {
             struct Sent: Decodable { let MD5OfMessageBody: String? }
             let response = await call("SendMessage", message.input).dispatch()
-            if response.error == nil, response.failure == nil, let said = try response.decode(Sent.self).MD5OfMessageBody, said != digest {
-                throw SkeinError(.invalidContent, peer: response.peer, because: "another text has arrived than was sent: its MD5 differs")
+            if response.error == nil, response.failure == nil,
+                let said = try response.decode(Sent.self).MD5OfMessageBody, said != digest
+            {
+                throw SkeinError(
+                    .invalidContent, peer: response.peer,
+                    because: "another text has arrived than was sent: its MD5 differs")
             }
             return response
         }
@@ -71,9 +75,12 @@ public struct SQSQueue: Sendable {
         maximum: Int = 10, wait: Duration = .seconds(20), visibility: Duration? = nil
     ) -> Corequest<AWSResponse> {
         let seconds = max(0, min(20, Int(wait / .seconds(1))))
-        let input = AWSInput().adding("MaxNumberOfMessages", max(1, min(10, maximum))).adding("WaitTimeSeconds", seconds)
-            .adding("VisibilityTimeout", visibility.map { Int($0 / .seconds(1)) })
-            .adding("MessageSystemAttributeNames", ["All"]).adding("AttributeNames", ["All"]).adding("MessageAttributeNames", ["All"])
+        let input = AWSInput().adding("MaxNumberOfMessages", max(1, min(10, maximum))).adding(
+            "WaitTimeSeconds", seconds
+        )
+        .adding("VisibilityTimeout", visibility.map { Int($0 / .seconds(1)) })
+        .adding("MessageSystemAttributeNames", ["All"]).adding("AttributeNames", ["All"]).adding(
+            "MessageAttributeNames", ["All"])
         let patience = service.options.timeout ?? .seconds(30)
         return call("ReceiveMessage", input, form: .list("Messages"), timeout: patience + .seconds(seconds))
     }
@@ -84,7 +91,11 @@ public struct SQSQueue: Sendable {
         maximum: Int = 10, wait: Duration = .seconds(20), visibility: Duration? = nil
     ) async throws -> [SQSMessage] {
         let corequest = receive(maximum: maximum, wait: wait, visibility: visibility)
-        let response = await withTaskCancellationHandler { await corequest.dispatch() } onCancel: { corequest.cancel() }
+        let response = await withTaskCancellationHandler {
+            await corequest.dispatch()
+        } onCancel: {
+            corequest.cancel()
+        }
         try response.raiseForStatus()
         return try response.decodeRecords(SQSMessage.self)
     }
@@ -112,7 +123,8 @@ public struct SQSQueue: Sendable {
     public func changeVisibility(_ message: SQSMessage, to visibility: Duration) -> Corequest<AWSResponse> {
         call(
             "ChangeMessageVisibility",
-            AWSInput().adding("ReceiptHandle", message.receipt).adding("VisibilityTimeout", Int(visibility / .seconds(1))))
+            AWSInput().adding("ReceiptHandle", message.receipt).adding(
+                "VisibilityTimeout", Int(visibility / .seconds(1))))
     }
 
     /// Sets how long from now on nobody else receives messages, by tens.
@@ -128,7 +140,8 @@ public struct SQSQueue: Sendable {
     /// What is set and what is counted: `ApproximateNumberOfMessages`, `VisibilityTimeout`, `QueueArn`.
     public func attributes(_ names: [String] = ["All"]) async throws -> [String: String] {
         struct Found: Decodable { let Attributes: [String: String]? }
-        return try await call("GetQueueAttributes", AWSInput().adding("AttributeNames", names)).fetch(Found.self).Attributes ?? [:]
+        return try await call("GetQueueAttributes", AWSInput().adding("AttributeNames", names)).fetch(Found.self)
+            .Attributes ?? [:]
     }
 
     /// Sets attributes: `["VisibilityTimeout": "60"]`.
@@ -158,7 +171,9 @@ public struct SQSQueue: Sendable {
         var bytes = 0
         for (place, entry) in entries.enumerated() {
             let length = size(entry)
-            if batches[batches.count - 1].count == 10 || bytes + length > Self.maximumBatchSize, !batches[batches.count - 1].isEmpty {
+            if batches[batches.count - 1].count == 10 || bytes + length > Self.maximumBatchSize,
+                !batches[batches.count - 1].isEmpty
+            {
                 batches.append([])
                 bytes = 0
             }
@@ -185,7 +200,8 @@ public struct SQSQueue: Sendable {
         for attempt in 0...service.options.maximumRetries where !waiting.isEmpty {
             if attempt > 0 { try await Task.sleep(for: service.options.firstWait * (1 << attempt)) }
             let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
-            let failed = try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []
+            let failed =
+                try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []
             let isLast = attempt == service.options.maximumRetries
             let lasting = failed.filter { $0.SenderFault == true || isLast }
             failures += lasting.map { SQSFailure(index: Int($0.Id) ?? 0, code: $0.Code, message: $0.Message ?? "") }

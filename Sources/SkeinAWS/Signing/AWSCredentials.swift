@@ -91,9 +91,12 @@ final class AWSCredentialStore: Sendable {
             }
         } catch {
             // Those there are may hold until the place is back.
-            if let known, known != refused, known.expiration.map({ $0.timeIntervalSinceNow > 0 }) ?? true { return known }
+            if let known, known != refused, known.expiration.map({ $0.timeIntervalSinceNow > 0 }) ?? true {
+                return known
+            }
             throw error as? SkeinError
-                ?? SkeinError(.unknownAuthentication, because: "the AWS credentials could not be had: \(error)", cause: error)
+                ?? SkeinError(
+                    .unknownAuthentication, because: "the AWS credentials could not be had: \(error)", cause: error)
         }
         throw Self.none
     }
@@ -119,10 +122,13 @@ public struct AWSEnvironmentCredentials: AWSCredentialSource {
     private let environment: [String: String]
 
     /// - Parameter environment: Default: the process's.
-    public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) { self.environment = environment }
+    public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.environment = environment
+    }
 
     public func credentials(by http: HTTPService) -> AWSCredentials? {
-        guard let key = environment["AWS_ACCESS_KEY_ID"], let secret = environment["AWS_SECRET_ACCESS_KEY"], !key.isEmpty
+        guard let key = environment["AWS_ACCESS_KEY_ID"], let secret = environment["AWS_SECRET_ACCESS_KEY"],
+            !key.isEmpty
         else { return nil }
         return AWSCredentials(accessKey: key, secretKey: secret, sessionToken: environment["AWS_SESSION_TOKEN"])
     }
@@ -149,7 +155,9 @@ public struct AWSContainerCredentials: AWSCredentialSource {
     private let environment: [String: String]
 
     /// - Parameter environment: Default: the process's.
-    public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) { self.environment = environment }
+    public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.environment = environment
+    }
 
     public func credentials(by http: HTTPService) async throws -> AWSCredentials? {
         let address: String
@@ -163,7 +171,9 @@ public struct AWSContainerCredentials: AWSCredentialSource {
         let url = try HTTPURL(address)
         let host = url.origin.endpoint.host
         // A token is sent there, which is not for others to read.
-        guard url.origin.isSecure || url.origin.endpoint.isLocal || host.hasPrefix("169.254.170.") || host == "fd00:ec2::23"
+        guard
+            url.origin.isSecure || url.origin.endpoint.isLocal || host.hasPrefix("169.254.170.")
+                || host == "fd00:ec2::23"
         else {
             throw SkeinError(
                 .unknownAuthentication, peer: address,
@@ -186,7 +196,9 @@ public struct AWSInstanceCredentials: AWSCredentialSource {
 
     /// - Parameter environment: where the service is, if elsewhere (`AWS_EC2_METADATA_SERVICE_ENDPOINT`), and whether it may be
     ///   asked (`AWS_EC2_METADATA_DISABLED`). Default: the process's.
-    public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) { self.environment = environment }
+    public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.environment = environment
+    }
 
     public func credentials(by http: HTTPService) async throws -> AWSCredentials? {
         if environment["AWS_EC2_METADATA_DISABLED"]?.lowercased() == "true" { return nil }

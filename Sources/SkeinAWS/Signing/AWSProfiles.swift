@@ -25,7 +25,8 @@ struct AWSProfiles: Sendable {
         let found = [config[wanted == "default" ? wanted : "profile \(wanted)"], credentials[wanted]].compactMap { $0 }
         if found.isEmpty, let name {
             throw SkeinError(
-                .exception, because: "the profile \(name) of AWS_PROFILE is in neither ~/.aws/credentials nor ~/.aws/config")
+                .exception,
+                because: "the profile \(name) of AWS_PROFILE is in neither ~/.aws/credentials nor ~/.aws/config")
         }
         return found.reduce(into: [:]) { values, more in values.merge(more) { $1 } }
     }
@@ -42,7 +43,8 @@ struct AWSProfiles: Sendable {
         for line in text.split(whereSeparator: \.isNewline) {
             guard let first = line.first, first != "#", first != ";" else { continue }
             if first == "[" {
-                section = line.dropFirst().prefix { $0 != "]" }.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+                section = line.dropFirst().prefix { $0 != "]" }.split(whereSeparator: \.isWhitespace).joined(
+                    separator: " ")
                 continue
             }
             // What is indented belongs to a value with parts, of which none is of use here.
@@ -50,7 +52,9 @@ struct AWSProfiles: Sendable {
             let parts = line.split(separator: "=", maxSplits: 1)
             guard parts.count == 2 else { continue }
             var value = parts[1]
-            for mark in [" #", " ;"] { if let range = value.firstRange(of: mark) { value = value[..<range.lowerBound] } }
+            for mark in [" #", " ;"] {
+                if let range = value.firstRange(of: mark) { value = value[..<range.lowerBound] }
+            }
             sections[section, default: [:]][trimmed(parts[0]).lowercased()] = trimmed(value)
         }
         return sections

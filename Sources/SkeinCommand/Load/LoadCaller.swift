@@ -17,6 +17,8 @@ enum LoadKind: Sendable {
     case sql(SQL)
     /// A command of Redis.
     case redis(RedisCommand)
+    /// A command of MongoDB.
+    case mongo(Document)
 }
 
 /// What one turn came to.
@@ -50,6 +52,7 @@ struct LoadCaller {
     private let headers: Headers
     private var socket: WebSocket?
     private var executor: (any SQLExecutor)?
+    private var documents: MongoDatabase?
     private var store: RedisClient?
     private var client: GRPCClient<SkeinClientTransport>?
 
@@ -81,6 +84,11 @@ struct LoadCaller {
                 self.store = store
                 let response = await store.send(command).dispatch()
                 return LoadOutcome(response, bytes: response.content.bytes?.readableBytes ?? 0)
+            case .mongo(let command):
+                let documents = try documents ?? skein.mongo(url)
+                self.documents = documents
+                let response = await documents.run(command).dispatch()
+                return LoadOutcome(response, bytes: response.content.reply.bytes.readableBytes)
             }
         } catch let error as SkeinError {
             return LoadOutcome(error)

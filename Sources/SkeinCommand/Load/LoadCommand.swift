@@ -31,6 +31,7 @@ struct LoadCommand: AsyncParsableCommand {
 
               skein load -c 64 'postgres://weaver@localhost/blog?query=SELECT%201'
               skein load -c 64 'redis://localhost?command=GET%20hits'
+              skein load -c 64 'mongodb://localhost/blog?command={"find": "posts", "filter": {"_id": 7}, "limit": 1}'
               skein load -c 4 'sqlite:blog.db?query=SELECT%20count(*)%20FROM%20post'
             """)
 

@@ -3,7 +3,8 @@
 import Skein
 import SkeinTransport
 
-/// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`.
+/// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`,
+/// `mongodb://host/db?command={"find": "posts"}`.
 struct LoadDatabase {
     /// The address without the question.
     let url: String
@@ -25,12 +26,23 @@ struct LoadDatabase {
         case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel":
             let words = (question ?? "PING").split(separator: " ").map(String.init)
             kind = .redis(RedisCommand(words.first ?? "PING", Array(words.dropFirst())))
+        case "mongodb":
+            kind = .mongo((try? Document(extendedJSON: question ?? #"{"ping": 1}"#)) ?? [:])
         default: return nil
         }
     }
 
     /// - Throws: what is wrong with the address.
     func check() throws(SkeinError) {
-        if case .redis = kind { _ = try RedisOptions(url) } else { _ = try DatabaseAddress(url) }
+        switch kind {
+        case .redis: _ = try RedisOptions(url)
+        case .mongo(let command):
+            _ = try MongoOptions(url)
+            guard !command.isEmpty else {
+                throw SkeinError(
+                    .exception, because: "command= is no document, such as {\"find\": \"posts\", \"limit\": 1}")
+            }
+        default: _ = try DatabaseAddress(url)
+        }
     }
 }

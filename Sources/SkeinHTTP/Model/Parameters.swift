@@ -78,7 +78,9 @@ package enum Percent {
     package static func encodeUnreserved(_ text: String) -> String { encode(text, isUnreserved) }
 
     /// Encodes a path for a signature: like ``encodeUnreserved(_:)``, but the slashes stay.
-    package static func encodePath(_ text: String) -> String { encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") } }
+    package static func encodePath(_ text: String) -> String {
+        encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") }
+    }
 
     private static func isUnreserved(_ byte: UInt8) -> Bool {
         Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26

@@ -19,7 +19,8 @@ public struct Decimal128: Sendable, Hashable {
 
     private init(isNegative: Bool, exponent: Int, coefficient: UInt128) {
         high =
-            (isNegative ? 1 << 63 : 0) | UInt64(exponent + Self.bias) << 49 | UInt64(truncatingIfNeeded: coefficient >> 64)
+            (isNegative ? 1 << 63 : 0) | UInt64(exponent + Self.bias) << 49
+            | UInt64(truncatingIfNeeded: coefficient >> 64)
         low = UInt64(truncatingIfNeeded: coefficient)
     }
 
@@ -131,7 +132,8 @@ extension Decimal128: CustomStringConvertible {
         let scientific = exponent + digits.count - 1
         guard exponent <= 0, scientific >= -6 else {
             let fraction = digits.dropFirst()
-            return "\(digits.prefix(1))\(fraction.isEmpty ? "" : ".\(fraction)")E\(scientific < 0 ? "" : "+")\(scientific)"
+            return
+                "\(digits.prefix(1))\(fraction.isEmpty ? "" : ".\(fraction)")E\(scientific < 0 ? "" : "+")\(scientific)"
         }
         if exponent == 0 { return digits }
         let whole = digits.count + exponent

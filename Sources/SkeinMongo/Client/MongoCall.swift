@@ -67,13 +67,19 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         self.server = server
         self.topology = topology
         if topology == .sharded { command.session?.pin(server.address) }
-        if command.isOnce, command.session == nil, ownSession == nil, client.options.retriesWrites, server.retriesWrites {
+        if command.isOnce, command.session == nil, ownSession == nil, client.options.retriesWrites, server.retriesWrites
+        {
             ownSession = client.sessions.take()
             ownSession?.number += 1
         }
     }
 
-    var isAbandoned: Bool { isOver }
+    var isAbandoned: Bool { isOver && !leavesCursor }
+
+    /// Whether its answer may name a cursor that nobody else knows of.
+    var mayOpenCursor: Bool { if case .documents = command.shape { continuation == nil } else { false } }
+    /// Whether that answer is still to come, though nobody waits for it.
+    @exclusivity(unchecked) var leavesCursor = false
 
     /// Sends it on a connection that nobody shares meanwhile.
     func sendAlone(_ pool: PipelinePool) {
@@ -128,7 +134,8 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         let error = MongoError.inside(document)
         if let error, error.isStateChange {
             client.monitor.lost(
-                connection.address, because: "it said: \(error)", topologyVersion: document["topologyVersion"]?.document)
+                connection.address, because: "it said: \(error)", topologyVersion: document["topologyVersion"]?.document
+            )
             if error.isShutdown { connection.leave() }
         }
         guard !isOver else { return closeCursor(document, on: connection) }
@@ -156,7 +163,9 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
             return fail(
                 SkeinError(
                     .contentTooLarge, peer: peer,
-                    because: "the documents are more than \(client.options.maximumAnswerSize) bytes; read them with stream(…)"))
+                    because:
+                        "the documents are more than \(client.options.maximumAnswerSize) bytes; read them with stream(…)"
+                ))
         }
         let namespace = cursor["ns"]?.string ?? ""
         continuation = [
@@ -232,7 +241,8 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         _ reply: Document, error: MongoError? = nil, failure: SkeinError? = nil
     ) -> MongoResponse {
         MongoResponse(
-            meta: meta, method: command.name, content: MongoResult(reply: reply, shape: command.shape, batches: batches, insertedIDs: ids),
+            meta: meta, method: command.name,
+            content: MongoResult(reply: reply, shape: command.shape, batches: batches, insertedIDs: ids),
             logger: session.logger, failure: failure, mongoError: error, peer: peer)
     }
 

@@ -108,6 +108,7 @@ public final class MongoClient: BackEnd {
 extension MongoResponse {
     func failed(_ failure: SkeinError) -> MongoResponse {
         MongoResponse(
-            meta: meta, method: method, content: content, logger: logger, failure: failure, mongoError: mongoError, peer: peer)
+            meta: meta, method: method, content: content, logger: logger, failure: failure, mongoError: mongoError,
+            peer: peer)
     }
 }

@@ -74,6 +74,15 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
     override func abandon(_ call: PipelinedCall) {
         // A connection that waits for its one caller's patient command is of use to nobody else.
         if isLeased { return close(because: nil) }
+        let call = unsafeDowncast(call, to: MongoCall.self)
+        if call.mayOpenCursor {
+            // Its cursor has to be closed when its number is known; a server that is gone is not waited for much longer.
+            call.leavesCursor = true
+            shard.eventLoop.scheduleTask(in: .seconds(10)) { [weak self] in
+                call.leavesCursor = false
+                self?.closeIfDone()
+            }
+        }
         super.abandon(call)
     }
 
@@ -100,7 +109,8 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
                     }
                     self.proceed(next, since: .now())
                 } catch {
-                    self.close(because: SkeinError(error.code, peer: self.peer, because: error.message, cause: error.cause))
+                    self.close(
+                        because: SkeinError(error.code, peer: self.peer, because: error.message, cause: error.cause))
                 }
             }
         case .ready:
@@ -126,7 +136,9 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
         guard let place = pipeline.firstIndex(where: { $0.id == reply.responseTo }) else {
             throw MongoProtocolError("the server sent an answer to a request that was not made")
         }
-        guard !reply.moreToCome else { throw MongoProtocolError("the server wants to send more answers than were asked for") }
+        guard !reply.moreToCome else {
+            throw MongoProtocolError("the server wants to send more answers than were asked for")
+        }
         let operation = pipeline.remove(at: place).operation
         operation.receive(reply, on: self)
         madeProgress(at: now)

@@ -110,7 +110,9 @@ public final class MongoSession: Sendable {
             state.pinned = nil
             return true
         }
-        guard isFree else { throw SkeinError(.exception, because: "a transaction is under way in this session already") }
+        guard isFree else {
+            throw SkeinError(.exception, because: "a transaction is under way in this session already")
+        }
     }
 
     /// Makes what was done in the transaction last.
@@ -143,7 +145,9 @@ public final class MongoSession: Sendable {
 
     private func finish(_ name: String) -> Corequest<MongoResponse> {
         var command = MongoCommand([name: 1], on: "admin")
-        if let concern = client.options.writeConcern { command.document.append("writeConcern", .document(concern.document)) }
+        if let concern = client.options.writeConcern {
+            command.document.append("writeConcern", .document(concern.document))
+        }
         command.session = self
         return client.start(command)
     }
@@ -257,7 +261,9 @@ extension MongoClient {
                 return value
             } catch {
                 if session.isInTransaction { try? await session.abortTransaction() }
-                guard Self.labels(error).contains("TransientTransactionError"), ContinuousClock.now < end else { throw error }
+                guard Self.labels(error).contains("TransientTransactionError"), ContinuousClock.now < end else {
+                    throw error
+                }
                 try await Task.sleep(for: .milliseconds(.random(in: 5...50)))
             }
         }
@@ -270,7 +276,9 @@ extension MongoClient {
             } catch {
                 let isOpen =
                     Self.labels(error).contains("UnknownTransactionCommitResult")
-                    || (error as? SkeinError).map { [.channelClosed, .socketError, .connectionFailed].contains($0.code) }
+                    || (error as? SkeinError).map {
+                        [.channelClosed, .socketError, .connectionFailed].contains($0.code)
+                    }
                         == true
                 guard isOpen, ContinuousClock.now < end else { throw error }
             }
@@ -281,6 +289,7 @@ extension MongoClient {
     private static func labels(_ error: any Error) -> Set<String> {
         guard let error = error as? SkeinError else { return (error as? MongoError)?.labels ?? [] }
         if let cause = error.cause as? MongoError { return cause.labels }
-        return [.channelClosed, .socketError, .connectionFailed].contains(error.code) ? ["TransientTransactionError"] : []
+        return [.channelClosed, .socketError, .connectionFailed].contains(error.code)
+            ? ["TransientTransactionError"] : []
     }
 }

@@ -82,7 +82,9 @@ extension MongoOptions {
             }
             func time() throws(SkeinError) -> Duration { .milliseconds(try number(1...86_400_000)) }
             func flag() throws(SkeinError) -> Bool {
-                guard value == "true" || value == "false" else { throw Self.problem("\(name) is neither true nor false") }
+                guard value == "true" || value == "false" else {
+                    throw Self.problem("\(name) is neither true nor false")
+                }
                 return value == "true"
             }
             switch name.lowercased() {
@@ -95,8 +97,9 @@ extension MongoOptions {
             case "authsource": needCredentials { $0.source = value }
             case "authmechanism":
                 guard let mechanism = MongoCredentials.Mechanism(rawValue: value) else {
-                    throw Self.problem("there is no authMechanism \(value) here; SCRAM-SHA-256, SCRAM-SHA-1, "
-                        + "MONGODB-X509 and PLAIN are")
+                    throw Self.problem(
+                        "there is no authMechanism \(value) here; SCRAM-SHA-256, SCRAM-SHA-1, "
+                            + "MONGODB-X509 and PLAIN are")
                 }
                 needCredentials { $0.mechanism = mechanism }
             case "compressors": compressors = try Self.compressors(value)
@@ -116,7 +119,8 @@ extension MongoOptions {
                 readConcern = level
             case "w":
                 needWriteConcern {
-                    $0.acknowledgement = value == "majority" ? .majority : Int(value).map { .members($0) } ?? .tagged(value)
+                    $0.acknowledgement =
+                        value == "majority" ? .majority : Int(value).map { .members($0) } ?? .tagged(value)
                 }
             case "journal":
                 let wish = try flag()

@@ -41,9 +41,11 @@ public enum BulkWrite: Sendable {
         switch self {
         case .updateOne(_, let change, _), .updateMany(_, let change, _):
             change.keys.first?.hasPrefix("$") == true
-                ? nil : "an update needs operators such as $set, or it would replace the document; use replaceOne for that"
+                ? nil
+                : "an update needs operators such as $set, or it would replace the document; use replaceOne for that"
         case .replaceOne(_, let document, _):
-            document.keys.first?.hasPrefix("$") == true ? "a replacement has no operators; use updateOne for those" : nil
+            document.keys.first?.hasPrefix("$") == true
+                ? "a replacement has no operators; use updateOne for those" : nil
         default: nil
         }
     }
@@ -180,7 +182,7 @@ private struct WriteSum {
         let reply = response.content.reply
         let verb = batch.command.name
         counts["n", default: 0] += reply["n"]?.int ?? 0
-        counts["nModified", default: 0] += reply["nModified"]?.int ?? 0
+        if let modified = reply["nModified"]?.int { counts["nModified", default: 0] += modified }
         counts["n\(verb.prefix(1).uppercased())\(verb.dropFirst())", default: 0] += reply["n"]?.int ?? 0
         func place(_ index: Int) -> Int { batch.places.indices.contains(index) ? batch.places[index] : index }
         for one in reply["upserted"]?.array ?? [] {

@@ -86,7 +86,8 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
             let change = batch[place]
             place += 1
             guard let token = change["_id"]?.document else {
-                throw SkeinError(.invalidContent, because: "a change has no _id, so that the stream could not go on behind it")
+                throw SkeinError(
+                    .invalidContent, because: "a change has no _id, so that the stream could not go on behind it")
             }
             resumeToken = place == batch.count ? batchToken ?? token : token
             return change

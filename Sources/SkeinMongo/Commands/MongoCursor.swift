@@ -113,7 +113,11 @@ final class OpenCursor: Sendable {
         }
         let corequest = collection.client.start(
             command, timeout: patience.map { $0 + collection.client.options.timeout })
-        let response = await withTaskCancellationHandler { await corequest.dispatch() } onCancel: { corequest.cancel() }
+        let response = await withTaskCancellationHandler {
+            await corequest.dispatch()
+        } onCancel: {
+            corequest.cancel()
+        }
         if response.mongoError?.code == MongoError.cursorNotFound { isExhausted.store(true, ordering: .relaxed) }
         try response.raiseForStatus()
         return response.content

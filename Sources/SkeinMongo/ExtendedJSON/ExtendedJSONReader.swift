@@ -32,7 +32,9 @@ private struct ExtendedJSONReader {
 
     init(_ text: String) { bytes = Array(text.utf8) }
 
-    private func problem(_ what: String) -> BSONError { BSONError("the JSON is malformed at byte \(position): \(what)") }
+    private func problem(_ what: String) -> BSONError {
+        BSONError("the JSON is malformed at byte \(position): \(what)")
+    }
 
     mutating func whole() throws(BSONError) -> BSON {
         let result = try value(depth: 0)
@@ -208,7 +210,8 @@ private enum ExtendedJSONForm {
             return value.string.flatMap(ISODate.milliseconds).map { .date(BSONDate(milliseconds: $0)) }
         },
         "$timestamp": { value throws(BSONError) in
-            guard let parts = value.document, parts.count == 2, let seconds = parts["t"]?.int.flatMap(UInt32.init(exactly:)),
+            guard let parts = value.document, parts.count == 2,
+                let seconds = parts["t"]?.int.flatMap(UInt32.init(exactly:)),
                 let increment = parts["i"]?.int.flatMap(UInt32.init(exactly:))
             else { return nil }
             return .timestamp(BSONTimestamp(seconds: seconds, increment: increment))

@@ -17,7 +17,9 @@ public enum ExtendedJSONStyle: Sendable {
 
 extension Document {
     /// The document as extended JSON, in one line.
-    public func extendedJSON(_ style: ExtendedJSONStyle = .relaxed) -> String { BSON.document(self).extendedJSON(style) }
+    public func extendedJSON(_ style: ExtendedJSONStyle = .relaxed) -> String {
+        BSON.document(self).extendedJSON(style)
+    }
 }
 
 extension BSON {

@@ -65,7 +65,9 @@ final class MongoMonitor: @unchecked Sendable {
         state.withLock { state in
             let candidates = state.topology.candidates(
                 for: wish, threshold: options.localThreshold, heartbeat: options.heartbeatInterval)
-            return (candidates.count == 1 ? candidates.first : candidates.randomElement()).map { ($0, state.topology.kind) }
+            return (candidates.count == 1 ? candidates.first : candidates.randomElement()).map {
+                ($0, state.topology.kind)
+            }
         }
     }
 
@@ -163,7 +165,8 @@ final class MongoMonitor: @unchecked Sendable {
             case .success(let reply) where MongoError.inside(reply) == nil:
                 self.heard(reply, from: connection, check, after: .nanoseconds((.now() - start).nanoseconds))
             case .success(let reply):
-                self.missed(connection.address, check, MongoError(reply).map { "\($0)" } ?? "it does not say what it is")
+                self.missed(
+                    connection.address, check, MongoError(reply).map { "\($0)" } ?? "it does not say what it is")
             case .failure(let error): self.missed(connection.address, check, error.message)
             }
         }

@@ -34,7 +34,8 @@ struct MongoTopology: Sendable {
         }
         if kind == .single, let setName, server.kind != .unknown, server.setName != setName {
             server = MongoServer(
-                server.address, problem: "it belongs to the replica set \(server.setName ?? "of no name") and not to \(setName)")
+                server.address,
+                problem: "it belongs to the replica set \(server.setName ?? "of no name") and not to \(setName)")
         }
         servers[server.address] = server
         switch kind {

@@ -72,7 +72,8 @@ struct MongoHandshake {
                 state = .greetingOld
                 var document = try begin()
                 document["hello"] = nil
-                return .send(Document(pairs: [("isMaster", 1)] + document.map { ($0.key, $0.value) }), database: "admin")
+                return .send(
+                    Document(pairs: [("isMaster", 1)] + document.map { ($0.key, $0.value) }), database: "admin")
             }
             return try greeted(reply)
         case .greetingOld: return try greeted(reply)
@@ -112,7 +113,8 @@ struct MongoHandshake {
         guard version >= 6 else {
             throw SkeinError(
                 .connectionFailed,
-                because: "the server speaks the protocol's version \(version); MongoDB 3.6 or newer (version 6) is needed")
+                because:
+                    "the server speaks the protocol's version \(version); MongoDB 3.6 or newer (version 6) is needed")
         }
         if let oldest = reply["minWireVersion"]?.int, oldest > 25 {
             throw SkeinError(
@@ -137,7 +139,8 @@ struct MongoHandshake {
             return try go(on: speculation, speculative, conversation: speculative["conversationId"] ?? 1, rounds: 0)
         }
         let offered = hello["saslSupportedMechs"]?.array?.compactMap(\.string)
-        let mechanism = credentials.mechanism ?? (offered?.contains("SCRAM-SHA-256") == true ? .scramSHA256 : .scramSHA1)
+        let mechanism =
+            credentials.mechanism ?? (offered?.contains("SCRAM-SHA-256") == true ? .scramSHA256 : .scramSHA1)
         let proof = try Proof(mechanism, credentials)
         state = .proving(proof, conversation: 1, rounds: 0)
         return .send(start(proof), database: credentials.source)
@@ -175,7 +178,9 @@ struct MongoHandshake {
             guard proof.isProved else {
                 throw SkeinError(
                     .unknownAuthentication,
-                    because: "the server is content before it has proved that it knows the password; it may be somebody else")
+                    because:
+                        "the server is content before it has proved that it knows the password; it may be somebody else"
+                )
             }
             return .ready
         }

@@ -257,4 +257,52 @@ struct MixedTests {
             #expect(load.code == 0 && load.output.contains("\"200\" : 500"), "\(load.output)\(load.errors)")
         }
     }
+    @Test("the commands of MongoDB and Amazon: documents, messages, items; loads")
+    func others() async throws {
+        let mongo = try await MongoPeer.shared.get()
+        let amazon = try await AWSPeer.shared.get()
+        func skein(_ arguments: String...) async throws -> Finished {
+            try await runToEnd(
+                CommandTests.skein, arguments,
+                environment: [
+                    "AWS_ACCESS_KEY_ID": "AKTEST", "AWS_SECRET_ACCESS_KEY": "secret",
+                    "AWS_ENDPOINT_URL": amazon.endpoint,
+                    "AWS_REGION": "us-east-1",
+                ])
+        }
+        let server = "127.0.0.1:\(mongo.port)"
+        let inserted = try await skein(
+            "mongo", server, "cli.t", "insert", #"[{"_id": 1, "a": "x"}, {"_id": 2, "a": "y"}]"#)
+        #expect(inserted.output == "{\"n\": 2, \"inserted\": [1, 2]}\n", "\(inserted.errors)")
+        let found = try await skein("mongo", server, "cli.t", "find", "{}", "--sort", #"{"_id": -1}"#)
+        #expect(found.output == "{\"_id\": 2, \"a\": \"y\"}\n{\"_id\": 1, \"a\": \"x\"}\n")
+        #expect(
+            try await skein("mongo", server, "cli.t", "update", #"{"_id": 1}"#, #"{"$set": {"a": "z"}}"#).output
+                == "{\"n\": 1, \"modified\": 1}\n")
+        let values = try await skein("mongo", server, "cli.t", "distinct", "a", "--json").output
+        #expect(["[\"z\", \"y\"]\n", "[\"y\", \"z\"]\n"].contains(values))
+        #expect(try await skein("mongo", server, "cli.t", "count", "--canonical").output == "{\"$numberInt\": \"2\"}\n")
+        let twice = try await skein("mongo", server, "cli.t", "insert", #"{"_id": 1}"#)
+        #expect(twice.code == 1 && twice.errors.contains("11000"))
+        #expect(try await skein("mongo", server, "cli.t", "find", "{").code == 1)
+        #expect(try await skein("mongo", server, "nothing", "find").code == 2)
+        #expect(try await skein("sqs", "create", "cli", "-a", "VisibilityTimeout=60").output.hasSuffix("/cli\n"))
+        #expect(try await skein("sqs", "send", "cli", "first", "second").output == "2 sent\n")
+        #expect(try await skein("sqs", "receive", "cli", "--delete").output == "first\nsecond\n")
+        #expect(try await skein("sqs", "attributes", "cli", "--json").output.contains("\"VisibilityTimeout\":\"60\""))
+        #expect(try await skein("sqs", "send", "nowhere", "x").code == 1)
+        #expect(try await skein("dynamodb", "create", "cli", "id:S", "n:N").code == 0)
+        #expect(
+            try await skein("dynamodb", "put", "cli", #"{"id": "a", "n": 1, "tags": ["x"]}"#, #"{"id": "a", "n": 2}"#)
+                .code == 0)
+        let item = try await skein("dynamodb", "get", "cli", #"{"id": "a", "n": 1}"#)
+        #expect(try JSONDecoder().decode(JSONValue.self, from: Data(item.output.utf8))["tags"]?[0]?.string == "x")
+        #expect(
+            try await skein("dynamodb", "query", "cli", "id", "a", "--descending", "--limit", "1").output.contains(
+                "\"n\":2"))
+        #expect(try await skein("dynamodb", "get", "cli", #"{"id": "b", "n": 1}"#).code == 1)
+        let load = try await skein(
+            "load", "-n", "200", "-c", "10", "--json", #"mongodb://\#(server)/cli?command={"find": "t", "limit": 1}"#)
+        #expect(load.code == 0 && load.output.contains("\"200\" : 200"), "\(load.output)\(load.errors)")
+    }
 }

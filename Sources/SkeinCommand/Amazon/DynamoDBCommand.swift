@@ -1,0 +1,241 @@
+// skein dynamodb: items in and out, as plain JSON.
+
+import ArgumentParser
+import Foundation
+import Skein
+
+struct DynamoDBCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dynamodb", abstract: "Read and write items of Amazon's DynamoDB.",
+        discussion: AmazonOptions.discussion + """
+
+
+            Items and keys are plain JSON: {"id": "x", "year": 1931}. What is found is printed an item a line, as it comes.
+
+              skein dynamodb create posts author:S number:N
+              skein dynamodb put posts '{"author": "Ada", "number": 1, "title": "On looms"}'
+              skein dynamodb get posts '{"author": "Ada", "number": 1}'
+              skein dynamodb query posts author '"Ada"'
+              skein dynamodb scan posts --json
+            """,
+        subcommands: [
+            Get.self, Put.self, Delete.self, Query.self, Scan.self, List.self, Describe.self, Create.self, Drop.self,
+        ])
+
+    fileprivate static func item(_ word: String) throws -> DynamoItem {
+        let text = Data(try InputFile.bytes(word) ?? [])
+        do { return try DynamoItem(encoding: JSONDecoder().decode(JSONValue.self, from: text)) } catch {
+            throw ValidationError("\(word.prefix(60)) is no JSON object.")
+        }
+    }
+
+    fileprivate static func say(_ items: DynamoItems, limit: Int?, asList: Bool) async throws {
+        var all: [JSONValue] = []
+        var count = 0
+        for try await item in items {
+            if asList { all.append(item.json) } else { Terminal.say(RowsText.text(item.json)) }
+            count += 1
+            if count == limit { break }
+        }
+        if asList { Terminal.say(RowsText.text(.array(all))) }
+    }
+
+    struct Get: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the item of a key; ends with 1 when there is none.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Argument(help: "The table.")
+        var table: String
+        @Argument(help: "The key, as JSON.")
+        var key: String
+
+        func run() async throws {
+            let key = try DynamoDBCommand.item(key)
+            try await CommandSession.run { skein in
+                let response = await skein.dynamodb(amazon.options)[table].get(key).dispatch()
+                try response.raiseForStatus()
+                guard let item = response.item else {
+                    throw SkeinError.status(410, peer: response.peer, because: "there is no such item")
+                }
+                Terminal.say(RowsText.text(item.json))
+            }
+        }
+    }
+
+    struct Put: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put items, each in the place of one with the same key.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Argument(help: "The table.")
+        var table: String
+        @Argument(help: "Items: JSON, @FILE, or - for standard input.")
+        var items: [String]
+
+        func run() async throws {
+            let writes = try items.map { DynamoWrite.put(try DynamoDBCommand.item($0)) }
+            try await CommandSession.run { try await $0.dynamodb(amazon.options)[table].writeAll(writes) }
+        }
+    }
+
+    struct Delete: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Delete the item of a key.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Argument(help: "The table.")
+        var table: String
+        @Argument(help: "The key, as JSON.")
+        var key: String
+
+        func run() async throws {
+            let key = try DynamoDBCommand.item(key)
+            try await CommandSession.run { try await $0.dynamodb(amazon.options)[table].delete(key).commit() }
+        }
+    }
+
+    struct Query: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Print the items of a partition.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Option(help: ArgumentHelp("The index that is read.", valueName: "name"))
+        var index: String?
+        @Option(help: ArgumentHelp("How many at most.", valueName: "count"))
+        var limit: Int?
+        @Flag(help: "The last first.")
+        var descending = false
+        @Argument(help: "The table.")
+        var table: String
+        @Argument(help: "The name of the partition key.")
+        var name: String
+        @Argument(help: "Its value, as JSON; what is no JSON is text.")
+        var value: String
+
+        func run() async throws {
+            let value = try AttributeValue(encoding: RPCCommand.value(value))
+            var query = DynamoQuery(key: "\(name: name) = \(value)")
+            query.index = index
+            query.isAscending = !descending
+            query.pageSize = limit
+            try await CommandSession.run { skein in
+                try await DynamoDBCommand.say(
+                    skein.dynamodb(amazon.options)[table].items(query), limit: limit, asList: amazon.json)
+            }
+        }
+    }
+
+    struct Scan: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Print all items.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Option(help: ArgumentHelp("How many at most.", valueName: "count"))
+        var limit: Int?
+        @Argument(help: "The table.")
+        var table: String
+
+        func run() async throws {
+            var query = DynamoQuery()
+            query.pageSize = limit
+            try await CommandSession.run { skein in
+                try await DynamoDBCommand.say(
+                    skein.dynamodb(amazon.options)[table].items(query), limit: limit, asList: amazon.json)
+            }
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Print the names of the tables.")
+
+        @OptionGroup var amazon: AmazonOptions
+
+        func run() async throws {
+            try await CommandSession.run { skein in
+                let names = try await skein.dynamodb(amazon.options).tableNames()
+                if amazon.json { return Terminal.say(RowsText.text(.array(names.map { .string($0) }))) }
+                for name in names { Terminal.say(name) }
+            }
+        }
+    }
+
+    struct Describe: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Print what the service knows of a table, as JSON.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Argument(help: "The table.")
+        var table: String
+
+        func run() async throws {
+            try await CommandSession.run { skein in
+                let answer = try await skein.dynamodb(amazon.options)[table].describe().fetch()
+                Terminal.say(RowsText.text(answer["Table"] ?? answer))
+            }
+        }
+    }
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Make a table, and wait until it can be used.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Argument(help: "The table.")
+        var table: String
+        @Argument(help: "The partition key and the sort key, each NAME:TYPE with S, N or B.")
+        var keys: [String]
+
+        func validate() throws {
+            guard (1...2).contains(keys.count), keys.allSatisfy({ Self.key($0) != nil }) else {
+                throw ValidationError("Name one or two keys, such as id:S.")
+            }
+        }
+
+        private static func key(_ word: String) -> (name: String, type: DynamoKeyType)? {
+            guard let colon = word.lastIndex(of: ":"),
+                let type = DynamoKeyType(rawValue: String(word[word.index(after: colon)...]))
+            else { return nil }
+            return (String(word[..<colon]), type)
+        }
+
+        func run() async throws {
+            let keys = keys.compactMap(Self.key)
+            try await CommandSession.run { skein in
+                let table = skein.dynamodb(amazon.options)[table]
+                try await table.create(partition: keys[0], sort: keys.count > 1 ? keys[1] : nil).commit()
+                try await table.untilActive()
+            }
+        }
+    }
+
+    struct Drop: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Delete a table with its items.")
+
+        @OptionGroup var amazon: AmazonOptions
+        @Argument(help: "The table.")
+        var table: String
+
+        func run() async throws {
+            try await CommandSession.run { try await $0.dynamodb(amazon.options)[table].drop().commit() }
+        }
+    }
+}
+
+extension DynamoItem {
+    fileprivate var json: JSONValue { .object(mapValues(\.json)) }
+}
+
+extension AttributeValue {
+    /// The value as plain JSON; bytes are Base64.
+    fileprivate var json: JSONValue {
+        switch self {
+        case .string(let text): .string(text)
+        case .number(let digits):
+            Int(digits).map { .integer($0) } ?? Double(digits).map { .number($0) } ?? .string(digits)
+        case .binary(let data): .string(data.base64EncodedString())
+        case .bool(let value): .bool(value)
+        case .null: .null
+        case .list(let values): .array(values.map(\.json))
+        case .map(let members): .object(members.mapValues(\.json))
+        case .stringSet(let values): .array(values.sorted().map { .string($0) })
+        case .numberSet(let values): .array(values.sorted().map { AttributeValue.number($0).json })
+        case .binarySet(let values): .array(values.map { .string($0.base64EncodedString()) })
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// skein mongo: documents in and out, as extended JSON.
+
+import ArgumentParser
+import Skein
+
+struct MongoDBCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mongo", abstract: "Find and change documents of MongoDB.",
+        discussion: """
+            Documents are extended JSON: {"_id": {"$oid": "…"}, "age": {"$gte": 18}}. What is found is printed a document a line, as it \
+            comes. Ends with 1 when the server refuses, or does not answer.
+
+              skein mongo mongodb://localhost blog.posts find '{"author": "Ada"}' --sort '{"date": -1}' --limit 5
+              skein mongo localhost blog.posts insert '[{"title": "On looms"}, {"title": "On yarn"}]'
+              skein mongo localhost blog.posts update '{"author": "Ada"}' '{"$inc": {"hits": 1}}'
+              skein mongo localhost blog.posts distinct author
+              skein mongo localhost blog.posts aggregate '[{"$group": {"_id": "$author", "posts": {"$sum": 1}}}]'
+              skein mongo localhost admin run '{"serverStatus": 1}'
+            """)
+
+    enum Verb: String, ExpressibleByArgument, CaseIterable {
+        case find, findone, count, distinct, aggregate, insert, update, updateone, upsert, delete, deleteone, watch, run
+
+        /// How many words may follow it.
+        var words: ClosedRange<Int> {
+            switch self {
+            case .find, .findone, .count, .watch: 0...1
+            case .distinct: 1...2
+            case .aggregate, .insert, .delete, .deleteone, .run: 1...1
+            case .update, .updateone, .upsert: 2...2
+            }
+        }
+    }
+
+    @Argument(help: "mongodb://user:password@host1,host2/?replicaSet=…, or a host.")
+    var uri: String
+
+    @Argument(help: "DATABASE.COLLECTION; for run, DATABASE.")
+    var target: String
+
+    @Argument(help: "What is done.")
+    var verb: Verb
+
+    @Argument(help: "A filter, a document, a change, a pipeline: TEXT, @FILE, or - for standard input.")
+    var words: [String] = []
+
+    @Option(help: ArgumentHelp("The order, such as {\"date\": -1}.", valueName: "document"))
+    var sort: String?
+
+    @Option(help: ArgumentHelp("Members that are wanted (1) or not (0).", valueName: "document"))
+    var projection: String?
+
+    @Option(help: ArgumentHelp("How many are left out first.", valueName: "count"))
+    var skip = 0
+
+    @Option(help: ArgumentHelp("How many at most. Default: all.", valueName: "count"))
+    var limit: Int?
+
+    @Flag(help: "Print one JSON array, instead of a document a line.")
+    var json = false
+
+    @Flag(help: "Name the type of every value, so that nothing is lost.")
+    var canonical = false
+
+    func validate() throws {
+        guard verb.words.contains(words.count) else {
+            throw ValidationError(
+                "\(verb.rawValue) takes \(verb.words.lowerBound == verb.words.upperBound ? "" : "\(verb.words.lowerBound) to ")\(verb.words.upperBound) of filters, documents or names."
+            )
+        }
+        guard verb == .run || target.contains(".") else {
+            throw ValidationError("Name the collection: DATABASE.COLLECTION.")
+        }
+        guard skip >= 0, limit ?? 1 > 0 else { throw ValidationError("--skip and --limit are counts.") }
+        do { _ = try MongoOptions(uri) } catch { throw ValidationError("\(error.message).") }
+    }
+
+    func run() async throws { try await CommandSession.run { try await work(by: $0) } }
+
+    private func work(by skein: Skein) async throws {
+        var options = try MongoOptions(uri)
+        if !uri.lowercased().contains("serverselectiontimeoutms") { options.serverSelectionTimeout = .seconds(3) }
+        let client = skein.mongo(options)
+        let name = target.split(separator: ".", maxSplits: 1).map(String.init)
+        let database = client[name[0]]
+        if verb == .run { return say([.document(try await database.run(try document(0)).fetch().reply)]) }
+        let collection = database[name[1]]
+        let find = FindOptions(
+            sort: try sort.map(parsed), projection: try projection.map(parsed), skip: skip, limit: limit)
+        switch verb {
+        case .find: try await say(all: collection.stream(try filter(0), find))
+        case .findone:
+            say(
+                try await collection.findOne(try filter(0), sort: find.sort, projection: find.projection).fetch().data
+                    .map(BSON.document))
+        case .count: say([BSON(try await collection.count(try filter(0), skip: skip, limit: limit).fetch(Int.self))])
+        case .distinct:
+            say(try await collection.distinct(words[0], try filter(1)).fetch().reply["values"]?.array ?? [])
+        case .aggregate: try await say(all: collection.stream(aggregate: try documents(0)))
+        case .insert: say(changes: try await collection.insertMany(try documents(0)).fetch())
+        case .update: say(changes: try await database.update(name[1], try document(0), try document(1)).fetch())
+        case .updateone: say(changes: try await database.updateone(name[1], try document(0), try document(1)).fetch())
+        case .upsert: say(changes: try await database.upsertone(name[1], try document(0), try document(1)).fetch())
+        case .delete: say(changes: try await collection.deleteMany(try document(0)).fetch())
+        case .deleteone: say(changes: try await collection.deleteOne(try document(0)).fetch())
+        case .watch:
+            for try await change in collection.watch(words.isEmpty ? [] : try documents(0)) {
+                say(line: .document(change))
+            }
+        case .run: break
+        }
+    }
+
+    // MARK: Words
+
+    private func text(_ place: Int) throws -> String {
+        String(decoding: try InputFile.bytes(words[place]) ?? [], as: UTF8.self)
+    }
+
+    private func parsed(_ text: String) throws -> Document {
+        do { return try Document(extendedJSON: text) } catch {
+            throw SkeinError(.exception, because: "\(text.prefix(60).debugDescription) is no document: \(error)")
+        }
+    }
+
+    private func document(_ place: Int) throws -> Document { try parsed(text(place)) }
+    private func filter(_ place: Int) throws -> Document { words.count > place ? try document(place) : [:] }
+
+    /// One document, or a list of them.
+    private func documents(_ place: Int) throws -> [Document] {
+        let text = try text(place)
+        guard let list = (try? BSON(extendedJSON: text))?.array else { return [try parsed(text)] }
+        return try list.map { element in
+            guard let document = element.document else {
+                throw SkeinError(.exception, because: "\(element) in the list is no document")
+            }
+            return document
+        }
+    }
+
+    // MARK: Answers
+
+    private func say(line value: BSON) { Terminal.say(value.extendedJSON(canonical ? .canonical : .relaxed)) }
+
+    private func say(_ values: [BSON]) {
+        if json { say(line: .array(values)) } else { for value in values { say(line: value) } }
+    }
+
+    private func say(all cursor: MongoCursor) async throws {
+        guard !json else {
+            var all: [BSON] = []
+            for try await document in cursor { all.append(.document(document)) }
+            return say(all)
+        }
+        for try await document in cursor { say(line: .document(document)) }
+    }
+
+    private func say(changes result: MongoResult) {
+        var document: Document = ["n": BSON(result.count)]
+        if result.reply.contains("nModified") { document.append("modified", BSON(result.modifiedCount)) }
+        if !result.upsertedIDs.isEmpty { document.append("upserted", .array(result.upsertedIDs)) }
+        if !result.insertedIDs.isEmpty { document.append("inserted", .array(result.insertedIDs)) }
+        say(line: .document(document))
+    }
+}
