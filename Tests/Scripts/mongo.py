@@ -107,16 +107,28 @@ class Deployment:
             server._address = ("127.0.0.1", 0)
             server.states, server.seen, server.place = {}, collections.Counter(), place
             server.autoresponds(lambda request, server=server: self.handle(request, server))
+            if "--tls" in arguments:
+                self.encrypt(server, *arguments[arguments.index("--tls") + 1:][:2])
             server.run()
             self.servers.append(server)
-            if "--tls" in arguments:
-                place = arguments.index("--tls")
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(arguments[place + 1])
-                context.load_verify_locations(arguments[place + 2])
-                context.verify_mode = ssl.CERT_OPTIONAL
-                server._listening_sock = context.wrap_socket(server._listening_sock, server_side=True)
         print("listening", *[server.port for server in self.servers], flush=True)
+
+    def encrypt(self, server, certificate, roots):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        context.load_verify_locations(roots)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        serve = server._server_loop
+
+        def loop(client, address):
+            # In the connection's own thread, so that one that says nothing holds up nobody.
+            try:
+                client = context.wrap_socket(client, server_side=True)
+            except OSError:
+                return client.close()
+            serve(client, address)
+
+        server._server_loop = loop
 
     # What a request comes to.
 
