@@ -722,9 +722,69 @@ def databases(options, folder, results):
     ratio_row(results, "GET, skein / redis-py", mine / rate["redis-py with hiredis, asyncio"], 10)
 
 
+def documents(options, folder, results):
+    """CPU a call of MongoDB, SQS and DynamoDB: their test servers are slower than the clients."""
+    program = os.path.join(folder, "libmongoc_find")
+    flags = run(["pkg-config", "--cflags", "--libs", "libmongoc-1.0"])[0].split()
+    run(["cc", "-O2", "-o", program, os.path.join(ROOT, "Benchmarks/Peers/libmongoc_find.c"), *flags])
+    server = subprocess.Popen(
+        [PYTHON, os.path.join(ROOT, "Benchmarks/Peers/mongo_answers.py")], stdout=subprocess.PIPE, text=True)
+    port = server.stdout.readline().split()[1]
+    uri, count = f"mongodb://127.0.0.1:{port}/", options.requests // 4
+    scripts = os.path.join(ROOT, "Tests/Scripts")
+    probe = os.path.join(PEERS, "skein-probe")
+    rates = []
+
+    def skein():
+        report = json.loads(run([probe, "find", uri, str(count)])[0])
+        assert report["connections"] == 1, report
+        rates.append(report["calls_per_second"])
+        return report["microseconds"]
+
+    taken = rounds(options.rounds, {
+        "skein, 64 callers, one connection": skein,
+        "libmongoc": lambda: number(r"([\d.]+)", run([program, uri, str(count)])[0]),
+        "pymongo": lambda: 1e6 / (count // 10) * number(
+            r"([\d.]+)", run([PYTHON, os.path.join(scripts, "mongo.py"), "count", port, str(count // 10)])[0]),
+    })
+    server.terminate()
+    server.wait()
+    cost = {name: median(values) for name, values in taken.items()}
+    table("find by id", [(name, f"{value:>8.1f} us of CPU a call") for name, value in cost.items()])
+    mine = cost["skein, 64 callers, one connection"]
+    ratio_row(results, "CPU of a find by id, pymongo / skein", cost["pymongo"] / mine, 5)
+    ratio_row(results, "CPU of a find by id, skein / libmongoc", mine / cost["libmongoc"], 1.5, at_most=True)
+
+    port = free_port()
+    environment = {**os.environ, "PYTHONPATH": scripts, "PYTHONDONTWRITEBYTECODE": "1"}
+    amazon = subprocess.Popen(
+        [os.path.join(os.path.dirname(PYTHON), "gunicorn"), "-b", f"127.0.0.1:{port}", "-k", "gthread", "--threads", "8",
+         "--keep-alive", "60", "aws:app"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    mine = json.loads(run([probe, "amazon", f"http://127.0.0.1:{port}", "bench", "bench", "100"])[0])
+    assert mine["found"] == 10_000, mine
+    theirs = dict(
+        line.split() for line in
+        run([PYTHON, os.path.join(scripts, "aws.py"), "cpu", str(port), "bench", "bench", "100"])[0].splitlines())
+    amazon.terminate()
+    amazon.wait()
+    table("SQS and DynamoDB", [
+        (name, f"skein {mine[name] * 1e6:>8.1f}, boto3 {float(theirs[name]) * 1e6:>8.1f} us of CPU a call")
+        for name in ("send", "put", "query")])
+    for name in ("send", "put", "query"):
+        ratio_row(results, f"CPU of a call, {name}, boto3 / skein", float(theirs[name]) / mine[name], 10)
+    ratio_row(results, "connections for calls one after the other", mine["connections"], 1, at_most=True)
+    ratio_row(results, "connections at the end of 10 000 messages and items", mine["connections_after_all"], 1, at_most=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -737,7 +797,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

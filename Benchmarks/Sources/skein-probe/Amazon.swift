@@ -2,17 +2,12 @@
 
 import Skein
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 enum AmazonProbe {
     /// Sends batches to a queue, puts items into a table and queries it.
     static func run(_ endpoint: String, queue: String, table: String, count: Int) async throws {
         var configuration = Skein.Configuration()
         configuration.threads = 1
+        configuration.http.connectionsPerOrigin = 1
         let skein = Skein(configuration)
         let options = AWSOptions(
             region: "us-east-1", endpoint: endpoint,
@@ -54,15 +49,8 @@ enum AmazonProbe {
     /// Seconds of CPU a call.
     private static func cpu(_ count: Int, _ work: (Int) async throws -> Void) async throws -> Double {
         try await work(0)
-        let before = seconds()
+        let before = ProcessStatus.cpuSeconds()
         for number in 0..<count { try await work(number) }
-        return (seconds() - before) / Double(count)
-    }
-
-    private static func seconds() -> Double {
-        var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
-        func time(_ value: timeval) -> Double { Double(value.tv_sec) + Double(value.tv_usec) / 1e6 }
-        return time(usage.ru_utime) + time(usage.ru_stime)
+        return (ProcessStatus.cpuSeconds() - before) / Double(count)
     }
 }

@@ -3,6 +3,7 @@
 //   skein-probe million URL REQUESTS     requests in callbacks through 100 workers, memory on the way
 //   skein-probe pipeline URL REQUESTS    pipelined requests on one hand-driven connection
 //   skein-probe rows URL ROWS ROUNDS     rows of PostgreSQL decoded into structs
+//   skein-probe find URI CALLS           CPU of a find by id, with 64 callers on one connection of MongoDB
 //   skein-probe amazon URL QUEUE TABLE CALLS   CPU of a call of SQS and DynamoDB, ten thousand of each at the end
 //   skein-probe idle CONNECTIONS         memory of idle connections on the server, HTTP or WebSocket
 
@@ -20,13 +21,14 @@ enum Main {
         case ("pipeline", 4): try await pipeline(arguments[2], count: Int(arguments[3]) ?? 10_000)
         case ("rows", 5):
             try await RowsProbe.run(arguments[2], count: Int(arguments[3]) ?? 100_000, rounds: Int(arguments[4]) ?? 3)
+        case ("find", 4): try await FindProbe.run(arguments[2], count: Int(arguments[3]) ?? 64_000)
         case ("amazon", 6):
             try await AmazonProbe.run(
                 arguments[2], queue: arguments[3], table: arguments[4], count: Int(arguments[5]) ?? 100)
         case ("idle", 3): try await idle(Int(arguments[2]) ?? 10_000)
         default:
             fatalError(
-                "usage: skein-probe million|pipeline URL REQUESTS, rows URL ROWS ROUNDS, amazon URL QUEUE TABLE CALLS, "
+                "usage: skein-probe million|pipeline URL REQUESTS, rows URL ROWS ROUNDS, find URI CALLS, amazon URL QUEUE TABLE CALLS, "
                     + "or idle CONNECTIONS")
         }
     }

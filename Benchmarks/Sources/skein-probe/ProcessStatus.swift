@@ -1,4 +1,4 @@
-// The memory of this process, as the kernel counts it.
+// The memory and the time of this process, as the kernel counts them.
 
 import Foundation
 
@@ -8,6 +8,14 @@ enum ProcessStatus {
 
     /// Bytes resident at most so far.
     static func peak() -> Int { read("VmHWM:") }
+
+    /// Seconds of CPU so far, the kernel's for it among them.
+    static func cpuSeconds() -> Double {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF, &usage)
+        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    }
 
     private static func read(_ name: String) -> Int {
         let text = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
