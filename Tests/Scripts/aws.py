@@ -154,18 +154,18 @@ def main():
         queue, table, count = words[0], words[1], int(words[2])
         url, db = sqs.get_queue_url(QueueName=queue)["QueueUrl"], boto3.client("dynamodb", **where)
 
-        def timed(name, work):
+        def timed(name, count, work):
             work(0)
             before = time.process_time()
             for number in range(count):
                 work(number)
             print(name, (time.process_time() - before) / count)
 
-        timed("send", lambda number: sqs.send_message_batch(QueueUrl=url, Entries=[
+        timed("send", count // 10, lambda number: sqs.send_message_batch(QueueUrl=url, Entries=[
             {"Id": str(place), "MessageBody": f"message {place}"} for place in range(10)]))
-        timed("put", lambda number: db.put_item(TableName=table, Item={
+        timed("put", count, lambda number: db.put_item(TableName=table, Item={
             "id": {"S": "p"}, "n": {"N": str(number)}, "text": {"S": "x" * 100}}))
-        timed("query", lambda number: db.query(
+        timed("query", count, lambda number: db.query(
             TableName=table, KeyConditionExpression="#i = :i AND #n = :n", ExpressionAttributeNames={"#i": "id", "#n": "n"},
             ExpressionAttributeValues={":i": {"S": "p"}, ":n": {"N": "0"}}))
 

@@ -21,6 +21,7 @@ final class AWSClient: Sendable {
     private let http: HTTPClient
     private let store: AWSCredentialStore
     private let budget = RetryBudget(share: 0.2)
+    private let places = Mutex<[String: (url: HTTPURL, region: String)]>([:])
     private let signer = Mutex<AWSSigner?>(nil)
     /// How far the service's clock is ahead of this machine's.
     private let skew = Mutex<TimeInterval>(0)
@@ -83,10 +84,9 @@ final class AWSClient: Sendable {
     private func send(
         _ operation: String, _ body: ByteBuffer, _ url: String?, _ timeout: Duration?, _ meta: Meta
     ) async throws -> HTTPResponse {
-        let endpoint = try options.endpoint == nil && url != nil ? HTTPURL(url ?? "") : options.endpoint(of: service)
-        let region = try options.region(endpoint.origin.endpoint.host)
+        let place = try place(of: url)
         var request = HTTPRequest(
-            .post, try HTTPURL("\(endpoint.origin)/"), headers: ["X-Amz-Target": "\(target).\(operation)"],
+            .post, place.url, headers: ["X-Amz-Target": "\(target).\(operation)"],
             body: .bytes(body, contentType: "application/x-amz-json-1.0"), timeout: timeout ?? options.timeout)
         request.meta = meta
         budget.deposit()
@@ -95,7 +95,7 @@ final class AWSClient: Sendable {
         var mayRenew = true
         for attempt in 0... {
             let moment = Date(timeIntervalSinceNow: skew.withLock { $0 })
-            let response = await http.start(sign(request, credentials, region, moment)).dispatch()
+            let response = await http.start(sign(request, credentials, place.region, moment)).dispatch()
             if response.failure == nil, response.statusCode < 300 { return response }
             if response.failure == nil, mayRenew {
                 let error = AWSError(response)
@@ -117,6 +117,18 @@ final class AWSClient: Sendable {
             wait = min(wait * 2, options.longestWait)
         }
         throw SkeinError(.exception, because: "\(operation) was not sent")
+    }
+
+    /// Where calls go, and the region that they are signed for: found out once for each host.
+    private func place(of url: String?) throws(SkeinError) -> (url: HTTPURL, region: String) {
+        let named = options.endpoint == nil ? url.map { String($0.prefix { $0 != "?" }) } : nil
+        let key = named?.split(separator: "/", maxSplits: 2).prefix(2).joined(separator: "//") ?? ""
+        if let known = places.withLock({ $0[key] }) { return known }
+        let endpoint = if let named { try HTTPURL(named) } else { try options.endpoint(of: service) }
+        let region = try options.region(endpoint.origin.endpoint.host)
+        let place = (url: try HTTPURL("\(endpoint.origin)/"), region: region)
+        places.withLock { $0[key] = place }
+        return place
     }
 
     private func isTransient(_ response: HTTPResponse) -> Bool {

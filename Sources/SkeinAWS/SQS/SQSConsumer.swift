@@ -13,7 +13,7 @@ extension SQSQueue {
     ///   - visibility: how long a message is kept at a time, at least 2 s. Default: 30 s.
     ///   - failed: called with what a handler has thrown. Default: the message is given back at once, and the error is logged.
     ///   - handler: works on one message.
-    /// - Throws: when the queue cannot be asked, for a reason that does not pass.
+    /// - Throws: when the queue cannot be asked, for a reason that does not pass; what may pass is waited for.
     public func consume(
         concurrency: Int = 10, visibility: Duration = .seconds(30),
         failed: (@Sendable (SQSMessage, any Error) async -> Void)? = nil,
@@ -22,6 +22,7 @@ extension SQSQueue {
         let worker = SQSWorker(queue: self, visibility: max(.seconds(2), visibility), failed: failed, handler: handler)
         try await withThrowingTaskGroup(of: Void.self) { group in
             var underWay = 0
+            var pause = firstPause
             while !Task.isCancelled {
                 if underWay >= max(1, concurrency) {
                     try await group.next()
@@ -33,8 +34,12 @@ extension SQSQueue {
                     found = try await messages(maximum: min(10, concurrency - underWay), visibility: worker.visibility)
                 } catch {
                     if Task.isCancelled { break }
-                    throw error
+                    guard Self.passes(error) else { throw error }
+                    try? await Task.sleep(for: pause)
+                    pause = min(pause * 2, service.options.longestWait)
+                    continue
                 }
+                pause = firstPause
                 for message in found {
                     // A task of its own kind: the end of the consumer is not the end of work that has begun.
                     group.addTask { await Task.detached { await worker.work(on: message) }.value }
@@ -43,6 +48,16 @@ extension SQSQueue {
             }
             try await group.waitForAll()
         }
+    }
+}
+
+extension SQSQueue {
+    fileprivate var firstPause: Duration { max(service.options.firstWait, .milliseconds(500)) }
+
+    /// Whether the service may answer a while later.
+    fileprivate static func passes(_ error: any Error) -> Bool {
+        if let refusal = (error as? SkeinError)?.cause as? AWSError { return refusal.isTransient }
+        return isTemporaryNetworkError(error)
     }
 }
 

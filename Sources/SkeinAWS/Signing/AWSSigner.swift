@@ -47,11 +47,18 @@ public struct AWSSigner: Sendable {
         if let token = credentials.sessionToken { signed.headers["X-Amz-Security-Token"] = token }
         if service == "s3" || isNamed { signed.headers["X-Amz-Content-SHA256"] = contentHash }
         let covered = Self.covered(signed)
-        let names = covered.map(\.name).joined(separator: ";")
-        let canonical = [
-            request.method.rawValue, path(request.url), Self.query(Self.parameters(request.url)),
-            covered.map { "\($0.name):\($0.value)\n" }.joined(), names, contentHash,
-        ].joined(separator: "\n")
+        var names = ""
+        // What calls of most services are: a POST to the root.
+        let isRoot = request.url.target == "/"
+        var canonical = "\(request.method.rawValue)\n\(isRoot ? "/" : path(request.url))\n"
+        if !isRoot { canonical += Self.query(Self.parameters(request.url)) }
+        canonical += "\n"
+        for field in covered {
+            if !names.isEmpty { names += ";" }
+            names += field.name
+            canonical += "\(field.name):\(field.value)\n"
+        }
+        canonical += "\n\(names)\n\(contentHash)"
         let signature = signature(of: canonical, moment)
         signed.headers["Authorization"] =
             "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope(moment)), SignedHeaders=\(names), Signature=\(signature)"
@@ -123,15 +130,17 @@ public struct AWSSigner: Sendable {
         var fields = [(name: "host", value: request.url.origin.authority)]
         let type = request.headers["Content-Type"] ?? request.body.contentType
         if let type { fields.append(("content-type", type)) }
-        let names = Set(
-            request.headers.map { $0.name.lowercased() }.filter { name in
-                name.hasPrefix("x-amz-") || name == "content-md5" || name == "content-encoding"
-            })
-        for name in names {
-            let value = request.headers.values(name).map { value in
-                value.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+        for field in request.headers {
+            let name = field.name.lowercased()
+            guard name.hasPrefix("x-amz-") || name == "content-md5" || name == "content-encoding" else { continue }
+            let value =
+                field.value.utf8.contains(UInt8(ascii: " "))
+                ? field.value.split(separator: " ").joined(separator: " ") : field.value
+            if let known = fields.firstIndex(where: { $0.name == name }) {
+                fields[known].value += ",\(value)"
+            } else {
+                fields.append((name, value))
             }
-            fields.append((name, value.joined(separator: ",")))
         }
         return fields.sorted { $0.name < $1.name }
     }
@@ -156,7 +165,10 @@ struct AWSMoment {
     let time: String
     var day: Substring { time.prefix(8) }
 
-    init(_ date: Date) { time = date.formatted(.iso8601.dateSeparator(.omitted).timeSeparator(.omitted)) }
+    init(_ date: Date) {
+        let text = ISODate.text(Int64(date.timeIntervalSince1970) * 1000) ?? ""
+        time = String(decoding: text.utf8.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: ":") }, as: UTF8.self)
+    }
 }
 
 /// The key of a day: it is made in four steps, and is the same for all requests of the day.

@@ -80,4 +80,16 @@ package struct ShardLocal<Value: Sendable>: Sendable {
 
     package subscript(shard: Shard) -> Value { values[shard.index] }
     package var all: [Value] { values }
+
+    /// Does something with each value on its own loop, and waits for that; a loop that has ended is left out.
+    @discardableResult
+    package func onEach<Result: Sendable>(
+        _ group: ShardGroup, _ work: @escaping @Sendable (Value) -> Result
+    ) async -> [Result] {
+        var results: [Result] = []
+        for (value, shard) in zip(values, group.shards) {
+            if let result = try? await shard.eventLoop.submit({ work(value) }).get() { results.append(result) }
+        }
+        return results
+    }
 }

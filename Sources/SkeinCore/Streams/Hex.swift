@@ -1,10 +1,20 @@
-// Bytes as digits.
+// Bytes as hexadecimal digits.
 
-/// Bytes as digits of base 16.
+/// Hexadecimal digits, in small letters.
 package enum Hex {
     private static let digits = Array("0123456789abcdef".utf8)
 
-    package static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    /// Two digits for each byte.
+    package static func encode(_ bytes: some Sequence<UInt8>) -> String { text(Array(bytes)) }
+
+    /// Apart from the generic function, so that the loop is plain code.
+    private static func text(_ bytes: [UInt8]) -> String {
+        String(unsafeUninitializedCapacity: bytes.count * 2) { target in
+            for (place, byte) in bytes.enumerated() {
+                target[2 * place] = digits[Int(byte >> 4)]
+                target[2 * place + 1] = digits[Int(byte & 15)]
+            }
+            return bytes.count * 2
+        }
     }
 }

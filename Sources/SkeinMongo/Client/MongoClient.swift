@@ -86,22 +86,14 @@ public final class MongoClient: BackEnd {
 
     /// Connections open now, but for those that only look after the servers.
     public var connectionCount: Int {
-        get async {
-            var count = 0
-            for (route, shard) in zip(routes.all, session.shards.shards) {
-                count += (try? await shard.eventLoop.submit { route.connectionCount }.get()) ?? 0
-            }
-            return count
-        }
+        get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
 
     /// Closes every connection and fails what waits for one.
     package func shutdown() async {
         isShutDown.store(true, ordering: .releasing)
         monitor.shutdown()
-        for (route, shard) in zip(routes.all, session.shards.shards) {
-            try? await shard.eventLoop.submit { route.shutdown() }.get()
-        }
+        await routes.onEach(session.shards) { $0.shutdown() }
     }
 }
 

@@ -37,7 +37,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
     ) {
         self.address = address
         checksums = options.sendsChecksums && !isSecure
-        handshake = MongoHandshake(options, isMonitor: isMonitor)
+        handshake = MongoHandshake(options, isMonitor: isMonitor, isPrivate: isSecure || address.isLocal)
         super.init(shard: shard, peer: "mongodb://\(address)", ready: ready)
     }
 

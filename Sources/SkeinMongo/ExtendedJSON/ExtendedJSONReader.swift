@@ -1,5 +1,7 @@
 // JSON as people write it, with the types that it names, in the order in which it stands there.
 
+import SkeinCore
+
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else

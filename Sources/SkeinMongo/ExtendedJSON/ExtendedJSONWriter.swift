@@ -1,6 +1,8 @@
 // BSON as JSON that people read and that keeps the types
 // (https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md).
 
+import SkeinCore
+
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else

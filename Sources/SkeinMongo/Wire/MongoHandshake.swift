@@ -30,6 +30,8 @@ struct MongoHandshake {
 
     private let options: MongoOptions
     private let credentials: MongoCredentials?
+    /// Whether nobody else can read what is said.
+    private let isPrivate: Bool
     private var state = State.greeting
     private var speculation: Proof?
     /// What the server has said about itself.
@@ -37,9 +39,12 @@ struct MongoHandshake {
     /// How messages are compressed from here on.
     private(set) var compressor: MongoCompressor?
 
-    /// - Parameter isMonitor: only looks, and needs no credentials for that.
-    init(_ options: MongoOptions, isMonitor: Bool = false) {
+    /// - Parameters:
+    ///   - isMonitor: only looks, and needs no credentials for that.
+    ///   - isPrivate: whether nobody else can read what is said.
+    init(_ options: MongoOptions, isMonitor: Bool = false, isPrivate: Bool = false) {
         self.options = options
+        self.isPrivate = isPrivate
         credentials = isMonitor ? nil : options.credentials
     }
 
@@ -49,6 +54,11 @@ struct MongoHandshake {
         document.append("client", .document(description))
         document.append("compression", .array(options.compressors.map { .string($0.name) }))
         guard let credentials else { return document }
+        guard credentials.mechanism != .plain || isPrivate else {
+            throw SkeinError(
+                .unknownAuthentication,
+                because: "PLAIN sends the password as it is, which is done only over TLS or on this machine")
+        }
         if credentials.mechanism == nil, let user = credentials.user {
             document.append("saslSupportedMechs", .string("\(credentials.source).\(user)"))
         }

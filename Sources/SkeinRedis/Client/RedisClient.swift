@@ -87,22 +87,14 @@ public final class RedisClient: RedisCommands, BackEnd {
 
     /// Connections open now.
     public var connectionCount: Int {
-        get async {
-            var count = 0
-            for (route, shard) in zip(routes.all, session.shards.shards) {
-                count += (try? await shard.eventLoop.submit { route.connectionCount }.get()) ?? 0
-            }
-            return count
-        }
+        get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
 
     /// Closes every connection and fails what waits for one.
     package func shutdown() async {
         isShutDown.store(true, ordering: .releasing)
         subscriber.close()
-        for (route, shard) in zip(routes.all, session.shards.shards) {
-            try? await shard.eventLoop.submit { route.shutdown() }.get()
-        }
+        await routes.onEach(session.shards) { $0.shutdown() }
     }
 }
 

@@ -1,10 +1,10 @@
 // Moments as text (RFC 3339), counted without a calendar's locale or zone.
 
-enum ISODate {
+package enum ISODate {
     private static let day: Int64 = 86_400_000
 
     /// `2026-11-21T19:56:42.5Z`; nil outside of the years 1970 to 9999.
-    static func text(_ milliseconds: Int64) -> String? {
+    package static func text(_ milliseconds: Int64) -> String? {
         guard (0..<253_402_300_800_000).contains(milliseconds) else { return nil }
         let rest = milliseconds % day
         // Days since the first of March of the year 0, so that a leap day is the last of its year.
@@ -29,7 +29,7 @@ enum ISODate {
     }
 
     /// The moment of a text; nil when it is none.
-    static func milliseconds(_ text: String) -> Int64? {
+    package static func milliseconds(_ text: String) -> Int64? {
         let expression = #/(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)/#
         guard let match = try? expression.wholeMatch(in: text)?.output, let year = Int64(match.1),
             let month = Int64(match.2), let date = Int64(match.3), let hour = Int64(match.4),
