@@ -8,7 +8,8 @@ mongo.py read PORT DB COLLECTION     prints the documents as canonical extended 
 mongo.py count PORT COUNT            finds a document by its id so many times, and prints the seconds of CPU that it took
 
 Besides what servers do, it understands configureFailPoint (failCommand, with `afterExecution` for a connection that is lost behind
-the work), replSetStepDown, and {"peerLog": 1}, which answers with the commands so far.
+the work), replSetStepDown, and {"peerLog": 1, "of": DATABASE}, which answers with the commands so
+far.
 """
 
 import base64
@@ -216,7 +217,8 @@ class Deployment:
             seen = collections.Counter()
             for each in self.servers:
                 seen.update({str(key): count for key, count in each.seen.items()})
-            return {"log": self.log[-500:], "seen": dict(seen), "cursors": [cursor[0] for cursor in self.cursors.values()]}
+            mine = [entry for entry in self.log if command.get("of") in (None, entry["document"].get("$db"))]
+            return {"log": mine[-500:], "seen": dict(seen), "cursors": [cursor[0] for cursor in self.cursors.values()]}
         if name == "configureFailPoint":
             mode = command["mode"]
             if mode == "off":

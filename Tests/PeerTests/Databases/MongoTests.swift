@@ -121,9 +121,10 @@ struct MongoTests {
         #expect(response.content.upsertedIDs == (ordered ? [] : [9000]))
         #expect(try await db["t"].count().fetch(Int.self) == 2500)
         // The peer takes a thousand at a time.
-        let log = try await db.client["admin"].run(["peerLog": 1]).fetch().reply["log"]?.array ?? []
+        let log =
+            try await db.client["admin"].run(["peerLog": 1, "of": .string(db.name)]).fetch().reply["log"]?.array ?? []
         let sizes = log.compactMap { entry -> Int? in
-            guard entry["document"]?["$db"]?.string == db.name, entry["command"] == "insert" else { return nil }
+            guard entry["command"] == "insert" else { return nil }
             return entry["document"]?["documents"]?.array?.count
         }
         #expect(sizes.max() ?? 0 <= 1000 && sizes.reduce(0, +) == 2501)
