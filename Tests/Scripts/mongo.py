@@ -90,7 +90,7 @@ class Deployment:
         self.lock = threading.RLock()
         self.changed = threading.Condition()
         self.cursors = {}
-        self.events = []
+        self.events, self.moments = [], []
         self.log = []
         self.points = []
         self.done = {}
@@ -148,7 +148,7 @@ class Deployment:
             if point and "errorCode" in point:
                 raise Failure(point["errorCode"], point.get("errorName", "FailPoint"), "by the fail point",
                               **({"errorLabels": point["errorLabels"]} if "errorLabels" in point else {}))
-            if name not in ("hello", "ismaster", "isMaster"):
+            if name not in ("hello", "ismaster", "isMaster", "peerLog"):
                 with self.lock:
                     self.log.append({"command": name, "server": server.place, "document": command})
             reply = self.answer(name, command, state, server)
@@ -493,6 +493,7 @@ class Deployment:
     def event(self, command, kind, document):
         with self.changed:
             token = {"_data": f"{len(self.events):08d}"}
+            self.moments.append(self.clock)
             self.events.append({"_id": token, "operationType": kind, "fullDocument": document,
                                 "ns": {"db": command["$db"], "coll": next(iter(command.values()))},
                                 "documentKey": {"_id": document.get("_id")}})
@@ -501,7 +502,13 @@ class Deployment:
     def watch(self, command, stage):
         name = f"{command['$db']}.{next(iter(command.values()))}"
         after = stage.get("resumeAfter")
-        place = int(after["_data"]) + 1 if after else len(self.events)
+        since = stage.get("startAtOperationTime")
+        if after:
+            place = int(after["_data"]) + 1
+        elif since:
+            place = next((place for place, moment in enumerate(self.moments) if moment >= since.inc), len(self.events))
+        else:
+            place = len(self.events)
         number = secrets.randbelow(1 << 60) + 1
         self.cursors[number] = (name, place)
         return {"cursor": {"firstBatch": [], "id": bson.Int64(number), "ns": name}}

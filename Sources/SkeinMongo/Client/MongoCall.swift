@@ -22,6 +22,8 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     @exclusivity(unchecked) private var topology = MongoTopology.Kind.unknown
     /// The session that makes a write one that is done once.
     @exclusivity(unchecked) private var ownSession: MongoServerSession?
+    /// The number in its session by which the server recognises a write that is sent again.
+    @exclusivity(unchecked) private var number: Int64?
     /// What has come of a cursor so far, an array for each answer.
     @exclusivity(unchecked) private var batches: [ByteBuffer] = []
     /// The command that goes on with the cursor.
@@ -67,10 +69,13 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         self.server = server
         self.topology = topology
         if topology == .sharded { command.session?.pin(server.address) }
-        if command.isOnce, command.session == nil, ownSession == nil, client.options.retriesWrites, server.retriesWrites
-        {
+        guard command.isOnce, number == nil, client.options.retriesWrites, server.retriesWrites else { return }
+        if let session = command.session {
+            number = session.countsWrite()
+        } else {
             ownSession = client.sessions.take()
             ownSession?.number += 1
+            number = ownSession?.number
         }
     }
 
@@ -90,8 +95,13 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
                 self.whenOver = { pool.giveBack(connection) }
                 connection.send(self, at: .now())
             } catch {
-                self.couldNotConnect(
-                    error as? SkeinError ?? SkeinError(.controlledShutdown, because: "the call was cancelled"))
+                let error = error as? SkeinError ?? SkeinError(.controlledShutdown, because: "the call was cancelled")
+                // That all connections are lent says nothing about the server.
+                if error.code == .timeout || error.code == .socketPanic {
+                    self.fail(error)
+                } else {
+                    self.couldNotConnect(error)
+                }
             }
         }
     }
@@ -107,11 +117,9 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         var body = MongoBody(
             document: command.document, database: command.database, sequence: command.sequence,
             isUnacknowledged: command.isUnacknowledged)
-        if let ownSession {
-            body.additions.append("lsid", .document(ownSession.id))
-            body.additions.append("txnNumber", .int64(ownSession.number))
-        }
+        if let ownSession { body.additions.append("lsid", .document(ownSession.id)) }
         command.session?.write(into: &body.additions, command, topology: topology)
+        if let number { body.additions.append("txnNumber", .int64(number)) }
         if case .read(let preference) = command.wish, server?.kind != .standalone {
             // One server that was named is read from, whatever it is.
             let effective: MongoReadPreference =
@@ -189,7 +197,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     /// Whether what was sent may be sent once more: a read, or a write that the server recognises.
     private var isRepeatable: Bool {
         guard retries < 1, continuation == nil, command.session?.isInTransaction != true else { return false }
-        return command.isRead ? client.options.retriesReads : ownSession != nil
+        return command.isRead ? client.options.retriesReads : number != nil
     }
 
     private func mayRetry(_ error: MongoError) -> Bool {
@@ -219,11 +227,11 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     }
 
     override func couldNotConnect(_ error: SkeinError) {
-        guard let server, !isOver else { return fail(error) }
+        let isFinal = [.unknownAuthentication, .shuttingDown, .controlledShutdown].contains(error.code)
+        guard let server, !isOver, !isFinal else { return fail(error) }
         client.monitor.lost(server.address, because: error.message)
         // Nothing was sent, so that another server, or this one again, can be asked without a doubt.
-        let isFinal = [.unknownAuthentication, .shuttingDown, .controlledShutdown].contains(error.code)
-        guard !isFinal, retries < 1, command.session?.pinned == nil else { return fail(error) }
+        guard retries < 1, command.session?.pinned == nil else { return fail(error) }
         retry()
     }
 

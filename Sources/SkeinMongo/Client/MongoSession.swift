@@ -163,6 +163,15 @@ public final class MongoSession: Sendable {
         }
     }
 
+    /// Counts a write that the server is to recognise when it is sent again; nil in a transaction, which is repeated as a whole.
+    func countsWrite() -> Int64? {
+        guard !isInTransaction else { return nil }
+        return state.withLock { state in
+            state.server.number += 1
+            return state.server.number
+        }
+    }
+
     /// The one server that knows of the transaction, where there are several that could.
     var pinned: Endpoint? { state.withLock { $0.pinned } }
 

@@ -24,7 +24,6 @@ final class MongoMonitor: @unchecked Sendable {
         var topology: MongoTopology
         /// The newest moment of the servers' common clock, which each is told.
         var clusterTime: Document?
-        var hasBegun = false
         var isShutDown = false
         var listeners: [any MongoTopologyListener] = []
     }
@@ -88,7 +87,6 @@ final class MongoMonitor: @unchecked Sendable {
 
     /// Sees that every server is asked soon, since somebody waits for what it says.
     func checkSoon() {
-        state.withLock { $0.hasBegun = true }
         shard.run {
             self.follow()
             for (address, check) in self.checks { self.schedule(address, check, after: .zero) }

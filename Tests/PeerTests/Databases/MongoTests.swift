@@ -363,6 +363,23 @@ struct MongoReplicaTests {
         } ?? []
     }
 
+    private func untilLogged(_ db: MongoDatabase, _ name: String, _ count: Int) async throws {
+        let end = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < end {
+            if try await log(db, name).count >= count { return }
+        }
+        throw PeerError("\(name) was not called \(count) times")
+    }
+
+    private static func identifiers(_ stream: MongoChangeStream, _ count: Int) async throws -> [Int] {
+        var ids: [Int] = []
+        for try await change in stream {
+            ids.append(change["fullDocument"]?["_id"]?.int ?? -1)
+            if ids.count == count { break }
+        }
+        return ids
+    }
+
     private func fail(_ db: MongoDatabase, _ data: Document) async throws {
         try await db.client["admin"].run([
             "configureFailPoint": "failCommand", "mode": ["times": 1], "data": .document(data),
@@ -480,6 +497,8 @@ struct MongoReplicaTests {
         // Outside of transactions a session reads what it has written.
         try await session.database["t"].insertOne(["_id": 6]).commit()
         #expect(try await session.database["t"].count().fetch(Int.self) == 5)
+        let last = try await log(db, "insert").last?["document"]
+        #expect(last?["txnNumber"] != nil && last?["autocommit"] == nil && last?["lsid"] != nil)
         #expect(try await log(db, "count").last?["document"]?["readConcern"]?["afterClusterTime"]?.type == .timestamp)
         session.end()
         #expect(await session.database["t"].count().dispatch().failure?.message.contains("ended") == true)
@@ -494,25 +513,20 @@ struct MongoReplicaTests {
         var options = ChangeStreamOptions()
         options.patience = .milliseconds(200)
         let stream = db["t"].watch([], options)
-        let heard = Task {
-            var ids: [Int] = []
-            for try await change in stream {
-                ids.append(change["fullDocument"]?["_id"]?.int ?? -1)
-                if ids.count == 4 { break }
-            }
-            return ids
-        }
-        while try await log(db, "getMore").isEmpty {}
+        // Structured, so that the end of the test's time is the end of it.
+        async let heard = Self.identifiers(stream, 4)
+        try await untilLogged(db, "getMore", 1)
         try await db["t"].insertMany([["_id": 1], ["_id": 2]]).commit()
         try await fail(db, ["failCommands": ["getMore"], "closeConnection": true])
-        while try await log(db, "aggregate").count < 2 {}
+        try await untilLogged(db, "aggregate", 2)
         try await db["t"].insertOne(["_id": 3]).commit()
         try await fail(db, ["failCommands": ["getMore"], "errorCode": 43])
-        while try await log(db, "aggregate").count < 3 {}
+        try await untilLogged(db, "aggregate", 3)
         try await db["t"].insertOne(["_id": 4]).commit()
-        #expect(try await heard.value == [1, 2, 3, 4])
+        let ids = try await heard
+        #expect(ids == [1, 2, 3, 4])
         let waiting = Task { for try await _ in stream {} }
-        while try await log(db, "aggregate").count < 4 {}
+        try await untilLogged(db, "aggregate", 4)
         waiting.cancel()
         await #expect(throws: CancellationError.self) { try await waiting.value }
         await skein.shutdown()
