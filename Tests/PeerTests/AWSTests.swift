@@ -113,10 +113,10 @@ struct AWSTests {
         let done = Mutex<[String]>([])
         struct Later: Error {}
         let consumer = Task {
-            try await queue.consume(concurrency: 4, visibility: .seconds(2)) { message in
+            try await queue.consume(concurrency: 4, visibility: .seconds(6)) { message in
                 if message.body == "7", message.receiveCount == 1 { throw Later() }
                 // Longer than it is kept without being extended.
-                if message.body == "8" { try await Task.sleep(for: .seconds(3)) }
+                if message.body == "8" { try await Task.sleep(for: .seconds(7)) }
                 done.withLock { $0.append(message.body) }
             }
         }
