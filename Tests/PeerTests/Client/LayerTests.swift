@@ -77,11 +77,11 @@ struct LayerTests {
         let group = CorequestGroup((0..<8).map { _ in paced.get("\(base)/count/none") })
         _ = await group.dispatch()
         #expect(ContinuousClock.now - start >= .milliseconds(299))
-        let impatient = session([RateLimitLayer(0.01, longestWait: .milliseconds(1))])
+        let impatient = session([RateLimitLayer(1, per: .seconds(100), longestWait: .milliseconds(1))])
         _ = await impatient.get("\(base)/count/none").dispatch()
         #expect(await impatient.get("\(base)/count/none").dispatch().statusCode == 703)
 
-        let slow = session([RateLimitLayer(0.01)])
+        let slow = session([RateLimitLayer(1, per: .seconds(100))])
         _ = await slow.get("\(base)/count/none").dispatch()
         let late = await withDeadline(.after(.milliseconds(200))) { await slow.get("\(base)/count/none").dispatch() }
         #expect(late.statusCode == 702, "\(late.reportLine)")
