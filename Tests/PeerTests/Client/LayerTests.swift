@@ -81,7 +81,7 @@ struct LayerTests {
         _ = await impatient.get("\(base)/count/none").dispatch()
         #expect(await impatient.get("\(base)/count/none").dispatch().statusCode == 703)
 
-        let slow = session([RateLimitLayer(1, per: .seconds(100))])
+        let slow = session([RateLimitLayer(1, per: .seconds(20))])
         _ = await slow.get("\(base)/count/none").dispatch()
         let late = await withDeadline(.after(.milliseconds(200))) { await slow.get("\(base)/count/none").dispatch() }
         #expect(late.statusCode == 702, "\(late.reportLine)")
