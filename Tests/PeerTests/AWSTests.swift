@@ -1,7 +1,6 @@
 import Foundation
 import PeerSupport
 import Skein
-import Synchronization
 import Testing
 
 /// moto, behind a gate that checks each signature with botocore, and boto3 as the other client.
@@ -110,23 +109,48 @@ struct AWSTests {
         let skein = Skein()
         let queue = try await skein.sqs(options()).createQueue("work")
         try await queue.sendAll((0..<25).map { SQSOutgoing("\($0)") })
-        let done = Mutex<[String]>([])
+        let (words, done) = AsyncStream.makeStream(of: String.self)
         struct Later: Error {}
         let consumer = Task {
             try await queue.consume(concurrency: 4, visibility: .seconds(6)) { message in
                 if message.body == "7", message.receiveCount == 1 { throw Later() }
                 // Longer than it is kept without being extended.
                 if message.body == "8" { try await Task.sleep(for: .seconds(7)) }
-                done.withLock { $0.append(message.body) }
+                done.yield(message.body)
             }
         }
-        for _ in 0..<600 where done.withLock({ $0.count }) < 25 { try await Task.sleep(for: .milliseconds(50)) }
+        var all: [String] = []
+        for await word in words {
+            all.append(word)
+            // When all are done, it asks for as many as it works on at one time, and not for one by one.
+            if all.count == 25 { try await queue.send("25").commit() }
+            if all.count == 26 { break }
+        }
+        #expect(try await asksFor(atLeast: 3, of: queue))
         consumer.cancel()
         try await consumer.value
-        #expect(done.withLock { $0.sorted() } == (0..<25).map { "\($0)" }.sorted())
+        done.finish()
+        for await word in words { all.append(word) }
+        #expect(all.sorted() == (0..<26).map { "\($0)" }.sorted())
         let left = try await queue.attributes()
         #expect(left["ApproximateNumberOfMessages"] == "0" && left["ApproximateNumberOfMessagesNotVisible"] == "0")
         await skein.shutdown()
+    }
+
+    /// Whether so many messages of a queue are asked for at one time within a while. One may still be worked on then.
+    private func asksFor(atLeast count: Int, of queue: SQSQueue) async throws -> Bool {
+        let skein = Skein()
+        let url = try await AWSPeer.shared.get().endpoint + "/control/log"
+        let end = ContinuousClock.now + .seconds(20)
+        var isSo = false
+        while !isSo, ContinuousClock.now < end {
+            let last = try await skein.get(url).fetch([JSONValue].self).last {
+                $0["operation"]?.string == "ReceiveMessage" && $0["input"]?["QueueUrl"]?.string == queue.url
+            }
+            isSo = (last?["input"]?["MaxNumberOfMessages"]?.integer ?? 0) >= count
+        }
+        await skein.shutdown()
+        return isSo
     }
 
     @Test("boto3 reads what Skein writes, and the other way round")
@@ -373,6 +397,7 @@ struct AWSTests {
         let skein = Skein(configuration)
         let queue = try await skein.sqs(options()).createQueue("proxied")
         for number in 0..<10 { try await queue.send("message \(number)").commit() }
+        #expect(await skein.dynamodb(try await options()).call("ListTables", [:]).dispatch().statusCode == 200)
         #expect(skein.connectCount == 1)
         await skein.shutdown()
     }

@@ -8,7 +8,7 @@ aws.py get PORT TABLE KEY                 prints an item as JSON
 aws.py cpu PORT QUEUE TABLE COUNT         sends, puts and queries so often, and prints the seconds of CPU a call of each
 
 /control/fail?operation=X&times=N&status=S&type=T    fails calls; with half=1, leaves half of a batch undone
-/control/log                                         the operations so far
+/control/log                                         the operations so far, with what they said
 /creds, /latest/...                                  hand out credentials, which expire with the next ones
 """
 
@@ -90,7 +90,7 @@ class Gate:
 
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         operation = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
-        log.append(operation)
+        log.append({"operation": operation, "input": json.loads(body or b"{}")})
         problem = signature_problem(environ, body)
         if problem:
             return answer(400 if "Expired" in problem else 403,

@@ -93,7 +93,8 @@ final class AWSClient: Sendable {
         var wait = options.firstWait
         var credentials = try await store.current()
         var mayRenew = true
-        for attempt in 0... {
+        var retries = 0
+        while true {
             let moment = Date(timeIntervalSinceNow: skew.withLock { $0 })
             let response = await http.start(sign(request, credentials, place.region, moment)).dispatch()
             if response.failure == nil, response.statusCode < 300 { return response }
@@ -110,13 +111,13 @@ final class AWSClient: Sendable {
                     continue
                 }
             }
-            guard attempt < options.maximumRetries, isTransient(response), budget.withdraw() else { return response }
+            guard retries < options.maximumRetries, isTransient(response), budget.withdraw() else { return response }
+            retries += 1
             let pause = wait * Double.random(in: 0...1)
             guard Deadline.current.map({ $0.remaining > pause }) ?? true else { return response }
             try await Task.sleep(for: pause)
             wait = min(wait * 2, options.longestWait)
         }
-        throw SkeinError(.exception, because: "\(operation) was not sent")
     }
 
     /// Where calls go, and the region that they are signed for: found out once for each host.

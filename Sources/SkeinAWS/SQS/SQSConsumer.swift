@@ -2,6 +2,7 @@
 
 import Logging
 import SkeinCore
+import Synchronization
 
 extension SQSQueue {
     /// Handles messages until the task is cancelled: what the handler returns from is deleted; what it throws at comes again.
@@ -20,18 +21,19 @@ extension SQSQueue {
         _ handler: @escaping @Sendable (SQSMessage) async throws -> Void
     ) async throws {
         let worker = SQSWorker(queue: self, visibility: max(.seconds(2), visibility), failed: failed, handler: handler)
+        let limit = max(1, concurrency)
         try await withThrowingTaskGroup(of: Void.self) { group in
             var underWay = 0
             var pause = firstPause
             while !Task.isCancelled {
-                if underWay >= max(1, concurrency) {
+                // Those that are done make room at once, and not only when there is none left.
+                while underWay > worker.busy || underWay >= limit {
                     try await group.next()
                     underWay -= 1
-                    continue
                 }
                 let found: [SQSMessage]
                 do {
-                    found = try await messages(maximum: min(10, concurrency - underWay), visibility: worker.visibility)
+                    found = try await messages(maximum: min(10, limit - underWay), visibility: worker.visibility)
                 } catch {
                     if Task.isCancelled { break }
                     guard Self.passes(error) else { throw error }
@@ -42,6 +44,7 @@ extension SQSQueue {
                 pause = firstPause
                 for message in found {
                     // A task of its own kind: the end of the consumer is not the end of work that has begun.
+                    worker.begin()
                     group.addTask { await Task.detached { await worker.work(on: message) }.value }
                     underWay += 1
                 }
@@ -62,14 +65,32 @@ extension SQSQueue {
 }
 
 /// Works on messages.
-private struct SQSWorker: Sendable {
-    let queue: SQSQueue
+private final class SQSWorker: Sendable {
+    private let queue: SQSQueue
     let visibility: Duration
-    let failed: (@Sendable (SQSMessage, any Error) async -> Void)?
-    let handler: @Sendable (SQSMessage) async throws -> Void
+    private let failed: (@Sendable (SQSMessage, any Error) async -> Void)?
+    private let handler: @Sendable (SQSMessage) async throws -> Void
+    private let count = Atomic<Int>(0)
+
+    init(
+        queue: SQSQueue, visibility: Duration, failed: (@Sendable (SQSMessage, any Error) async -> Void)?,
+        handler: @escaping @Sendable (SQSMessage) async throws -> Void
+    ) {
+        self.queue = queue
+        self.visibility = visibility
+        self.failed = failed
+        self.handler = handler
+    }
+
+    /// Messages that are being worked on.
+    var busy: Int { count.load(ordering: .relaxed) }
+
+    /// A message is about to be worked on.
+    func begin() { count.wrappingAdd(1, ordering: .relaxed) }
 
     func work(on message: SQSMessage) async {
-        let extender = Task {
+        defer { count.wrappingSubtract(1, ordering: .relaxed) }
+        let extender = Task { [queue, visibility] in
             while true {
                 try await Task.sleep(for: visibility / 2)
                 await queue.changeVisibility(message, to: visibility).dispatch()

@@ -125,15 +125,8 @@ struct BSONPlace: Decoder {
         return value
     }
 
-    private func date() throws -> Date {
-        guard let date = value.date else { throw mismatch(Date.self) }
-        return date
-    }
-
-    private func data() throws -> Data {
-        guard let bytes = value.bytes else { throw mismatch(Data.self) }
-        return Data(bytes)
-    }
+    private func date() throws -> Date { try need(\.date) }
+    private func data() throws -> Data { try need { $0.bytes.map { Data($0) } } }
 
     private func uuid() throws -> UUID {
         if let uuid = value.uuid { return uuid }
@@ -297,59 +290,57 @@ protocol BSONReadable {
 
 extension BSON: BSONReadable { init(_ place: BSONPlace) { self = place.value } }
 
-extension Document: BSONReadable {
-    init(_ place: BSONPlace) throws {
-        guard let document = place.value.document else { throw place.mismatch(Document.self) }
-        self = document
+extension BSONPlace {
+    /// What a value is as a type.
+    /// - Throws: when it is nothing as that.
+    fileprivate func need<T>(_ find: (BSON) throws -> T?) throws -> T {
+        guard let found = try find(value) else { throw mismatch(T.self) }
+        return found
     }
 }
 
+extension Document: BSONReadable { init(_ place: BSONPlace) throws { self = try place.need(\.document) } }
+
 extension ObjectID: BSONReadable {
     init(_ place: BSONPlace) throws {
-        if let id = place.value.objectID ?? place.value.string.flatMap(ObjectID.init) {
-            self = id
-        } else {
-            throw place.mismatch(ObjectID.self)
-        }
+        self = try place.need { $0.objectID ?? $0.string.flatMap(ObjectID.init) }
     }
 }
 
 extension Decimal128: BSONReadable {
     init(_ place: BSONPlace) throws {
-        switch place.value {
-        case .decimal128(let value): self = value
-        case .int32(let value): self.init(Int(value))
-        case .int64(let value): self.init(Int(value))
-        default: throw place.mismatch(Decimal128.self)
+        self = try place.need { value in
+            switch value {
+            case .decimal128(let value): value
+            case .int32(let value): Decimal128(Int(value))
+            case .int64(let value): Decimal128(Int(value))
+            default: nil
+            }
         }
     }
 }
 
 extension BSONBinary: BSONReadable {
     init(_ place: BSONPlace) throws {
-        guard case .binary(let value) = place.value else { throw place.mismatch(Self.self) }
-        self = value
+        self = try place.need { if case .binary(let value) = $0 { value } else { nil } }
     }
 }
 
 extension BSONDate: BSONReadable {
     init(_ place: BSONPlace) throws {
-        guard case .date(let value) = place.value else { throw place.mismatch(Self.self) }
-        self = value
+        self = try place.need { if case .date(let value) = $0 { value } else { nil } }
     }
 }
 
 extension BSONTimestamp: BSONReadable {
     init(_ place: BSONPlace) throws {
-        guard case .timestamp(let value) = place.value else { throw place.mismatch(Self.self) }
-        self = value
+        self = try place.need { if case .timestamp(let value) = $0 { value } else { nil } }
     }
 }
 
 extension BSONRegex: BSONReadable {
     init(_ place: BSONPlace) throws {
-        guard case .regex(let value) = place.value else { throw place.mismatch(Self.self) }
-        self = value
+        self = try place.need { if case .regex(let value) = $0 { value } else { nil } }
     }
 }
 

@@ -164,8 +164,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
             batches.append(slice)
             bytes += slice.readableBytes
         }
-        let id = cursor["id"]?.int.map(Int64.init) ?? 0
-        guard command.drains, id != 0 else { return finish(document) }
+        guard command.drains, let open = Self.open(cursor) else { return finish(document) }
         guard bytes <= client.options.maximumAnswerSize else {
             closeCursor(document, on: connection)
             return fail(
@@ -175,21 +174,23 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
                         "the documents are more than \(client.options.maximumAnswerSize) bytes; read them with stream(…)"
                 ))
         }
-        let namespace = cursor["ns"]?.string ?? ""
-        continuation = [
-            "getMore": .int64(id), "collection": .string(String(namespace.drop { $0 != "." }.dropFirst())),
-        ]
+        continuation = ["getMore": .int64(open.id), "collection": .string(open.collection)]
         connection.send(self, at: .now())
     }
 
     /// Nobody is there any more to read on.
     private func closeCursor(_ document: Document, on connection: MongoConnection) {
-        guard let cursor = document["cursor"]?.document, let id = cursor["id"]?.int, id != 0 else { return }
-        let namespace = cursor["ns"]?.string ?? ""
-        let name = String(namespace.drop { $0 != "." }.dropFirst())
+        guard let cursor = document["cursor"]?.document, let open = Self.open(cursor) else { return }
         connection.ask(
-            ["killCursors": .string(name), "cursors": [.int64(Int64(id))]], on: command.database
+            ["killCursors": .string(open.collection), "cursors": [.int64(open.id)]], on: command.database
         ) { _ in }
+    }
+
+    /// The cursor that is still open on the server, and its collection.
+    private static func open(_ cursor: Document) -> (id: Int64, collection: String)? {
+        guard let id = cursor["id"]?.int, id != 0 else { return nil }
+        let namespace = cursor["ns"]?.string ?? ""
+        return (Int64(id), String(namespace.drop { $0 != "." }.dropFirst()))
     }
 
     // MARK: Another try

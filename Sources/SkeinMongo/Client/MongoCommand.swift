@@ -40,7 +40,7 @@ struct MongoCommand: Sendable {
     }
 
     /// What it does; the name of its first member.
-    var name: String { document.elements.first { _ in true }?.key(in: document.bytes) ?? "" }
+    var name: String { document.firstKey ?? "" }
 
     func with(_ change: (inout Self) -> Void) -> Self {
         var command = self

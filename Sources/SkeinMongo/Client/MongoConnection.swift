@@ -55,7 +55,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
 
     private func append(_ body: MongoBody) {
         lastID &+= 1
-        let isExempt = compressor == nil || MongoCompressor.exempt.contains(MongoCommand(body.document, on: "").name)
+        let isExempt = compressor == nil || MongoCompressor.exempt.contains(body.document.firstKey ?? "")
         MongoWriter.write(
             body, id: lastID, compressor: isExempt ? nil : compressor, checksum: checksums, into: &output)
     }

@@ -148,6 +148,6 @@ public struct MongoDatabase: Sendable {
 
     /// Many documents cannot be replaced by one; their members are set.
     private static func operators(_ change: Document) -> Document {
-        change.keys.first?.hasPrefix("$") == false ? ["$set": .document(change)] : change
+        change.isEmpty || change.hasOperators ? change : ["$set": .document(change)]
     }
 }

@@ -40,11 +40,11 @@ public enum BulkWrite: Sendable {
     fileprivate var problem: String? {
         switch self {
         case .updateOne(_, let change, _), .updateMany(_, let change, _):
-            change.keys.first?.hasPrefix("$") == true
+            change.hasOperators
                 ? nil
                 : "an update needs operators such as $set, or it would replace the document; use replaceOne for that"
         case .replaceOne(_, let document, _):
-            document.keys.first?.hasPrefix("$") == true
+            document.hasOperators
                 ? "a replacement has no operators; use updateOne for those" : nil
         default: nil
         }
