@@ -21,17 +21,9 @@ struct RespondCommand: AsyncParsableCommand {
     @Argument(help: "What to answer.")
     var text: String
 
-    @Option(help: "HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 is a free one.")
-    var listen: String = "127.0.0.1:8080"
+    @OptionGroup var address: ListenOptions
 
-    @Option(help: "Event-loop threads.")
-    var threads: Int = 1
-
-    @Option(help: ArgumentHelp("Speak TLS with the certificate in this PEM file.", valueName: "file"))
-    var tlsCert: String?
-
-    @Option(help: ArgumentHelp("The private key of --tls-cert. Default: in the same file.", valueName: "file"))
-    var tlsKey: String?
+    @OptionGroup var log: RequestLogArguments
 
     @Flag(help: "Answer by a plain call on the loop, without a task for each request.")
     var immediate = false
@@ -42,25 +34,12 @@ struct RespondCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-deflate"), help: "Do not compress messages of WebSockets.")
     var noDeflate = false
 
-    func validate() throws {
-        _ = try ListenAddress.parse(listen)
-        guard tlsKey == nil || tlsCert != nil else {
-            throw ValidationError("--tls-key belongs to a certificate; add --tls-cert FILE.")
-        }
-        guard threads > 0 else { throw ValidationError("--threads must be at least 1.") }
-    }
+    func validate() throws { try address.check() }
 
     func run() async throws {
-        var configuration = ServerConfiguration(addresses: [try ListenAddress.parse(listen)], threads: threads)
-        if let tlsCert {
-            configuration.tls = ServerTLSOptions(certificates: [
-                .init(certificateFile: tlsCert, keyFile: tlsKey ?? tlsCert)
-            ])
-            configuration.addresses = configuration.addresses.map {
-                if case .tcp(let host, let port) = $0 { .tls(host, port: port) } else { $0 }
-            }
-        }
-        configuration.logger = .screen(label: "respond")
+        var configuration = try address.configuration(label: "respond")
+        configuration.threads = address.threads ?? 1
+        configuration.requestLog = log.options
         let response = ServerResponse.text(text)
         var options = WebSocketOptions()
         if noDeflate { options.compression = nil }
@@ -88,21 +67,5 @@ struct RespondCommand: AsyncParsableCommand {
 private struct Echo: WebSocketHandler {
     func onMessage(_ message: WebSocketMessage, _ socket: WebSocket) {
         if !socket.trySend(message) { Task { await socket.close(.tryAgainLater, "too slow") } }
-    }
-}
-
-/// Reads the addresses of `--listen`.
-enum ListenAddress {
-    static func parse(_ text: String) throws -> ServerConfiguration.Address {
-        if text.hasPrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65535).contains(port)
-        else { throw ValidationError("\(text.debugDescription) is not an address; write HOST:PORT or unix:PATH.") }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty else {
-            throw ValidationError("\(text.debugDescription) has no host; 0.0.0.0 is every address.")
-        }
-        return .tcp(String(host), port: port)
     }
 }

@@ -72,10 +72,25 @@ public final class RotatingFile: Sendable {
 
     /// Appends a line.
     public func write(_ line: String) {
+        var line = line
+        line.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends whole lines.
+    package func write(_ lines: UnsafeRawBufferPointer) {
         state.withLock { state in
-            if state.size > 0, state.size + line.utf8.count > maximumBytes { rotate(&state) }
-            FileDescriptorOutput(descriptor: state.descriptor).write(line)
-            state.size += line.utf8.count
+            if state.size > 0, state.size + lines.count > maximumBytes { rotate(&state) }
+            FileDescriptorOutput(descriptor: state.descriptor).write(lines)
+            state.size += lines.count
+        }
+    }
+
+    /// Opens the path again, after something else has renamed the file.
+    public func reopen() {
+        state.withLock { state in
+            guard let fresh = Self.open(path) else { return }
+            close(state.descriptor)
+            state = fresh
         }
     }
 

@@ -5,7 +5,19 @@
 public protocol App: Sendable {
     /// Answers one request.
     /// - Throws: any error; the client gets the status of a ``ServerError``, else 500, and the log gets the reason.
+    ///   ``NotServed`` passes the request on to the next app at the same path.
     func respond(to request: ServerRequest) async throws -> ServerResponse
+
+    /// Makes the app ready, once, before the first request: what it needs is read, checked and opened here.
+    /// - Parameter mount: where it is mounted.
+    /// - Returns: what answers from now on. Default: the app itself.
+    /// - Throws: what keeps the server from starting.
+    func bootstrap(at mount: MountPoint) async throws -> any App
+}
+
+extension App {
+    /// The app itself.
+    public func bootstrap(at mount: MountPoint) async throws -> any App { self }
 }
 
 /// An app made of a closure.
@@ -27,6 +39,13 @@ package enum Handling: Sendable {
     case task(any App)
     /// A plain call in the tick in which the request arrived.
     case immediate(@Sendable (ServerRequest) throws -> ServerResponse)
+}
+
+/// Thrown by an app that has nothing at a request's path: the next app that is mounted there is asked, and after the last one
+/// the client gets 404.
+public struct NotServed: Error, Sendable {
+    /// The request is passed on.
+    public init() {}
 }
 
 /// A failure that a handler wants the client to see as a status.

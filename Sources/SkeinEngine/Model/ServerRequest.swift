@@ -8,15 +8,15 @@ public struct ServerRequest: Sendable {
     public let head: RequestHead
     /// The content, to be read once.
     public let body: RequestBody
-    /// The address of the client, as the socket tells it; nil for unix sockets.
-    public let remoteAddress: SocketAddress?
-    /// The shard whose loop serves the request; a client session made on the server's shards stays on this thread.
-    public let shard: Shard
-    /// The way back to the client; nil for a request that no connection brought.
-    let channel: (any RequestChannel)?
+    /// What belongs to the request beside its message.
+    let scope: RequestScope
 
-    /// Whether the request came over TLS.
-    public var isSecure: Bool { channel?.isSecure ?? false }
+    /// The address of the client, as the socket or a PROXY header tells it; nil for unix sockets.
+    public var remoteAddress: SocketAddress? { scope.remoteAddress }
+    /// The shard whose loop serves the request; a client session made on the server's shards stays on this thread.
+    public var shard: Shard { scope.owner.shard }
+    /// The way back to the client; nil for a request that no connection brought.
+    var channel: (any RequestChannel)? { scope.channel }
 
     /// What was agreed about TLS, the client's certificate included; nil in clear text.
     /// To be asked where the handler was called: on the loop of ``shard``.

@@ -7,7 +7,11 @@ public struct ServerResponse: Sendable {
     /// The header section. Content-Length, Transfer-Encoding and Date are set by the server.
     public var headers: Headers
     /// The content: bytes, or pieces sent as they are made. Its media type is sent unless the headers name one.
-    public var body: HTTPBody
+    public var body: HTTPBody {
+        didSet { stretch = nil }
+    }
+    /// The same content as a stretch of a file, which the kernel can send by itself.
+    var stretch: FileStretch?
     /// The trailer section, sent behind a chunked body.
     public var trailers: Headers?
     /// What takes over the connection behind this answer.

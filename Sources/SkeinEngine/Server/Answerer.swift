@@ -11,7 +11,7 @@ extension Answerer {
     /// Calls the handler.
     /// - Returns: the task in which it runs; nil when it was a plain call and has answered.
     func handle(_ request: ServerRequest) -> Task<Void, Never>? {
-        switch owner.context.handling {
+        switch owner.handling {
         case .immediate(let closure):
             do {
                 try answer(closure(request))

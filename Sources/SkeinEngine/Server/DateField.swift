@@ -34,19 +34,7 @@ struct DateField {
         let now = time(nil)
         guard now != second else { return }
         second = now
-        madeText = Self.format(now)
+        madeText = CivilTime(now).httpDate
         madeField = ByteBuffer(string: "Date: \(madeText)\r\n")
-    }
-
-    /// A moment in the fixed-length format of RFC 9110, section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
-    static func format(_ moment: time_t) -> String {
-        var moment = moment
-        var parts = tm()
-        gmtime_r(&moment, &parts)
-        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
-        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        func two(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) "
-            + "\(parts.tm_year + 1900) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT"
     }
 }

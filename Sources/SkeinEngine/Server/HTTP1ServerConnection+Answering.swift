@@ -20,6 +20,7 @@ extension HTTP1ServerConnection {
         }
         answering.owesContinue = false
         answering.isAnswered = true
+        answering.scope.answered(response.status, isLogged: owner.log != nil)
         phase = .answering(answering)
         if head.method == .head || response.status.forbidsBody { return finishAnswer(answering, persists) }
         switch response.body.content {
@@ -27,12 +28,14 @@ extension HTTP1ServerConnection {
         case .bytes(let bytes):
             if bytes.readableBytes <= BodyPieces.size {
                 output.writeImmutableBuffer(bytes)
+                answering.scope.bytesSent = bytes.readableBytes
                 finishAnswer(answering, persists)
             } else {
                 let pieces = BodyPieces.of(bytes)
                 send(pieces, length: bytes.readableBytes, framing, trailers: nil, answering, persists)
             }
         case .stream(let length, _, let makeChunks):
+            if let stretch = response.stretch, encryption == nil { return send(stretch, answering, persists) }
             send(makeChunks, length: length, framing, trailers: response.trailers, answering, persists)
         }
     }
@@ -64,6 +67,7 @@ extension HTTP1ServerConnection {
         flush()
         bodyIsChunked = if case .chunked = framing { true } else { false }
         self.trailers = trailers
+        waited = .zero
         task = Task(executorPreference: shard.executor) {
             switch await makeChunks().send(to: self, length: length, peer: "the response") {
             case .sent: self.finishAnswer(answering, persists && self.endsItself(framing))
@@ -76,6 +80,32 @@ extension HTTP1ServerConnection {
         }
     }
 
+    /// Lets the kernel send a stretch of a file, a part at a time, so that a slow client can be told from a stalled one.
+    private func send(_ stretch: FileStretch, _ answering: Answering, _ persists: Bool) {
+        writeOutput()
+        task = Task(executorPreference: shard.executor) {
+            let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: stretch.file.descriptor)
+            var rest = stretch.range
+            var isOpen = true
+            while isOpen, !rest.isEmpty {
+                let part = rest.lowerBound..<min(rest.lowerBound + Self.stretchPart, rest.upperBound)
+                rest = part.upperBound..<rest.upperBound
+                isOpen = await self.write(
+                    FileRegion(fileHandle: handle, readerIndex: part.lowerBound, endIndex: part.upperBound))
+            }
+            // The file closes its descriptor itself.
+            _ = try? handle.takeDescriptorOwnership()
+            if isOpen { self.finishAnswer(answering, persists) } else { self.cutOff() }
+        }
+    }
+
+    /// Notes what came of a request, once.
+    func record(_ answering: Answering) {
+        guard let log = owner.log, !answering.scope.isLogged else { return }
+        answering.scope.isLogged = true
+        log.add(answering.head, answering.scope)
+    }
+
     func endsItself(_ framing: HTTP1Encoder.ResponseFraming) -> Bool {
         if case .untilClose = framing { false } else { true }
     }
@@ -83,6 +113,7 @@ extension HTTP1ServerConnection {
     /// The answer is written: the connection goes on with the next request, or ends.
     func finishAnswer(_ answering: Answering, _ persists: Bool) {
         task = nil
+        record(answering)
         guard case .answering(var current) = phase else { return }
         guard persists, !peerHasFinished else {
             current.body?.fail(

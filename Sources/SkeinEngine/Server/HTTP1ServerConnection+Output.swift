@@ -33,7 +33,8 @@ extension HTTP1ServerConnection {
     }
 
     func write(piece: ByteBuffer, chunked: Bool) async throws {
-        guard let context, case .answering = phase else { throw ChannelError.ioOnClosedChannel }
+        guard let context, case .answering(let answering) = phase else { throw ChannelError.ioOnClosedChannel }
+        answering.scope.bytesSent += piece.readableBytes
         if bodyIsChunked {
             prepareOutput()
             HTTP1Encoder.writeChunk(piece, into: &output)
@@ -44,7 +45,30 @@ extension HTTP1ServerConnection {
         }
         setDeadline(owner.context.bodyTimeout)
         guard !context.channel.isWritable else { return }
+        let begun = NIODeadline.now()
         try await withUnsafeThrowingContinuation { writableWaiter = $0 }
+        waited += .now() - begun
+        if pace.isTooSlow(answering.scope.bytesSent, within: waited) {
+            cutOff()
+            throw ChannelError.ioOnClosedChannel
+        }
+    }
+
+    /// Writes a region of a file, and waits until the kernel has taken it. Returns false when that has failed.
+    func write(_ region: FileRegion) async -> Bool {
+        guard let context, case .answering(let answering) = phase else { return false }
+        setDeadline(owner.context.bodyTimeout)
+        let begun = NIODeadline.now()
+        regionIsUnderWay = true
+        defer { regionIsUnderWay = false }
+        do {
+            try await context.writeAndFlush(NIOAny(region)).get()
+        } catch {
+            return false
+        }
+        answering.scope.bytesSent += region.readableBytes
+        waited += .now() - begun
+        return !pace.isTooSlow(answering.scope.bytesSent, within: waited)
     }
 
     func writeBodyEnd(chunked: Bool) {

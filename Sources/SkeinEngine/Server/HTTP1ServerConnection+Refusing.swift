@@ -14,12 +14,31 @@ extension HTTP1ServerConnection {
                 task = nil
             }
         }
-        refuse(error.status, "\(error)")
+        refuse(decoder.status(of: error), "\(error)")
+    }
+
+    /// A client that sends a body as slowly as nobody does.
+    func refuseSlow(_ answering: Answering) {
+        answering.body?.fail(
+            SkeinError(
+                .timeout, because: "the client sent fewer than \(configuration.minimumBodyRate) bytes a second"))
+        if answering.isAnswered { return cutOff() }
+        task?.cancel()
+        task = nil
+        refuse(.requestTimeout, "the request's content comes too slowly", to: answering.head, answering.scope)
     }
 
     /// Answers without a handler and ends the connection.
-    func refuse(_ status: HTTPStatus, _ message: String, to head: RequestHead? = nil) {
+    func refuse(
+        _ status: HTTPStatus, _ message: String, to head: RequestHead? = nil, _ scope: RequestScope? = nil
+    ) {
         prepareOutput()
+        if let log = owner.log {
+            let scope =
+                scope ?? RequestScope(owner: owner, channel: nil, remoteAddress: remoteAddress, connection: number)
+            scope.answered(status, isLogged: true)
+            log.add(head, scope)
+        }
         let text = "\(message)\n"
         try? HTTP1Encoder.writeResponseHead(
             status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], framing: .length(text.utf8.count),

@@ -38,7 +38,8 @@ extension HTTP1ServerConnection {
         case .head: refuse(.requestTimeout, "the request's head did not arrive in time")
         case .answering(let answering):
             // A handler may take its time; a client that neither sends nor takes what it should may not.
-            let isStalled = (!answering.isReceived && !isReadingPaused) || writableWaiter != nil
+            let isStalled =
+                (!answering.isReceived && !isReadingPaused) || writableWaiter != nil || regionIsUnderWay
             guard isStalled else { return setDeadline(owner.context.bodyTimeout) }
             answering.body?.fail(
                 SkeinError(.timeout, because: "the client sent nothing for \(configuration.bodyTimeout)"))

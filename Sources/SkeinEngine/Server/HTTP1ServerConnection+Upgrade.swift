@@ -60,7 +60,8 @@ extension HTTP1ServerConnection {
     }
 
     private func switchToHTTP2(_ begin: (HTTP2ServerConnection) -> Void) {
-        let successor = HTTP2ServerConnection(owner: owner, remoteAddress: remoteAddress, tls: encryption)
+        let successor = HTTP2ServerConnection(
+            owner: owner, remoteAddress: remoteAddress, number: number, tls: encryption)
         guard replace(by: successor, successor.driver) else { return }
         begin(successor)
         successor.driver.flushSoon()
@@ -80,8 +81,12 @@ extension HTTP1ServerConnection {
             return answer(self.response(for: error))
         }
         flush()
+        if case .answering(let answering) = phase {
+            answering.scope.answered(response.status, isLogged: owner.log != nil)
+            record(answering)
+        }
         let remainder = decoder.takeRemainder()
-        let successor = UpgradedConnection(link)
+        let successor = UpgradedConnection(link, remoteAddress: remoteAddress)
         let handler = WebSocketChannelHandler(link)
         guard let channel = context?.channel, replace(by: successor, handler) else { return }
         let owner = self.owner

@@ -30,15 +30,22 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     /// A request under way.
     struct Answering {
         let head: RequestHead
+        let scope: RequestScope
         var body: BodyStream?
         var isReceived = false
         var isAnswered = false
         var received = 0
+        /// Bytes of the content at most.
+        let maximum: Int
+        /// When the content began.
+        var begun = NIODeadline.distantFuture
         var owesContinue: Bool
     }
 
     /// Unread pipelined bytes above which the client is not read any more.
     static let highWater = 64 << 10
+    /// Bytes of a file that the kernel gets at one time.
+    static let stretchPart = 1 << 20
 
     let owner: ServerShard
     /// What encrypts the connection, if anything does.
@@ -58,10 +65,15 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     var hasEndedOutput = false
     @exclusivity(unchecked) var served = 0
     var remoteAddress: SocketAddress?
+    private(set) var number: UInt32 = 0
+    private(set) var isCounted = false
     @exclusivity(unchecked) var deadline = NIODeadline.distantFuture
     var timer: ShardTimers.Token?
     @exclusivity(unchecked) var timerAt = NIODeadline.distantFuture
     var writableWaiter: UnsafeContinuation<Void, any Error>?
+    var regionIsUnderWay = false
+    /// How long the client has let us wait for it to take the body that is being sent.
+    var waited = TimeAmount.zero
     /// How the streamed body that is being sent is framed, and what follows it.
     var bodyIsChunked = false
     var trailers: Headers?
@@ -73,6 +85,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     var shard: Shard { owner.shard }
+    var pace: BodyPace { owner.context.pace }
     var configuration: ServerConfiguration { _read { yield owner.context.configuration } }
 
     // MARK: The channel
@@ -80,11 +93,18 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func channelActive(context: ChannelHandlerContext) {
-        remoteAddress = context.remoteAddress
-        let isWelcome = owner.context.connectionOpened()
+        number = owner.nextConnection()
         owner.opened(self)
         setDeadline(owner.context.headerTimeout)
-        if !isWelcome { refuse(.serviceUnavailable, "too many connections") }
+        // Behind a balancer, the client's address is still to come.
+        if !configuration.expectsProxyHeader || context.localAddress?.ipAddress == nil { welcome(context.remoteAddress) }
+    }
+
+    /// The client is known, and served or not.
+    private func welcome(_ address: SocketAddress?) {
+        remoteAddress = address
+        isCounted = true
+        if let reason = owner.context.connectionOpened(from: address) { refuse(.serviceUnavailable, "\(reason)") }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -94,7 +114,12 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
             phase = .head
             deadline = .now() + owner.context.headerTimeout
         case .head: break
-        case .answering: deadline = .now() + owner.context.bodyTimeout
+        case .answering(let answering):
+            let now = NIODeadline.now()
+            deadline = now + owner.context.bodyTimeout
+            if !answering.isReceived, pace.isTooSlow(answering.received, since: answering.begun, at: now) {
+                return refuseSlow(answering)
+            }
         }
         guard let bytes = recogniseVersion(unwrapInboundIn(data)) else { return }
         decoder.append(bytes)
@@ -110,6 +135,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let client = event as? ProxiedClient { return welcome(client.address ?? context.remoteAddress) }
         guard case ChannelEvent.inputClosed? = event as? ChannelEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
@@ -129,6 +155,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         if case .answering(let answering) = phase {
             answering.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
             task?.cancel()
+            record(answering)
         }
         phase = .closed
         if let timer { shard.timers.cancel(timer) }
@@ -172,36 +199,40 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func begin(_ head: RequestHead) throws(HTTP1Error) {
         served += 1
-        if case .known(let length) = head.bodyLength, length > configuration.maximumBodySize {
-            return refuse(
-                .contentTooLarge, "the content is larger than \(configuration.maximumBodySize) bytes", to: head)
+        let scope = RequestScope(owner: owner, channel: self, remoteAddress: remoteAddress, connection: number)
+        if owner.log != nil { scope.received = .now() }
+        let maximum = configuration.maximumSize(of: head)
+        if case .known(let length) = head.bodyLength, length > maximum {
+            return refuse(.contentTooLarge, "the content is larger than \(maximum) bytes", to: head, scope)
         }
-        var answering = Answering(head: head, owesContinue: head.expectsContinue)
+        var answering = Answering(head: head, scope: scope, maximum: maximum, owesContinue: head.expectsContinue)
         if head.bodyLength == .none {
             _ = try decoder.next()  // the end that follows at once
             if head.headers.known.contains(.upgrade), upgrade(head) { return }
             answering.isReceived = true
         } else {
             answering.body = BodyStream(source: self)
+            answering.begun = .now()
         }
         phase = .answering(answering)
         let request = ServerRequest(
             head: head, body: RequestBody(stream: answering.body, maximum: configuration.maximumBodySize),
-            remoteAddress: remoteAddress, shard: shard, channel: self)
+            scope: answering.scope)
         if let task = handle(request) { self.task = task }
     }
 
     func receive(_ bytes: ByteBuffer, _ answering: Answering) {
         var answering = answering
         answering.received += bytes.readableBytes
-        let isTooLarge = answering.received > configuration.maximumBodySize
+        answering.scope.bytesReceived = answering.received
+        let isTooLarge = answering.received > answering.maximum
         phase = .answering(answering)
         guard isTooLarge else {
             if answering.body?.push(bytes) == false { pauseReading() }
             return
         }
         answering.body?.fail(
-            ServerError(.contentTooLarge, "the content is larger than \(configuration.maximumBodySize) bytes"))
+            ServerError(.contentTooLarge, "the content is larger than \(answering.maximum) bytes"))
         if answering.isAnswered { cutOff() }
     }
 

@@ -18,9 +18,11 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     private var timer: ShardTimers.Token?
     private var pingSent: NIODeadline?
     let remoteAddress: SocketAddress?
+    let number: UInt32
 
-    init(owner: ServerShard, remoteAddress: SocketAddress?, tls: NIOSSLServerHandler?) {
+    init(owner: ServerShard, remoteAddress: SocketAddress?, number: UInt32, tls: NIOSSLServerHandler?) {
         self.tls = tls
+        self.number = number
         self.owner = owner
         self.remoteAddress = remoteAddress
         let engine = HTTP2Engine(
@@ -56,11 +58,10 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
 
     private func begin(_ head: RequestHead, _ stream: HTTP2Stream) {
         let served = keep(HTTP2ServerStream(stream, of: self, head: head))
-        if case .known(let length) = head.bodyLength, length > owner.context.configuration.maximumBodySize {
+        let maximum = owner.context.configuration.maximumSize(of: head)
+        if case .known(let length) = head.bodyLength, length > maximum {
             return served.answer(
-                .text(
-                    "the content is larger than \(owner.context.configuration.maximumBodySize) bytes\n",
-                    status: .contentTooLarge))
+                .text("the content is larger than \(maximum) bytes\n", status: .contentTooLarge))
         }
         served.begin(head)
     }

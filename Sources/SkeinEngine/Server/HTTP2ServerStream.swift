@@ -14,6 +14,9 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     let stream: HTTP2Stream
     private let connection: HTTP2ServerConnection
     private let head: RequestHead?
+    private let scope: RequestScope
+    private let maximum: Int
+    private let begun = NIODeadline.now()
     private var body: BodyStream?
     @exclusivity(unchecked) private var task: Task<Void, Never>?
     private var received = 0
@@ -27,6 +30,10 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         self.stream = stream
         self.connection = connection
         self.head = head
+        scope = RequestScope(
+            owner: connection.owner, remoteAddress: connection.remoteAddress, connection: connection.number)
+        if connection.owner.log != nil { scope.received = begun }
+        maximum = head.map { connection.owner.context.configuration.maximumSize(of: $0) } ?? 0
         owesContinue = head?.expectsContinue ?? false
     }
 
@@ -38,21 +45,24 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     func begin(_ head: RequestHead) {
         if head.bodyLength != .none { body = BodyStream(source: self) }
+        scope.channel = self
         let request = ServerRequest(
-            head: head, body: RequestBody(stream: body, maximum: configuration.maximumBodySize),
-            remoteAddress: connection.remoteAddress, shard: owner.shard, channel: self)
+            head: head, body: RequestBody(stream: body, maximum: configuration.maximumBodySize), scope: scope)
         if let task = handle(request) { self.task = task }
     }
 
     func receive(_ bytes: ByteBuffer, isLast: Bool) {
         if let tunnel { return tunnel.receive(bytes, isLast: isLast) }
         received += bytes.readableBytes
+        scope.bytesReceived = received
         if isAnswered {
             driver.engine.consumed(bytes.readableBytes, on: stream)
             if !isLast, received > Self.discardLimit { driver.cancel(stream, .noError) }
-        } else if received > configuration.maximumBodySize {
-            body?.fail(
-                ServerError(.contentTooLarge, "the content is larger than \(configuration.maximumBodySize) bytes"))
+        } else if received > maximum {
+            body?.fail(ServerError(.contentTooLarge, "the content is larger than \(maximum) bytes"))
+        } else if !isLast, owner.context.pace.isTooSlow(received, since: begun, at: .now()) {
+            body?.fail(SkeinError(.timeout, because: "the client sends too slowly"))
+            driver.cancel(stream, .cancel)
         } else if body?.push(bytes) ?? true {
             driver.engine.consumed(bytes.readableBytes, on: stream)
         } else {
@@ -105,12 +115,14 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             return answer(self.response(for: error))
         }
         isAnswered = true
+        scope.answered(response.status, isLogged: owner.log != nil)
         if hasNoContent {
             finish(trailers)
         } else {
             switch response.body.content {
             case .none: finish(trailers)
             case .bytes(let bytes):
+                scope.bytesSent = bytes.readableBytes
                 driver.engine.send(bytes, isLast: trailers == nil, on: stream)
                 finish(trailers)
             case .stream(let length, _, let makeChunks): send(makeChunks, length: length, trailers)
@@ -130,6 +142,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         }
         task = nil
         isAnswered = true
+        scope.answered(response.status, isLogged: owner.log != nil)
+        record()
         self.tunnel = tunnel
     }
 
@@ -138,7 +152,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     ) {
         let sink = HTTP2BodySink(driver, stream, trailers: trailers)
         task = Task(executorPreference: owner.shard.executor) {
-            switch await makeChunks().send(to: sink, length: length, peer: "the response") {
+            let counted = Counted(sink, self.scope)
+            switch await makeChunks().send(to: counted, length: length, peer: "the response") {
             case .sent: self.finish(nil)
             case .unwanted: break
             case .failed(let fault):
@@ -152,6 +167,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     /// All of the answer is with the engine.
     private func finish(_ trailers: Headers?) {
         task = nil
+        record()
         if let trailers {
             do {
                 try driver.engine.finish(trailers, on: stream)
@@ -167,6 +183,14 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             driver.cancel(stream, .noError)
             connection.forget(stream)
         }
+    }
+
+    /// Notes what came of the request, once.
+    func record() {
+        guard let log = owner.log, !scope.isLogged else { return }
+        scope.isLogged = true
+        scope.channel = nil
+        log.add(head, scope)
     }
 
     // MARK: What a handler may ask, and say before its answer
@@ -201,13 +225,33 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     func wasReset(_ reset: HTTP2Engine.StreamReset) {
         tunnel?.end(reset)
+        record()
         body?.fail(SkeinError(.http2StreamReset, because: "the stream was reset (\(reset.code)): \(reset.reason)"))
         task?.cancel()
     }
 
     func connectionEnded() {
         tunnel?.end(nil)
+        record()
         body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
         task?.cancel()
     }
+}
+
+/// A sink that counts for the log.
+private final class Counted: BodySink {
+    private let sink: HTTP2BodySink
+    private let scope: RequestScope
+
+    init(_ sink: HTTP2BodySink, _ scope: RequestScope) {
+        self.sink = sink
+        self.scope = scope
+    }
+
+    func write(piece: ByteBuffer, chunked: Bool) async throws {
+        scope.bytesSent += piece.readableBytes
+        try await sink.write(piece: piece, chunked: chunked)
+    }
+
+    func writeBodyEnd(chunked: Bool) { sink.writeBodyEnd(chunked: chunked) }
 }

@@ -22,14 +22,18 @@ public final class HTTPServer: Service {
         var listeners: [any Channel] = []
         var shards: [ServerShard] = []
         var tls: ServerTLS?
+        var skein: Skein?
+        var log: RequestLog?
     }
 
     private let context: ServerContext
+    private let handling: Handling
     private let state = Mutex(State())
 
     /// A server whose app runs as a task for each request.
     public init(_ configuration: ServerConfiguration = ServerConfiguration(), app: some App) {
-        context = ServerContext(configuration: configuration, handling: .task(app))
+        context = ServerContext(configuration: configuration)
+        handling = .task(app)
     }
 
     /// A server whose closure runs as a task for each request, on the loop of the request's connection.
@@ -46,7 +50,8 @@ public final class HTTPServer: Service {
         _ configuration: ServerConfiguration = ServerConfiguration(),
         immediate handler: @escaping @Sendable (ServerRequest) throws -> ServerResponse
     ) {
-        context = ServerContext(configuration: configuration, handling: .immediate(handler))
+        context = ServerContext(configuration: configuration)
+        handling = .immediate(handler)
     }
 
     /// Connections open now.
@@ -67,10 +72,9 @@ public final class HTTPServer: Service {
             try? await group.shutdownGracefully()
             throw SkeinError(.exception, because: "the server runs already")
         }
-        let shards = ShardGroup(group).shards.map { ServerShard(shard: $0, context: context) }
-        state.withLock { $0.shards = shards }
         do {
             let configuration = context.configuration
+            let shards = try await makeShards(ShardGroup(group))
             let tls = try configuration.tls.map { (options) throws(SkeinError) in
                 try ServerTLS(options, speaksHTTP2: configuration.http2.isEnabled)
             }
@@ -86,20 +90,54 @@ public final class HTTPServer: Service {
         }
     }
 
+    /// Makes the app, the log and the client ready, and what each loop has of them.
+    private func makeShards(_ group: ShardGroup) async throws -> [ServerShard] {
+        var client = context.configuration.client
+        client.shards = group
+        client.http.layers += [TransactionLayer(), TracingLayer()]
+        let skein = Skein(client)
+        state.withLock { $0.skein = skein }
+        let log = try context.configuration.requestLog.map { try RequestLog($0, logger: context.configuration.logger) }
+        var handling = handling
+        if case .task(let app) = handling { handling = .task(try await app.bootstrap(at: .root)) }
+        let shards = group.shards.map {
+            ServerShard(shard: $0, context: context, handling: handling, skein: skein, log: log)
+        }
+        state.withLock { state in
+            state.shards = shards
+            state.log = log
+        }
+        return shards
+    }
+
     /// Stops to listen, lets requests under way finish, and ends every connection.
     public func stop() async {
-        let (listeners, shards, group) = state.withLock { state in
+        let last = state.withLock { state in
             defer { state = State() }
-            return (state.listeners, state.shards, state.group)
+            return state
         }
-        for listener in listeners { try? await listener.close() }
+        for listener in last.listeners { try? await listener.close() }
         let timeout = context.configuration.shutdownTimeout
-        let drains = shards.map { shard in
+        let drains = last.shards.map { shard in
             shard.shard.eventLoop.flatSubmit { shard.drain(within: timeout) }
         }
         for drain in drains { try? await drain.get() }
-        for shard in shards { await shard.shard.tasks.untilNone(within: timeout) }
-        try? await group?.shutdownGracefully()
+        for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
+        await last.skein?.shutdown()
+        for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }
+        await last.log?.flush()
+        try? await last.group?.shutdownGracefully()
+    }
+
+    /// Reads the certificates again and begins new log files, as after SIGHUP; what cannot be read is logged, and stays as it was.
+    public func reload() {
+        do {
+            try reloadCertificates()
+        } catch {
+            context.configuration.logger.error("the certificates are not read again: \(error)")
+        }
+        state.withLock { $0.log }?.reopen()
+        context.configuration.logger.info("reloaded")
     }
 
     /// Reads the files of the certificates again, for the connections that come after it; those that are open stay as they are.
@@ -125,6 +163,11 @@ public final class HTTPServer: Service {
                 // A unix socket has one queue; one loop accepts from it for all.
                 let channel = try await bootstrap(shards[0].shard.eventLoop, children: group, shards)
                     .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+                state.withLock { $0.listeners.append(channel) }
+                return address
+            case .inherited(let descriptor, _):
+                let channel = try await bootstrap(shards[0].shard.eventLoop, children: group, shards, try tls(for: address))
+                    .withBoundSocket(descriptor).get()
                 state.withLock { $0.listeners.append(channel) }
                 return address
             case .tcp(let host, let port), .tls(let host, let port):
@@ -155,7 +198,10 @@ public final class HTTPServer: Service {
     }
 
     private func tls(for address: ServerConfiguration.Address) throws -> ServerTLS? {
-        guard case .tls = address else { return nil }
+        switch address {
+        case .tls, .inherited(_, isTLS: true): break
+        case .tcp, .unix, .inherited: return nil
+        }
         guard let tls = state.withLock({ $0.tls }) else {
             throw SkeinError(
                 .tlsHandshakeFailed, peer: "\(address)", because: "TLS needs a certificate; set configuration.tls")
@@ -170,12 +216,15 @@ public final class HTTPServer: Service {
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { channel in
+            .childChannelInitializer { [expectsHeader = context.configuration.expectsProxyHeader] channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let shard = shards.first(where: { $0.shard.isCurrent }) else {
                         throw SkeinError(.exception, because: "a connection was accepted on a foreign loop")
                     }
                     let pipeline = channel.pipeline.syncOperations
+                    if expectsHeader, channel.localAddress?.ipAddress != nil {
+                        try pipeline.addHandler(ProxyHeaderHandler())
+                    }
                     let handler = tls.map { NIOSSLServerHandler(context: $0.context) }
                     if let handler { try pipeline.addHandler(handler) }
                     try pipeline.addHandler(HTTP1ServerConnection(owner: shard, tls: handler))

@@ -10,6 +10,8 @@ public struct ServerConfiguration: Sendable {
         case tls(String, port: Int)
         /// A unix socket; a socket file that stands there is replaced.
         case unix(path: String)
+        /// A socket that listens already, as service managers hand them over; `isTLS` says whether TLS is spoken on it.
+        case inherited(descriptor: CInt, isTLS: Bool = false)
 
         /// The address as it is written in messages.
         public var description: String {
@@ -17,6 +19,7 @@ public struct ServerConfiguration: Sendable {
             case .tcp(let host, let port), .tls(let host, let port):
                 host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
             case .unix(let path): "unix:\(path)"
+            case .inherited(let descriptor, _): "descriptor \(descriptor)"
             }
         }
     }
@@ -35,8 +38,18 @@ public struct ServerConfiguration: Sendable {
     public var keepAliveTimeout: Duration = .seconds(75)
     /// Bytes of a request's content; more is answered with 413. Default: 16 MiB.
     public var maximumBodySize = 16 << 20
+    /// Bytes of a form with files, which is not kept in memory. Default: 256 MiB.
+    public var maximumMultipartSize = 256 << 20
+    /// Bytes of one file in such a form. Default: 128 MiB.
+    public var maximumFileSize = 128 << 20
+    /// Bytes a second below which a client is cut off that sends or takes a body, once it has had ten seconds: as slow as this is
+    /// only who means harm. Default: 240; 0 for none.
+    public var minimumBodyRate = 240
     /// Connections at one time; further ones are answered with 503 and closed. Default: 20 000.
     public var maximumConnections = 20_000
+    /// Connections of one address at one time, loopback and trusted proxies left out; further ones are answered with 503.
+    /// Default: 1000.
+    public var maximumConnectionsPerAddress = 1000
     /// Requests on one connection before it is closed. Default: one million.
     public var maximumRequestsPerConnection = 1_000_000
     /// How long a shutdown waits for requests under way before it cuts them off. Default: 30 s.
@@ -56,6 +69,19 @@ public struct ServerConfiguration: Sendable {
         /// The defaults.
         public init() {}
     }
+    /// The proxies in front, whose word about the client is taken: the fields `Forwarded` and `X-Forwarded-…`. Default: none.
+    public var trustedProxies: [AddressRange] = []
+    /// Whether every TCP connection begins with a PROXY header, version 1 or 2, as load balancers send it. A connection without one
+    /// is closed, and anybody who can connect can claim to be anybody: let nobody but the balancer. Default: false.
+    public var expectsProxyHeader = false
+    /// The port of https to which an engine sends what it is asked in clear text. Default: none, clear text is answered.
+    public var forwardsToTLS: Int?
+    /// How long browsers are told to use nothing but TLS for this host (RFC 6797). Default: they are told nothing.
+    public var strictTransportSecurity: Duration?
+    /// The log of requests. Default: none.
+    public var requestLog: RequestLogOptions?
+    /// Settings of the client that handlers get as ``ServerRequest/skein``. Its shards are the server's.
+    public var client = Skein.Configuration()
     /// Where lines go.
     public var logger = Logger.screen()
 

@@ -8,14 +8,39 @@ import Synchronization
 final class ServerShard: @unchecked Sendable {
     let shard: Shard
     let context: ServerContext
+    let handling: Handling
+    /// The client of the handlers.
+    let skein: Skein
+    let log: ShardLog?
     @exclusivity(unchecked) private var date = DateField()
+    @exclusivity(unchecked) private var requests: UInt32 = 0
+    private var connectionNumber: UInt32
     private var connections: [ObjectIdentifier: any ServerConnection] = [:]
     private(set) var isDraining = false
     private var drained: EventLoopPromise<Void>?
 
-    init(shard: Shard, context: ServerContext) {
+    init(shard: Shard, context: ServerContext, handling: Handling, skein: Skein, log: RequestLog?) {
         self.shard = shard
         self.context = context
+        self.handling = handling
+        self.skein = skein
+        self.log = log.map { ShardLog($0, shard: shard) }
+        connectionNumber = UInt32(shard.index)
+    }
+
+    /// The process among those of a server, as the log names it: the only one, so far.
+    var workerName: String { "M" }
+
+    /// The number of a request among those of the loop.
+    func nextRequest() -> UInt32 {
+        requests &+= 1
+        return requests
+    }
+
+    /// A number that no other connection of the server has.
+    func nextConnection() -> UInt32 {
+        defer { connectionNumber &+= UInt32(skein.shards.count) }
+        return connectionNumber
     }
 
     func dateField() -> ByteBuffer { date.field }
@@ -35,7 +60,7 @@ final class ServerShard: @unchecked Sendable {
 
     func closed(_ connection: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = nil
-        context.connectionClosed()
+        if connection.isCounted { context.connectionClosed(from: connection.remoteAddress) }
         if isDraining, connections.isEmpty { drained?.succeed() }
     }
 
@@ -54,29 +79,55 @@ final class ServerShard: @unchecked Sendable {
     }
 }
 
-/// What the whole server shares: settings, the handler, the number of connections.
+/// What the whole server shares: settings and counts.
 final class ServerContext: Sendable {
     let configuration: ServerConfiguration
-    let handling: Handling
     let headerTimeout: TimeAmount
     let bodyTimeout: TimeAmount
     let keepAliveTimeout: TimeAmount
+    let pace: BodyPace
+    let started = NIODeadline.now()
     private let connections = Atomic<Int>(0)
+    /// Connections by address, of those addresses that are counted.
+    private let clients = Mutex<[String: Int]>([:])
 
-    init(configuration: ServerConfiguration, handling: Handling) {
+    init(configuration: ServerConfiguration) {
         self.configuration = configuration
-        self.handling = handling
         headerTimeout = TimeAmount(configuration.headerTimeout)
         bodyTimeout = TimeAmount(configuration.bodyTimeout)
         keepAliveTimeout = TimeAmount(configuration.keepAliveTimeout)
+        pace = BodyPace(minimum: configuration.minimumBodyRate)
     }
 
     var connectionCount: Int { connections.load(ordering: .relaxed) }
 
-    /// Counts a connection. Returns false when there are too many.
-    func connectionOpened() -> Bool {
-        connections.wrappingAdd(1, ordering: .relaxed).newValue <= configuration.maximumConnections
+    /// Counts a connection. Returns why there is one too many, if so.
+    func connectionOpened(from address: SocketAddress?) -> StaticString? {
+        let isAddressFull = count(address).map { address in
+            clients.withLock { clients in
+                clients[address, default: 0] += 1
+                return clients[address, default: 0] > configuration.maximumConnectionsPerAddress
+            }
+        }
+        let all = connections.wrappingAdd(1, ordering: .relaxed).newValue
+        if all > configuration.maximumConnections { return "too many connections" }
+        return isAddressFull == true ? "too many connections from your address" : nil
     }
 
-    func connectionClosed() { connections.wrappingSubtract(1, ordering: .relaxed) }
+    func connectionClosed(from address: SocketAddress?) {
+        connections.wrappingSubtract(1, ordering: .relaxed)
+        guard let address = count(address) else { return }
+        clients.withLock { clients in
+            let left = clients[address, default: 1] - 1
+            clients[address] = left > 0 ? left : nil
+        }
+    }
+
+    /// The address by which a client is counted; nil for those that are not.
+    private func count(_ address: SocketAddress?) -> String? {
+        guard let text = address?.ipAddress, text != "::1", !text.hasPrefix("127."),
+            !configuration.trustedProxies.contains(where: { $0.contains(text) })
+        else { return nil }
+        return text
+    }
 }

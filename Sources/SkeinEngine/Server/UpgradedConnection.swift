@@ -17,9 +17,13 @@ package protocol ServerUpgrade: AnyObject, Sendable {
 ///
 /// Unchecked: touched on its shard's loop only.
 final class UpgradedConnection: ServerConnection, @unchecked Sendable {
+    let remoteAddress: SocketAddress?
     private let link: WebSocketLink
 
-    init(_ link: WebSocketLink) { self.link = link }
+    init(_ link: WebSocketLink, remoteAddress: SocketAddress?) {
+        self.link = link
+        self.remoteAddress = remoteAddress
+    }
 
     func drain() { link.close(WebSocketClosing(.goingAway, "the server stops")) }
     func cutOff() { link.cutOff() }

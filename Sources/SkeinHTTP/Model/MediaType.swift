@@ -13,7 +13,7 @@ import SkeinWire
 /// Media types and their charsets (RFC 9110, section 8.3).
 package enum MediaType {
     /// Splits `value; name=value; name="value"` at the semicolons outside of quotes.
-    static func split(_ field: String) -> (value: String, attributes: [String: String]) {
+    package static func split(_ field: String) -> (value: String, attributes: [String: String]) {
         var parts: [Substring] = []
         var start = field.startIndex
         var isQuoted = false
@@ -37,7 +37,7 @@ package enum MediaType {
     }
 
     /// Whether a type holds JSON: `application/json` or `…+json`.
-    static func isJSON(_ type: String) -> Bool {
+    package static func isJSON(_ type: String) -> Bool {
         let type = type.lowercased()
         return type == "application/json" || type.hasSuffix("+json")
     }
@@ -62,7 +62,21 @@ package enum MediaType {
         "xml": "application/xml", "pdf": "application/pdf", "zip": "application/zip", "gz": "application/gzip",
         "tar": "application/x-tar", "wasm": "application/wasm", "png": "image/png", "jpg": "image/jpeg",
         "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp", "svg": "image/svg+xml", "ico": "image/x-icon",
-        "mp3": "audio/mpeg", "mp4": "video/mp4", "webm": "video/webm", "woff2": "font/woff2",
+        "mp3": "audio/mpeg", "mp4": "video/mp4", "webm": "video/webm", "woff2": "font/woff2", "woff": "font/woff",
+        "ttf": "font/ttf", "otf": "font/otf", "avif": "image/avif", "bmp": "image/bmp", "tif": "image/tiff",
+        "tiff": "image/tiff", "ogg": "audio/ogg", "opus": "audio/ogg", "wav": "audio/wav", "flac": "audio/flac",
+        "m4a": "audio/mp4", "aac": "audio/aac", "ogv": "video/ogg", "mov": "video/quicktime", "mkv": "video/x-matroska",
+        "vtt": "text/vtt; charset=utf-8", "ics": "text/calendar; charset=utf-8", "map": "application/json",
+        "jsonld": "application/ld+json", "webmanifest": "application/manifest+json", "atom": "application/atom+xml",
+        "rss": "application/rss+xml", "xhtml": "application/xhtml+xml", "yaml": "application/yaml",
+        "yml": "application/yaml", "toml": "application/toml", "sql": "application/sql", "rtf": "application/rtf",
+        "epub": "application/epub+zip", "7z": "application/x-7z-compressed", "bz2": "application/x-bzip2",
+        "xz": "application/x-xz", "zst": "application/zstd", "br": "application/octet-stream",
+        "doc": "application/msword", "xls": "application/vnd.ms-excel", "ppt": "application/vnd.ms-powerpoint",
+        "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "odt": "application/vnd.oasis.opendocument.text", "ods": "application/vnd.oasis.opendocument.spreadsheet",
     ]
 
     /// Bytes as text by their content type.

@@ -63,7 +63,7 @@ extension Array: ParameterValue where Element: ParameterValue {
 /// Percent-encoding (RFC 3986, section 2.1).
 package enum Percent {
     /// Encodes what a request target cannot hold: everything but visible ASCII.
-    static func encodeUnsafe(_ text: String) -> String { encode(text) { Bytes.isTarget($0) } }
+    package static func encodeUnsafe(_ text: String) -> String { encode(text) { Bytes.isTarget($0) } }
 
     /// Encodes a form's name or value; a space becomes `+`.
     static func encodeForm(_ text: String) -> String {
@@ -82,7 +82,8 @@ package enum Percent {
         encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") }
     }
 
-    private static func isUnreserved(_ byte: UInt8) -> Bool {
+    /// Letters, digits and `-._~`, which mean themselves however they are written (RFC 3986, section 2.3).
+    package static func isUnreserved(_ byte: UInt8) -> Bool {
         Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26
             || [UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~")].contains(byte)
     }

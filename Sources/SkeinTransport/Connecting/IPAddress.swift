@@ -13,7 +13,7 @@ import NIOCore
 /// Addresses between text and bytes.
 package enum IPAddress {
     /// The four or sixteen bytes of an address; nil for what is none.
-    static func bytes(_ text: String) -> [UInt8]? {
+    package static func bytes(_ text: String) -> [UInt8]? {
         var four = in_addr()
         if inet_pton(AF_INET, text, &four) == 1 { return withUnsafeBytes(of: &four) { Array($0) } }
         var sixteen = in6_addr()
@@ -33,7 +33,7 @@ package enum IPAddress {
     }
 
     /// The socket address of four or sixteen bytes.
-    static func socketAddress(_ bytes: [UInt8], port: Int) -> SocketAddress? {
+    package static func socketAddress(_ bytes: [UInt8], port: Int) -> SocketAddress? {
         try? SocketAddress(packedIPAddress: ByteBuffer(bytes: bytes), port: port)
     }
 

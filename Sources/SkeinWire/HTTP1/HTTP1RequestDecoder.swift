@@ -73,6 +73,12 @@ public struct HTTP1RequestDecoder: Sendable {
         }
     }
 
+    /// The status for an error: a line that is too long is a target (RFC 9110, section 15.5.15) or a field (RFC 6585, section 5).
+    package func status(of error: HTTP1Error) -> HTTPStatus {
+        guard error == .lineTooLong else { return error.status }
+        return requestLine == nil ? 414 : 431
+    }
+
     private mutating func finish(trailers: Headers?) -> Event {
         state = .head
         requestLine = nil

@@ -21,10 +21,20 @@ public struct HTTPStatus: Hashable, Sendable, CustomStringConvertible, Expressib
     public static let created: HTTPStatus = 201
     /// 204 No Content (RFC 9110, section 15.3.5).
     public static let noContent: HTTPStatus = 204
+    /// 206 Partial Content (RFC 9110, section 15.3.7).
+    public static let partialContent: HTTPStatus = 206
+    /// 303 See Other (RFC 9110, section 15.4.4).
+    public static let seeOther: HTTPStatus = 303
     /// 304 Not Modified (RFC 9110, section 15.4.5).
     public static let notModified: HTTPStatus = 304
+    /// 308 Permanent Redirect (RFC 9110, section 15.4.9).
+    public static let permanentRedirect: HTTPStatus = 308
     /// 400 Bad Request (RFC 9110, section 15.5.1).
     public static let badRequest: HTTPStatus = 400
+    /// 401 Unauthorized (RFC 9110, section 15.5.2).
+    public static let unauthorized: HTTPStatus = 401
+    /// 403 Forbidden (RFC 9110, section 15.5.4).
+    public static let forbidden: HTTPStatus = 403
     /// 404 Not Found (RFC 9110, section 15.5.5).
     public static let notFound: HTTPStatus = 404
     /// 405 Method Not Allowed (RFC 9110, section 15.5.6).

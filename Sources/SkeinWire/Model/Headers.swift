@@ -187,6 +187,14 @@ public struct Headers: Sendable {
         string(fields[index].value, Int(fields[index].valueLength))
     }
 
+    /// The bytes of a name's first value, without a copy.
+    /// - Parameter name: in small letters.
+    package func bytes(_ name: StaticString) -> ByteBuffer? {
+        bytes.withUnsafeReadableBytes { all in
+            fields.first { Bytes.equal(all, Int($0.name), Int($0.nameLength), lowercase: name) }
+        }.map { slice($0.value, $0.valueLength) }
+    }
+
     private func firstIndex(of name: String) -> Int? {
         fields.indices.first { matches($0, name) }
     }

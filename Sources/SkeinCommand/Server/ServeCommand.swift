@@ -1,0 +1,115 @@
+// skein serve: files, with everything that a server of files on the internet needs.
+
+import ArgumentParser
+import SkeinEngine
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve the files of folders.",
+        discussion: """
+            A folder is served with its index.html, ranges, compression, and answers that spare clients what they have \
+            already. Nothing outside of it is reached, and no file whose name begins with a dot. The server ends in order \
+            on SIGINT and SIGTERM; on SIGHUP it reads its certificates again and begins new log files.
+
+              skein serve public
+              skein serve --mount /=public --mount /downloads=/srv/files --list
+              skein serve dist --spa --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --forward 80
+              skein serve public --log access.log --log-format combined --log-off '/assets/' --max-age 3600
+            """)
+
+    @Argument(help: "The folder that is served at /.", completion: .directory)
+    var folder: String?
+
+    @Option(
+        help: ArgumentHelp("Serve a folder at a path; the option may be repeated.", valueName: "/path=dir"))
+    var mount: [String] = []
+
+    @OptionGroup var address: ListenOptions
+
+    @Option(help: ArgumentHelp("Send who asks on this port in clear text to the port of --listen.", valueName: "port"))
+    var forward: Int?
+
+    @Flag(help: "Answer what is not there with index.html, for pages that find their own way.")
+    var spa = false
+
+    @Flag(help: "List what is in folders without an index.html.")
+    var list = false
+
+    @Flag(help: "Follow links that lead out of the folder, too.")
+    var followLinks = false
+
+    @Flag(help: "Serve files whose names begin with a dot, too.")
+    var hidden = false
+
+    @Flag(name: .customLong("no-compress"), help: "Send everything as it is.")
+    var noCompress = false
+
+    @Option(help: ArgumentHelp("How long clients may keep files without asking again.", valueName: "seconds"))
+    var maxAge: Int?
+
+    @OptionGroup var log: RequestLogArguments
+
+    @Option(
+        help: ArgumentHelp(
+            "Believe what proxies at these addresses say of the client; may be repeated.", valueName: "address/bits"))
+    var trust: [String] = []
+
+    @Flag(help: "Expect a PROXY header on every connection, as load balancers send it.")
+    var proxyProtocol = false
+
+    func validate() throws {
+        try address.check()
+        for place in mount { _ = try Self.place(place) }
+        for range in trust where AddressRange(range) == nil {
+            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
+        }
+        guard forward == nil || address.tlsCert != nil else {
+            throw ValidationError("--forward sends clients to TLS; add --tls-cert FILE.")
+        }
+        guard maxAge ?? 0 >= 0 else { throw ValidationError("--max-age is a number of seconds.") }
+    }
+
+    func run() async throws {
+        try await engine().serve()
+    }
+
+    private func engine() throws -> Engine {
+        var configuration = try address.configuration(label: "serve")
+        configuration.requestLog = log.options
+        configuration.trustedProxies = trust.compactMap { AddressRange($0) }
+        configuration.expectsProxyHeader = proxyProtocol
+        if let forward, case .tls(let host, let port) = configuration.addresses[0] {
+            configuration.addresses.append(.tcp(host, port: forward))
+            configuration.forwardsToTLS = port
+        }
+        var engine = Engine(configuration)
+        for place in mount {
+            let (path, folder) = try Self.place(place)
+            engine.mount(path, .directory(folder, options))
+        }
+        if folder != nil || mount.isEmpty { engine.mount("/", .directory(folder ?? ".", options)) }
+        return engine
+    }
+
+    private var options: FileOptions {
+        var options = FileOptions()
+        options.listsFolders = list
+        options.fallback = spa ? "index.html" : nil
+        options.links = followLinks ? .followed : .inside
+        options.servesHidden = hidden
+        options.compresses = !noCompress
+        options.usesCompressedSiblings = !noCompress
+        if let maxAge { options.maximumAge = ["/": .seconds(maxAge)] }
+        return options
+    }
+
+    /// Reads `/path=folder`.
+    private static func place(_ text: String) throws -> (String, String) {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, parts[0].hasPrefix("/") else {
+            throw ValidationError("\(text.debugDescription) is no mount; write /path=folder.")
+        }
+        return (parts[0], parts[1])
+    }
+}

@@ -1,0 +1,19 @@
+// Tokens that say who their bearer is (RFC 6750), as they travel.
+
+import Crypto
+import SkeinWire
+
+/// A bearer token in an Authorization field.
+enum BearerToken {
+    /// The token; nil when the field is of another scheme.
+    static func read(_ field: ByteBuffer) -> String? {
+        let text = String(buffer: field)
+        guard text.utf8.count > 7, text.prefix(7).lowercased() == "bearer " else { return nil }
+        return String(text.dropFirst(7)[...].trimmingBlanks())
+    }
+
+    /// What a token can be told by without being given away.
+    static func fingerprint(_ token: String) -> String {
+        "sha256:" + Hex.encode(SHA256.hash(data: Array(token.utf8)).prefix(6))
+    }
+}

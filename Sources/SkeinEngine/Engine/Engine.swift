@@ -1,0 +1,104 @@
+// An engine as a program describes it: where it listens, what it serves at which path, and what it does about the rest.
+
+import ServiceLifecycle
+import UnixSignals
+
+/// A server of apps, files and whatever else is an ``App``, each at a path of its own.
+///
+///     var engine = Engine(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 8080)]))
+///     engine.mount("/static", .directory("public"))
+///     engine.mount("/v1", api)
+///     try await engine.serve()
+///
+/// The mount with the longest path that holds a request's path answers it; of several at one path, the first that does not throw
+/// ``NotServed``. What is mounted for a host goes before what is mounted for all.
+public struct Engine: Service {
+    /// Where an app's handlers run.
+    public enum Execution: Sendable, Hashable {
+        /// On the loop of the request's connection; they must not block.
+        case loops
+        /// On threads of the app's own, which may block. A request finds a free thread, or waits among so many others, or is
+        /// answered with 503.
+        case threads(Int, queue: Int = 256)
+    }
+
+    private struct Place: Sendable {
+        let path: String
+        let host: String?
+        let app: any App
+    }
+
+    /// Addresses, TLS, limits, logs.
+    public var configuration: ServerConfiguration
+    /// The engine's own page for an error; nil from it, and by default, for the standard form: a page for browsers, a problem in
+    /// JSON (RFC 9457) for others.
+    public var errorPage: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
+    private var places: [Place] = []
+
+    /// An engine that serves nothing yet.
+    public init(_ configuration: ServerConfiguration = ServerConfiguration()) { self.configuration = configuration }
+
+    /// Serves an app at a path and below.
+    /// - Parameters:
+    ///   - path: begins with a slash.
+    ///   - host: a name, or `*.example.org` for all below it. Default: every host.
+    ///   - execution: where the app's handlers run. Default: on the loops.
+    public mutating func mount(
+        _ path: String, host: String? = nil, on execution: Execution = .loops, _ app: some App
+    ) {
+        var served: any App = app
+        if case .threads(let count, let queue) = execution { served = ThreadedApp(app, threads: count, queue: queue) }
+        places.append(Place(path: path, host: host, app: served))
+    }
+
+    /// Serves a closure at a path and below.
+    public mutating func mount(
+        _ path: String, host: String? = nil, on execution: Execution = .loops,
+        _ handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
+    ) {
+        mount(path, host: host, on: execution, ClosureApp(handler))
+    }
+
+    /// The server of this engine, which is started and stopped by whoever asks for it.
+    public func server() -> HTTPServer { HTTPServer(configuration, app: Assembly(engine: self)) }
+
+    /// Serves until the service group shuts down or the task is cancelled; then what is under way is finished.
+    /// - Throws: what keeps the server from starting.
+    public func run() async throws { try await server().run() }
+
+    /// Serves until SIGTERM or SIGINT; then what is under way is finished. SIGHUP reads certificates again and begins new log files.
+    /// - Throws: what keeps the server from starting.
+    public func serve() async throws {
+        let server = server()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await _ in await UnixSignalsSequence(trapping: .sighup) { server.reload() }
+            }
+            try await ServiceGroup(
+                services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: configuration.logger
+            ).run()
+            group.cancelAll()
+        }
+    }
+
+    /// Makes every app ready.
+    fileprivate func assemble() async throws -> EngineApp {
+        var mounts: [Mount] = []
+        for place in places {
+            let point = try MountPoint(place.path, host: place.host)
+            mounts.append(Mount(point: point, app: try await place.app.bootstrap(at: point)))
+        }
+        return EngineApp(
+            table: MountTable(mounts), gate: Gate(configuration),
+            pages: ErrorPages(custom: errorPage, logger: configuration.logger))
+    }
+}
+
+/// An engine before its apps are ready.
+private struct Assembly: App {
+    let engine: Engine
+
+    func bootstrap(at mount: MountPoint) async throws -> any App { try await engine.assemble() }
+
+    func respond(to request: ServerRequest) async throws -> ServerResponse { throw ServerError(.serviceUnavailable) }
+}

@@ -1,0 +1,56 @@
+// From a request to the apps at its path, and from what they throw to pages that people and programs can read.
+
+import SkeinHTTP
+
+/// All mounts of an engine as one app.
+struct EngineApp: App {
+    let table: MountTable
+    let gate: Gate
+    let pages: ErrorPages
+
+    func respond(to request: ServerRequest) async throws -> ServerResponse {
+        request.scope.adopt(request.headers)
+        do {
+            if let answer = gate.answer(request) { return answer }
+            var response = try await traced(request)
+            gate.complete(&response, request)
+            return response
+        } catch {
+            var response = pages.page(for: error, request)
+            gate.complete(&response, request)
+            return response
+        }
+    }
+
+    /// Lets calls to back ends know what they are made for.
+    private func traced(_ request: ServerRequest) async throws -> ServerResponse {
+        try await Transaction.$carrier.withValue(request.scope) {
+            guard let trace = request.trace else { return try await route(request) }
+            return try await TraceContext.$current.withValue(trace) { try await route(request) }
+        }
+    }
+
+    private func route(_ request: ServerRequest) async throws -> ServerResponse {
+        let scope = request.scope
+        scope.path = try RequestPath.of(request.head.targetBytes)
+        let mounts = table.mounts(for: table.hasHosts ? request.host : nil)
+        var refusal: ServerError?
+        var asked: Int?
+        for mount in mounts {
+            // Of those with the longest path, one after the other; a shorter path is another place.
+            if let asked, mount.point.path.utf8.count != asked { break }
+            guard let start = scope.path.withUnsafeReadableBytes({ mount.localStart(in: $0) }) else { continue }
+            asked = mount.point.path.utf8.count
+            scope.mount = mount.point
+            scope.localStart = start
+            do {
+                return try await mount.app.respond(to: request)
+            } catch is NotServed {
+                continue
+            } catch let error as ServerError where error.status == .methodNotAllowed {
+                refusal = refusal ?? error
+            }
+        }
+        throw refusal ?? ServerError(.notFound, "there is nothing at this path")
+    }
+}

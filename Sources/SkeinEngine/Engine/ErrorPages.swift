@@ -1,0 +1,108 @@
+// What a client gets to see of an error: a page where it reads pages, a problem in JSON elsewhere.
+
+import SkeinHTTP
+import SkeinWire
+
+/// Makes the answers of errors.
+struct ErrorPages: Sendable {
+    /// An app's own pages; nil is answered in the standard form.
+    let custom: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
+    let logger: Logger
+
+    func page(for error: any Error, _ request: ServerRequest) -> ServerResponse {
+        let known: ServerError
+        switch error {
+        case let error as ServerError: known = error
+        case is NotServed: known = ServerError(.notFound, "there is nothing at this path")
+        default:
+            if !(error is CancellationError) {
+                logger.error(
+                    "a handler failed: \(error)",
+                    metadata: ["method": "\(request.method)", "path": "\(request.path)"])
+            }
+            known = ServerError(.internalServerError, "something went wrong here; it is in the server's log")
+        }
+        return custom?(request, known) ?? Self.standard(known, request)
+    }
+
+    /// The standard form: HTML for browsers, a problem (RFC 9457) for the rest.
+    static func standard(_ error: ServerError, _ request: ServerRequest) -> ServerResponse {
+        let title = error.status.reason.isEmpty ? "Error" : error.status.reason
+        var response: ServerResponse
+        if request.prefersHTML {
+            response = .html(
+                """
+                <!DOCTYPE html>
+                <html lang="en"><head><meta charset="utf-8"><title>\(error.status.code) \(title)</title>
+                <meta name="viewport" content="width=device-width"></head>
+                <body style="font-family: system-ui, sans-serif; margin: 3em auto; max-width: 40em; padding: 0 1em">
+                <h1>\(error.status.code) \(title)</h1><p>\(HTML.escape(error.message))</p></body></html>
+
+                """, status: error.status)
+            response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+        } else {
+            response = ServerResponse(
+                error.status,
+                body: .text(
+                    JSONText.object([
+                        ("type", "\"about:blank\""), ("title", JSONText.string(title)),
+                        ("status", String(error.status.code)), ("detail", JSONText.string(error.message)),
+                    ]) + "\n", contentType: "application/problem+json"))
+        }
+        response.headers.merge(error.headers)
+        return response
+    }
+}
+
+extension ServerRequest {
+    /// Whether the client would rather have a page than data: it names `text/html` before any kind of JSON.
+    public var prefersHTML: Bool {
+        guard let accept = headers["Accept"] else { return false }
+        guard let html = accept.firstRange(of: "text/html") else { return false }
+        return accept.firstRange(of: "json").map { html.lowerBound < $0.lowerBound } ?? true
+    }
+}
+
+/// Text inside of pages.
+package enum HTML {
+    /// Letters that would be taken for markup, as entities; also inside of attributes.
+    package static func escape(_ text: some StringProtocol) -> String {
+        guard text.utf8.contains(where: { [0x22, 0x26, 0x27, 0x3C, 0x3E].contains($0) }) else { return String(text) }
+        var escaped = ""
+        for character in text.unicodeScalars {
+            switch character {
+            case "&": escaped += "&amp;"
+            case "<": escaped += "&lt;"
+            case ">": escaped += "&gt;"
+            case "\"": escaped += "&quot;"
+            case "'": escaped += "&#39;"
+            default: escaped.unicodeScalars.append(character)
+            }
+        }
+        return escaped
+    }
+}
+
+/// JSON that is made in the order in which it is written.
+package enum JSONText {
+    /// A text with its quotes.
+    package static func string(_ text: some StringProtocol) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case "\u{0}"..<" ", "\u{7F}":
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+
+    /// An object of values that are JSON already.
+    package static func object(_ members: [(String, String)]) -> String {
+        "{" + members.map { "\(string($0.0)): \($0.1)" }.joined(separator: ", ") + "}"
+    }
+}

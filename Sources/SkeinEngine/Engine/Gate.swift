@@ -1,0 +1,44 @@
+// What is decided for every request of an engine before any app sees it, and said with every answer.
+
+import SkeinWire
+
+/// The rules that hold for all mounts.
+struct Gate: Sendable {
+    private let forwardsToTLS: Int?
+    private let strictTransport: String?
+
+    init(_ configuration: ServerConfiguration) {
+        forwardsToTLS = configuration.forwardsToTLS
+        strictTransport = configuration.strictTransportSecurity.map { "max-age=\($0.components.seconds)" }
+    }
+
+    /// The answer to a request that no app needs to see.
+    func answer(_ request: ServerRequest) -> ServerResponse? {
+        if let forwardsToTLS, !request.isSecure { return forward(request, to: forwardsToTLS) }
+        guard request.head.targetBytes.readableBytesView.first != UInt8(ascii: "/") else { return nil }
+        switch request.method {
+        case .options where request.target == "*":
+            return ServerResponse(.noContent, headers: ["Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"])
+        case .connect where request.head.protocolName == nil:
+            return ErrorPages.standard(ServerError(.methodNotAllowed, "this server opens no tunnels"), request)
+        default: return nil
+        }
+    }
+
+    /// What every answer says.
+    func complete(_ response: inout ServerResponse, _ request: ServerRequest) {
+        // Over clear text the field means nothing (RFC 6797, section 7.2).
+        if let strictTransport, request.isSecure, !response.headers.contains("Strict-Transport-Security") {
+            response.headers["Strict-Transport-Security"] = strictTransport
+        }
+    }
+
+    private func forward(_ request: ServerRequest, to port: Int) -> ServerResponse {
+        guard let host = request.host, host.utf8.allSatisfy({ Bytes.isTarget($0) && $0 != UInt8(ascii: "/") }) else {
+            return ErrorPages.standard(ServerError(.badRequest, "the request names no host"), request)
+        }
+        let query = request.query.map { "?\($0)" } ?? ""
+        return .redirect(
+            to: "https://\(host)\(port == 443 ? "" : ":\(port)")\(request.path)\(query)", status: .permanentRedirect)
+    }
+}

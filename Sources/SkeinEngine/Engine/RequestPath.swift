@@ -1,0 +1,102 @@
+// The path by which requests are routed: one spelling for each resource, so that nothing is reached around a check.
+
+import SkeinCore
+import SkeinWire
+
+/// Normal forms of paths (RFC 3986, section 6.2.2).
+enum RequestPath {
+    /// The path of a request's target: percent-encoded letters, digits and `-._~` are decoded, other digits of base 16 are large.
+    /// - Throws: ``ServerError`` 400 for a path with dot segments, an encoded NUL, a malformed encoding or a fragment.
+    static func of(_ target: ByteBuffer) throws(ServerError) -> ByteBuffer {
+        var path = target
+        let kind = target.withUnsafeReadableBytes { bytes in scan(bytes) }
+        switch kind {
+        case .plain(let end): path.moveWriterIndex(to: path.readerIndex + end)
+        case .other:
+            path = origin(of: target)
+            let end = path.readableBytesView.firstIndex(of: UInt8(ascii: "?")) ?? path.writerIndex
+            path.moveWriterIndex(to: end)
+            path = try normalised(path)
+        }
+        guard path.readableBytes <= Int(UInt16.max) else { throw ServerError(414, "the path is too long") }
+        return path
+    }
+
+    /// The normal form of a path that a program names.
+    static func normalise(_ path: String) throws(SkeinError) -> ByteBuffer {
+        do {
+            return try normalised(ByteBuffer(string: Percent.encodeUnsafe(path)))
+        } catch {
+            throw SkeinError(.exception, because: "\(path.debugDescription) is no path: \(error.message)")
+        }
+    }
+
+    private enum Kind {
+        /// Nothing has to be done to the path, which ends there.
+        case plain(Int)
+        case other
+    }
+
+    /// Looks for whatever makes a path need more than a look.
+    private static func scan(_ bytes: UnsafeRawBufferPointer) -> Kind {
+        guard bytes.first == UInt8(ascii: "/") else { return .other }
+        var last: UInt8 = 0
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            switch byte {
+            case UInt8(ascii: "?"): return .plain(index)
+            case UInt8(ascii: "%"), UInt8(ascii: "#"): return .other
+            case UInt8(ascii: ".") where last == UInt8(ascii: "/"): return .other
+            default: break
+            }
+            last = byte
+            index &+= 1
+        }
+        return .plain(index)
+    }
+
+    /// The target without scheme and authority, which clients send to proxies (RFC 9112, section 3.2.2).
+    private static func origin(of target: ByteBuffer) -> ByteBuffer {
+        let view = target.readableBytesView
+        guard view.first != UInt8(ascii: "/"), let colon = view.firstIndex(of: Bytes.colon),
+            view[colon...].starts(with: "://".utf8)
+        else { return target }
+        let rest = view[(colon + 3)...]
+        guard let start = rest.firstIndex(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }) else {
+            return ByteBuffer(string: "/")
+        }
+        var origin = ByteBuffer(string: rest[start] == UInt8(ascii: "/") ? "" : "/")
+        origin.writeBytes(rest[start...])
+        return origin
+    }
+
+    private static func normalised(_ path: ByteBuffer) throws(ServerError) -> ByteBuffer {
+        var normal = ByteBuffer()
+        normal.reserveCapacity(path.readableBytes)
+        var rest = path.readableBytesView.makeIterator()
+        while let byte = rest.next() {
+            guard byte != UInt8(ascii: "#") else { throw ServerError(.badRequest, "the path holds a fragment") }
+            guard byte == UInt8(ascii: "%") else {
+                normal.writeInteger(byte)
+                continue
+            }
+            guard let high = rest.next().flatMap(Bytes.hexValue), let low = rest.next().flatMap(Bytes.hexValue) else {
+                throw ServerError(.badRequest, "the path is not well percent-encoded")
+            }
+            let value = UInt8(high << 4 | low)
+            guard value != 0 else { throw ServerError(.badRequest, "the path holds a NUL") }
+            if Percent.isUnreserved(value) {
+                normal.writeInteger(value)
+            } else {
+                normal.writeInteger(UInt8(ascii: "%"))
+                for digit in [high, low] { normal.writeInteger(UInt8(digit < 10 ? 0x30 + digit : 0x37 + digit)) }
+            }
+        }
+        let segments = normal.readableBytesView.split(separator: UInt8(ascii: "/"))
+        guard !segments.contains(where: { $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) }) else {
+            throw ServerError(.badRequest, "the path has dot segments; ask for the path that they lead to")
+        }
+        return normal
+    }
+}

@@ -1,0 +1,68 @@
+// Small files in memory. A file is looked at for every request all the same: what is sent is what is there.
+
+import Synchronization
+import SkeinWire
+
+/// A file as it is sent: its fields, and its content if that is small.
+struct FileImage: Sendable {
+    let state: FileState
+    let coding: ContentCoding?
+    let validators: Validators
+    let type: String
+    let headers: Headers
+    /// The content; nil for a file that is too large to be kept.
+    let bytes: ByteBuffer?
+}
+
+/// Images by path, within a limit.
+final class FileCache: Sendable {
+    /// Larger files are sent from the disk.
+    static let maximumFile = 64 << 10
+
+    private struct Key: Hashable {
+        let path: String
+        let coding: ContentCoding?
+    }
+
+    private struct Shelf {
+        var images: [Key: FileImage] = [:]
+        var size = 0
+    }
+
+    /// Shelves with a lock each, so that loops seldom meet.
+    private final class Slot: Sendable {
+        let shelf = Mutex(Shelf())
+    }
+
+    private let slots = (0..<16).map { _ in Slot() }
+    private let maximum: Int
+
+    init(maximum: Int) { self.maximum = maximum }
+
+    /// The image of a file that is still in this state.
+    func image(_ path: String, _ coding: ContentCoding?, _ state: FileState) -> FileImage? {
+        slot(path).shelf.withLock { shelf in
+            guard let image = shelf.images[Key(path: path, coding: coding)], image.state == state else { return nil }
+            return image
+        }
+    }
+
+    func keep(_ image: FileImage, _ path: String) {
+        let key = Key(path: path, coding: image.coding)
+        let size = Self.size(image)
+        guard size <= maximum / slots.count else { return }
+        slot(path).shelf.withLock { shelf in
+            if let old = shelf.images.updateValue(image, forKey: key) { shelf.size -= Self.size(old) }
+            shelf.size += size
+            // Which of them go does not matter much: those that are asked for come back.
+            while shelf.size > maximum / slots.count, let other = shelf.images.first(where: { $0.key != key }) {
+                shelf.size -= Self.size(other.value)
+                shelf.images[other.key] = nil
+            }
+        }
+    }
+
+    private static func size(_ image: FileImage) -> Int { 512 + (image.bytes?.readableBytes ?? 0) }
+
+    private func slot(_ path: String) -> Slot { slots[abs(path.hashValue % slots.count)] }
+}

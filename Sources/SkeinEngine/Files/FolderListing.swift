@@ -1,0 +1,65 @@
+// What is in a folder, for people and for programs.
+
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// The list of a folder.
+struct FolderListing {
+    private struct Entry {
+        let name: String
+        let state: FileState
+    }
+
+    private let entries: [Entry]
+
+    /// - Throws: ``ServerError`` 403 when it cannot be read.
+    init(_ path: String, showsHidden: Bool) throws(ServerError) {
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+            throw ServerError(.forbidden, "the folder cannot be read")
+        }
+        entries = names.filter { showsHidden || !$0.hasPrefix(".") }.compactMap { name in
+            FileState.at("\(path)/\(name)").flatMap { $0.isFile || $0.isFolder ? Entry(name: name, state: $0) : nil }
+        }.sorted { ($0.state.isFolder ? 0 : 1, $0.name) < ($1.state.isFolder ? 0 : 1, $1.name) }
+    }
+
+    func response(to request: ServerRequest) -> ServerResponse {
+        guard request.prefersHTML else {
+            let list = entries.map { entry in
+                JSONText.object([
+                    ("name", JSONText.string(entry.name)), ("folder", String(entry.state.isFolder)),
+                    ("size", String(entry.state.size)), ("modified", JSONText.string(CivilTime(entry.state.modified).day)),
+                ])
+            }
+            return ServerResponse(
+                body: .text("[" + list.joined(separator: ",\n ") + "]\n", contentType: "application/json"))
+        }
+        let title = HTML.escape(Percent.decode(request.path) ?? request.path)
+        let rows = entries.map { entry in
+            let time = CivilTime(entry.state.modified)
+            let slash = entry.state.isFolder ? "/" : ""
+            return "<tr><td><a href=\"./\(Percent.encodeUnreserved(entry.name))\(slash)\">\(HTML.escape(entry.name))\(slash)</a></td>"
+                + "<td>\(time.day) \(time.clock)</td><td>\(entry.state.isFolder ? "" : "\(entry.state.size)")</td></tr>"
+        }
+        var response = ServerResponse.html(
+            """
+            <!DOCTYPE html>
+            <html lang="en"><head><meta charset="utf-8"><title>\(title)</title>
+            <meta name="viewport" content="width=device-width"><style>
+            body { font-family: system-ui, sans-serif; margin: 2em auto; max-width: 50em; padding: 0 1em }
+            table { border-collapse: collapse; width: 100% } td { padding: .2em .6em; border-top: 1px solid #8884 }
+            td:last-child { text-align: right }
+            </style></head><body><h1>\(title)</h1>
+            <table><tr><td><a href="../">../</a></td><td></td><td></td></tr>
+            \(rows.joined(separator: "\n"))
+            </table></body></html>
+
+            """)
+        response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+        return response
+    }
+}

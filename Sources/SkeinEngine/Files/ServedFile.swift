@@ -1,0 +1,140 @@
+// A file that is open to be sent: as pieces, or by the kernel from the disk to the socket.
+
+import NIOPosix
+import SkeinHTTP
+import SkeinWire
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// What identifies one state of a file.
+struct FileState: Hashable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+    let size: Int
+    let modified: Int
+    let nanoseconds: Int
+    private let mode: mode_t
+
+    init(_ status: stat) {
+        device = UInt64(truncatingIfNeeded: status.st_dev)
+        inode = UInt64(status.st_ino)
+        size = Int(status.st_size)
+        mode = status.st_mode
+        #if canImport(Darwin)
+            modified = Int(status.st_mtimespec.tv_sec)
+            nanoseconds = Int(status.st_mtimespec.tv_nsec)
+        #else
+            modified = Int(status.st_mtim.tv_sec)
+            nanoseconds = Int(status.st_mtim.tv_nsec)
+        #endif
+    }
+
+    /// The state of whatever is at a path; nil when there is nothing.
+    static func at(_ path: String) -> FileState? {
+        var status = stat()
+        return stat(path, &status) == 0 ? FileState(status) : nil
+    }
+
+    var isFile: Bool { mode & S_IFMT == S_IFREG }
+    var isFolder: Bool { mode & S_IFMT == S_IFDIR }
+
+    /// The entity tag of the file as it is: its time and size.
+    func tag(_ coding: ContentCoding? = nil) -> String {
+        let suffix = coding.map { "-\($0.rawValue)" } ?? ""
+        return "\"\(String(modified, radix: 16))-\(String(nanoseconds, radix: 16))-\(String(size, radix: 16))\(suffix)\""
+    }
+}
+
+/// An open file, closed when nobody needs it any more.
+final class ServedFile: Sendable {
+    let descriptor: CInt
+    let state: FileState
+
+    /// Nil when it cannot be opened, or is no file.
+    init?(_ path: String) {
+        // A pipe would wait for a writer.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { return nil }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            close(descriptor)
+            return nil
+        }
+        self.descriptor = descriptor
+        state = FileState(status)
+        guard state.isFile else { return nil }
+    }
+
+    deinit { close(descriptor) }
+
+    /// The path that the file really has, all links followed; nil where the system does not tell.
+    var realPath: String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX) + 1) { path in
+            #if canImport(Darwin)
+                guard let start = path.baseAddress, fcntl(descriptor, F_GETPATH, start) == 0 else { return nil }
+                return String(cString: start)
+            #else
+                guard let start = path.baseAddress else { return nil }
+                let count = readlink("/proc/self/fd/\(descriptor)", start, Int(PATH_MAX))
+                guard count > 0 else { return nil }
+                return String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+            #endif
+        }
+    }
+
+    /// Bytes of a place in the file; fewer when it has been cut. It may wait for the disk.
+    func read(_ range: Range<Int>) -> ByteBuffer? {
+        var bytes = ByteBuffer()
+        bytes.reserveCapacity(range.count)
+        var position = range.lowerBound
+        while position < range.upperBound {
+            var count = 0
+            bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: range.upperBound - position) { free in
+                count = pread(descriptor, free.baseAddress, range.upperBound - position, off_t(position))
+                return max(0, count)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            position += count
+        }
+        return bytes
+    }
+
+    /// A range piece by piece, read by a thread that may wait for the disk.
+    func pieces(_ range: Range<Int>) -> FileStretch { FileStretch(file: self, range: range) }
+}
+
+/// A stretch of a file as the pieces of a body.
+struct FileStretch: AsyncSequence, Sendable {
+    typealias Element = ByteBuffer
+    private static let size = 256 << 10
+
+    let file: ServedFile
+    let range: Range<Int>
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        let file: ServedFile
+        var rest: Range<Int>
+
+        mutating func next() async throws -> ByteBuffer? {
+            guard !rest.isEmpty else { return nil }
+            let part = rest.lowerBound..<Swift.min(rest.lowerBound + FileStretch.size, rest.upperBound)
+            let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
+            let piece = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) { [file] in file.read(part) }.get()
+            guard let piece, piece.readableBytes == part.count else {
+                throw SkeinError(.exception, because: "a file became shorter while it was sent")
+            }
+            rest = part.upperBound..<rest.upperBound
+            return piece
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(file: file, rest: range) }
+}

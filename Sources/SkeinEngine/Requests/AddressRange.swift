@@ -1,0 +1,41 @@
+// Ranges of addresses, as proxies are named that are trusted.
+
+import SkeinTransport
+
+/// Addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral {
+    private let bytes: [UInt8]
+    private let bits: Int
+
+    /// Reads a range (RFC 4632, section 3.1); nil for what is none.
+    public init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard let bytes = IPAddress.bytes(String(parts[0])), parts.count <= 2 else { return nil }
+        let bits = parts.count == 2 ? Int(parts[1]) : bytes.count * 8
+        guard let bits, (0...bytes.count * 8).contains(bits) else { return nil }
+        self.bytes = bytes
+        self.bits = bits
+    }
+
+    /// A range that is written in the program.
+    public init(stringLiteral value: String) {
+        // What is no range holds no address, rather than all.
+        self = AddressRange(value) ?? AddressRange(bytes: [], bits: 0)
+    }
+
+    private init(bytes: [UInt8], bits: Int) {
+        self.bytes = bytes
+        self.bits = bits
+    }
+
+    /// Whether an address is in the range. An IPv4 address may be written as IPv6 has it, `::ffff:10.0.0.1`.
+    public func contains(_ address: String) -> Bool {
+        guard var other = IPAddress.bytes(address) else { return false }
+        if other.count == 16, bytes.count == 4, other.prefix(12).elementsEqual([UInt8](repeating: 0, count: 10) + [255, 255]) {
+            other.removeFirst(12)
+        }
+        guard other.count == bytes.count, !bytes.isEmpty else { return false }
+        for bit in 0..<bits where (bytes[bit / 8] ^ other[bit / 8]) & (0x80 >> UInt8(bit % 8)) != 0 { return false }
+        return true
+    }
+}

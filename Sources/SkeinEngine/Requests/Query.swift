@@ -1,0 +1,93 @@
+// What a request says beside its path: the query, forms, JSON, cookies.
+
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Names and values that a client has sent, in order.
+public struct FormValues: Sendable, Sequence {
+    private let pairs: [(name: String, value: String)]
+
+    init(_ pairs: [(String, String)]) { self.pairs = pairs.map { ($0.0, $0.1) } }
+
+    /// The first value of a name; nil without one.
+    public subscript(name: String) -> String? { pairs.first { $0.name == name }?.value }
+
+    /// All values of a name.
+    public func values(_ name: String) -> [String] { pairs.filter { $0.name == name }.map(\.value) }
+
+    /// The first value of a name.
+    /// - Throws: ``ServerError`` 400 when it is missing, or no such value.
+    public func value<Value: LosslessStringConvertible>(_ name: String, as type: Value.Type) throws(ServerError) -> Value {
+        guard let text = self[name] else { throw ServerError(.badRequest, "\(name) is missing") }
+        guard let value = Value(text) else { throw ServerError(.badRequest, "\(name) is not what it should be") }
+        return value
+    }
+
+    /// Walks over the pairs.
+    public func makeIterator() -> some IteratorProtocol<(name: String, value: String)> { pairs.makeIterator() }
+}
+
+extension ServerRequest {
+    /// The names and values of the query.
+    public var parameters: FormValues { FormValues(query.map { Percent.decodeForm($0) } ?? []) }
+
+    /// The type of the content in small letters, without its parameters; nil when the request names none.
+    public var contentType: String? { headers["Content-Type"].map { MediaType.split($0).value.lowercased() } }
+
+    /// Reads the content as a form (WHATWG URL, application/x-www-form-urlencoded).
+    /// - Parameter maximum: bytes at most. Default: 1 MiB.
+    /// - Throws: ``ServerError`` 415 for another type, 413 above the maximum.
+    public func form(upTo maximum: Int = 1 << 20) async throws -> FormValues {
+        guard contentType == "application/x-www-form-urlencoded" else {
+            throw ServerError(415, "send a form, as application/x-www-form-urlencoded")
+        }
+        return FormValues(Percent.decodeForm(String(buffer: try await body.collect(upTo: maximum))))
+    }
+
+    /// Reads the content as a value in JSON.
+    /// - Parameter maximum: bytes at most. Default: the server's limit.
+    /// - Throws: ``ServerError`` 415 for another type, 413 above the maximum, 400 for what is no such value, with its place.
+    public func json<Value: Decodable>(_ type: Value.Type, upTo maximum: Int? = nil) async throws -> Value {
+        guard let contentType, MediaType.isJSON(contentType) else { throw ServerError(415, "send JSON, as application/json") }
+        let bytes = try await body.collect(upTo: maximum)
+        do {
+            return try JSONDecoder().decode(type, from: Data(bytes.readableBytesView))
+        } catch let error as DecodingError {
+            throw ServerError(.badRequest, "the content is not what it should be: \(Self.reason(error))")
+        }
+    }
+
+    private static func reason(_ error: DecodingError) -> String {
+        func at(_ context: DecodingError.Context) -> String {
+            let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+            return path.isEmpty ? "" : " at \(path)"
+        }
+        switch error {
+        case .keyNotFound(let key, let context): return "\(key.stringValue) is missing\(at(context))"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context): return "a value of another type is needed\(at(context))"
+        case .dataCorrupted(let context): return context.codingPath.isEmpty ? "it is no JSON" : "a value is wrong\(at(context))"
+        @unknown default: return "it cannot be read"
+        }
+    }
+
+    /// The cookies that the client has sent (RFC 6265, section 5.4); of one name the first, which is the one of the longest path.
+    public var cookies: [String: String] {
+        var cookies: [String: String] = [:]
+        for field in headers.values("Cookie") {
+            for pair in field.split(separator: ";") {
+                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { continue }
+                let name = String(parts[0].trimmingBlanks())
+                var value = parts[1].trimmingBlanks()
+                if value.count >= 2, value.first == "\"", value.last == "\"" { value = value.dropFirst().dropLast() }
+                if cookies[name] == nil { cookies[name] = String(value) }
+            }
+        }
+        return cookies
+    }
+}

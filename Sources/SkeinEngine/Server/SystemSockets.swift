@@ -1,0 +1,32 @@
+// Sockets that a service manager has opened for us.
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+extension ServerConfiguration.Address {
+    /// The sockets that systemd has handed over (sd_listen_fds(3)); none when it has not. They are not inherited further.
+    /// - Parameter tls: the names, as they stand in the unit (`FileDescriptorName=`), of sockets on which TLS is spoken. Default: `https`.
+    public static func systemd(tls: Set<String> = ["https"]) -> [Self] {
+        let environment = ProcessInfo.processInfo.environment
+        guard environment["LISTEN_PID"].flatMap({ Int32($0) }) == getpid(),
+            let count = environment["LISTEN_FDS"].flatMap({ Int32($0) }), (1...1000).contains(count)
+        else { return [] }
+        let names = environment["LISTEN_FDNAMES"]?.split(separator: ":", omittingEmptySubsequences: false) ?? []
+        return (0..<count).map { index in
+            let descriptor = 3 + index
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            let name = Int(index) < names.count ? String(names[Int(index)]) : ""
+            return .inherited(descriptor: descriptor, isTLS: tls.contains(name))
+        }
+    }
+}

@@ -1,0 +1,150 @@
+// The log of requests: a line for each answer, made on the loop that gave it, written by a thread that may wait for the disk.
+
+import Dispatch
+import SkeinHTTP
+import Synchronization
+
+/// Where a log of requests goes, and how it looks.
+public struct RequestLogOptions: Sendable {
+    /// How a line looks.
+    public enum Format: String, Sendable, CaseIterable {
+        /// Blank-separated, everything that is known; `docs/Server.md` names the columns.
+        case skein
+        /// The Common Log Format with referer and user agent, as Apache and nginx write it.
+        case combined
+        /// The Common Log Format.
+        case common
+        /// An object in JSON.
+        case json
+    }
+
+    /// The file; `-` is standard output.
+    public var path: String
+    /// How a line looks. Default: `skein`.
+    public var format = Format.skein
+    /// The size at which a new file is begun. Default: 100 MiB.
+    public var maximumBytes = 100 << 20
+    /// Full files that are kept beside it. Default: 5.
+    public var keep = 5
+    /// Paths that are not logged: those that begin with `/static/`, or end as `*.css` does. Default: none.
+    public var off: [String] = []
+
+    /// A log in a file.
+    public init(_ path: String) { self.path = path }
+}
+
+/// The file that the loops of a server share.
+final class RequestLog: Sendable {
+    /// Bytes that wait for the disk; beyond that, lines are lost, and counted.
+    private static let maximumWaiting = 16 << 20
+
+    let options: RequestLogOptions
+    let silence: LogSilence
+    private let file: RotatingFile?
+    private let logger: Logger
+    private let queue = DispatchQueue(label: "skein.requests")
+    private let waiting = Atomic<Int>(0)
+    private let lost = Atomic<Int>(0)
+
+    /// - Throws: code 701 when the file cannot be opened.
+    init(_ options: RequestLogOptions, logger: Logger) throws {
+        self.options = options
+        self.logger = logger
+        silence = LogSilence(options.off)
+        file =
+            options.path == "-"
+            ? nil : try RotatingFile(path: options.path, maximumBytes: options.maximumBytes, keep: options.keep)
+    }
+
+    /// Takes whole lines.
+    func write(_ lines: ByteBuffer) {
+        let size = lines.readableBytes
+        guard waiting.wrappingAdd(size, ordering: .relaxed).newValue <= Self.maximumWaiting else {
+            waiting.wrappingSubtract(size, ordering: .relaxed)
+            lost.wrappingAdd(size, ordering: .relaxed)
+            return
+        }
+        queue.async { [self] in
+            lines.withUnsafeReadableBytes { bytes in
+                if let file { file.write(bytes) } else { FileDescriptorOutput(descriptor: 1).write(bytes) }
+            }
+            waiting.wrappingSubtract(size, ordering: .relaxed)
+            let lost = lost.exchange(0, ordering: .relaxed)
+            if lost > 0 { logger.warning("the disk is too slow: \(lost) bytes of the request log are lost") }
+        }
+    }
+
+    func reopen() { queue.async { self.file?.reopen() } }
+
+    /// Waits until everything is written.
+    func flush() async {
+        await withCheckedContinuation { continuation in queue.async { continuation.resume() } }
+    }
+}
+
+/// Paths that are not logged.
+struct LogSilence: Sendable {
+    private let prefixes: [[UInt8]]
+    private let suffixes: [[UInt8]]
+
+    init(_ patterns: [String]) {
+        suffixes = patterns.filter { $0.hasPrefix("*") }.map { Array($0.dropFirst().utf8) }
+        prefixes = patterns.filter { !$0.hasPrefix("*") }.map { Array(($0.hasSuffix("*") ? $0.dropLast() : $0[...]).utf8) }
+    }
+
+    func covers(_ target: ByteBuffer) -> Bool {
+        guard !prefixes.isEmpty || !suffixes.isEmpty else { return false }
+        let path = target.readableBytesView.prefix { $0 != UInt8(ascii: "?") }
+        return prefixes.contains { path.starts(with: $0) }
+            || suffixes.contains { $0.count <= path.count && path.suffix($0.count).elementsEqual($0) }
+    }
+}
+
+/// One loop's lines on their way to the log.
+///
+/// Unchecked: touched on its shard's loop only.
+final class ShardLog: TimerTarget, @unchecked Sendable {
+    private static let enough = 32 << 10
+    private static let pause = TimeAmount.milliseconds(200)
+
+    let log: RequestLog
+    private let shard: Shard
+    @exclusivity(unchecked) private var lines = ByteBuffer()
+    @exclusivity(unchecked) private var clock = LogClock()
+    private var timer: ShardTimers.Token?
+
+    init(_ log: RequestLog, shard: Shard) {
+        self.log = log
+        self.shard = shard
+    }
+
+    /// Adds a line for an answer.
+    /// - Parameter head: nil when what came was no request.
+    func add(_ head: RequestHead?, _ scope: RequestScope) {
+        if let head, log.silence.covers(head.targetBytes) { return }
+        let line = LogLine(head: head, scope: scope, finished: .now())
+        switch log.options.format {
+        case .skein: line.writeOwn(clock.own, to: &lines)
+        case .common: line.writeCommon(clock.common, to: &lines)
+        case .combined: line.writeCommon(clock.common, isCombined: true, to: &lines)
+        case .json: line.writeJSON(clock.iso, to: &lines)
+        }
+        if lines.readableBytes >= Self.enough {
+            flush()
+        } else if timer == nil {
+            timer = shard.timers.schedule(self, at: .now() + Self.pause)
+        }
+    }
+
+    func timerFired() {
+        timer = nil
+        flush()
+    }
+
+    func flush() {
+        guard lines.readableBytes > 0 else { return }
+        log.write(lines)
+        lines = ByteBuffer()
+        lines.reserveCapacity(Self.enough + 1024)
+    }
+}
