@@ -62,6 +62,9 @@ public struct Engine: Service {
     /// The server of this engine, which is started and stopped by whoever asks for it.
     public func server() -> HTTPServer { HTTPServer(configuration, app: Assembly(engine: self)) }
 
+    /// The engine as one app, for tests.
+    var app: some App { Assembly(engine: self) }
+
     /// Serves until the service group shuts down or the task is cancelled; then what is under way is finished.
     /// - Throws: what keeps the server from starting.
     public func run() async throws { try await server().run() }
@@ -89,7 +92,7 @@ public struct Engine: Service {
             mounts.append(Mount(point: point, app: try await place.app.bootstrap(at: point)))
         }
         return EngineApp(
-            table: MountTable(mounts), gate: Gate(configuration),
+            table: MountTable(mounts), points: mounts.map(\.point), gate: Gate(configuration),
             pages: ErrorPages(custom: errorPage, logger: configuration.logger))
     }
 }

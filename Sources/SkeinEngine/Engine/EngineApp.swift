@@ -5,6 +5,8 @@ import SkeinHTTP
 /// All mounts of an engine as one app.
 struct EngineApp: App {
     let table: MountTable
+    /// Where everything is, in the order of mounting.
+    let points: [MountPoint]
     let gate: Gate
     let pages: ErrorPages
 

@@ -29,19 +29,20 @@ final class RequestScope: @unchecked Sendable {
 
     // MARK: The log
 
-    /// When the head was here, and when the answer was; nil while nobody logs.
-    @exclusivity(unchecked) var received: NIODeadline?
+    /// When the head was here.
+    let received = NIODeadline.now()
+    /// When the answer's head was.
     @exclusivity(unchecked) var answered: NIODeadline?
     @exclusivity(unchecked) var status: HTTPStatus?
     @exclusivity(unchecked) var bytesReceived = 0
     @exclusivity(unchecked) var bytesSent = 0
 
-    @exclusivity(unchecked) var isLogged = false
+    @exclusivity(unchecked) var isRecorded = false
 
     /// An answer is on its way.
-    func answered(_ status: HTTPStatus, isLogged: Bool) {
+    func answered(_ status: HTTPStatus) {
         self.status = status
-        if isLogged { answered = .now() }
+        answered = .now()
     }
 
     /// What handlers and middleware keep.

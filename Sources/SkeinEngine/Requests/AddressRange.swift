@@ -7,6 +7,8 @@ public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral {
     private let bytes: [UInt8]
     private let bits: Int
 
+    static let loopback: AddressRange = "127.0.0.0/8"
+
     /// Reads a range (RFC 4632, section 3.1); nil for what is none.
     public init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)

@@ -20,7 +20,7 @@ extension HTTP1ServerConnection {
         }
         answering.owesContinue = false
         answering.isAnswered = true
-        answering.scope.answered(response.status, isLogged: owner.log != nil)
+        answering.scope.answered(response.status)
         phase = .answering(answering)
         if head.method == .head || response.status.forbidsBody { return finishAnswer(answering, persists) }
         switch response.body.content {
@@ -99,13 +99,6 @@ extension HTTP1ServerConnection {
         }
     }
 
-    /// Notes what came of a request, once.
-    func record(_ answering: Answering) {
-        guard let log = owner.log, !answering.scope.isLogged else { return }
-        answering.scope.isLogged = true
-        log.add(answering.head, answering.scope)
-    }
-
     func endsItself(_ framing: HTTP1Encoder.ResponseFraming) -> Bool {
         if case .untilClose = framing { false } else { true }
     }
@@ -113,7 +106,7 @@ extension HTTP1ServerConnection {
     /// The answer is written: the connection goes on with the next request, or ends.
     func finishAnswer(_ answering: Answering, _ persists: Bool) {
         task = nil
-        record(answering)
+        owner.record(answering.head, answering.scope)
         guard case .answering(var current) = phase else { return }
         guard persists, !peerHasFinished else {
             current.body?.fail(

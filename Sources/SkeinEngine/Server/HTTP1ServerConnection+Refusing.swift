@@ -33,12 +33,10 @@ extension HTTP1ServerConnection {
         _ status: HTTPStatus, _ message: String, to head: RequestHead? = nil, _ scope: RequestScope? = nil
     ) {
         prepareOutput()
-        if let log = owner.log {
-            let scope =
-                scope ?? RequestScope(owner: owner, channel: nil, remoteAddress: remoteAddress, connection: number)
-            scope.answered(status, isLogged: true)
-            log.add(head, scope)
-        }
+        owner.statistics.refused.add(1)
+        let scope = scope ?? RequestScope(owner: owner, remoteAddress: remoteAddress, connection: number)
+        scope.answered(status)
+        owner.record(head, scope)
         let text = "\(message)\n"
         try? HTTP1Encoder.writeResponseHead(
             status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], framing: .length(text.utf8.count),

@@ -82,8 +82,8 @@ extension HTTP1ServerConnection {
         }
         flush()
         if case .answering(let answering) = phase {
-            answering.scope.answered(response.status, isLogged: owner.log != nil)
-            record(answering)
+            answering.scope.answered(response.status)
+            owner.record(answering.head, answering.scope)
         }
         let remainder = decoder.takeRemainder()
         let successor = UpgradedConnection(link, remoteAddress: remoteAddress)

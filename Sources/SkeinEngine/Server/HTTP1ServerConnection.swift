@@ -155,7 +155,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         if case .answering(let answering) = phase {
             answering.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
             task?.cancel()
-            record(answering)
+            owner.record(answering.head, answering.scope)
         }
         phase = .closed
         if let timer { shard.timers.cancel(timer) }
@@ -200,7 +200,6 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     func begin(_ head: RequestHead) throws(HTTP1Error) {
         served += 1
         let scope = RequestScope(owner: owner, channel: self, remoteAddress: remoteAddress, connection: number)
-        if owner.log != nil { scope.received = .now() }
         let maximum = configuration.maximumSize(of: head)
         if case .known(let length) = head.bodyLength, length > maximum {
             return refuse(.contentTooLarge, "the content is larger than \(maximum) bytes", to: head, scope)

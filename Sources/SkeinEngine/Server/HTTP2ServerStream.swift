@@ -32,7 +32,6 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         self.head = head
         scope = RequestScope(
             owner: connection.owner, remoteAddress: connection.remoteAddress, connection: connection.number)
-        if connection.owner.log != nil { scope.received = begun }
         maximum = head.map { connection.owner.context.configuration.maximumSize(of: $0) } ?? 0
         owesContinue = head?.expectsContinue ?? false
     }
@@ -115,7 +114,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             return answer(self.response(for: error))
         }
         isAnswered = true
-        scope.answered(response.status, isLogged: owner.log != nil)
+        scope.answered(response.status)
         if hasNoContent {
             finish(trailers)
         } else {
@@ -142,7 +141,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         }
         task = nil
         isAnswered = true
-        scope.answered(response.status, isLogged: owner.log != nil)
+        scope.answered(response.status)
         record()
         self.tunnel = tunnel
     }
@@ -186,11 +185,9 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     /// Notes what came of the request, once.
-    func record() {
-        guard let log = owner.log, !scope.isLogged else { return }
-        scope.isLogged = true
+    private func record() {
+        owner.record(head, scope)
         scope.channel = nil
-        log.add(head, scope)
     }
 
     // MARK: What a handler may ask, and say before its answer

@@ -99,7 +99,11 @@ public final class HTTPServer: Service {
         state.withLock { $0.skein = skein }
         let log = try context.configuration.requestLog.map { try RequestLog($0, logger: context.configuration.logger) }
         var handling = handling
-        if case .task(let app) = handling { handling = .task(try await app.bootstrap(at: .root)) }
+        if case .task(let app) = handling {
+            let app = try await app.bootstrap(at: .root)
+            context.mounts = (app as? EngineApp)?.points ?? []
+            handling = .task(app)
+        }
         let shards = group.shards.map {
             ServerShard(shard: $0, context: context, handling: handling, skein: skein, log: log)
         }

@@ -12,6 +12,7 @@ final class ServerShard: @unchecked Sendable {
     /// The client of the handlers.
     let skein: Skein
     let log: ShardLog?
+    let statistics: ShardStatistics
     @exclusivity(unchecked) private var date = DateField()
     @exclusivity(unchecked) private var requests: UInt32 = 0
     private var connectionNumber: UInt32
@@ -25,7 +26,18 @@ final class ServerShard: @unchecked Sendable {
         self.handling = handling
         self.skein = skein
         self.log = log.map { ShardLog($0, shard: shard) }
+        statistics = context.statistics[shard.index]
         connectionNumber = UInt32(shard.index)
+    }
+
+    /// Notes what came of a request.
+    /// - Parameter head: nil when what came was no request.
+    func record(_ head: RequestHead?, _ scope: RequestScope) {
+        guard !scope.isRecorded else { return }
+        scope.isRecorded = true
+        let now = NIODeadline.now()
+        statistics.add(scope, finished: now)
+        log?.add(head, scope, finished: now)
     }
 
     /// The process among those of a server, as the log names it: the only one, so far.
@@ -39,6 +51,7 @@ final class ServerShard: @unchecked Sendable {
 
     /// A number that no other connection of the server has.
     func nextConnection() -> UInt32 {
+        statistics.connections.add(1)
         defer { connectionNumber &+= UInt32(skein.shards.count) }
         return connectionNumber
     }
@@ -87,6 +100,9 @@ final class ServerContext: Sendable {
     let keepAliveTimeout: TimeAmount
     let pace: BodyPace
     let started = NIODeadline.now()
+    /// The counters of the loops.
+    let statistics: [ShardStatistics]
+    private let mountPoints = Mutex<[MountPoint]>([])
     private let connections = Atomic<Int>(0)
     /// Connections by address, of those addresses that are counted.
     private let clients = Mutex<[String: Int]>([:])
@@ -96,7 +112,14 @@ final class ServerContext: Sendable {
         headerTimeout = TimeAmount(configuration.headerTimeout)
         bodyTimeout = TimeAmount(configuration.bodyTimeout)
         keepAliveTimeout = TimeAmount(configuration.keepAliveTimeout)
+        statistics = (0..<max(1, configuration.threads)).map { _ in ShardStatistics() }
         pace = BodyPace(minimum: configuration.minimumBodyRate)
+    }
+
+    /// Where apps are mounted.
+    var mounts: [MountPoint] {
+        get { mountPoints.withLock { $0 } }
+        set { mountPoints.withLock { $0 = newValue } }
     }
 
     var connectionCount: Int { connections.load(ordering: .relaxed) }

@@ -15,6 +15,9 @@ struct CivilTime {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
+    /// The moment itself, in seconds since 1970.
+    static var now: Int { time(nil) }
+
     private var parts = tm()
 
     init(_ moment: time_t) {

@@ -53,9 +53,8 @@ struct LogLine {
 
     /// Milliseconds from the request to the answer's head, and from there to the end of its content.
     private var durations: (handling: Int64, transfer: Int64) {
-        guard let received = scope.received else { return (0, 0) }
         let answered = scope.answered ?? finished
-        return ((answered - received).nanoseconds / 1_000_000, (finished - answered).nanoseconds / 1_000_000)
+        return ((answered - scope.received).nanoseconds / 1_000_000, (finished - answered).nanoseconds / 1_000_000)
     }
 
     /// What a bearer token can be told by without being given away.

@@ -120,9 +120,9 @@ final class ShardLog: TimerTarget, @unchecked Sendable {
 
     /// Adds a line for an answer.
     /// - Parameter head: nil when what came was no request.
-    func add(_ head: RequestHead?, _ scope: RequestScope) {
+    func add(_ head: RequestHead?, _ scope: RequestScope, finished: NIODeadline) {
         if let head, log.silence.covers(head.targetBytes) { return }
-        let line = LogLine(head: head, scope: scope, finished: .now())
+        let line = LogLine(head: head, scope: scope, finished: finished)
         switch log.options.format {
         case .skein: line.writeOwn(clock.own, to: &lines)
         case .common: line.writeCommon(clock.common, to: &lines)

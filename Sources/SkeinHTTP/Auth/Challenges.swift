@@ -3,16 +3,16 @@
 import SkeinWire
 
 /// One challenge: a scheme with its parameters.
-struct Challenge: Equatable {
-    let scheme: String
-    var parameters: [String: String] = [:]
+package struct Challenge: Equatable {
+    package let scheme: String
+    package var parameters: [String: String] = [:]
 
     /// The challenges of a response's fields, in order. What cannot be read is left out.
     static func all(in headers: Headers, field: String = "WWW-Authenticate") -> [Challenge] {
         headers.values(field).flatMap { parse($0) }
     }
 
-    static func parse(_ field: String) -> [Challenge] {
+    package static func parse(_ field: String) -> [Challenge] {
         var challenges: [Challenge] = []
         var scanner = FieldScanner(field)
         while !scanner.isAtEnd {

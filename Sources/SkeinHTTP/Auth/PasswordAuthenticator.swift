@@ -109,8 +109,8 @@ final class PasswordAuthenticator: HTTPAuthenticator {
 }
 
 /// A challenge of the scheme Digest, one that can be answered.
-struct DigestChallenge {
-    enum Algorithm: String {
+package struct DigestChallenge {
+    package enum Algorithm: String {
         case md5 = "MD5"
         case sha256 = "SHA-256"
         case sha512Half = "SHA-512-256"
@@ -124,7 +124,7 @@ struct DigestChallenge {
             }
         }
 
-        func hash(_ text: String) -> String { hash(text.utf8) }
+        package func hash(_ text: String) -> String { hash(text.utf8) }
     }
 
     enum Protection: String {

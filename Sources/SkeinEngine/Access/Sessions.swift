@@ -1,0 +1,200 @@
+// What an app remembers of a client from one request to the next.
+
+import SkeinHTTP
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Where sessions are kept.
+public protocol SessionStore: Sendable {
+    /// The values of a session; nil when there is none of this name, or it is over.
+    func load(_ id: String) async throws -> [String: String]?
+    /// Keeps the values of a session for so long.
+    func save(_ id: String, _ values: [String: String], for lifetime: Duration) async throws
+    /// Forgets a session.
+    func remove(_ id: String) async throws
+}
+
+/// Gives every client a session: `router.use(Sessions())`, then `request.session?["name"] = "Ada"`.
+///
+/// The cookie holds a random name, and the store the values; or without a store the cookie holds the values themselves, sealed, so that any
+/// process with the same key can read them. A session begins with its first value.
+public struct Sessions: Middleware {
+    private let store: (any SessionStore)?
+    private let key: SigningKey
+    private let cookie: String
+    private let lifetime: Duration
+
+    /// Sessions in a store.
+    /// - Parameters:
+    ///   - store: Default: in memory, for this process alone.
+    ///   - cookie: its name. Default: `session`.
+    ///   - lifetime: after the last change. Default: two weeks.
+    public init(store: any SessionStore = MemorySessions(), cookie: String = "session", lifetime: Duration = .seconds(14 * 86400)) {
+        self.store = store
+        self.cookie = cookie
+        self.lifetime = lifetime
+        key = .random()
+    }
+
+    /// Sessions whose values are in the cookie, 3 KiB at most.
+    /// - Parameter key: with which they are sealed.
+    public init(sealedWith key: SigningKey, cookie: String = "session", lifetime: Duration = .seconds(14 * 86400)) {
+        store = nil
+        self.key = key
+        self.cookie = cookie
+        self.lifetime = lifetime
+    }
+
+    private struct Sealed: Codable {
+        let values: [String: String]
+        let expires: Double
+    }
+
+    /// Finds the session, and keeps what has changed.
+    public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
+        let session = try await find(request)
+        request[SessionKey.self] = session
+        var response = try await next.respond(to: request)
+        try await finish(session, &response, request)
+        return response
+    }
+
+    private func find(_ request: ServerRequest) async throws -> RequestSession {
+        guard let sent = request.cookies[cookie] else { return RequestSession(id: nil, values: [:]) }
+        if let store {
+            guard sent.utf8.count <= 64, let values = try await store.load(sent) else {
+                return RequestSession(id: nil, values: [:])
+            }
+            return RequestSession(id: sent, values: values)
+        }
+        guard let data = key.unseal(sent, for: "session \(cookie)"),
+            let sealed = try? JSONDecoder().decode(Sealed.self, from: data),
+            sealed.expires > Date().timeIntervalSince1970
+        else { return RequestSession(id: nil, values: [:]) }
+        return RequestSession(id: "", values: sealed.values)
+    }
+
+    private func finish(
+        _ session: RequestSession, _ response: inout ServerResponse, _ request: ServerRequest
+    ) async throws {
+        let (id, values, change) = session.outcome
+        guard change != .none else { return }
+        var options = CookieOptions()
+        options.maximumAge = lifetime
+        if values.isEmpty || change == .ended {
+            if let id, let store { try await store.remove(id) }
+            if id != nil { response.removeCookie(cookie, options, for: request) }
+            return
+        }
+        guard let store else {
+            let sealed = Sealed(values: values, expires: Date().timeIntervalSince1970 + Double(lifetime.components.seconds))
+            let text = try key.seal(try JSONEncoder().encode(sealed), for: "session \(cookie)")
+            guard text.utf8.count <= 4000 else {
+                throw SkeinError(.exception, because: "a session in a cookie has room for 3 KiB; keep it in a store")
+            }
+            return response.setCookie(cookie, text, options, for: request)
+        }
+        // A new name for a session that means more than before, so that nobody who knew the old one takes part in it.
+        if change == .renewed, let id { try await store.remove(id) }
+        let name = change == .renewed ? nil : id
+        let own = name ?? Base64URL.encode((0..<24).map { _ in UInt8.random(in: 0...255) })
+        try await store.save(own, values, for: lifetime)
+        response.setCookie(cookie, own, options, for: request)
+    }
+}
+
+/// A client's session, as handlers of one request see it.
+public final class RequestSession: Sendable {
+    enum Change {
+        case none, changed, renewed, ended
+    }
+
+    private struct State {
+        let id: String?
+        var values: [String: String]
+        var change = Change.none
+    }
+
+    private let state: Mutex<State>
+
+    init(id: String?, values: [String: String]) { state = Mutex(State(id: id, values: values)) }
+
+    /// A value of the session; nil without one, and to forget it.
+    public subscript(name: String) -> String? {
+        get { state.withLock { $0.values[name] } }
+        set {
+            state.withLock { state in
+                guard state.values[name] != newValue else { return }
+                state.values[name] = newValue
+                if state.change == .none { state.change = .changed }
+            }
+        }
+    }
+
+    /// Gives the session a new name, as after a login: whoever knew the old one is left out.
+    public func renew() { state.withLock { $0.change = .renewed } }
+
+    /// Ends the session.
+    public func end() {
+        state.withLock { state in
+            state.values = [:]
+            state.change = .ended
+        }
+    }
+
+    var outcome: (String?, [String: String], Change) { state.withLock { ($0.id, $0.values, $0.change) } }
+}
+
+private enum SessionKey: RequestKey {
+    typealias Value = RequestSession
+}
+
+extension ServerRequest {
+    /// The client's session; nil where no ``Sessions`` stand around the route.
+    public var session: RequestSession? { self[SessionKey.self] }
+}
+
+/// Sessions in memory, for one process.
+public final class MemorySessions: SessionStore {
+    private struct Entry {
+        var values: [String: String]
+        var expires: ContinuousClock.Instant
+    }
+
+    private let entries = Mutex<[String: Entry]>([:])
+    private let maximum: Int
+
+    /// - Parameter maximum: sessions at most; then those that end first are forgotten. Default: 100 000.
+    public init(maximum: Int = 100_000) { self.maximum = max(1, maximum) }
+
+    /// The values of a session.
+    public func load(_ id: String) async throws -> [String: String]? {
+        entries.withLock { entries in
+            guard let entry = entries[id] else { return nil }
+            if entry.expires > .now { return entry.values }
+            entries[id] = nil
+            return nil
+        }
+    }
+
+    /// Keeps the values of a session.
+    public func save(_ id: String, _ values: [String: String], for lifetime: Duration) async throws {
+        entries.withLock { entries in
+            if entries.count >= maximum, entries[id] == nil {
+                // A tenth at a time, so that the search is seldom.
+                let ends = entries.values.map(\.expires).sorted()
+                let limit = ends[ends.count / 10]
+                entries = entries.filter { $0.value.expires > limit && $0.value.expires > .now }
+            }
+            entries[id] = Entry(values: values, expires: .now + lifetime)
+        }
+    }
+
+    /// Forgets a session.
+    public func remove(_ id: String) async throws { entries.withLock { $0[id] = nil } }
+}

@@ -1,0 +1,97 @@
+// Values that clients keep for us, and cannot change.
+
+import Crypto
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A secret with which values are signed or sealed before a client gets to keep them.
+public struct SigningKey: Sendable {
+    /// The newest first: it makes, and all of them check.
+    private let secrets: [SymmetricKey]
+
+    /// A key.
+    /// - Parameters:
+    ///   - secret: 32 bytes at least from a generator of random numbers, the same in all processes of a service.
+    ///   - older: secrets that were used before, whose values are still taken.
+    /// - Throws: code 701 for a secret that is too short.
+    public init(_ secret: some Collection<UInt8>, older: [[UInt8]] = []) throws(SkeinError) {
+        let all = [Array(secret)] + older
+        guard all.allSatisfy({ $0.count >= 32 }) else {
+            throw SkeinError(.exception, because: "a secret for signatures has 32 bytes at least; make it with openssl rand -hex 32")
+        }
+        secrets = all.map { SymmetricKey(data: SHA256.hash(data: $0)) }
+    }
+
+    /// A key that nobody else has, and that ends with the process.
+    public static func random() -> SigningKey { SigningKey(secrets: [SymmetricKey(size: .bits256)]) }
+
+    private init(secrets: [SymmetricKey]) { self.secrets = secrets }
+
+    /// A value with its signature, for the given purpose only.
+    package func sign(_ value: String, for purpose: String) -> String {
+        let text = Base64URL.encode(value.utf8)
+        return "\(text).\(Base64URL.encode(HMAC<SHA256>.authenticationCode(for: Self.bytes(text, purpose), using: secrets[0])))"
+    }
+
+    /// The value of a signed text; nil when it was not signed here for this purpose.
+    package func open(_ signed: String, for purpose: String) -> String? {
+        let parts = signed.split(separator: ".", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let code = Base64URL.decode(parts[1]), let value = Base64URL.decode(parts[0]),
+            secrets.contains(where: {
+                HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: Self.bytes(parts[0], purpose), using: $0)
+            })
+        else { return nil }
+        return String(validating: value, as: UTF8.self)
+    }
+
+    /// A value that only we can read.
+    package func seal(_ value: some DataProtocol, for purpose: String) throws -> String {
+        let box = try AES.GCM.seal(value, using: secrets[0], authenticating: Array(purpose.utf8))
+        return Base64URL.encode(box.combined ?? Data())
+    }
+
+    /// The value of a sealed text; nil when it was not sealed here for this purpose.
+    package func unseal(_ sealed: String, for purpose: String) -> Data? {
+        guard let bytes = Base64URL.decode(sealed), let box = try? AES.GCM.SealedBox(combined: bytes) else { return nil }
+        for secret in secrets {
+            if let value = try? AES.GCM.open(box, using: secret, authenticating: Array(purpose.utf8)) { return value }
+        }
+        return nil
+    }
+
+    private static func bytes(_ text: String, _ purpose: String) -> [UInt8] { Array(purpose.utf8) + [0] + Array(text.utf8) }
+}
+
+/// Base 64 with letters that may stand anywhere (RFC 4648, section 5).
+enum Base64URL {
+    static func encode(_ bytes: some Sequence<UInt8>) -> String {
+        Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    static func decode(_ text: String) -> Data? {
+        let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
+        return Data(base64Encoded: text.replacing("-", with: "+").replacing("_", with: "/") + padding)
+    }
+}
+
+extension ServerResponse {
+    /// Sets a cookie that the client can read, but not change.
+    public mutating func setSignedCookie(
+        _ name: String, _ value: String, _ key: SigningKey, _ options: CookieOptions = CookieOptions(),
+        for request: ServerRequest
+    ) {
+        setCookie(name, key.sign(value, for: "cookie \(name)"), options, for: request)
+    }
+}
+
+extension ServerRequest {
+    /// The value of a signed cookie; nil without one, and for one that was changed.
+    public func signedCookie(_ name: String, _ key: SigningKey) -> String? {
+        cookies[name].flatMap { key.open($0, for: "cookie \(name)") }
+    }
+}

@@ -1,0 +1,212 @@
+// Forms with files: fields are kept in memory, files go to the disk as they come.
+
+import NIOPosix
+import SkeinHTTP
+import SkeinWire
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A file of a form, on the disk for as long as somebody holds it.
+public final class UploadedFile: Sendable {
+    /// The name of the form's field.
+    public let field: String
+    /// The name that the client gives it, without any folder; show it, and do not write to it.
+    public let fileName: String
+    /// The type that the client claims; nil when it claims none.
+    public let contentType: String?
+    /// Where it is; gone with this object, unless it was moved.
+    public let path: String
+    /// Its bytes.
+    public let size: Int
+
+    init(field: String, fileName: String, contentType: String?, path: String, size: Int) {
+        self.field = field
+        self.fileName = fileName
+        self.contentType = contentType
+        self.path = path
+        self.size = size
+    }
+
+    deinit { unlink(path) }
+
+    /// Keeps the file at another path; a file that stands there is replaced.
+    /// - Throws: code 701 when it cannot be moved there.
+    public func move(to destination: String) throws(SkeinError) {
+        if rename(path, destination) == 0 { return }
+        do {
+            try? FileManager.default.removeItem(atPath: destination)
+            try FileManager.default.copyItem(atPath: path, toPath: destination)
+        } catch {
+            throw SkeinError(.exception, peer: destination, because: "the file cannot be moved there", cause: error)
+        }
+    }
+}
+
+/// A form with files.
+public struct MultipartForm: Sendable {
+    /// The fields that are no files.
+    public let fields: FormValues
+    /// The files, in order.
+    public let files: [UploadedFile]
+
+    /// The first file of a field.
+    public func file(_ field: String) -> UploadedFile? { files.first { $0.field == field } }
+}
+
+extension ServerRequest {
+    /// Reads a form with files (multipart/form-data, RFC 7578). Files are written to the disk as they come.
+    /// - Parameters:
+    ///   - folder: where files are kept. Default: the system's folder for temporary files.
+    ///   - limits: of parts and fields; those of the whole and of one file are the server's.
+    /// - Throws: ``ServerError`` 415 for another type, 400 for a form that is malformed, 413 for one that is too large.
+    public func multipart(in folder: String? = nil, limits: MultipartLimits = MultipartLimits()) async throws -> MultipartForm {
+        let (type, attributes) = MediaType.split(headers["Content-Type"] ?? "")
+        guard type.lowercased() == "multipart/form-data" else {
+            throw ServerError(415, "send a form with files, as multipart/form-data")
+        }
+        let configuration = scope.owner.context.configuration
+        var reader = MultipartReader(
+            limits: limits, maximumFile: configuration.maximumFileSize,
+            folder: folder ?? FileManager.default.temporaryDirectory.path)
+        do {
+            var decoder = try MultipartDecoder(boundary: attributes["boundary"] ?? "", limits: limits)
+            for try await piece in body {
+                decoder.append(piece)
+                while let event = try decoder.next() { try await reader.take(event, on: shard.eventLoop) }
+            }
+            try decoder.finish()
+        } catch let error as MultipartError {
+            throw ServerError(.badRequest, "\(error)")
+        }
+        return MultipartForm(fields: FormValues(reader.fields), files: reader.files)
+    }
+}
+
+/// What has been read of a form.
+private struct MultipartReader {
+    let limits: MultipartLimits
+    let maximumFile: Int
+    let folder: String
+    private(set) var fields: [(String, String)] = []
+    private(set) var files: [UploadedFile] = []
+    private var fieldBytes = 0
+    private var part = Part.none
+
+    private enum Part {
+        case none
+        case field(String, ByteBuffer)
+        case file(OpenUpload)
+    }
+
+    init(limits: MultipartLimits, maximumFile: Int, folder: String) {
+        self.limits = limits
+        self.maximumFile = maximumFile
+        self.folder = folder
+    }
+
+    mutating func take(_ event: MultipartDecoder.Event, on loop: any EventLoop) async throws {
+        switch event {
+        case .part(let headers): part = try begin(headers)
+        case .data(let bytes):
+            switch part {
+            case .none: break
+            case .field(let name, var content):
+                fieldBytes += bytes.readableBytes
+                guard fieldBytes <= limits.fields else {
+                    throw ServerError(.contentTooLarge, "the fields of the form are larger than \(limits.fields) bytes")
+                }
+                part = .none
+                content.writeImmutableBuffer(bytes)
+                part = .field(name, content)
+            case .file(let upload):
+                guard upload.size + bytes.readableBytes <= maximumFile else {
+                    throw ServerError(.contentTooLarge, "a file is larger than \(maximumFile) bytes")
+                }
+                try await upload.write(bytes, on: loop)
+            }
+        case .endOfPart:
+            switch part {
+            case .none: break
+            case .field(let name, let content): fields.append((name, String(buffer: content)))
+            case .file(let upload): files.append(upload.finish())
+            }
+            part = .none
+        case .end: break
+        }
+    }
+
+    private mutating func begin(_ headers: Headers) throws -> Part {
+        let (kind, attributes) = MediaType.split(headers["Content-Disposition"] ?? "")
+        guard kind.lowercased() == "form-data", let name = attributes["name"] else { throw MultipartError.name }
+        guard let fileName = attributes["filename"] else { return .field(Self.unescaped(name), ByteBuffer()) }
+        let own = Self.unescaped(fileName).split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? ""
+        return .file(
+            try OpenUpload(
+                field: Self.unescaped(name), fileName: own, contentType: headers["Content-Type"], folder: folder))
+    }
+
+    /// A name as browsers write it (WHATWG HTML, multipart/form-data encoding algorithm).
+    private static func unescaped(_ name: String) -> String {
+        name.replacing("%22", with: "\"").replacing("%0D", with: "\r").replacing("%0A", with: "\n")
+    }
+}
+
+/// A file that is being written.
+///
+/// Unchecked: one write is under way at a time, and the reader waits for it.
+private final class OpenUpload: @unchecked Sendable {
+    private let field: String
+    private let fileName: String
+    private let contentType: String?
+    private let path: String
+    private var descriptor: CInt
+    private(set) var size = 0
+    private var isFinished = false
+
+    init(field: String, fileName: String, contentType: String?, folder: String) throws(SkeinError) {
+        self.field = field
+        self.fileName = fileName
+        self.contentType = contentType
+        path = "\(folder)/skein-upload-\(Hex.encode((0..<12).map { _ in UInt8.random(in: 0...255) }))"
+        descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw SkeinError(
+                .exception, peer: folder, because: "no file can be made there (\(String(cString: strerror(errno))))")
+        }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+        if !isFinished { unlink(path) }
+    }
+
+    /// Writes on a thread that may wait for the disk.
+    func write(_ bytes: ByteBuffer, on loop: any EventLoop) async throws {
+        size += bytes.readableBytes
+        let output = FileDescriptorOutput(descriptor: descriptor)
+        let isWritten = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) {
+            bytes.withUnsafeReadableBytes { output.write($0) }
+        }.get()
+        guard isWritten else {
+            throw SkeinError(.exception, peer: path, because: "the file cannot be written; is the disk full?")
+        }
+    }
+
+    func finish() -> UploadedFile {
+        close(descriptor)
+        descriptor = -1
+        isFinished = true
+        return UploadedFile(field: field, fileName: fileName, contentType: contentType, path: path, size: size)
+    }
+}

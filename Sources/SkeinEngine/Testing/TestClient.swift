@@ -1,0 +1,182 @@
+// How an engine or an app is asked in tests: in memory, on a port of its own, or where it runs already.
+
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// What a test got.
+public struct TestResponse: Sendable {
+    /// The status.
+    public let status: HTTPStatus
+    /// The header section.
+    public let headers: Headers
+    /// The content, whole.
+    public let body: ByteBuffer
+    /// The content as text.
+    public var text: String { String(buffer: body) }
+
+    /// The content as a value in JSON.
+    public func json<Value: Decodable>(_ type: Value.Type) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(body.readableBytesView))
+    }
+}
+
+/// Asks an app in a test.
+///
+///     let client = try await TestClient.inMemory(engine)
+///     let response = try await client.get("/v1/posts/5")
+///     #expect(response.status == .ok && response.text == "post 5")
+///     await client.stop()
+public final class TestClient: Sendable {
+    private enum Way: Sendable {
+        case memory(any App, ServerShard)
+        case network(base: String, server: HTTPServer?)
+    }
+
+    private let way: Way
+    private let skein: Skein
+
+    private init(_ way: Way, _ skein: Skein) {
+        self.way = way
+        self.skein = skein
+    }
+
+    /// Asks without sockets: the app is called as the server would call it. There are no WebSockets, no TLS, no limits of connections.
+    public static func inMemory(_ app: some App, _ configuration: ServerConfiguration = ServerConfiguration()) async throws
+        -> TestClient
+    {
+        var configuration = configuration
+        configuration.threads = 1
+        let context = ServerContext(configuration: configuration)
+        var client = configuration.client
+        client.http.layers += [TransactionLayer(), TracingLayer()]
+        let skein = Skein(client)
+        let ready = try await app.bootstrap(at: .root)
+        let shard = ServerShard(
+            shard: skein.shards[0], context: context, handling: .task(ready), skein: skein, log: nil)
+        return TestClient(.memory(ready, shard), skein)
+    }
+
+    /// Asks an engine without sockets.
+    public static func inMemory(_ engine: Engine) async throws -> TestClient {
+        try await inMemory(engine.app, engine.configuration)
+    }
+
+    /// Starts an engine on a free port of the loopback, with one loop; ``stop()`` ends it. Its own addresses do not count.
+    public static func onPort(_ engine: Engine) async throws -> TestClient {
+        var engine = engine
+        engine.configuration.addresses = [
+            engine.configuration.tls == nil ? .tcp("127.0.0.1", port: 0) : .tls("127.0.0.1", port: 0)
+        ]
+        engine.configuration.threads = 1
+        let server = engine.server()
+        let address = try await server.start()[0]
+        let scheme = engine.configuration.tls == nil ? "http" : "https"
+        var client = Skein.Configuration()
+        client.http.tls.verify = scheme == "https" ? .none : .full
+        client.logger = .silent
+        client.http.redirects.isEnabled = false
+        return TestClient(.network(base: "\(scheme)://\(address)", server: server), Skein(client))
+    }
+
+    /// Asks a server that runs already, such as one in another window whose lines one wants to see.
+    /// - Parameter url: such as `http://127.0.0.1:8080`.
+    public static func attached(to url: String) -> TestClient {
+        TestClient(.network(base: url.hasSuffix("/") ? String(url.dropLast()) : url, server: nil), Skein())
+    }
+
+    /// The start of the server's URLs; nil in memory.
+    public var base: String? { if case .network(let base, _) = way { base } else { nil } }
+
+    /// Asks by GET.
+    public func get(_ path: String, headers: Headers = Headers()) async throws -> TestResponse {
+        try await send(.get, path, headers: headers)
+    }
+
+    /// Asks by POST.
+    public func post(_ path: String, _ body: HTTPBody = .none, headers: Headers = Headers()) async throws -> TestResponse {
+        try await send(.post, path, headers: headers, body: body)
+    }
+
+    /// Asks by any method.
+    /// - Throws: the error of an answer whose content failed, or code 7xx of a server that could not be asked.
+    public func send(
+        _ method: HTTPMethod, _ path: String, headers: Headers = Headers(), body: HTTPBody = .none
+    ) async throws -> TestResponse {
+        switch way {
+        case .memory(let app, let shard): return try await ask(app, shard, method, path, headers, body)
+        case .network(let base, _):
+            let response = await skein.request(method, base + path, body, headers: headers).dispatch()
+            if let failure = response.failure { throw failure }
+            return TestResponse(
+                status: HTTPStatus(response.statusCode), headers: response.headers, body: response.content)
+        }
+    }
+
+    /// Ends the server if it was started here, and the client.
+    public func stop() async {
+        if case .network(_, let server?) = way { await server.stop() }
+        await skein.shutdown()
+    }
+
+    private func ask(
+        _ app: any App, _ shard: ServerShard, _ method: HTTPMethod, _ path: String, _ headers: Headers,
+        _ body: HTTPBody
+    ) async throws -> TestResponse {
+        if let problem = body.problem { throw problem }
+        var headers = headers
+        if !headers.contains("Host") { headers.add("Host", "localhost") }
+        if let type = body.contentType, !headers.contains("Content-Type") { headers.add("Content-Type", type) }
+        let content = try await body.collected()
+        let head = RequestHead(
+            method: method, targetBytes: ByteBuffer(string: Percent.encodeUnsafe(path)), headers: headers,
+            bodyLength: content.readableBytes == 0 ? .none : .known(content.readableBytes), keepAlive: true,
+            expectsContinue: false)
+        return try await Task(executorPreference: shard.shard.executor) {
+            var stream: BodyStream?
+            if content.readableBytes > 0 {
+                let whole = BodyStream(source: nil)
+                whole.push(content)
+                whole.finish(nil)
+                stream = whole
+            }
+            let scope = RequestScope(owner: shard, remoteAddress: nil, connection: 0)
+            let request = ServerRequest(
+                head: head,
+                body: RequestBody(stream: stream, maximum: shard.context.configuration.maximumSize(of: head)),
+                scope: scope)
+            var response: ServerResponse
+            do {
+                response = try await app.respond(to: request)
+            } catch {
+                response = ErrorPages(custom: nil, logger: shard.context.configuration.logger).page(for: error, request)
+            }
+            if let problem = response.body.problem { throw problem }
+            if response.upgrade != nil {
+                throw SkeinError(.exception, because: "there are no WebSockets in memory; test them on a port")
+            }
+            if let type = response.body.contentType, !response.headers.contains("Content-Type") {
+                response.headers.add("Content-Type", type)
+            }
+            let isEmpty = method == .head || response.status.forbidsBody
+            return TestResponse(
+                status: response.status, headers: response.headers,
+                body: isEmpty ? ByteBuffer() : try await response.body.collected())
+        }.value
+    }
+}
+
+extension HTTPBody {
+    /// The content, whole.
+    fileprivate func collected() async throws -> ByteBuffer {
+        guard case .stream(_, _, let makeChunks) = content else { return bytes ?? ByteBuffer() }
+        let chunks = makeChunks()
+        var all = ByteBuffer()
+        while let piece = try await chunks.next() { all.writeImmutableBuffer(piece) }
+        return all
+    }
+}
