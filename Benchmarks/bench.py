@@ -551,6 +551,108 @@ def grpc(options, folder, results):
             ratio_row(results, f"calls/s, {title}, skein / grpcio", rate["skein"] / rate["grpcio"], 3)
 
 
+def engine(options, folder, results):
+    """The engine as a small service has it, with a log of requests, beside nginx, Hummingbird and gunicorn with theirs."""
+    files = os.path.join(folder, "files")
+    os.makedirs(files)
+    for name, size in (("small.bin", 4 << 10), ("large.bin", 10 << 20)):
+        with open(os.path.join(files, name), "wb") as file:
+            file.write(os.urandom(size))
+    os.chmod(folder, 0o755)
+    cert, key = certificate(folder)
+
+    def nginx_engine(tls):
+        port = free_port()
+        home = tempfile.mkdtemp(dir=folder)
+        paths = " ".join(f"{n}_temp_path {home}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        path = os.path.join(home, "nginx.conf")
+        secure = f"ssl_certificate {cert}; ssl_certificate_key {key};" if tls else ""
+        with open(path, "w") as file:
+            file.write(
+                f"user root; daemon off; worker_processes 1; pid {home}/pid; error_log {home}/error.log;"
+                "events { worker_connections 16384; }"
+                f"http {{ access_log {home}/access.log combined; sendfile on; tcp_nopush on; keepalive_requests 1000000000; {paths}"
+                f"server {{ listen 127.0.0.1:{port} {'ssl' if tls else ''} backlog=4096; {secure}"
+                f"location /files/ {{ alias {files}/; }}"
+                'location ~ ^/hello/(?<name>[^/]+)$ { default_type text/plain; return 200 "hello $name"; } } }'
+            )
+        return Server(["nginx", "-c", path, "-p", home, "-e", f"{home}/error.log"], port)
+
+    def skein_engine(tls):
+        port = free_port()
+        log = os.path.join(tempfile.mkdtemp(dir=folder), "requests.log")
+        command = [os.path.join(PEERS, "skein-probe"), "engine", str(port), files, log]
+        return Server(command + ([cert, key] if tls else []), port)
+
+    def hummingbird_engine(_):
+        port = free_port()
+        return Server([os.path.join(PEERS, "hummingbird-hello"), str(port), "1", os.path.join(folder, "hummingbird.log")], port)
+
+    def gunicorn(_):
+        port = free_port()
+        with open(os.path.join(folder, "hello_app.py"), "w") as file:
+            file.write(
+                "def app(environ, start):\n"
+                "    text = b'hello ' + environ['PATH_INFO'].rsplit('/', 1)[1].encode()\n"
+                "    start('200 OK', [('Content-Type', 'text/plain'), ('Content-Length', str(len(text)))])\n"
+                "    return [text]\n")
+        return Server(
+            [PYTHON, "-m", "gunicorn", "-w", "1", "-k", "gthread", "--threads", "4", "--keep-alive", "75", "-b", f"127.0.0.1:{port}",
+             "--chdir", folder, "--access-logfile", os.path.join(folder, "gunicorn.log"), "hello_app:app"], port)
+
+    def rate(server, path, seconds=3):
+        url = server.url.replace("/hello", path)
+        text, _ = run(["wrk", "-t1", "-c64", f"-d{seconds}s", url])
+        if "Non-2xx" in text:
+            raise SystemExit(f"{url}:\n{text}")
+        return number(r"Requests/sec:\s+([\d.]+)", text)
+
+    def measure(title, path, servers, tls=False):
+        taken = {name: [] for name in servers}
+        for _ in range(options.rounds):
+            for name, start in servers.items():
+                server = start(tls)
+                if tls:
+                    server.url = server.url.replace("http:", "https:")
+                taken[name].append(rate(server, path))
+                server.stop()
+        rates = {name: median(values) for name, values in taken.items()}
+        table(title, [(name, f"{value:>10.0f} requests/s") for name, value in rates.items()])
+        return rates
+
+    everybody = {"skein": skein_engine, "nginx": nginx_engine, "hummingbird": hummingbird_engine, "gunicorn": gunicorn}
+    two = {"skein": skein_engine, "nginx": nginx_engine}
+    rates = measure("A router's parameter, with a log, wrk -t1 -c64", "/hello/world", everybody)
+    ratio_row(results, "hello with a log, skein / nginx", rates["skein"] / rates["nginx"], 0.60)
+    ratio_row(results, "hello with a log, skein / hummingbird", rates["skein"] / rates["hummingbird"], 2.5)
+    ratio_row(results, "hello with a log, skein / gunicorn", rates["skein"] / rates["gunicorn"], 10)
+    for title, path in (("A file of 4 KiB", "/files/small.bin"), ("A file of 10 MiB", "/files/large.bin")):
+        rates = measure(title, path, two)
+        ratio_row(results, f"{title}, skein / nginx", rates["skein"] / rates["nginx"], 0.7)
+    rates = measure("Over TLS: a router's parameter", "/hello/world", two, tls=True)
+    ratio_row(results, "hello over TLS, skein / nginx", rates["skein"] / rates["nginx"], 0.7)
+    rates = measure("Over TLS: a file of 4 KiB", "/files/small.bin", two, tls=True)
+    ratio_row(results, "4 KiB over TLS, skein / nginx", rates["skein"] / rates["nginx"], 0.7)
+
+    # Latency under half of what each can do, by clients that ask at their own pace; h2load logs each request's microseconds.
+    latencies = {name: [] for name in two}
+    for _ in range(options.rounds):
+        for name, start in two.items():
+            server = start(False)
+            full = rate(server, "/hello/world", seconds=2)
+            log = os.path.join(folder, f"latency-{name}.log")
+            run(["h2load", "--h1", "-t1", "-c32", "-D4", "--warm-up-time=1", f"--rps={max(1, int(full / 2 / 32))}",
+                 f"--log-file={log}", server.url + "/world"])
+            server.stop()
+            with open(log) as file:
+                times = sorted(int(line.split()[2]) for line in file)
+            os.unlink(log)
+            latencies[name].append(times[len(times) * 99 // 100])
+    p99 = {name: median(values) for name, values in latencies.items()}
+    table("p99 under half load", [(name, f"{value:>8.0f} µs") for name, value in p99.items()])
+    ratio_row(results, "p99 under half load, skein / nginx", p99["skein"] / p99["nginx"], 2, at_most=True)
+
+
 def memory(options, folder, results):
     server = nginx(folder)
     report = json.loads(run([os.path.join(PEERS, "skein-probe"), "million", server.url, str(options.million)])[0])
@@ -796,7 +898,7 @@ def documents(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -809,7 +911,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

@@ -26,7 +26,9 @@ public final class Skein: Sendable {
     package let session: Session
     package let http: HTTPClient
     private let requests = Atomic<Int>(0)
-    let backEnds = BackEnds()
+    let backEnds: BackEnds
+    /// What is done to each request before it starts; nil for nothing.
+    private let mark: (@Sendable (inout HTTPRequest) -> Void)?
 
     /// A session.
     public init(_ configuration: Configuration = Configuration()) {
@@ -35,6 +37,17 @@ public final class Skein: Sendable {
             threads: configuration.threads, shards: configuration.shards, concurrency: configuration.concurrency,
             maximumQueued: configuration.maximumQueued, order: configuration.order, logger: configuration.logger)
         http = HTTPClient(session: session, configuration: configuration.http)
+        backEnds = BackEnds()
+        mark = nil
+    }
+
+    /// A session that is another one in all but this: something is done to each of its requests before it starts.
+    package init(sharing other: Skein, marking mark: @escaping @Sendable (inout HTTPRequest) -> Void) {
+        configuration = other.configuration
+        session = other.session
+        http = other.http
+        backEnds = other.backEnds
+        self.mark = mark
     }
 
     /// A session with the settings that are set most often.
@@ -67,6 +80,7 @@ public final class Skein: Sendable {
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
     public func start(_ request: consuming HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
+        mark?(&request)
         stamp(&request, hasCallback: callback != nil)
         return http.start(request, callback: callback ?? sessionCallback)
     }

@@ -5,6 +5,7 @@
 //   skein-probe rows URL ROWS ROUNDS     rows of PostgreSQL decoded into structs
 //   skein-probe find URI CALLS           CPU of a find by id, with 64 callers on one connection of MongoDB
 //   skein-probe amazon URL QUEUE TABLE CALLS   CPU of a call of SQS and DynamoDB, ten thousand of each at the end
+//   skein-probe engine PORT FOLDER LOG [CERTIFICATE KEY]    a router, files and a log, as bench.py asks for them
 //   skein-probe idle CONNECTIONS         memory of idle connections on the server, HTTP or WebSocket
 
 import Foundation
@@ -25,11 +26,15 @@ enum Main {
         case ("amazon", 6):
             try await AmazonProbe.run(
                 arguments[2], queue: arguments[3], table: arguments[4], count: Int(arguments[5]) ?? 100)
+        case ("engine", 5), ("engine", 7):
+            try await serveEngine(
+                port: Int(arguments[2]) ?? 0, folder: arguments[3], log: arguments[4] == "-" ? nil : arguments[4],
+                certificate: arguments.count == 7 ? (arguments[5], arguments[6]) : nil)
         case ("idle", 3): try await idle(Int(arguments[2]) ?? 10_000)
         default:
             fatalError(
                 "usage: skein-probe million|pipeline URL REQUESTS, rows URL ROWS ROUNDS, find URI CALLS, amazon URL QUEUE TABLE CALLS, "
-                    + "or idle CONNECTIONS")
+                    + "engine PORT FOLDER LOG, or idle CONNECTIONS")
         }
     }
 

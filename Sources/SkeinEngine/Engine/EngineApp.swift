@@ -1,7 +1,5 @@
 // From a request to the apps at its path, and from what they throw to pages that people and programs can read.
 
-import SkeinHTTP
-
 /// All mounts of an engine as one app.
 struct EngineApp: App {
     let table: MountTable
@@ -11,24 +9,15 @@ struct EngineApp: App {
     let pages: ErrorPages
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
-        request.scope.adopt(request.headers)
         do {
             if let answer = gate.answer(request) { return answer }
-            var response = try await traced(request)
+            var response = try await route(request)
             gate.complete(&response, request)
             return response
         } catch {
             var response = pages.page(for: error, request)
             gate.complete(&response, request)
             return response
-        }
-    }
-
-    /// Lets calls to back ends know what they are made for.
-    private func traced(_ request: ServerRequest) async throws -> ServerResponse {
-        try await Transaction.$carrier.withValue(request.scope) {
-            guard let trace = request.trace else { return try await route(request) }
-            return try await TraceContext.$current.withValue(trace) { try await route(request) }
         }
     }
 

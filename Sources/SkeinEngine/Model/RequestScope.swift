@@ -1,18 +1,43 @@
-// What belongs to one request beside its message: where it came from, how far routing has got, what handlers keep for one another.
+// What belongs to one request: its head, where it came from, how far routing has got, what handlers keep for one another.
 
+import SkeinHTTP
 import Synchronization
+
+/// A client at the other end of a connection.
+final class ServerPeer: Sendable {
+    let address: SocketAddress?
+    /// A number that no other connection of the server has.
+    let number: UInt32
+    /// The address and port as the log has them.
+    let text: String
+
+    init(address: SocketAddress?, number: UInt32) {
+        self.address = address
+        self.number = number
+        if let host = address?.ipAddress, let port = address?.port {
+            text = address?.protocol == .inet6 ? "[\(host)]:\(port)" : "\(host):\(port)"
+        } else {
+            text = "unix"
+        }
+    }
+}
 
 /// The circumstances of a request.
 ///
 /// Unchecked: routing writes before the handler runs, one app after the other; the loop writes what the log needs; what handlers
 /// keep is behind the lock.
 final class RequestScope: @unchecked Sendable {
+    /// Of what came and was no request.
+    private static let noHead = RequestHead(
+        method: "-", targetBytes: ByteBuffer(string: "-"), headers: Headers(), bodyLength: .none, keepAlive: false,
+        expectsContinue: false)
+
+    let head: RequestHead
     let owner: ServerShard
+    let peer: ServerPeer
     /// The way back to the client; nil for a request that no connection brought.
     @exclusivity(unchecked) var channel: (any RequestChannel)?
-    let remoteAddress: SocketAddress?
-    /// The number of the connection, and of the request among all of its shard.
-    let connection: UInt32
+    /// The number of the request among all of its loop.
     let number: UInt32
 
     // MARK: Routing
@@ -36,8 +61,31 @@ final class RequestScope: @unchecked Sendable {
     @exclusivity(unchecked) var status: HTTPStatus?
     @exclusivity(unchecked) var bytesReceived = 0
     @exclusivity(unchecked) var bytesSent = 0
-
     @exclusivity(unchecked) var isRecorded = false
+
+    /// What handlers and middleware keep.
+    private let kept = Mutex<Keeping?>(nil)
+
+    struct Kept: Sendable {
+        var values: [ObjectIdentifier: any Sendable] = [:]
+        var user: String?
+        var transaction: Transaction?
+        var trace: TraceContext?
+    }
+
+    /// Out of line: few requests have any.
+    private final class Keeping {
+        var kept = Kept()
+    }
+
+    /// - Parameter head: nil for what came and was no request.
+    init(_ head: RequestHead?, owner: ServerShard, peer: ServerPeer, channel: (any RequestChannel)? = nil) {
+        self.head = head ?? Self.noHead
+        self.owner = owner
+        self.peer = peer
+        self.channel = channel
+        number = owner.nextRequest()
+    }
 
     /// An answer is on its way.
     func answered(_ status: HTTPStatus) {
@@ -45,35 +93,17 @@ final class RequestScope: @unchecked Sendable {
         answered = .now()
     }
 
-    /// What handlers and middleware keep.
-    private let kept = Mutex<Kept?>(nil)
-
-    struct Kept: Sendable {
-        var values: [ObjectIdentifier: any Sendable] = [:]
-        var user: String?
-        var transaction: Transaction?
-    }
-
-    init(owner: ServerShard, channel: (any RequestChannel)? = nil, remoteAddress: SocketAddress?, connection: UInt32) {
-        self.owner = owner
-        self.channel = channel
-        self.remoteAddress = remoteAddress
-        self.connection = connection
-        number = owner.nextRequest()
-    }
-
     /// Reads or changes what is kept.
     func keep<Value: Sendable>(_ work: (inout Kept) -> Value) -> Value {
-        kept.withLock { kept in
-            var own = kept ?? Kept()
-            kept = nil  // so that a change does not copy
-            defer { kept = own }
-            return work(&own)
+        kept.withLock { keeping in
+            let own = keeping ?? Keeping()
+            keeping = own
+            return work(&own.kept)
         }
     }
 
     /// What is kept, if anything was.
-    func peek<Value: Sendable>(_ work: (Kept) -> Value?) -> Value? { kept.withLock { $0.flatMap(work) } }
+    func peek<Value>(_ work: (Kept) -> Value?) -> Value? { kept.withLock { $0?.kept }.flatMap(work) }
 }
 
 /// A value that middleware keeps with a request for the handlers behind it.

@@ -4,15 +4,15 @@ import SkeinTransport
 
 /// One request to the server.
 public struct ServerRequest: Sendable {
-    /// The head as it was received.
-    public let head: RequestHead
     /// The content, to be read once.
     public let body: RequestBody
-    /// What belongs to the request beside its message.
+    /// What belongs to the request.
     let scope: RequestScope
 
+    /// The head as it was received.
+    public var head: RequestHead { scope.head }
     /// The address of the client, as the socket or a PROXY header tells it; nil for unix sockets.
-    public var remoteAddress: SocketAddress? { scope.remoteAddress }
+    public var remoteAddress: SocketAddress? { scope.peer.address }
     /// The shard whose loop serves the request; a client session made on the server's shards stays on this thread.
     public var shard: Shard { scope.owner.shard }
     /// The way back to the client; nil for a request that no connection brought.

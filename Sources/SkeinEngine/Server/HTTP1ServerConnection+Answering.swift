@@ -52,7 +52,7 @@ extension HTTP1ServerConnection {
     /// Whether the connection goes on after this answer: both want it, and the rest of the content is here or worth reading.
     func willPersist(_ answering: Answering) -> Bool {
         guard answering.head.keepAlive, !owner.isDraining, !peerHasFinished,
-            served < configuration.maximumRequestsPerConnection
+            served < owner.context.maximumRequestsPerConnection
         else { return false }
         if answering.isReceived { return true }
         guard !answering.owesContinue, case .known(let length) = answering.head.bodyLength else { return false }
@@ -106,7 +106,7 @@ extension HTTP1ServerConnection {
     /// The answer is written: the connection goes on with the next request, or ends.
     func finishAnswer(_ answering: Answering, _ persists: Bool) {
         task = nil
-        owner.record(answering.head, answering.scope)
+        owner.record(answering.scope)
         guard case .answering(var current) = phase else { return }
         guard persists, !peerHasFinished else {
             current.body?.fail(

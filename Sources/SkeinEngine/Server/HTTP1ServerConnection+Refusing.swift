@@ -25,23 +25,23 @@ extension HTTP1ServerConnection {
         if answering.isAnswered { return cutOff() }
         task?.cancel()
         task = nil
-        refuse(.requestTimeout, "the request's content comes too slowly", to: answering.head, answering.scope)
+        refuse(.requestTimeout, "the request's content comes too slowly", to: answering.scope)
     }
 
     /// Answers without a handler and ends the connection.
     func refuse(
-        _ status: HTTPStatus, _ message: String, to head: RequestHead? = nil, _ scope: RequestScope? = nil
+        _ status: HTTPStatus, _ message: String, to known: RequestScope? = nil
     ) {
         prepareOutput()
         owner.statistics.refused.add(1)
-        let scope = scope ?? RequestScope(owner: owner, remoteAddress: remoteAddress, connection: number)
+        let scope = known ?? RequestScope(nil, owner: owner, peer: peer)
         scope.answered(status)
-        owner.record(head, scope)
+        owner.record(scope)
         let text = "\(message)\n"
         try? HTTP1Encoder.writeResponseHead(
             status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], framing: .length(text.utf8.count),
             connection: .close, date: owner.dateField(), into: &output)
-        if head?.method != .head { output.writeString(text) }
+        if scope.head.method != .head { output.writeString(text) }
         linger()
     }
 

@@ -60,8 +60,7 @@ extension HTTP1ServerConnection {
     }
 
     private func switchToHTTP2(_ begin: (HTTP2ServerConnection) -> Void) {
-        let successor = HTTP2ServerConnection(
-            owner: owner, remoteAddress: remoteAddress, number: number, tls: encryption)
+        let successor = HTTP2ServerConnection(owner: owner, peer: peer, tls: encryption)
         guard replace(by: successor, successor.driver) else { return }
         begin(successor)
         successor.driver.flushSoon()
@@ -83,10 +82,10 @@ extension HTTP1ServerConnection {
         flush()
         if case .answering(let answering) = phase {
             answering.scope.answered(response.status)
-            owner.record(answering.head, answering.scope)
+            owner.record(answering.scope)
         }
         let remainder = decoder.takeRemainder()
-        let successor = UpgradedConnection(link, remoteAddress: remoteAddress)
+        let successor = UpgradedConnection(link, remoteAddress: peer.address)
         let handler = WebSocketChannelHandler(link)
         guard let channel = context?.channel, replace(by: successor, handler) else { return }
         let owner = self.owner

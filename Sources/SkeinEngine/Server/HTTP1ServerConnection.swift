@@ -29,7 +29,6 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// A request under way.
     struct Answering {
-        let head: RequestHead
         let scope: RequestScope
         var body: BodyStream?
         var isReceived = false
@@ -40,6 +39,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         /// When the content began.
         var begun = NIODeadline.distantFuture
         var owesContinue: Bool
+
+        var head: RequestHead { _read { yield scope.head } }
     }
 
     /// Unread pipelined bytes above which the client is not read any more.
@@ -58,19 +59,19 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var task: Task<Void, Never>?
     @exclusivity(unchecked) var output = ByteBuffer()
     @exclusivity(unchecked) var outputIsWritten = true
-    var flushIsScheduled = false
+    @exclusivity(unchecked) var flushIsScheduled = false
     @exclusivity(unchecked) var isAdvancing = false
-    var isReadingPaused = false
-    var peerHasFinished = false
-    var hasEndedOutput = false
+    @exclusivity(unchecked) var isReadingPaused = false
+    @exclusivity(unchecked) var peerHasFinished = false
+    @exclusivity(unchecked) var hasEndedOutput = false
     @exclusivity(unchecked) var served = 0
-    var remoteAddress: SocketAddress?
-    private(set) var number: UInt32 = 0
+    /// The client, once it is known.
+    @exclusivity(unchecked) private(set) var peer = ServerPeer(address: nil, number: 0)
     private(set) var isCounted = false
     @exclusivity(unchecked) var deadline = NIODeadline.distantFuture
-    var timer: ShardTimers.Token?
+    @exclusivity(unchecked) var timer: ShardTimers.Token?
     @exclusivity(unchecked) var timerAt = NIODeadline.distantFuture
-    var writableWaiter: UnsafeContinuation<Void, any Error>?
+    @exclusivity(unchecked) var writableWaiter: UnsafeContinuation<Void, any Error>?
     var regionIsUnderWay = false
     /// How long the client has let us wait for it to take the body that is being sent.
     var waited = TimeAmount.zero
@@ -85,6 +86,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     var shard: Shard { owner.shard }
+    var remoteAddress: SocketAddress? { peer.address }
     var pace: BodyPace { owner.context.pace }
     var configuration: ServerConfiguration { _read { yield owner.context.configuration } }
 
@@ -93,7 +95,6 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func channelActive(context: ChannelHandlerContext) {
-        number = owner.nextConnection()
         owner.opened(self)
         setDeadline(owner.context.headerTimeout)
         // Behind a balancer, the client's address is still to come.
@@ -102,7 +103,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// The client is known, and served or not.
     private func welcome(_ address: SocketAddress?) {
-        remoteAddress = address
+        peer = ServerPeer(address: address, number: owner.nextConnection())
         isCounted = true
         if let reason = owner.context.connectionOpened(from: address) { refuse(.serviceUnavailable, "\(reason)") }
     }
@@ -155,7 +156,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         if case .answering(let answering) = phase {
             answering.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
             task?.cancel()
-            owner.record(answering.head, answering.scope)
+            owner.record(answering.scope)
         }
         phase = .closed
         if let timer { shard.timers.cancel(timer) }
@@ -199,12 +200,12 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func begin(_ head: RequestHead) throws(HTTP1Error) {
         served += 1
-        let scope = RequestScope(owner: owner, channel: self, remoteAddress: remoteAddress, connection: number)
-        let maximum = configuration.maximumSize(of: head)
+        let scope = RequestScope(head, owner: owner, peer: peer, channel: self)
+        let maximum = owner.context.maximumSize(of: head)
         if case .known(let length) = head.bodyLength, length > maximum {
-            return refuse(.contentTooLarge, "the content is larger than \(maximum) bytes", to: head, scope)
+            return refuse(.contentTooLarge, "the content is larger than \(maximum) bytes", to: scope)
         }
-        var answering = Answering(head: head, scope: scope, maximum: maximum, owesContinue: head.expectsContinue)
+        var answering = Answering(scope: scope, maximum: maximum, owesContinue: head.expectsContinue)
         if head.bodyLength == .none {
             _ = try decoder.next()  // the end that follows at once
             if head.headers.known.contains(.upgrade), upgrade(head) { return }
@@ -215,8 +216,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         }
         phase = .answering(answering)
         let request = ServerRequest(
-            head: head, body: RequestBody(stream: answering.body, maximum: configuration.maximumBodySize),
-            scope: answering.scope)
+            body: RequestBody(stream: answering.body, maximum: owner.context.maximumBodySize), scope: scope)
         if let task = handle(request) { self.task = task }
     }
 

@@ -17,14 +17,13 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     @exclusivity(unchecked) private var lastAnswer = NIODeadline.now()
     private var timer: ShardTimers.Token?
     private var pingSent: NIODeadline?
-    let remoteAddress: SocketAddress?
-    let number: UInt32
+    let peer: ServerPeer
+    var remoteAddress: SocketAddress? { peer.address }
 
-    init(owner: ServerShard, remoteAddress: SocketAddress?, number: UInt32, tls: NIOSSLServerHandler?) {
+    init(owner: ServerShard, peer: ServerPeer, tls: NIOSSLServerHandler?) {
         self.tls = tls
-        self.number = number
+        self.peer = peer
         self.owner = owner
-        self.remoteAddress = remoteAddress
         let engine = HTTP2Engine(
             .server, limits: owner.context.configuration.http2.limits, allowsExtendedConnect: true, at: .now())
         driver = HTTP2Driver(engine: engine, eventLoop: owner.shard.eventLoop)
@@ -58,7 +57,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
 
     private func begin(_ head: RequestHead, _ stream: HTTP2Stream) {
         let served = keep(HTTP2ServerStream(stream, of: self, head: head))
-        let maximum = owner.context.configuration.maximumSize(of: head)
+        let maximum = owner.context.maximumSize(of: head)
         if case .known(let length) = head.bodyLength, length > maximum {
             return served.answer(
                 .text("the content is larger than \(maximum) bytes\n", status: .contentTooLarge))

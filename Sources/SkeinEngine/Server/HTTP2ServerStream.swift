@@ -13,7 +13,6 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     let stream: HTTP2Stream
     private let connection: HTTP2ServerConnection
-    private let head: RequestHead?
     private let scope: RequestScope
     private let maximum: Int
     private let begun = NIODeadline.now()
@@ -29,10 +28,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     init(_ stream: HTTP2Stream, of connection: HTTP2ServerConnection, head: RequestHead?) {
         self.stream = stream
         self.connection = connection
-        self.head = head
-        scope = RequestScope(
-            owner: connection.owner, remoteAddress: connection.remoteAddress, connection: connection.number)
-        maximum = head.map { connection.owner.context.configuration.maximumSize(of: $0) } ?? 0
+        scope = RequestScope(head, owner: connection.owner, peer: connection.peer)
+        maximum = head.map { connection.owner.context.maximumSize(of: $0) } ?? 0
         owesContinue = head?.expectsContinue ?? false
     }
 
@@ -46,7 +43,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         if head.bodyLength != .none { body = BodyStream(source: self) }
         scope.channel = self
         let request = ServerRequest(
-            head: head, body: RequestBody(stream: body, maximum: configuration.maximumBodySize), scope: scope)
+            body: RequestBody(stream: body, maximum: owner.context.maximumBodySize), scope: scope)
         if let task = handle(request) { self.task = task }
     }
 
@@ -97,7 +94,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         guard !isAnswered else { return }
         if let problem = response.body.problem { return answer(self.response(for: problem)) }
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
-        let isBodiless = head?.method == .head || response.status.forbidsBody
+        let isBodiless = scope.head.method == .head || response.status.forbidsBody
         let length: Int? =
             switch response.body.length {
             case .none: response.status.forbidsBody || response.trailers != nil ? nil : 0
@@ -186,7 +183,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     /// Notes what came of the request, once.
     private func record() {
-        owner.record(head, scope)
+        owner.record(scope)
         scope.channel = nil
     }
 
@@ -201,8 +198,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     func push(_ path: String, _ headers: Headers) {
         owner.shard.run {
-            guard !self.isAnswered, let head = self.head else { return }
-            if !self.connection.push(path, headers, for: head, on: self.stream) {
+            guard !self.isAnswered else { return }
+            if !self.connection.push(path, headers, for: self.scope.head, on: self.stream) {
                 self.inform(103, EarlyHints.preload(path))
             }
         }

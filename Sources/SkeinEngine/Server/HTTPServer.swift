@@ -94,7 +94,6 @@ public final class HTTPServer: Service {
     private func makeShards(_ group: ShardGroup) async throws -> [ServerShard] {
         var client = context.configuration.client
         client.shards = group
-        client.http.layers += [TransactionLayer(), TracingLayer()]
         let skein = Skein(client)
         state.withLock { $0.skein = skein }
         let log = try context.configuration.requestLog.map { try RequestLog($0, logger: context.configuration.logger) }

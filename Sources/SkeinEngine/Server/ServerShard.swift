@@ -31,13 +31,12 @@ final class ServerShard: @unchecked Sendable {
     }
 
     /// Notes what came of a request.
-    /// - Parameter head: nil when what came was no request.
-    func record(_ head: RequestHead?, _ scope: RequestScope) {
+    func record(_ scope: RequestScope) {
         guard !scope.isRecorded else { return }
         scope.isRecorded = true
         let now = NIODeadline.now()
         statistics.add(scope, finished: now)
-        log?.add(head, scope, finished: now)
+        log?.add(scope, finished: now)
     }
 
     /// The process among those of a server, as the log names it: the only one, so far.
@@ -99,6 +98,9 @@ final class ServerContext: Sendable {
     let bodyTimeout: TimeAmount
     let keepAliveTimeout: TimeAmount
     let pace: BodyPace
+    // Beside the configuration, which is too large to be looked into for each request.
+    let maximumBodySize: Int
+    let maximumRequestsPerConnection: Int
     let started = NIODeadline.now()
     /// The counters of the loops.
     let statistics: [ShardStatistics]
@@ -113,6 +115,8 @@ final class ServerContext: Sendable {
         bodyTimeout = TimeAmount(configuration.bodyTimeout)
         keepAliveTimeout = TimeAmount(configuration.keepAliveTimeout)
         statistics = (0..<max(1, configuration.threads)).map { _ in ShardStatistics() }
+        maximumBodySize = configuration.maximumBodySize
+        maximumRequestsPerConnection = configuration.maximumRequestsPerConnection
         pace = BodyPace(minimum: configuration.minimumBodyRate)
     }
 

@@ -52,9 +52,7 @@ public final class TestClient: Sendable {
         var configuration = configuration
         configuration.threads = 1
         let context = ServerContext(configuration: configuration)
-        var client = configuration.client
-        client.http.layers += [TransactionLayer(), TracingLayer()]
-        let skein = Skein(client)
+        let skein = Skein(configuration.client)
         let ready = try await app.bootstrap(at: .root)
         let shard = ServerShard(
             shard: skein.shards[0], context: context, handling: .task(ready), skein: skein, log: nil)
@@ -144,11 +142,9 @@ public final class TestClient: Sendable {
                 whole.finish(nil)
                 stream = whole
             }
-            let scope = RequestScope(owner: shard, remoteAddress: nil, connection: 0)
             let request = ServerRequest(
-                head: head,
-                body: RequestBody(stream: stream, maximum: shard.context.configuration.maximumSize(of: head)),
-                scope: scope)
+                body: RequestBody(stream: stream, maximum: shard.context.maximumSize(of: head)),
+                scope: RequestScope(head, owner: shard, peer: ServerPeer(address: nil, number: 0)))
             var response: ServerResponse
             do {
                 response = try await app.respond(to: request)

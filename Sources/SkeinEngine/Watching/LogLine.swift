@@ -1,19 +1,12 @@
-// One line of the request log, in each of its formats.
+// One line of the request log, in each of its formats. Bytes are put where they belong, without strings in between: this is done for
+// every request.
 
 import SkeinHTTP
 import SkeinWire
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// The time as log lines have it, made once a second.
 struct LogClock {
-    private var second: time_t = -1
+    private var second = -1
     private var made = ("", "", "")
 
     /// `2026-11-21 18:05:06`, in UTC.
@@ -24,7 +17,7 @@ struct LogClock {
     var iso: String { mutating get { update().2 } }
 
     private mutating func update() -> (String, String, String) {
-        let now = time(nil)
+        let now = CivilTime.now
         guard now != second else { return made }
         second = now
         let date = CivilTime(now)
@@ -36,151 +29,261 @@ struct LogClock {
     }
 }
 
-/// What there is to say of one answer.
-struct LogLine {
-    let head: RequestHead?
-    let scope: RequestScope
-    let finished: NIODeadline
+/// Bytes put one after the other into memory that is large enough.
+struct LinePen {
+    private let bytes: UnsafeMutableRawBufferPointer
+    private(set) var count = 0
 
-    private var client: String { scope.remoteAddress.map(Self.text) ?? "-" }
-    private var status: Int { scope.status?.code ?? 499 }
+    init(_ bytes: UnsafeMutableRawBufferPointer) { self.bytes = bytes }
 
-    /// The client's address and port.
-    private static func text(_ address: SocketAddress) -> String {
-        guard let host = address.ipAddress, let port = address.port else { return "unix" }
-        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    @inline(__always)
+    mutating func put(_ byte: UInt8) {
+        bytes[count] = byte
+        count &+= 1
     }
 
-    /// Milliseconds from the request to the answer's head, and from there to the end of its content.
-    private var durations: (handling: Int64, transfer: Int64) {
-        let answered = scope.answered ?? finished
-        return ((answered - scope.received).nanoseconds / 1_000_000, (finished - answered).nanoseconds / 1_000_000)
+    mutating func put(_ text: StaticString) {
+        for offset in 0..<text.utf8CodeUnitCount { bytes[count &+ offset] = text.utf8Start[offset] }
+        count &+= text.utf8CodeUnitCount
+    }
+
+    mutating func put(_ other: UnsafeRawBufferPointer) {
+        guard !other.isEmpty else { return }
+        UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).copyMemory(from: other)
+        count &+= other.count
+    }
+
+    mutating func put(_ text: String) {
+        var text = text
+        text.withUTF8 { put(UnsafeRawBufferPointer($0)) }
+    }
+
+    mutating func put(_ buffer: ByteBuffer) { buffer.withUnsafeReadableBytes { put($0) } }
+
+    mutating func put(_ number: Int) {
+        var rest = number.magnitude
+        var divisor: UInt = 1
+        while rest / divisor >= 10 { divisor &*= 10 }
+        while divisor > 0 {
+            put(UInt8(truncatingIfNeeded: rest / divisor) &+ 0x30)
+            rest %= divisor
+            divisor /= 10
+        }
+    }
+
+    /// A value without anything that would end it, or a line: such bytes are written as `\xHH`.
+    mutating func putEscaped(_ value: UnsafeRawBufferPointer, alsoBlanks: Bool = false) {
+        let low: UInt8 = alsoBlanks ? 0x21 : 0x20
+        for byte in value {
+            if byte >= low, byte != 0x7F, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
+                put(byte)
+            } else {
+                put("\\x")
+                for digit in [byte >> 4, byte & 15] { put(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+            }
+        }
+    }
+
+    /// ` "value"`, or ` -` for none.
+    mutating func putQuoted(_ value: UnsafeRawBufferPointer?) {
+        put(UInt8(ascii: " "))
+        guard let value, !value.isEmpty else { return put(UInt8(ascii: "-")) }
+        put(UInt8(ascii: "\""))
+        putEscaped(value)
+        put(UInt8(ascii: "\""))
+    }
+}
+
+/// The fields of a request that lines show, found in one walk.
+private struct LoggedFields {
+    var host: UnsafeRawBufferPointer?
+    var referer: UnsafeRawBufferPointer?
+    var userAgent: UnsafeRawBufferPointer?
+    var forwardedFor: UnsafeRawBufferPointer?
+    var bearer: UnsafeRawBufferPointer?
+    var hasTransaction = false
+
+    init(_ headers: Headers, _ bytes: UnsafeRawBufferPointer) {
+        for field in headers.fields {
+            func isNamed(_ name: StaticString) -> Bool {
+                Bytes.equal(bytes, Int(field.name), Int(field.nameLength), lowercase: name)
+            }
+            func value() -> UnsafeRawBufferPointer {
+                UnsafeRawBufferPointer(rebasing: bytes[Int(field.value)..<Int(field.value + field.valueLength)])
+            }
+            switch field.nameLength {
+            case 4 where field.known == .host: host = value()
+            case 7 where isNamed("referer"): referer = value()
+            case 9 where isNamed("x-gtxn-id"): hasTransaction = true
+            case 10 where field.known == .userAgent: userAgent = value()
+            case 13 where isNamed("authorization"): bearer = value()
+            case 15 where isNamed("x-forwarded-for"): forwardedFor = value()
+            default: break
+            }
+        }
     }
 
     /// What a bearer token can be told by without being given away.
-    private var bearer: String? {
-        guard let field = head?.headers.bytes("authorization"), let token = BearerToken.read(field) else { return nil }
-        return BearerToken.fingerprint(token)
+    var fingerprint: String? {
+        bearer.flatMap { BearerToken.read(ByteBuffer(bytes: $0)) }.map { BearerToken.fingerprint($0) }
+    }
+}
+
+/// What there is to say of one answer.
+struct LogLine {
+    let scope: RequestScope
+    let finished: NIODeadline
+
+    private var head: RequestHead { _read { yield scope.head } }
+    private var status: Int { scope.status?.code ?? 499 }
+    private var user: String? { scope.peek(\.user) }
+
+    /// Milliseconds from the request to the answer's head, and from there to the end of its content.
+    private var durations: (handling: Int, transfer: Int) {
+        let answered = scope.answered ?? finished
+        return (
+            Int((answered - scope.received).nanoseconds / 1_000_000), Int((finished - answered).nanoseconds / 1_000_000)
+        )
+    }
+
+    /// Lets a pen write a line.
+    private func write(_ line: inout ByteBuffer, _ work: (inout LinePen, LoggedFields) -> Void) {
+        let headers = scope.head.headers
+        // Each byte of what the client says takes four at most, and all else together fits into the rest.
+        let most = (headers.bytes.readableBytes + scope.head.targetBytes.readableBytes) * 4 + 2048 + (user?.utf8.count ?? 0) * 4
+        headers.bytes.withUnsafeReadableBytes { bytes in
+            let fields = LoggedFields(headers, bytes)
+            line.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { free in
+                var pen = LinePen(free)
+                work(&pen, fields)
+                return pen.count
+            }
+        }
     }
 
     // MARK: Own format
 
     func writeOwn(_ time: String, to line: inout ByteBuffer) {
-        line.writeString(time)
-        write(" ", client, to: &line)
-        writeWord(head?.headers.bytes("host"), to: &line)
-        write(" ", head?.method.rawValue ?? "-", to: &line)
-        line.writeInteger(UInt8(ascii: " "))
-        if let target = head?.targetBytes { line.writeImmutableBuffer(target) } else { line.writeStaticString("-") }
-        write(" ", head?.version.description ?? "-", to: &line)
-        writeNumber(scope.bytesReceived, to: &line)
-        writeNumber(status, to: &line)
-        writeNumber(scope.bytesSent, to: &line)
-        let transaction = scope.transactionIDs
-        write(" ", transaction.global, to: &line)
-        writeNumber(transaction.local, to: &line)
-        writeQuoted(scope.peek(\.user).map { ByteBuffer(string: $0) }, to: &line)
-        write(" ", bearer ?? "-", to: &line)
-        writeQuoted(head?.headers.bytes("referer"), to: &line)
-        writeQuoted(head?.headers.bytes("user-agent"), to: &line)
-        writeQuoted(head?.headers.bytes("x-forwarded-for"), to: &line)
-        write(" ", scope.owner.workerName, to: &line)
-        writeNumber(scope.owner.context.connectionCount, to: &line)
-        let durations = durations
-        writeNumber(Int(durations.handling), to: &line)
-        line.writeStaticString("ms")
-        writeNumber(Int(durations.transfer), to: &line)
-        line.writeStaticString("ms\n")
-    }
-
-    private func write(_ separator: StaticString, _ text: String, to line: inout ByteBuffer) {
-        line.writeStaticString(separator)
-        line.writeString(text)
-    }
-
-    private func writeNumber(_ number: Int, to line: inout ByteBuffer) {
-        line.writeInteger(UInt8(ascii: " "))
-        line.writeDecimal(number)
-    }
-
-    /// A value that is a word; blanks in it are made visible.
-    private func writeWord(_ value: ByteBuffer?, to line: inout ByteBuffer) {
-        line.writeInteger(UInt8(ascii: " "))
-        guard let value, value.readableBytes > 0 else { return _ = line.writeStaticString("-") }
-        Self.escape(value, alsoBlanks: true, into: &line)
-    }
-
-    private func writeQuoted(_ value: ByteBuffer?, to line: inout ByteBuffer) {
-        line.writeInteger(UInt8(ascii: " "))
-        guard let value, value.readableBytes > 0 else { return _ = line.writeStaticString("-") }
-        line.writeInteger(UInt8(ascii: "\""))
-        Self.escape(value, alsoBlanks: false, into: &line)
-        line.writeInteger(UInt8(ascii: "\""))
-    }
-
-    /// A value without anything that would end it, or a line: such bytes are written as `\xHH`.
-    private static func escape(_ value: ByteBuffer, alsoBlanks: Bool, into line: inout ByteBuffer) {
-        func isPlain(_ byte: UInt8) -> Bool {
-            byte >= (alsoBlanks ? 0x21 : 0x20) && byte != 0x7F && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+        write(&line) { pen, fields in
+            pen.put(time)
+            pen.put(UInt8(ascii: " "))
+            pen.put(scope.peer.text)
+            pen.put(UInt8(ascii: " "))
+            if let host = fields.host, !host.isEmpty { pen.putEscaped(host, alsoBlanks: true) } else { pen.put("-") }
+            putRequest(&pen)
+            pen.put(UInt8(ascii: " "))
+            pen.put(scope.bytesReceived)
+            pen.put(UInt8(ascii: " "))
+            pen.put(status)
+            pen.put(UInt8(ascii: " "))
+            pen.put(scope.bytesSent)
+            putTransaction(&pen, fields)
+            putUser(&pen)
+            pen.put(UInt8(ascii: " "))
+            pen.put(fields.fingerprint ?? "-")
+            pen.putQuoted(fields.referer)
+            pen.putQuoted(fields.userAgent)
+            pen.putQuoted(fields.forwardedFor)
+            pen.put(UInt8(ascii: " "))
+            pen.put(scope.owner.workerName)
+            pen.put(UInt8(ascii: " "))
+            pen.put(scope.owner.context.connectionCount)
+            let durations = durations
+            pen.put(UInt8(ascii: " "))
+            pen.put(durations.handling)
+            pen.put("ms ")
+            pen.put(durations.transfer)
+            pen.put("ms\n")
         }
-        let view = value.readableBytesView
-        guard !view.allSatisfy(isPlain) else { return _ = line.writeImmutableBuffer(value) }
-        for byte in view {
-            if isPlain(byte) {
-                line.writeInteger(byte)
-            } else {
-                line.writeString("\\x" + Hex.encode([byte]))
-            }
+    }
+
+    /// ` GET /path HTTP/1.1`
+    private func putRequest(_ pen: inout LinePen) {
+        pen.put(UInt8(ascii: " "))
+        pen.put(head.method.rawValue)
+        pen.put(UInt8(ascii: " "))
+        head.targetBytes.withUnsafeReadableBytes { pen.putEscaped($0, alsoBlanks: true) }
+        pen.put(" HTTP/")
+        pen.put(Int(head.version.major))
+        pen.put(UInt8(ascii: "."))
+        pen.put(Int(head.version.minor))
+    }
+
+    private func putTransaction(_ pen: inout LinePen, _ fields: LoggedFields) {
+        pen.put(UInt8(ascii: " "))
+        guard fields.hasTransaction else {
+            pen.put("GTID-C")
+            pen.put(Int(scope.peer.number))
+            pen.put("-R")
+            pen.put(Int(scope.number))
+            return pen.put(" 1000")
         }
+        let transaction = scope.transaction
+        pen.put(transaction.globalID)
+        pen.put(UInt8(ascii: " "))
+        pen.put(transaction.localID)
+    }
+
+    private func putUser(_ pen: inout LinePen) {
+        guard var user else { return pen.put(" -") }
+        user.withUTF8 { pen.putQuoted(UnsafeRawBufferPointer($0)) }
     }
 
     // MARK: Common Log Format
 
     func writeCommon(_ time: String, isCombined: Bool = false, to line: inout ByteBuffer) {
-        line.writeString(scope.remoteAddress?.ipAddress ?? "-")
-        line.writeStaticString(" -")
-        writeWord(scope.peek(\.user).map { ByteBuffer(string: $0) }, to: &line)
-        line.writeString(" [\(time)] \"")
-        if let head {
-            line.writeString("\(head.method) ")
-            line.writeImmutableBuffer(head.targetBytes)
-            line.writeString(" \(head.version)")
-        } else {
-            line.writeStaticString("-")
+        write(&line) { pen, fields in
+            let address = scope.peer.address?.ipAddress ?? "-"
+            pen.put(address)
+            pen.put(" - ")
+            if var user {
+                user.withUTF8 { pen.putEscaped(UnsafeRawBufferPointer($0), alsoBlanks: true) }
+            } else {
+                pen.put(UInt8(ascii: "-"))
+            }
+            pen.put(" [")
+            pen.put(time)
+            pen.put("] \"")
+            pen.put(head.method.rawValue)
+            pen.put(UInt8(ascii: " "))
+            head.targetBytes.withUnsafeReadableBytes { pen.putEscaped($0, alsoBlanks: true) }
+            pen.put(UInt8(ascii: " "))
+            pen.put(head.version.description)
+            pen.put("\" ")
+            pen.put(status)
+            pen.put(UInt8(ascii: " "))
+            pen.put(scope.bytesSent)
+            if isCombined {
+                for value in [fields.referer, fields.userAgent] {
+                    if let value, !value.isEmpty { pen.putQuoted(value) } else { pen.put(" \"-\"") }
+                }
+            }
+            pen.put(UInt8(ascii: "\n"))
         }
-        line.writeInteger(UInt8(ascii: "\""))
-        writeNumber(status, to: &line)
-        writeNumber(scope.bytesSent, to: &line)
-        if isCombined {
-            writeQuoted(head?.headers.bytes("referer") ?? ByteBuffer(string: "-"), to: &line)
-            writeQuoted(head?.headers.bytes("user-agent") ?? ByteBuffer(string: "-"), to: &line)
-        }
-        line.writeInteger(UInt8(ascii: "\n"))
     }
 
     // MARK: JSON
 
     func writeJSON(_ time: String, to line: inout ByteBuffer) {
-        func text(_ name: StaticString) -> String? { head?.headers.bytes(name).map { String(buffer: $0) } }
-        let transaction = scope.transactionIDs
+        func text(_ name: StaticString) -> String? { head.headers.bytes(name).map { String(buffer: $0) } }
         var members: [(String, String)] = [
-            ("time", JSONText.string(time)), ("client", JSONText.string(client)),
+            ("time", JSONText.string(time)), ("client", JSONText.string(scope.peer.text)),
         ]
         func add(_ name: String, _ value: String?) {
             if let value { members.append((name, JSONText.string(value))) }
         }
         add("host", text("host"))
-        add("method", head?.method.rawValue)
-        add("uri", head?.target)
-        add("version", head?.version.description)
+        add("method", head.method.rawValue)
+        add("uri", head.target)
+        add("version", head.version.description)
         members += [
             ("request_bytes", String(scope.bytesReceived)), ("status", String(status)),
-            ("response_bytes", String(scope.bytesSent)), ("gtxn", JSONText.string(transaction.global)),
-            ("ltxn", String(transaction.local)),
+            ("response_bytes", String(scope.bytesSent)), ("gtxn", JSONText.string(scope.transaction.globalID)),
+            ("ltxn", String(scope.transaction.localID)),
         ]
         add("trace", text("traceparent"))
-        add("user", scope.peek(\.user))
-        add("bearer", bearer)
+        add("user", user)
+        add("bearer", head.headers.bytes("authorization").flatMap(BearerToken.read).map(BearerToken.fingerprint))
         add("referer", text("referer"))
         add("user_agent", text("user-agent"))
         add("forwarded_for", text("x-forwarded-for"))

@@ -38,6 +38,9 @@ final class RequestLog: Sendable {
     /// Bytes that wait for the disk; beyond that, lines are lost, and counted.
     private static let maximumWaiting = 16 << 20
 
+    /// Bytes that are written at one time, and some more for the last line.
+    private static let buffer = 40 << 10
+
     let options: RequestLogOptions
     let silence: LogSilence
     private let file: RotatingFile?
@@ -45,6 +48,7 @@ final class RequestLog: Sendable {
     private let queue = DispatchQueue(label: "skein.requests")
     private let waiting = Atomic<Int>(0)
     private let lost = Atomic<Int>(0)
+    private let spare = Mutex<[ByteBuffer]>([])
 
     /// - Throws: code 701 when the file cannot be opened.
     init(_ options: RequestLogOptions, logger: Logger) throws {
@@ -69,9 +73,17 @@ final class RequestLog: Sendable {
                 if let file { file.write(bytes) } else { FileDescriptorOutput(descriptor: 1).write(bytes) }
             }
             waiting.wrappingSubtract(size, ordering: .relaxed)
+            spare.withLock { if $0.count < 8 { $0.append(lines) } }
             let lost = lost.exchange(0, ordering: .relaxed)
             if lost > 0 { logger.warning("the disk is too slow: \(lost) bytes of the request log are lost") }
         }
+    }
+
+    /// A buffer for lines, one that was written before if there is any: fresh memory would have to be mapped.
+    func emptyBuffer() -> ByteBuffer {
+        var buffer = spare.withLock { $0.popLast() } ?? ByteBuffer()
+        buffer.clear(minimumCapacity: Self.buffer)
+        return buffer
     }
 
     func reopen() { queue.async { self.file?.reopen() } }
@@ -119,10 +131,9 @@ final class ShardLog: TimerTarget, @unchecked Sendable {
     }
 
     /// Adds a line for an answer.
-    /// - Parameter head: nil when what came was no request.
-    func add(_ head: RequestHead?, _ scope: RequestScope, finished: NIODeadline) {
-        if let head, log.silence.covers(head.targetBytes) { return }
-        let line = LogLine(head: head, scope: scope, finished: finished)
+    func add(_ scope: RequestScope, finished: NIODeadline) {
+        if log.silence.covers(scope.head.targetBytes) { return }
+        let line = LogLine(scope: scope, finished: finished)
         switch log.options.format {
         case .skein: line.writeOwn(clock.own, to: &lines)
         case .common: line.writeCommon(clock.common, to: &lines)
@@ -144,7 +155,6 @@ final class ShardLog: TimerTarget, @unchecked Sendable {
     func flush() {
         guard lines.readableBytes > 0 else { return }
         log.write(lines)
-        lines = ByteBuffer()
-        lines.reserveCapacity(Self.enough + 1024)
+        lines = log.emptyBuffer()
     }
 }

@@ -1,0 +1,42 @@
+import Foundation
+import PeerSupport
+import SkeinEngine
+import Testing
+
+/// Starts an engine for a test, and stops it after.
+func serving(_ engine: Engine, _ test: (Int, HTTPServer) async throws -> Void) async throws {
+    var engine = engine
+    if engine.configuration.addresses == ServerConfiguration().addresses {
+        engine.configuration.addresses = [.tcp("127.0.0.1", port: 0)]
+    }
+    engine.configuration.threads = 2
+    engine.configuration.logger = .silent
+    let server = engine.server()
+    let port: Int
+    switch try await server.start().first {
+    case .tcp(_, let chosen)?, .tls(_, let chosen)?: port = chosen
+    default: port = 0
+    }
+    do {
+        try await test(port, server)
+    } catch {
+        await server.stop()
+        throw error
+    }
+    await server.stop()
+    #expect(server.connectionCount == 0)
+}
+
+/// What curl prints, and what it complains of.
+func curl(_ arguments: String...) async throws -> String {
+    let finished = try await runToEnd("curl", ["-sS", "--max-time", "20"] + arguments)
+    return finished.output + finished.errors
+}
+
+/// Python's word about a server: what a script prints, as JSON.
+func python(_ script: String, _ arguments: String...) async throws -> JSONValue {
+    let path = try TestFolder.write(script, as: "script.py")
+    let run = try await runToEnd(Peers.python(), [path] + arguments)
+    guard run.code == 0 else { throw PeerError(run.errors) }
+    return try JSONDecoder().decode(JSONValue.self, from: Data(run.output.utf8))
+}
