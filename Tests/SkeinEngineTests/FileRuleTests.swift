@@ -74,7 +74,8 @@ struct FileRuleTests {
         "codings by the client's taste",
         arguments: [
             ("gzip, deflate, br", .brotli), ("gzip", .gzip), ("br;q=0.5, gzip;q=0.8", .gzip), ("*", .brotli),
-            ("gzip;q=0", nil), ("identity", nil), ("", nil), ("br;q=0, *;q=0.1", .zstd), ("GZIP", .gzip), ("zstd", .zstd),
+            ("gzip;q=0", nil), ("identity", nil), ("", nil), ("br;q=0, *;q=0.1", .zstd), ("GZIP", .gzip),
+            ("zstd", .zstd),
             ("br;q=nonsense, gzip", .gzip),
         ] as [(String, ContentCoding?)])
     func codings(field: String, expected: ContentCoding?) {

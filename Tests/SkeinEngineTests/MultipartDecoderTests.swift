@@ -47,7 +47,8 @@ struct MultipartDecoderTests {
     @Test(
         "what is no form is refused",
         arguments: [
-            ("x", .preamble), ("--c\r\n", .preamble), ("--bx", .malformedBoundary), ("--b\r\nno colon\r\n\r\n", .headers),
+            ("x", .preamble), ("--c\r\n", .preamble), ("--bxy", .malformedBoundary),
+            ("--b\r\nno colon\r\n\r\n", .headers),
             ("--b\r\n: x\r\n\r\n", .headers), ("--b\r\nA: b\n\n", .headers), ("--b\r\nA: \u{1}\r\n\r\n", .headers),
             ("--b\r\nA: b\r\n\r\nunfinished", .truncated), ("--b", .truncated), ("", .truncated),
             ("--b\r\nA: b\r\n\r\nx\r\n--b\r", .truncated), ("--b\r\nA: b\r\n\r\nx\r\n--bX\r\n", .malformedBoundary),

@@ -54,8 +54,8 @@ struct ProxyHeaderTests {
         let range: AddressRange = "10.1.0.0/16"
         #expect(range.contains("10.1.255.255") && range.contains("::ffff:10.1.2.3"))
         #expect(!range.contains("10.2.0.0") && !range.contains("::1") && !range.contains("x"))
-        #expect(AddressRange("2001:db8::/33")?.contains("2001:db8:7fff::1") == true)
-        #expect(AddressRange("2001:db8::/33")?.contains("2001:db8:8000::1") == false)
+        let half: AddressRange = "2001:db8::/33"
+        #expect(half.contains("2001:db8:7fff::1") && !half.contains("2001:db8:8000::1"))
         for text in ["", "x", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8/8", "::/129"] {
             #expect(AddressRange(text) == nil, "\(text)")
         }

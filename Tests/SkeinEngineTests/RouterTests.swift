@@ -32,11 +32,14 @@ struct RouterTests {
         router.get("/späße", text("umlaut"))
         router.get("/back/<int:n>/x", text("int way"))
         router.get("/back/<s>/y", text("string way"))
-        router.group("/admin", ClosureMiddleware { request, next in
-            var response = try await next.respond(to: request)
-            response.headers.add("X-Layer", "admin")
-            return response
-        }) { admin in
+        router.group(
+            "/admin",
+            ClosureMiddleware { request, next in
+                var response = try await next.respond(to: request)
+                response.headers.add("X-Layer", "admin")
+                return response
+            }
+        ) { admin in
             admin.get("/users", text("users"))
             admin.group("/deep") { $0.get("/er", text("deeper")) }
         }
@@ -47,12 +50,13 @@ struct RouterTests {
         "a path leads to its route",
         arguments: [
             ("/", "root"), ("/posts", "posts"), ("/posts/5", "int id=5"), ("/posts/-5", "int id=-5"),
-            ("/posts/+5", "slug slug=+5"), ("/posts/1.5", "float x=1.5"), ("/posts/new", "literal"), ("/posts/old", "slug slug=old"),
+            ("/posts/+5", "slug slug=+5"), ("/posts/1.5", "float x=1.5"), ("/posts/new", "literal"),
+            ("/posts/old", "slug slug=old"),
             ("/posts/99999999999999999999", "float x=99999999999999999999"),
             ("/posts/6ba7b810-9dad-11d1-80b4-00c04fd430c8", "uuid id=6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
             ("/posts/5/comments/6", "comment id=5 comment=6"), ("/a/1/2/3/4/5", "many b=1 c=2 d=3 e=4 f=5"),
             ("/any/thing/end", "any"), ("/files/a/b.txt", "file name=a/b.txt"), ("/files/", "file name="),
-            ("/rest/", "rest =") , ("/rest/x/y", "rest =x/y"), ("/all", "all"), ("/posts/a%20b", "slug slug=a b"),
+            ("/rest/", "rest ="), ("/rest/x/y", "rest =x/y"), ("/all", "all"), ("/posts/a%20b", "slug slug=a b"),
             ("/posts/a%2Fb", "slug slug=a/b"), ("/p%6Fsts/%35", "int id=5"), ("/sp%C3%A4%c3%9fe", "umlaut"),
             ("/back/5/x", "int way n=5"), ("/back/5/y", "string way s=5"), ("/admin/users", "users"),
             ("/admin/deep/er", "deeper"), ("/posts?x=/y", "posts"), ("/posts/%E4", "slug slug=nil"),
@@ -67,7 +71,10 @@ struct RouterTests {
 
     @Test(
         "a path without a route is 404",
-        arguments: ["/nothing", "/posts/", "/posts//", "/posts/5/", "//posts", "/files", "/any//end", "/admin", "/posts/5/comments/x"])
+        arguments: [
+            "/nothing", "/posts/", "/posts//", "/posts/5/", "//posts", "/files", "/any//end", "/admin",
+            "/posts/5/comments/x",
+        ])
     func missing(path: String) async throws {
         let client = try await TestClient.inMemory(Self.router())
         #expect(try await client.get(path).status == .notFound)
@@ -88,13 +95,16 @@ struct RouterTests {
         await client.stop()
     }
 
-    @Test("routes that are none keep the server from starting", arguments: [
-        "posts", "/<", "/<int:>", "/<int:a:b>", "/<strange:x>", "/**/x", "/<path:x>/y", "/<x>/<x>", "/a/../b",
-    ])
+    @Test(
+        "routes that are none keep the server from starting",
+        arguments: [
+            "posts", "/<", "/<int:>", "/<int:a:b>", "/<strange:x>", "/**/x", "/<path:x>/y", "/<x>/<x>", "/a/../b",
+        ])
     func malformed(route: String) async {
         var router = Router()
         router.get(route) { _ in .text("") }
-        await #expect(throws: SkeinError.self) { [router] in _ = try await router.bootstrap(at: .root) }
+        let finished = router
+        await #expect(throws: SkeinError.self) { try await finished.bootstrap(at: MountPoint.root) }
     }
 
     @Test("an app knows its mount, and builds paths with it")
@@ -179,7 +189,8 @@ struct RouterTests {
         #expect(try await client.get("/shop/terms").text == "terms")
         await client.stop()
         engine.mount("/wrong", Shop(currency: "E"))
-        await #expect(throws: SkeinError.self) { [engine] in _ = try await TestClient.inMemory(engine) }
+        let finished = engine
+        await #expect(throws: SkeinError.self) { try await TestClient.inMemory(finished) }
     }
 
     @Test("errors are pages for browsers, problems for programs, and an app's own where it has some")
@@ -197,7 +208,9 @@ struct RouterTests {
         let said = try problem.json([String: JSONValue].self)
         #expect(said["status"] == .integer(418) && said["detail"] == .string("<b> & \"tea\""))
         let page = try await client.get("/teapot", headers: ["Accept": "text/html,*/*"])
-        #expect(page.text.contains("&lt;b&gt; &amp; &quot;tea&quot;") && page.headers["Content-Type"] == "text/html; charset=utf-8")
+        #expect(
+            page.text.contains("&lt;b&gt; &amp; &quot;tea&quot;")
+                && page.headers["Content-Type"] == "text/html; charset=utf-8")
         let broken = try await client.get("/broken")
         #expect(broken.status == .internalServerError && !broken.text.contains("Broken"))
         await client.stop()

@@ -15,7 +15,9 @@ public struct SameSiteOnly: Middleware {
     /// Lets through what reads, and what comes from the same origin.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         guard !request.method.isSafe else { return try await next.respond(to: request) }
-        if let origin = request.origin, origins.contains(origin.lowercased()) { return try await next.respond(to: request) }
+        if let origin = request.origin, origins.contains(origin.lowercased()) {
+            return try await next.respond(to: request)
+        }
         switch request.headers["Sec-Fetch-Site"] {
         case "same-origin", "none": return try await next.respond(to: request)
         case nil:

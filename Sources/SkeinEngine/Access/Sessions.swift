@@ -34,7 +34,10 @@ public struct Sessions: Middleware {
     ///   - store: Default: in memory, for this process alone.
     ///   - cookie: its name. Default: `session`.
     ///   - lifetime: after the last change. Default: two weeks.
-    public init(store: any SessionStore = MemorySessions(), cookie: String = "session", lifetime: Duration = .seconds(14 * 86400)) {
+    public init(
+        store: any SessionStore = MemorySessions(), cookie: String = "session",
+        lifetime: Duration = .seconds(14 * 86400)
+    ) {
         self.store = store
         self.cookie = cookie
         self.lifetime = lifetime
@@ -92,7 +95,8 @@ public struct Sessions: Middleware {
             return
         }
         guard let store else {
-            let sealed = Sealed(values: values, expires: Date().timeIntervalSince1970 + Double(lifetime.components.seconds))
+            let sealed = Sealed(
+                values: values, expires: Date().timeIntervalSince1970 + Double(lifetime.components.seconds))
             let text = try key.seal(try JSONEncoder().encode(sealed), for: "session \(cookie)")
             guard text.utf8.count <= 4000 else {
                 throw SkeinError(.exception, because: "a session in a cookie has room for 3 KiB; keep it in a store")

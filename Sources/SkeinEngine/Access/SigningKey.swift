@@ -22,7 +22,8 @@ public struct SigningKey: Sendable {
     public init(_ secret: some Collection<UInt8>, older: [[UInt8]] = []) throws(SkeinError) {
         let all = [Array(secret)] + older
         guard all.allSatisfy({ $0.count >= 32 }) else {
-            throw SkeinError(.exception, because: "a secret for signatures has 32 bytes at least; make it with openssl rand -hex 32")
+            throw SkeinError(
+                .exception, because: "a secret for signatures has 32 bytes at least; make it with openssl rand -hex 32")
         }
         secrets = all.map { SymmetricKey(data: SHA256.hash(data: $0)) }
     }
@@ -35,7 +36,8 @@ public struct SigningKey: Sendable {
     /// A value with its signature, for the given purpose only.
     package func sign(_ value: String, for purpose: String) -> String {
         let text = Base64URL.encode(value.utf8)
-        return "\(text).\(Base64URL.encode(HMAC<SHA256>.authenticationCode(for: Self.bytes(text, purpose), using: secrets[0])))"
+        return
+            "\(text).\(Base64URL.encode(HMAC<SHA256>.authenticationCode(for: Self.bytes(text, purpose), using: secrets[0])))"
     }
 
     /// The value of a signed text; nil when it was not signed here for this purpose.
@@ -57,14 +59,18 @@ public struct SigningKey: Sendable {
 
     /// The value of a sealed text; nil when it was not sealed here for this purpose.
     package func unseal(_ sealed: String, for purpose: String) -> Data? {
-        guard let bytes = Base64URL.decode(sealed), let box = try? AES.GCM.SealedBox(combined: bytes) else { return nil }
+        guard let bytes = Base64URL.decode(sealed), let box = try? AES.GCM.SealedBox(combined: bytes) else {
+            return nil
+        }
         for secret in secrets {
             if let value = try? AES.GCM.open(box, using: secret, authenticating: Array(purpose.utf8)) { return value }
         }
         return nil
     }
 
-    private static func bytes(_ text: String, _ purpose: String) -> [UInt8] { Array(purpose.utf8) + [0] + Array(text.utf8) }
+    private static func bytes(_ text: String, _ purpose: String) -> [UInt8] {
+        Array(purpose.utf8) + [0] + Array(text.utf8)
+    }
 }
 
 /// Base 64 with letters that may stand anywhere (RFC 4648, section 5).

@@ -23,7 +23,7 @@ struct EngineApp: App {
 
     private func route(_ request: ServerRequest) async throws -> ServerResponse {
         let scope = request.scope
-        scope.path = try RequestPath.of(request.head.targetBytes)
+        try scope.findPath()
         let mounts = table.mounts(for: table.hasHosts ? request.host : nil)
         var refusal: ServerError?
         var asked: Int?

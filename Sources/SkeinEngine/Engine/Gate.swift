@@ -15,8 +15,10 @@ struct Gate: Sendable {
     /// The answer to a request that no app needs to see.
     func answer(_ request: ServerRequest) -> ServerResponse? {
         if let forwardsToTLS, !request.isSecure { return forward(request, to: forwardsToTLS) }
-        guard request.head.targetBytes.getInteger(
-            at: request.head.targetBytes.readerIndex, as: UInt8.self) != UInt8(ascii: "/") else { return nil }
+        guard
+            request.head.targetBytes.getInteger(
+                at: request.head.targetBytes.readerIndex, as: UInt8.self) != UInt8(ascii: "/")
+        else { return nil }
         switch request.method {
         case .options where request.target == "*":
             return ServerResponse(.noContent, headers: ["Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"])

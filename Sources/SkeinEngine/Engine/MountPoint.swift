@@ -23,7 +23,8 @@ public struct MountPoint: Sendable, Hashable {
     /// - Throws: code 701 when the path or the host is none.
     public init(_ path: String, host: String? = nil) throws(SkeinError) {
         guard path.hasPrefix("/") else {
-            throw SkeinError(.exception, because: "\(path.debugDescription) cannot be mounted at: a path begins with a slash")
+            throw SkeinError(
+                .exception, because: "\(path.debugDescription) cannot be mounted at: a path begins with a slash")
         }
         let normalised = try RequestPath.normalise(path)
         var text = String(buffer: normalised)
@@ -54,7 +55,8 @@ extension ServerRequest {
 
     /// The path below the mount, normalised and still percent-encoded; it begins with a slash, or is empty at a mount without one.
     public var localPath: String {
-        scope.path.getString(at: scope.path.readerIndex + scope.localStart, length: scope.path.readableBytes - scope.localStart)
+        scope.path.getString(
+            at: scope.path.readerIndex + scope.localStart, length: scope.path.readableBytes - scope.localStart)
             ?? ""
     }
 

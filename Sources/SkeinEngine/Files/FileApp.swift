@@ -34,7 +34,8 @@ public struct FileApp: App {
     public func bootstrap(at mount: MountPoint) async throws -> any App {
         guard FileState.at(root)?.isFolder == true, let path = realpath(root, nil) else {
             throw SkeinError(
-                .exception, peer: root, because: "there is no such folder to serve; relative paths begin where the program runs")
+                .exception, peer: root,
+                because: "there is no such folder to serve; relative paths begin where the program runs")
         }
         defer { free(path) }
         return FileApp(String(cString: path), options)
@@ -42,6 +43,7 @@ public struct FileApp: App {
 
     /// Answers with a file.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        try request.scope.findPath()
         guard let place = place(of: request) else { throw NotServed() }
         guard let state = FileState.at(root + place) else { return try await fallback(request) }
         if state.isFolder { return try await folder(place, request) }
@@ -154,7 +156,9 @@ public struct FileApp: App {
         let accepted = AcceptedCodings(request.headers)
         let endings: [(ContentCoding, String)] = [(.brotli, ".br"), (.zstd, ".zst"), (.gzip, ".gz")]
         if options.usesCompressedSiblings {
-            let there = endings.filter { FileState.at(root + place + $0.1).map { $0.isFile && $0.modified >= state.modified } ?? false }
+            let there = endings.filter {
+                FileState.at(root + place + $0.1).map { $0.isFile && $0.modified >= state.modified } ?? false
+            }
             if let best = accepted.best(of: there.map(\.0)), let ending = there.first(where: { $0.0 == best })?.1,
                 let sibling = open(place + ending)
             {
@@ -308,7 +312,8 @@ public struct FileApp: App {
     /// Whether content of a type becomes smaller at all.
     static func isCompressible(_ type: String) -> Bool {
         let type = MediaType.split(type).value
-        return type.hasPrefix("text/") && type != "text/event-stream" || type.hasSuffix("+xml") || type.hasSuffix("+json")
+        return type.hasPrefix("text/") && type != "text/event-stream" || type.hasSuffix("+xml")
+            || type.hasSuffix("+json")
             || ["application/json", "application/xml", "application/wasm", "application/javascript", "image/x-icon"]
                 .contains(type)
     }

@@ -32,7 +32,8 @@ struct FolderListing {
             let list = entries.map { entry in
                 JSONText.object([
                     ("name", JSONText.string(entry.name)), ("folder", String(entry.state.isFolder)),
-                    ("size", String(entry.state.size)), ("modified", JSONText.string(CivilTime(entry.state.modified).day)),
+                    ("size", String(entry.state.size)),
+                    ("modified", JSONText.string(CivilTime(entry.state.modified).day)),
                 ])
             }
             return ServerResponse(
@@ -42,7 +43,8 @@ struct FolderListing {
         let rows = entries.map { entry in
             let time = CivilTime(entry.state.modified)
             let slash = entry.state.isFolder ? "/" : ""
-            return "<tr><td><a href=\"./\(Percent.encodeUnreserved(entry.name))\(slash)\">\(HTML.escape(entry.name))\(slash)</a></td>"
+            return
+                "<tr><td><a href=\"./\(Percent.encodeUnreserved(entry.name))\(slash)\">\(HTML.escape(entry.name))\(slash)</a></td>"
                 + "<td>\(time.day) \(time.clock)</td><td>\(entry.state.isFolder ? "" : "\(entry.state.size)")</td></tr>"
         }
         var response = ServerResponse.html(

@@ -47,7 +47,8 @@ struct FileState: Hashable, Sendable {
     /// The entity tag of the file as it is: its time and size.
     func tag(_ coding: ContentCoding? = nil) -> String {
         let suffix = coding.map { "-\($0.rawValue)" } ?? ""
-        return "\"\(String(modified, radix: 16))-\(String(nanoseconds, radix: 16))-\(String(size, radix: 16))\(suffix)\""
+        return
+            "\"\(String(modified, radix: 16))-\(String(nanoseconds, radix: 16))-\(String(size, radix: 16))\(suffix)\""
     }
 }
 
@@ -127,7 +128,8 @@ struct FileStretch: AsyncSequence, Sendable {
             guard !rest.isEmpty else { return nil }
             let part = rest.lowerBound..<Swift.min(rest.lowerBound + FileStretch.size, rest.upperBound)
             let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
-            let piece = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) { [file] in file.read(part) }.get()
+            let piece = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) { [file] in file.read(part) }
+                .get()
             guard let piece, piece.readableBytes == part.count else {
                 throw SkeinError(.exception, because: "a file became shorter while it was sent")
             }

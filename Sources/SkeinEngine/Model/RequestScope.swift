@@ -87,6 +87,11 @@ final class RequestScope: @unchecked Sendable {
         number = owner.nextRequest()
     }
 
+    /// Finds the path to route by, where no engine has done so.
+    func findPath() throws(ServerError) {
+        if path.readableBytes == 0 { path = try RequestPath.of(head.targetBytes) }
+    }
+
     /// An answer is on its way.
     func answered(_ status: HTTPStatus) {
         self.status = status

@@ -33,7 +33,9 @@ public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral {
     /// Whether an address is in the range. An IPv4 address may be written as IPv6 has it, `::ffff:10.0.0.1`.
     public func contains(_ address: String) -> Bool {
         guard var other = IPAddress.bytes(address) else { return false }
-        if other.count == 16, bytes.count == 4, other.prefix(12).elementsEqual([UInt8](repeating: 0, count: 10) + [255, 255]) {
+        if other.count == 16, bytes.count == 4,
+            other.prefix(12).elementsEqual([UInt8](repeating: 0, count: 10) + [255, 255])
+        {
             other.removeFirst(12)
         }
         guard other.count == bytes.count, !bytes.isEmpty else { return false }

@@ -44,7 +44,9 @@ extension ServerRequest {
 
     /// A parameter of the last hop's `Forwarded` (RFC 7239, section 4).
     private func forwarded(_ name: String) -> String? {
-        headers.values("Forwarded").last.flatMap { $0.split(separator: ",").last }.flatMap { Self.parameter(name, of: $0) }
+        headers.values("Forwarded").last.flatMap { $0.split(separator: ",").last }.flatMap {
+            Self.parameter(name, of: $0)
+        }
     }
 
     private static func parameter(_ name: String, of element: Substring) -> String? {

@@ -70,7 +70,9 @@ extension ServerRequest {
     ///   - folder: where files are kept. Default: the system's folder for temporary files.
     ///   - limits: of parts and fields; those of the whole and of one file are the server's.
     /// - Throws: ``ServerError`` 415 for another type, 400 for a form that is malformed, 413 for one that is too large.
-    public func multipart(in folder: String? = nil, limits: MultipartLimits = MultipartLimits()) async throws -> MultipartForm {
+    public func multipart(in folder: String? = nil, limits: MultipartLimits = MultipartLimits()) async throws
+        -> MultipartForm
+    {
         let (type, attributes) = MediaType.split(headers["Content-Type"] ?? "")
         guard type.lowercased() == "multipart/form-data" else {
             throw ServerError(415, "send a form with files, as multipart/form-data")
@@ -150,7 +152,8 @@ private struct MultipartReader {
         let (kind, attributes) = MediaType.split(headers["Content-Disposition"] ?? "")
         guard kind.lowercased() == "form-data", let name = attributes["name"] else { throw MultipartError.name }
         guard let fileName = attributes["filename"] else { return .field(Self.unescaped(name), ByteBuffer()) }
-        let own = Self.unescaped(fileName).split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? ""
+        let own =
+            Self.unescaped(fileName).split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? ""
         return .file(
             try OpenUpload(
                 field: Self.unescaped(name), fileName: own, contentType: headers["Content-Type"], folder: folder))

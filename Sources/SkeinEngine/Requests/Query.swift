@@ -22,7 +22,9 @@ public struct FormValues: Sendable, Sequence {
 
     /// The first value of a name.
     /// - Throws: ``ServerError`` 400 when it is missing, or no such value.
-    public func value<Value: LosslessStringConvertible>(_ name: String, as type: Value.Type) throws(ServerError) -> Value {
+    public func value<Value: LosslessStringConvertible>(_ name: String, as type: Value.Type) throws(ServerError)
+        -> Value
+    {
         guard let text = self[name] else { throw ServerError(.badRequest, "\(name) is missing") }
         guard let value = Value(text) else { throw ServerError(.badRequest, "\(name) is not what it should be") }
         return value
@@ -53,7 +55,9 @@ extension ServerRequest {
     /// - Parameter maximum: bytes at most. Default: the server's limit.
     /// - Throws: ``ServerError`` 415 for another type, 413 above the maximum, 400 for what is no such value, with its place.
     public func json<Value: Decodable>(_ type: Value.Type, upTo maximum: Int? = nil) async throws -> Value {
-        guard let contentType, MediaType.isJSON(contentType) else { throw ServerError(415, "send JSON, as application/json") }
+        guard let contentType, MediaType.isJSON(contentType) else {
+            throw ServerError(415, "send JSON, as application/json")
+        }
         let bytes = try await body.collect(upTo: maximum)
         do {
             return try JSONDecoder().decode(type, from: Data(bytes.readableBytesView))
@@ -69,8 +73,10 @@ extension ServerRequest {
         }
         switch error {
         case .keyNotFound(let key, let context): return "\(key.stringValue) is missing\(at(context))"
-        case .typeMismatch(_, let context), .valueNotFound(_, let context): return "a value of another type is needed\(at(context))"
-        case .dataCorrupted(let context): return context.codingPath.isEmpty ? "it is no JSON" : "a value is wrong\(at(context))"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            return "a value of another type is needed\(at(context))"
+        case .dataCorrupted(let context):
+            return context.codingPath.isEmpty ? "it is no JSON" : "a value is wrong\(at(context))"
         @unknown default: return "it cannot be read"
         }
     }

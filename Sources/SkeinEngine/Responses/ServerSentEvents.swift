@@ -23,7 +23,9 @@ public struct ServerSentEvent: Sendable, Hashable {
 
     /// The event as it is sent.
     var bytes: ByteBuffer {
-        func line(_ text: String) -> String { String(text.unicodeScalars.filter { !"\r\n\0".unicodeScalars.contains($0) }) }
+        func line(_ text: String) -> String {
+            String(text.unicodeScalars.filter { !"\r\n\0".unicodeScalars.contains($0) })
+        }
         var text = ""
         if let id { text += "id: \(line(id))\n" }
         if let name { text += "event: \(line(name))\n" }

@@ -13,7 +13,8 @@ enum ParameterKind: String, CaseIterable {
         guard !bytes.isEmpty else { return false }
         switch self {
         case .string: return true
-        case .int: return Int(String(decoding: bytes, as: UTF8.self)).map { _ in bytes[0] != UInt8(ascii: "+") } ?? false
+        case .int:
+            return Int(String(decoding: bytes, as: UTF8.self)).map { _ in bytes[0] != UInt8(ascii: "+") } ?? false
         case .float:
             return bytes.allSatisfy { Bytes.isDigit($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
                 && Double(String(decoding: bytes, as: UTF8.self)) != nil

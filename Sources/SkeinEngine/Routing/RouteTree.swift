@@ -38,7 +38,9 @@ final class RouteNode: Sendable {
             return own.isEmpty ? nil : RouteNode(own.map { ($0.segments.dropFirst(), $0.route) })
         }
         var names: [[UInt8]] = []
-        for case .literal(let bytes)? in entries.map(\.segments.first) where !names.contains(bytes) { names.append(bytes) }
+        for case .literal(let bytes)? in entries.map(\.segments.first) where !names.contains(bytes) {
+            names.append(bytes)
+        }
         literals = names.sorted { Self.precedes($0, $1) }.compactMap { name in
             below { $0 == .literal(name) }.map { Literal(bytes: name, node: $0) }
         }

@@ -173,6 +173,7 @@ private struct RoutedApp: App {
     let names: RouteNames
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
+        try request.scope.findPath()
         var captures = Captures()
         var allowed: [HTTPMethod] = []
         guard let route = find(request, &captures, &allowed) else {

@@ -98,7 +98,9 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         owner.opened(self)
         setDeadline(owner.context.headerTimeout)
         // Behind a balancer, the client's address is still to come.
-        if !configuration.expectsProxyHeader || context.localAddress?.ipAddress == nil { welcome(context.remoteAddress) }
+        if !configuration.expectsProxyHeader || context.localAddress?.ipAddress == nil {
+            welcome(context.remoteAddress)
+        }
     }
 
     /// The client is known, and served or not.

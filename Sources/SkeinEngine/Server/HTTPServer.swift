@@ -169,8 +169,10 @@ public final class HTTPServer: Service {
                 state.withLock { $0.listeners.append(channel) }
                 return address
             case .inherited(let descriptor, _):
-                let channel = try await bootstrap(shards[0].shard.eventLoop, children: group, shards, try tls(for: address))
-                    .withBoundSocket(descriptor).get()
+                let channel = try await bootstrap(
+                    shards[0].shard.eventLoop, children: group, shards, try tls(for: address)
+                )
+                .withBoundSocket(descriptor).get()
                 state.withLock { $0.listeners.append(channel) }
                 return address
             case .tcp(let host, let port), .tls(let host, let port):

@@ -46,7 +46,8 @@ public final class TestClient: Sendable {
     }
 
     /// Asks without sockets: the app is called as the server would call it. There are no WebSockets, no TLS, no limits of connections.
-    public static func inMemory(_ app: some App, _ configuration: ServerConfiguration = ServerConfiguration()) async throws
+    public static func inMemory(_ app: some App, _ configuration: ServerConfiguration = ServerConfiguration())
+        async throws
         -> TestClient
     {
         var configuration = configuration
@@ -96,7 +97,9 @@ public final class TestClient: Sendable {
     }
 
     /// Asks by POST.
-    public func post(_ path: String, _ body: HTTPBody = .none, headers: Headers = Headers()) async throws -> TestResponse {
+    public func post(_ path: String, _ body: HTTPBody = .none, headers: Headers = Headers()) async throws
+        -> TestResponse
+    {
         try await send(.post, path, headers: headers, body: body)
     }
 

@@ -150,7 +150,9 @@ struct LogLine {
     private func write(_ line: inout ByteBuffer, _ work: (inout LinePen, LoggedFields) -> Void) {
         let headers = scope.head.headers
         // Each byte of what the client says takes four at most, and all else together fits into the rest.
-        let most = (headers.bytes.readableBytes + scope.head.targetBytes.readableBytes) * 4 + 2048 + (user?.utf8.count ?? 0) * 4
+        let most =
+            (headers.bytes.readableBytes + scope.head.targetBytes.readableBytes) * 4 + 2048 + (user?.utf8.count ?? 0)
+            * 4
         headers.bytes.withUnsafeReadableBytes { bytes in
             let fields = LoggedFields(headers, bytes)
             line.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { free in

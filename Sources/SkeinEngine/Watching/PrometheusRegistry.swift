@@ -39,7 +39,9 @@ public final class PrometheusRegistry: MetricsFactory {
     }
 
     /// A counter of fractions.
-    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler {
+    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)])
+        -> any FloatingPointCounterHandler
+    {
         series(label, dimensions, .counter)
     }
 
@@ -72,7 +74,9 @@ public final class PrometheusRegistry: MetricsFactory {
     /// Everything, in Prometheus' text format, version 0.0.4.
     public var text: String {
         var text = PrometheusText()
-        let all = series.withLock { $0 }.sorted { ($0.key.name, $0.key.labels.joined()) < ($1.key.name, $1.key.labels.joined()) }
+        let all = series.withLock { $0 }.sorted {
+            ($0.key.name, $0.key.labels.joined()) < ($1.key.name, $1.key.labels.joined())
+        }
         for (key, series) in all { series.write(key.name, key.labels, to: &text) }
         return text.text
     }

@@ -101,7 +101,9 @@ struct LogSilence: Sendable {
 
     init(_ patterns: [String]) {
         suffixes = patterns.filter { $0.hasPrefix("*") }.map { Array($0.dropFirst().utf8) }
-        prefixes = patterns.filter { !$0.hasPrefix("*") }.map { Array(($0.hasSuffix("*") ? $0.dropLast() : $0[...]).utf8) }
+        prefixes = patterns.filter { !$0.hasPrefix("*") }.map {
+            Array(($0.hasSuffix("*") ? $0.dropLast() : $0[...]).utf8)
+        }
     }
 
     func covers(_ target: ByteBuffer) -> Bool {

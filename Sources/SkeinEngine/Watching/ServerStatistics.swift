@@ -53,7 +53,9 @@ struct ServerStatistics: Sendable {
 
     init(_ context: ServerContext) {
         let shards = context.statistics
-        func sum(_ counter: (ShardStatistics) -> ShardStatistics.Counter) -> Int { shards.reduce(0) { $0 + counter($1).count } }
+        func sum(_ counter: (ShardStatistics) -> ShardStatistics.Counter) -> Int {
+            shards.reduce(0) { $0 + counter($1).count }
+        }
         uptime = .nanoseconds((NIODeadline.now() - context.started).nanoseconds)
         openConnections = context.connectionCount
         connections = sum(\.connections)

@@ -126,7 +126,9 @@ package struct MultipartDecoder: Sendable {
                 guard view.count <= limits.headerBlock else { throw .headers }
                 return nil
             }
-            guard end - view.startIndex <= limits.headerBlock, end > start, view[end - 1] == Bytes.cr else { throw .headers }
+            guard end - view.startIndex <= limits.headerBlock, end > start, view[end - 1] == Bytes.cr else {
+                throw .headers
+            }
             let line = view[start..<(end - 1)]
             start = end + 1
             if line.isEmpty { break }

@@ -10,7 +10,8 @@ struct AccessPeerTests {
         let key = try SigningKey(Array("a secret of more than thirty-two bytes".utf8))
         var router = Router()
         router.group(
-            "/basic", BasicAuthentication(realm: "cloth") { user, password in
+            "/basic",
+            BasicAuthentication(realm: "cloth") { user, password in
                 user == "weaver" && constantTimeEqual(password, "söcret")
             }
         ) { $0.get("") { .text("hello \($0.user ?? "")") } }
@@ -72,7 +73,7 @@ struct AccessPeerTests {
 
     @Test("Python's requests: Basic, Digest, Bearer, sessions of both kinds, forms")
     func requests() async throws {
-        try await serving(try Self.engine()) { port, _ in
+        try await serving(try Self.engine()) { (port, _) async throws in
             let found = try await python(
                 """
                 import json, sys, requests
@@ -118,7 +119,9 @@ struct AccessPeerTests {
                 out["many cookies"] = requests.get(base + "/stored", headers={"Cookie": "session=" + "x" * 9000}).text
                 print(json.dumps(out))
                 """, "http://127.0.0.1:\(port)")
-            func json(_ text: String) throws -> JSONValue { try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)) }
+            func json(_ text: String) throws -> JSONValue {
+                try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
+            }
             #expect(try found["basic"] == json(#"[401, "hello weaver", "Basic realm=\"cloth\", charset=\"UTF-8\""]"#))
             #expect(try found["digest"] == json(#"["hello weaver", "hello weaver", "hello weaver"]"#))
             #expect(try found["digest wrong"] == json("[401, 401]"))
@@ -147,22 +150,28 @@ struct AccessPeerTests {
             (["-H", "Origin: http://evil.test", "-H", "Sec-Fetch-Site: cross-site"], "200"),
         ] as [([String], String)])
     func otherSites(arguments: [String], code: String) async throws {
-        try await serving(try Self.engine()) { port, _ in
+        try await serving(try Self.engine()) { (port, _) async throws in
             let arguments = arguments.map { $0.replacing("HOST", with: "127.0.0.1:\(port)") }
             let got = try await runToEnd(
-                "curl", ["-sS", "-o", "/dev/null", "-w", "%{http_code}"] + arguments + ["http://127.0.0.1:\(port)/guarded"])
+                "curl",
+                ["-sS", "-o", "/dev/null", "-w", "%{http_code}"] + arguments + ["http://127.0.0.1:\(port)/guarded"])
             #expect(got.output == code)
         }
     }
 
     @Test("CORS: what is asked beforehand, what is answered, errors too")
     func cors() async throws {
-        try await serving(try Self.engine()) { port, _ in
+        try await serving(try Self.engine()) { (port, _) async throws in
             let url = "http://127.0.0.1:\(port)/cors"
             let before = try await curl(
-                "-i", "-X", "OPTIONS", "-H", "Origin: https://page.test", "-H", "Access-Control-Request-Method: PUT", url)
-            #expect(before.hasPrefix("HTTP/1.1 204") && before.contains("Access-Control-Allow-Methods: GET, HEAD, POST, PUT"))
-            #expect(before.contains("Access-Control-Allow-Origin: https://page.test\r\n") && before.contains("Vary: Origin"))
+                "-i", "-X", "OPTIONS", "-H", "Origin: https://page.test", "-H", "Access-Control-Request-Method: PUT",
+                url)
+            #expect(
+                before.hasPrefix("HTTP/1.1 204")
+                    && before.contains("Access-Control-Allow-Methods: GET, HEAD, POST, PUT"))
+            #expect(
+                before.contains("Access-Control-Allow-Origin: https://page.test\r\n") && before.contains("Vary: Origin")
+            )
             #expect(before.contains("Access-Control-Allow-Credentials: true"))
             let data = try await curl("-i", "-H", "Origin: https://page.test", url)
             #expect(data.contains("Access-Control-Expose-Headers: X-Own") && data.hasSuffix("data"))
