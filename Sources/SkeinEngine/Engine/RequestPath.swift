@@ -46,14 +46,25 @@ enum RequestPath {
             let byte = bytes[index]
             switch byte {
             case UInt8(ascii: "?"): return .plain(index)
-            case UInt8(ascii: "%"), UInt8(ascii: "#"): return .other
             case UInt8(ascii: ".") where last == UInt8(ascii: "/"): return .other
-            default: break
+            default: if !isPathByte(byte) { return .other }
             }
             last = byte
             index &+= 1
         }
         return .plain(index)
+    }
+
+    /// `! $ & ' ( ) * + , - . / 0-9 : ; =`, as bits 33 to 61.
+    private static let pathBelow64: UInt64 = 0x2FFF_FFD2_0000_0000
+    /// `@ A-Z _ a-z ~`, as bits 64 to 126 less 64.
+    private static let pathAbove64: UInt64 = 0x47FF_FFFE_87FF_FFFF
+
+    /// Whether a byte stands for itself in a path (RFC 3986, section 3.3). What else clients send raw is taken as if it were encoded.
+    @inline(__always)
+    private static func isPathByte(_ byte: UInt8) -> Bool {
+        if byte < 64 { return pathBelow64 &>> UInt64(byte) & 1 == 1 }
+        return byte < 128 && pathAbove64 &>> UInt64(byte &- 64) & 1 == 1
     }
 
     /// The target without scheme and authority, which clients send to proxies (RFC 9112, section 3.2.2).
@@ -77,8 +88,12 @@ enum RequestPath {
         var rest = path.readableBytesView.makeIterator()
         while let byte = rest.next() {
             guard byte != UInt8(ascii: "#") else { throw ServerError(.badRequest, "the path holds a fragment") }
-            guard byte == UInt8(ascii: "%") else {
+            if isPathByte(byte) {
                 normal.writeInteger(byte)
+                continue
+            }
+            guard byte == UInt8(ascii: "%") else {
+                encode(byte, into: &normal)
                 continue
             }
             guard let high = rest.next().flatMap(Bytes.hexValue), let low = rest.next().flatMap(Bytes.hexValue) else {
@@ -89,14 +104,23 @@ enum RequestPath {
             if Percent.isUnreserved(value) {
                 normal.writeInteger(value)
             } else {
-                normal.writeInteger(UInt8(ascii: "%"))
-                for digit in [high, low] { normal.writeInteger(UInt8(digit < 10 ? 0x30 + digit : 0x37 + digit)) }
+                encode(value, into: &normal)
             }
         }
+        try refuseDots(normal)
+        return normal
+    }
+
+    private static func encode(_ byte: UInt8, into path: inout ByteBuffer) {
+        path.writeInteger(UInt8(ascii: "%"))
+        for digit in [byte >> 4, byte & 15] { path.writeInteger(digit < 10 ? 0x30 + digit : 0x37 + digit) }
+    }
+
+    /// A path that wanders is refused, and not followed: what stands in front of us may have taken it for another one.
+    private static func refuseDots(_ normal: ByteBuffer) throws(ServerError) {
         let segments = normal.readableBytesView.split(separator: UInt8(ascii: "/"))
         guard !segments.contains(where: { $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) }) else {
             throw ServerError(.badRequest, "the path has dot segments; ask for the path that they lead to")
         }
-        return normal
     }
 }

@@ -35,14 +35,17 @@ public final class PrometheusRegistry: MetricsFactory {
 
     /// A counter of a name.
     public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
-        series(label, dimensions, .counter)
+        series(Self.counterName(label), dimensions, .counter)
     }
+
+    /// Counters are told by the end of their names.
+    private static func counterName(_ label: String) -> String { label.hasSuffix("_total") ? label : label + "_total" }
 
     /// A counter of fractions.
     public func makeFloatingPointCounter(label: String, dimensions: [(String, String)])
         -> any FloatingPointCounterHandler
     {
-        series(label, dimensions, .counter)
+        series(Self.counterName(label), dimensions, .counter)
     }
 
     /// A gauge, or a histogram of values.

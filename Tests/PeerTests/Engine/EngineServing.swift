@@ -9,7 +9,7 @@ func serving(_ engine: Engine, _ test: (Int, HTTPServer) async throws -> Void) a
     if engine.configuration.addresses == ServerConfiguration().addresses {
         engine.configuration.addresses = [.tcp("127.0.0.1", port: 0)]
     }
-    engine.configuration.threads = 2
+    engine.configuration.threads = min(2, engine.configuration.threads)
     engine.configuration.logger = .silent
     let server = engine.server()
     let port: Int

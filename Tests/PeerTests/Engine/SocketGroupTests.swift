@@ -28,7 +28,9 @@ struct SocketGroupTests {
             reports?.yield(String(buffer: try await request.body.collect()))
             return ServerResponse(.noContent)
         }
-        router.webSocket("/chat/<room>") { socket, request in
+        var options = WebSocketOptions()
+        options.closeTimeout = .milliseconds(200)
+        router.webSocket("/chat/<room>", options) { socket, request in
             let room = rooms[request.parameter("room") ?? ""]
             try await room.join(socket, as: request.parameters["name"]) {
                 if room.count == 2 { room.send("all here") }
@@ -107,14 +109,22 @@ struct SocketGroupTests {
             ])
         }
         try await serving(engine) { (port, _) async throws in
+            let profile = TestFolder.path("chromium")
             let flags = [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--ignore-certificate-errors",
+                "--remote-debugging-port=0", "--user-data-dir=\(profile)",
             ]
             let url = "\(isSecure ? "https" : "http")://localhost:\(port)/?name="
-            // One process, two tabs.
-            let browser = try PeerProcess(
-                "chromium", flags + ["--user-data-dir=\(TestFolder.path("chromium"))", url + "ann", url + "bob"],
-                log: TestFolder.path("chromium.log"))
+            let browser = try PeerProcess("chromium", flags + [url + "ann"], log: TestFolder.path("chromium.log"))
+            // The second tab is opened by the browser's own interface for programs.
+            var door: Substring?
+            while door == nil {
+                try await Task.sleep(for: .milliseconds(50))
+                door = try? String(contentsOfFile: "\(profile)/DevToolsActivePort", encoding: .utf8).prefix {
+                    $0 != "\n"
+                }
+            }
+            _ = try await curl("-X", "PUT", "http://127.0.0.1:\(door ?? "")/json/new?\(url)bob")
             var walk = reports.makeAsyncIterator()
             let two = [await walk.next(), await walk.next()].compactMap(\.self).sorted()
             #expect(
@@ -143,14 +153,14 @@ struct SocketGroupTests {
             var heard = 0
             var sent = 0
             // Until the deaf one is gone, which the limit of what is unsent brings about.
-            while room.names.contains("deaf"), sent < 2000 {
+            while room.names.contains("deaf"), sent < 20_000 {
                 room.send(.text(large))
                 sent += 1
                 while heard < sent, let message = try await socket.receive() {
                     if message.text == large { heard += 1 }
                 }
             }
-            #expect(room.names == ["ann"] && heard == sent && sent < 2000)
+            #expect(room.names == ["ann"] && heard == sent)
             await socket.close()
             await deaf.close()
             await skein.shutdown()
