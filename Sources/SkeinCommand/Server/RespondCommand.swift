@@ -21,9 +21,7 @@ struct RespondCommand: AsyncParsableCommand {
     @Argument(help: "What to answer.")
     var text: String
 
-    @OptionGroup var address: ListenOptions
-
-    @OptionGroup var log: RequestLogArguments
+    @OptionGroup var options: EngineOptions
 
     @Flag(help: "Answer by a plain call on the loop, without a task for each request.")
     var immediate = false
@@ -34,26 +32,23 @@ struct RespondCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-deflate"), help: "Do not compress messages of WebSockets.")
     var noDeflate = false
 
-    func validate() throws { try address.check() }
-
     func run() async throws {
-        var configuration = try address.configuration(label: "respond")
-        configuration.threads = address.threads ?? 1
-        configuration.requestLog = log.options
+        var configuration = try options.configuration(label: "respond")
+        configuration.threads = options.threads ?? 1
         let response = ServerResponse.text(text)
-        var options = WebSocketOptions()
-        if noDeflate { options.compression = nil }
+        var sockets = WebSocketOptions()
+        if noDeflate { sockets.compression = nil }
         let server =
             immediate
             ? HTTPServer(
                 configuration,
-                immediate: { [websocket, options] request in
+                immediate: { [websocket, sockets] request in
                     guard websocket, request.wantsWebSocket else { return response }
-                    return try request.webSocket(options, handler: Echo())
+                    return try request.webSocket(sockets, handler: Echo())
                 })
-            : HTTPServer(configuration) { [websocket, options] request async throws in
+            : HTTPServer(configuration) { [websocket, sockets] request async throws in
                 guard websocket, request.wantsWebSocket else { return response }
-                return try request.webSocket(options) { socket in
+                return try request.webSocket(sockets) { socket in
                     for try await message in socket { try await socket.send(message) }
                 }
             }

@@ -3,7 +3,7 @@
 import ArgumentParser
 import SkeinEngine
 
-struct ServeCommand: AsyncParsableCommand {
+struct ServeCommand: EngineCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
         abstract: "Serve the files of folders.",
@@ -25,11 +25,6 @@ struct ServeCommand: AsyncParsableCommand {
         help: ArgumentHelp("Serve a folder at a path; the option may be repeated.", valueName: "/path=dir"))
     var mount: [String] = []
 
-    @OptionGroup var address: ListenOptions
-
-    @Option(help: ArgumentHelp("Send who asks on this port in clear text to the port of --listen.", valueName: "port"))
-    var forward: Int?
-
     @Flag(help: "Answer what is not there with index.html, for pages that find their own way.")
     var spa = false
 
@@ -48,51 +43,21 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long clients may keep files without asking again.", valueName: "seconds"))
     var maxAge: Int?
 
-    @OptionGroup var log: RequestLogArguments
-
-    @Option(
-        help: ArgumentHelp(
-            "Believe what proxies at these addresses say of the client; may be repeated.", valueName: "address/bits"))
-    var trust: [String] = []
-
-    @Flag(help: "Expect a PROXY header on every connection, as load balancers send it.")
-    var proxyProtocol = false
+    @OptionGroup var options: EngineOptions
 
     func validate() throws {
-        try address.check()
         for place in mount { _ = try Self.place(place) }
-        for range in trust where AddressRange(range) == nil {
-            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
-        }
-        guard forward == nil || address.tlsCert != nil else {
-            throw ValidationError("--forward sends clients to TLS; add --tls-cert FILE.")
-        }
         guard maxAge ?? 0 >= 0 else { throw ValidationError("--max-age is a number of seconds.") }
     }
 
-    func run() async throws {
-        try await engine().serve()
+    func mount(into engine: inout Engine) {
+        for case let (path, folder)? in mount.map({ try? Self.place($0) }) {
+            engine.mount(path, .directory(folder, files))
+        }
+        if folder != nil || mount.isEmpty { engine.mount("/", .directory(folder ?? ".", files)) }
     }
 
-    private func engine() throws -> Engine {
-        var configuration = try address.configuration(label: "serve")
-        configuration.requestLog = log.options
-        configuration.trustedProxies = trust.compactMap { AddressRange($0) }
-        configuration.expectsProxyHeader = proxyProtocol
-        if let forward, case .tls(let host, let port) = configuration.addresses[0] {
-            configuration.addresses.append(.tcp(host, port: forward))
-            configuration.forwardsToTLS = port
-        }
-        var engine = Engine(configuration)
-        for place in mount {
-            let (path, folder) = try Self.place(place)
-            engine.mount(path, .directory(folder, options))
-        }
-        if folder != nil || mount.isEmpty { engine.mount("/", .directory(folder ?? ".", options)) }
-        return engine
-    }
-
-    private var options: FileOptions {
+    private var files: FileOptions {
         var options = FileOptions()
         options.listsFolders = list
         options.fallback = spa ? "index.html" : nil

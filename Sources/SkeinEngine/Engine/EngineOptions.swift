@@ -1,0 +1,179 @@
+// The options that every program of an engine has on its command line, beside those of its own.
+
+import ArgumentParser
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Options of an engine for a program's own command line:
+///
+///     @main struct Blog: EngineCommand {
+///         @OptionGroup var options: EngineOptions
+///         @Option(help: "The database.") var db = "blog.sqlite"
+///
+///         func mount(into engine: inout Engine) async throws { engine.mount("/", Pages(db)) }
+///     }
+///
+/// `blog --help` then tells of `--db` and of all of these.
+public struct EngineOptions: ParsableArguments {
+    @Option(help: "HOST:PORT, [IPV6]:PORT, unix:PATH, or systemd for the sockets it hands over; port 0 is a free one.")
+    public var listen: String = "127.0.0.1:8080"
+
+    @Option(help: "Event-loop threads. Default: one a core.")
+    public var threads: Int?
+
+    @Option(help: ArgumentHelp("Speak TLS with the certificate in this PEM file.", valueName: "file"))
+    public var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The private key of --tls-cert. Default: in the same file.", valueName: "file"))
+    public var tlsKey: String?
+
+    @Option(help: ArgumentHelp("Send who asks on this port in clear text to the port of --listen.", valueName: "port"))
+    public var forward: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Believe what proxies at these addresses say of the client; may be repeated.", valueName: "address/bits"))
+    public var trust: [String] = []
+
+    @Flag(help: "Expect a PROXY header on every connection, as load balancers send it.")
+    public var proxyProtocol = false
+
+    @Option(help: ArgumentHelp("Write a line for each request; - is standard output.", valueName: "file"))
+    public var log: String?
+
+    @Option(help: "skein, combined, common or json.")
+    public var logFormat: RequestLogOptions.Format = .skein
+
+    @Option(help: ArgumentHelp("Paths that are not logged: /static/ or *.css; may be repeated.", valueName: "pattern"))
+    public var logOff: [String] = []
+
+    @Option(help: ArgumentHelp("The size at which a new file is begun.", valueName: "bytes"))
+    public var logSize: Int = 100 << 20
+
+    @Option(help: ArgumentHelp("Full files that are kept.", valueName: "count"))
+    public var logKeep: Int = 5
+
+    @Option(help: ArgumentHelp("Work in this folder: relative paths begin there.", valueName: "folder"))
+    public var chdir: String?
+
+    /// The defaults.
+    public init() {}
+
+    /// Looks whether they fit together.
+    public func validate() throws {
+        if listen != "systemd" { _ = try Self.address(listen) }
+        guard tlsKey == nil || tlsCert != nil else {
+            throw ValidationError("--tls-key belongs to a certificate; add --tls-cert FILE.")
+        }
+        guard threads ?? 1 > 0 else { throw ValidationError("--threads must be at least 1.") }
+        for range in trust where AddressRange(range) == nil {
+            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
+        }
+        guard forward == nil || tlsCert != nil else {
+            throw ValidationError("--forward sends clients to TLS; add --tls-cert FILE.")
+        }
+    }
+
+    /// Goes to the folder of `--chdir`, and makes what is asked for into settings.
+    /// - Parameter label: the name at the start of lines on the screen.
+    /// - Throws: `ValidationError` for what cannot be.
+    public func configuration(label: String) throws -> ServerConfiguration {
+        if let chdir, !FileManager.default.changeCurrentDirectoryPath(chdir) {
+            throw ValidationError("\(chdir.debugDescription) is no folder to work in.")
+        }
+        var configuration = ServerConfiguration()
+        configuration.logger = .screen(label: label)
+        if let threads { configuration.threads = threads }
+        if let tlsCert {
+            configuration.tls = ServerTLSOptions(certificates: [
+                .init(certificateFile: tlsCert, keyFile: tlsKey ?? tlsCert)
+            ])
+        }
+        configuration.addresses = try addresses()
+        if let forward, case .tls(let host, let port)? = configuration.addresses.first {
+            configuration.addresses.append(.tcp(host, port: forward))
+            configuration.forwardsToTLS = port
+        }
+        configuration.trustedProxies = trust.compactMap { AddressRange($0) }
+        configuration.expectsProxyHeader = proxyProtocol
+        configuration.requestLog = log.map { path in
+            var options = RequestLogOptions(path)
+            options.format = logFormat
+            options.off = logOff
+            options.maximumBytes = max(1, logSize)
+            options.keep = max(0, logKeep)
+            return options
+        }
+        return configuration
+    }
+
+    private func addresses() throws -> [ServerConfiguration.Address] {
+        guard listen == "systemd" else {
+            let address = try Self.address(listen)
+            if tlsCert != nil, case .tcp(let host, let port) = address { return [.tls(host, port: port)] }
+            return [address]
+        }
+        let handed = ServerConfiguration.Address.systemd()
+        guard !handed.isEmpty else {
+            throw ValidationError("systemd has handed over no sockets; is this the service of a .socket unit?")
+        }
+        return handed
+    }
+
+    private static func address(_ text: String) throws -> ServerConfiguration.Address {
+        if text.hasPrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { throw ValidationError("\(text.debugDescription) is not an address; write HOST:PORT or unix:PATH.") }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else {
+            throw ValidationError("\(text.debugDescription) has no host; 0.0.0.0 is every address.")
+        }
+        return .tcp(String(host), port: port)
+    }
+}
+
+extension RequestLogOptions.Format: ExpressibleByArgument {}
+
+/// A program that is an engine: it says what it serves, and has its own options beside those of the engine.
+public protocol EngineCommand: AsyncParsableCommand {
+    /// The engine's options, as an `@OptionGroup`.
+    var options: EngineOptions { get }
+
+    /// Says what is served, and changes settings that are not on the command line.
+    /// - Throws: what keeps the program from starting.
+    func mount(into engine: inout Engine) async throws
+}
+
+extension EngineCommand {
+    /// Serves until SIGTERM or SIGINT.
+    public mutating func run() async throws {
+        var engine = Engine(try options.configuration(label: Self._commandName))
+        try await mount(into: &engine)
+        try await engine.serve()
+    }
+}
+
+extension Engine {
+    /// A path beside the program: where its own files are, wherever it is started from.
+    /// - Parameter path: relative to the folder of the executable.
+    public static func resource(_ path: String) -> String {
+        let real = realpath("/proc/self/exe", nil) ?? realpath(CommandLine.arguments[0], nil)
+        defer { free(real) }
+        let program = real.map { String(cString: $0) } ?? CommandLine.arguments[0]
+        return "\(program.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" })/\(path)"
+    }
+}
