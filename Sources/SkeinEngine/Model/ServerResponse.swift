@@ -14,6 +14,8 @@ public struct ServerResponse: Sendable {
     var stretch: FileStretch?
     /// The trailer section, sent behind a chunked body.
     public var trailers: Headers?
+    /// Whether it goes on until the client leaves, so that neither a client that has left nor the server's end waits for it.
+    var isEndless = false
     /// What takes over the connection behind this answer.
     package var upgrade: (any ServerUpgrade)?
 

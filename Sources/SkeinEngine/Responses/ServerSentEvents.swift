@@ -39,13 +39,14 @@ public struct ServerSentEvent: Sendable, Hashable {
 extension ServerResponse {
     /// An answer of events, sent as they happen. A comment now and then keeps proxies from giving the connection up.
     /// - Parameters:
-    ///   - events: what happens; its end is the end of the answer, and the page comes back.
+    ///   - events: what happens; its end is the end of the answer, and the page comes back. The end of the server is its end, too.
     ///   - heartbeat: the silence after which a comment is sent. Default: 15 s.
     public static func events<Events: AsyncSequence & Sendable>(
         _ events: Events, heartbeat: Duration = .seconds(15)
     ) -> ServerResponse where Events.Element == ServerSentEvent {
         var response = ServerResponse.stream(
             Heartbeat(events: events, interval: heartbeat), contentType: "text/event-stream")
+        response.isEndless = true
         response.headers = ["Cache-Control": "no-store", "X-Accel-Buffering": "no"]
         return response
     }

@@ -20,6 +20,7 @@ extension HTTP1ServerConnection {
         }
         answering.owesContinue = false
         answering.isAnswered = true
+        answering.isEndless = response.isEndless
         answering.scope.answered(response.status)
         phase = .answering(answering)
         if head.method == .head || response.status.forbidsBody { return finishAnswer(answering, persists) }

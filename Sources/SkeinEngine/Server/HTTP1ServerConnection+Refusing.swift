@@ -73,6 +73,7 @@ extension HTTP1ServerConnection {
         switch phase {
         case .idle: cutOff()
         case .head: if decoder.isBetweenRequests { cutOff() }
+        case .answering(let answering) where answering.isEndless: cutOff()
         case .answering, .lingering, .closed: break
         }
     }

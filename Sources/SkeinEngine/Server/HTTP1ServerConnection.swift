@@ -33,6 +33,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         var body: BodyStream?
         var isReceived = false
         var isAnswered = false
+        var isEndless = false
         var received = 0
         /// Bytes of the content at most.
         let maximum: Int
@@ -145,7 +146,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         // The client has sent all it wants to send; what it has asked for is still answered.
         peerHasFinished = true
         switch phase {
-        case .answering(let answering) where answering.isReceived: break
+        case .answering(let answering) where answering.isReceived && !answering.isEndless: break
         case .lingering where !hasEndedOutput: break
         case .idle, .head: linger()
         case .answering, .lingering, .closed: cutOff()

@@ -156,7 +156,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     }
 
     func drain() {
-        for case let served? in streams { served.tunnel?.leave() }
+        for case let served? in streams { served.leave() }
         driver.closeWhenDrained()
     }
 

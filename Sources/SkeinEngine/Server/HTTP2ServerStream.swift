@@ -22,6 +22,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     private var withheld = 0
     private var owesContinue: Bool
     @exclusivity(unchecked) private var isAnswered = false
+    private var isEndless = false
     /// What the stream carries since the handler's answer gave it away.
     private(set) var tunnel: HTTP2Tunnel?
 
@@ -111,6 +112,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             return answer(self.response(for: error))
         }
         isAnswered = true
+        isEndless = response.isEndless
+        if isEndless, owner.isDraining { return leave() }
         scope.answered(response.status)
         if hasNoContent {
             finish(trailers)
@@ -216,6 +219,16 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     // MARK: The end
+
+    /// The server stops: what has no end is ended.
+    func leave() {
+        tunnel?.leave()
+        guard isEndless else { return }
+        task?.cancel()
+        record()
+        driver.cancel(stream, .noError)
+        connection.forget(stream)
+    }
 
     func wasReset(_ reset: HTTP2Engine.StreamReset) {
         tunnel?.end(reset)
