@@ -19,7 +19,11 @@ let package = Package(
         .library(name: "SkeinHTTP", targets: ["SkeinHTTP"]),
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
         .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
+        .library(name: "SkeinHummingbird", targets: ["SkeinHummingbird"]),
         .executable(name: "skein", targets: ["SkeinCommand"]),
+    ],
+    traits: [
+        .trait(name: "Hummingbird", description: "Routers of Hummingbird as apps of an engine, by SkeinHummingbird.")
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -32,6 +36,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.0"),
@@ -119,6 +124,13 @@ let package = Package(
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
+        .target(
+            name: "SkeinHummingbird",
+            dependencies: [
+                "SkeinEngine",
+                .product(
+                    name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Hummingbird"])),
+            ]),
         .executableTarget(
             name: "SkeinCommand",
             dependencies: [
@@ -145,7 +157,7 @@ let package = Package(
         .testTarget(
             name: "PeerTests",
             dependencies: [
-                "Skein", "SkeinEngine", "SkeinGRPC", "SkeinCommand", "PeerSupport",
+                "Skein", "SkeinEngine", "SkeinGRPC", "SkeinCommand", "SkeinHummingbird", "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),

@@ -7,6 +7,8 @@ import SkeinWire
 package protocol RequestChannel: AnyObject, Sendable {
     /// Whether the connection is encrypted.
     var isSecure: Bool { get }
+    /// The channel that carries the request. On the loop only.
+    var nioChannel: (any Channel)? { get }
     /// What was agreed about TLS. On the loop only.
     var tls: TLSInfo? { get }
     /// Sends fields that the answer will have.

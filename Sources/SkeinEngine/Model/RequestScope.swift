@@ -124,8 +124,8 @@ extension ServerRequest {
         nonmutating set { scope.keep { $0.values[ObjectIdentifier(key)] = newValue } }
     }
 
-    /// Who the client has proved to be, as the log has it; nil when nobody has asked.
-    public internal(set) var user: String? {
+    /// Who the client has proved to be, as the log has it; nil when nobody has asked. Set by whatever has checked it.
+    public var user: String? {
         get { scope.peek(\.user) }
         nonmutating set { scope.keep { $0.user = newValue } }
     }

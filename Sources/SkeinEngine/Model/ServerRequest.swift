@@ -22,6 +22,9 @@ public struct ServerRequest: Sendable {
     /// To be asked where the handler was called: on the loop of ``shard``.
     public var tls: TLSInfo? { shard.isCurrent ? channel?.tls : nil }
 
+    /// The channel that carries the request; nil off its loop, and where there is none.
+    package var nioChannel: (any Channel)? { shard.isCurrent ? channel?.nioChannel : nil }
+
     /// The method.
     public var method: HTTPMethod { head.method }
     /// The header section.

@@ -116,7 +116,7 @@ extension HTTP1ServerConnection {
         }
         if current.isReceived { return finishExchange(current) }
         current.body?.cancel()  // answered early: what is still to come is skipped
-        current.isAnswered = true
+        current.isDone = true
         phase = .answering(current)
         resumeReading()
     }

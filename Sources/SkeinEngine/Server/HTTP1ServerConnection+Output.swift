@@ -86,6 +86,7 @@ extension HTTP1ServerConnection {
     // MARK: What a handler may ask, and say before its answer
 
     var isSecure: Bool { encryption != nil }
+    var nioChannel: (any Channel)? { context?.channel }
     var tls: TLSInfo? {
         encryption.map { TLSInfo($0.tlsVersion, $0.tlsVersion == nil ? nil : "http/1.1", $0.peerCertificate) }
     }

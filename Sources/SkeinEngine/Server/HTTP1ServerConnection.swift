@@ -32,7 +32,10 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         let scope: RequestScope
         var body: BodyStream?
         var isReceived = false
+        /// Whether the answer has begun.
         var isAnswered = false
+        /// Whether all of it is written. Until then, it may be made of the content that comes.
+        var isDone = false
         var isEndless = false
         var received = 0
         /// Bytes of the content at most.
@@ -243,6 +246,6 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         answering.isReceived = true
         phase = .answering(answering)
         answering.body?.finish(trailers)
-        if answering.isAnswered { finishExchange(answering) }
+        if answering.isDone { finishExchange(answering) }
     }
 }

@@ -23,6 +23,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     private var owesContinue: Bool
     @exclusivity(unchecked) private var isAnswered = false
     private var isEndless = false
+    /// Whether all of the answer is with the engine. Until then, it may be made of the content that comes.
+    private var isDone = false
     /// What the stream carries since the handler's answer gave it away.
     private(set) var tunnel: HTTP2Tunnel?
 
@@ -52,7 +54,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         if let tunnel { return tunnel.receive(bytes, isLast: isLast) }
         received += bytes.readableBytes
         scope.bytesReceived = received
-        if isAnswered {
+        if isDone {
             driver.engine.consumed(bytes.readableBytes, on: stream)
             if !isLast, received > Self.discardLimit { driver.cancel(stream, .noError) }
         } else if received > maximum {
@@ -71,7 +73,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     func receivedAll(_ trailers: Headers?) {
         if let tunnel { return tunnel.receive(trailers: trailers ?? [:]) }
         body?.finish(trailers)
-        if isAnswered { connection.forget(stream) }
+        if isDone { connection.forget(stream) }
     }
 
     func streamWantsMore() {
@@ -166,6 +168,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     /// All of the answer is with the engine.
     private func finish(_ trailers: Headers?) {
         task = nil
+        isDone = true
         record()
         if let trailers {
             do {
@@ -193,6 +196,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     // MARK: What a handler may ask, and say before its answer
 
     var isSecure: Bool { connection.tls != nil }
+    var nioChannel: (any Channel)? { driver.channel }
     var tls: TLSInfo? { connection.tls.map { TLSInfo($0.tlsVersion, "h2", $0.peerCertificate) } }
 
     func hint(_ headers: Headers) {

@@ -56,6 +56,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     /// Whether the connection can carry something.
     package var isOpen: Bool { context != nil && !engine.hasFailed && failure == nil }
 
+    package var channel: (any Channel)? { context?.channel }
     package var remoteAddress: SocketAddress? { context?.remoteAddress }
 
     // MARK: The channel

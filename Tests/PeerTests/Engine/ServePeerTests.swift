@@ -303,6 +303,23 @@ struct ServePeerTests {
         return await answer
     }
 
+    @Test("content is sent back while it comes", arguments: ["--http1.1", "--http2-prior-knowledge"])
+    func duplex(version: String) async throws {
+        var engine = Engine()
+        engine.mount("/") { .stream($0.body) }
+        try await serving(engine) { (port, _) async throws in
+            let file = try TestFolder.write(String(repeating: "0123456789", count: 300_000), as: "large")
+            let out = TestFolder.path("echo")
+            let url = "http://127.0.0.1:\(port)/"
+            for expectation in ["Expect: 100-continue", "Expect:"] {
+                #expect(
+                    try await curl(version, "-H", expectation, "-T", file, "-o", out, "-w", "%{http_code}", url)
+                        == "200")
+                #expect(FileManager.default.contentsEqual(atPath: file, andPath: out))
+            }
+        }
+    }
+
     @Test("blocking work on threads: so many at one time, so many wait, the rest is told to come back")
     func threads() async throws {
         let gate = Gate()
