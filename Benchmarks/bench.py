@@ -635,22 +635,49 @@ def engine(options, folder, results):
     ratio_row(results, "4 KiB over TLS, skein / nginx", rates["skein"] / rates["nginx"], 0.7)
 
     # Latency under half of what each can do, by clients that ask at their own pace; h2load logs each request's microseconds.
-    latencies = {name: [] for name in two}
+    def p99(server, rate, name):
+        log = os.path.join(folder, f"latency-{name}.log")
+        run(["h2load", "--h1", "-t1", "-c32", "-D4", "--warm-up-time=1", f"--rps={max(1, int(rate / 32))}",
+             f"--log-file={log}", server.url + "/world"])
+        with open(log) as file:
+            times = sorted(int(line.split()[2]) for line in file)
+        os.unlink(log)
+        return times[len(times) * 99 // 100]
+
+    latencies = {name: [] for name in ("skein", "nginx", "skein with 200 slow clients")}
     for _ in range(options.rounds):
         for name, start in two.items():
             server = start(False)
-            full = rate(server, "/hello/world", seconds=2)
-            log = os.path.join(folder, f"latency-{name}.log")
-            run(["h2load", "--h1", "-t1", "-c32", "-D4", "--warm-up-time=1", f"--rps={max(1, int(full / 2 / 32))}",
-                 f"--log-file={log}", server.url + "/world"])
+            half = rate(server, "/hello/world", seconds=2) / 2
+            latencies[name].append(p99(server, half, name))
+            if name == "skein":
+                slow = subprocess.Popen([sys.executable, "-c", SLOW_CLIENTS, server.url.split(":")[2].split("/")[0]])
+                time.sleep(1)
+                latencies["skein with 200 slow clients"].append(p99(server, half, name))
+                slow.kill()
+                slow.wait()
             server.stop()
-            with open(log) as file:
-                times = sorted(int(line.split()[2]) for line in file)
-            os.unlink(log)
-            latencies[name].append(times[len(times) * 99 // 100])
-    p99 = {name: median(values) for name, values in latencies.items()}
-    table("p99 under half load", [(name, f"{value:>8.0f} µs") for name, value in p99.items()])
-    ratio_row(results, "p99 under half load, skein / nginx", p99["skein"] / p99["nginx"], 2, at_most=True)
+    delay = {name: median(values) for name, values in latencies.items()}
+    table("p99 under half load", [(name, f"{value:>8.0f} µs") for name, value in delay.items()])
+    ratio_row(results, "p99 under half load, skein / nginx", delay["skein"] / delay["nginx"], 2, at_most=True)
+    ratio_row(results, "p99 with 200 slow clients / without", delay["skein with 200 slow clients"] / delay["skein"], 1.5, at_most=True)
+
+
+SLOW_CLIENTS = """
+import socket, sys, time
+sockets = []
+while True:
+    while len(sockets) < 200:
+        s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        s.sendall(b"GET /hello/slow HTTP/1.1\\r\\nHost: a\\r\\n")
+        sockets.append(s)
+    for s in list(sockets):
+        try:
+            s.sendall(b"X")
+        except OSError:
+            sockets.remove(s)
+    time.sleep(0.5)
+"""
 
 
 def memory(options, folder, results):

@@ -43,6 +43,9 @@ struct ServeCommand: EngineCommand {
     @Option(help: ArgumentHelp("How long clients may keep files without asking again.", valueName: "seconds"))
     var maxAge: Int?
 
+    @Flag(help: "Show the state of the server at /.status and its metrics at /.metrics, to who is on this machine.")
+    var status = false
+
     @OptionGroup var options: EngineOptions
 
     func validate() throws {
@@ -53,6 +56,10 @@ struct ServeCommand: EngineCommand {
     func mount(into engine: inout Engine) {
         for case let (path, folder)? in mount.map({ try? Self.place($0) }) {
             engine.mount(path, .directory(folder, files))
+        }
+        if status {
+            engine.mount("/.status", .status())
+            engine.mount("/.metrics", .metrics())
         }
         if folder != nil || mount.isEmpty { engine.mount("/", .directory(folder ?? ".", files)) }
     }

@@ -2,13 +2,6 @@
 
 import Synchronization
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-import Foundation
-
 /// An app on its own threads.
 struct ThreadedApp: App {
     private let app: any App
@@ -62,70 +55,4 @@ struct ThreadedApp: App {
 
         func leave() { count.wrappingSubtract(1, ordering: .relaxed) }
     }
-}
-
-/// Runs tasks on some threads that may block.
-final class ThreadExecutor: TaskExecutor {
-    private struct Jobs {
-        var waiting: [UnownedJob] = []
-        var next = 0
-        var isStopped = false
-    }
-
-    /// The threads hold the queue and not the executor, so that the executor's end is the end of the threads.
-    private final class Queue: Sendable {
-        private let jobs = Mutex(Jobs())
-        private let ready = DispatchSemaphore(value: 0)
-
-        func add(_ job: UnownedJob) {
-            jobs.withLock { $0.waiting.append(job) }
-            ready.signal()
-        }
-
-        /// The next job; nil when the threads are to end.
-        func take() -> UnownedJob? {
-            ready.wait()
-            return jobs.withLock { jobs in
-                guard jobs.next < jobs.waiting.count else { return nil }
-                defer {
-                    jobs.next += 1
-                    if jobs.next == jobs.waiting.count {
-                        jobs.waiting.removeAll(keepingCapacity: true)
-                        jobs.next = 0
-                    }
-                }
-                return jobs.waiting[jobs.next]
-            }
-        }
-
-        func wake(_ count: Int) { for _ in 0..<count { ready.signal() } }
-    }
-
-    private let queue = Queue()
-    private let threads: Int
-
-    init(threads: Int, name: String) {
-        self.threads = threads
-        for number in 0..<threads {
-            let thread = Thread { [queue, executor = Unowned(self)] in
-                while let job = queue.take() { job.runSynchronously(on: executor.value) }
-            }
-            thread.name = "\(name) \(number)"
-            thread.start()
-        }
-    }
-
-    /// The executor as its threads name it to the runtime.
-    ///
-    /// Unchecked: it is a number to the runtime, and jobs keep the executor alive while they run.
-    private struct Unowned: @unchecked Sendable {
-        let value: UnownedTaskExecutor
-
-        init(_ executor: ThreadExecutor) { value = executor.asUnownedTaskExecutor() }
-    }
-
-    func enqueue(_ job: consuming ExecutorJob) { queue.add(UnownedJob(job)) }
-
-    /// Ends the threads when the jobs that are there are done.
-    func stop() { queue.wake(threads) }
 }

@@ -29,7 +29,7 @@ struct LogClock {
     }
 }
 
-/// Bytes put one after the other into memory that is large enough.
+/// Bytes put one after the other into memory that is large enough; should it not be, the line is cut.
 struct LinePen {
     private let bytes: UnsafeMutableRawBufferPointer
     private(set) var count = 0
@@ -38,17 +38,17 @@ struct LinePen {
 
     @inline(__always)
     mutating func put(_ byte: UInt8) {
+        guard count < bytes.count else { return }
         bytes[count] = byte
         count &+= 1
     }
 
     mutating func put(_ text: StaticString) {
-        for offset in 0..<text.utf8CodeUnitCount { bytes[count &+ offset] = text.utf8Start[offset] }
-        count &+= text.utf8CodeUnitCount
+        text.withUTF8Buffer { put(UnsafeRawBufferPointer($0)) }
     }
 
     mutating func put(_ other: UnsafeRawBufferPointer) {
-        guard !other.isEmpty else { return }
+        guard !other.isEmpty, other.count <= bytes.count - count else { return }
         UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).copyMemory(from: other)
         count &+= other.count
     }
@@ -150,9 +150,9 @@ struct LogLine {
     private func write(_ line: inout ByteBuffer, _ work: (inout LinePen, LoggedFields) -> Void) {
         let headers = scope.head.headers
         // Each byte of what the client says takes four at most, and all else together fits into the rest.
-        let most =
-            (headers.bytes.readableBytes + scope.head.targetBytes.readableBytes) * 4 + 2048 + (user?.utf8.count ?? 0)
-            * 4
+        let said =
+            headers.bytes.readableBytes + scope.head.targetBytes.readableBytes + scope.head.method.rawValue.utf8.count
+        let most = (said + (user?.utf8.count ?? 0)) * 4 + 2048
         headers.bytes.withUnsafeReadableBytes { bytes in
             let fields = LoggedFields(headers, bytes)
             line.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { free in

@@ -17,10 +17,13 @@ public final class PrometheusRegistry: MetricsFactory {
         let labels: [String]
     }
 
+    private let maximum: Int
     private let series = Mutex<[Key: Series]>([:])
 
     /// Nothing yet.
-    public init() {}
+    /// - Parameter maximum: names with their labels that are kept; what comes beyond them is counted as `skein_metrics_left_out`.
+    ///   Default: 10 000.
+    public init(maximum: Int = 10_000) { self.maximum = maximum }
 
     private func series(_ name: String, _ dimensions: [(String, String)], _ kind: Series.Kind) -> Series {
         let labels = dimensions.map { "\(PrometheusText.name($0.0))=\"\(PrometheusText.escape($0.1))\"" }
@@ -28,6 +31,11 @@ public final class PrometheusRegistry: MetricsFactory {
             let key = Key(name: PrometheusText.name(name), labels: labels)
             if let known = all[key] { return known }
             let made = Series(kind)
+            guard all.count < maximum else {
+                // Labels whose values have no end would take all memory.
+                all[Key(name: "skein_metrics_left_out_total", labels: []), default: Series(.counter)].increment(by: 1.0)
+                return made
+            }
             all[key] = made
             return made
         }

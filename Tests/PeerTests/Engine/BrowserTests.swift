@@ -63,13 +63,7 @@ struct BrowserTests {
         router.mount("/static", app: .directory(folder))
         var engine = Engine()
         engine.mount("/app", router)
-        if isSecure {
-            let certificates = try await Certificates.shared.folder()
-            engine.configuration.addresses = [.tls("127.0.0.1", port: 0)]
-            engine.configuration.tls = ServerTLSOptions(certificates: [
-                .init(certificateFile: "\(certificates)/good.pem", keyFile: "\(certificates)/good.pem")
-            ])
-        }
+        if isSecure { engine = try await engine.secured() }
         try await serving(engine) { (port, _) async throws in
             let browser = try PeerProcess(
                 "chromium",

@@ -27,6 +27,19 @@ func serving(_ engine: Engine, _ test: (Int, HTTPServer) async throws -> Void) a
     #expect(server.connectionCount == 0)
 }
 
+extension Engine {
+    /// The engine with TLS on a free port, by the tests' certificate.
+    func secured() async throws -> Engine {
+        let folder = try await Certificates.shared.folder()
+        var engine = self
+        engine.configuration.addresses = [.tls("127.0.0.1", port: 0)]
+        engine.configuration.tls = ServerTLSOptions(certificates: [
+            .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
+        ])
+        return engine
+    }
+}
+
 /// What curl prints, and what it complains of.
 func curl(_ arguments: String...) async throws -> String {
     let finished = try await runToEnd("curl", ["-sS", "--max-time", "20"] + arguments)

@@ -12,6 +12,7 @@ struct HostileRequestTests {
         engine.configuration.maximumMultipartSize = 1 << 20
         engine.configuration.maximumFileSize = 64 << 10
         engine.configuration.headerTimeout = .seconds(2)
+        engine.configuration.requestLog = RequestLogOptions(TestFolder.path("hostile.log"))
         var router = Router()
         router.get("/") { _ in .text("fine") }
         router.get("/int/<int:id>") { .text("\(try $0.parameter("id", as: Int.self))") }
@@ -141,6 +142,9 @@ struct HostileRequestTests {
             "fields that are too large",
             "GET / HTTP/1.1\r\nHost: a\r\n"
                 + (0..<8).map { "X\($0): \(String(repeating: "x", count: 10_000))\r\n" }.joined() + "\r\n", 431),
+        Attack(
+            "a method of many letters",
+            String(repeating: "X", count: 15_000) + " / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405),
         Attack("a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nConnection: close\r\n\r\n", 405),
         Attack("a star", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         Attack("TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\nCookie: secret\r\nConnection: close\r\n\r\n", 405),

@@ -38,6 +38,7 @@ struct ServePeerTests {
                 "--max-age", "60",
             ])
         #expect(try await curl("http://\(address)/") == "<h1>index</h1>")
+        #expect(try await curl("http://\(address)/.metrics").contains("skein_requests_total{status=\"2xx\"} 1"))
         #expect(
             try await curl("-o", "/dev/null", "-w", "%{size_download}", "http://\(address)/files/file.bin") == "200000")
         #expect(try await curl("-H", "Accept: application/json", "http://\(address)/sub/").contains("\"file.bin\""))
@@ -65,10 +66,8 @@ struct ServePeerTests {
     func secure() async throws {
         let certificates = try await Certificates.shared.folder()
         var engine = Engine()
-        engine.configuration.addresses = [.tls("127.0.0.1", port: 0), .tcp("127.0.0.1", port: 0)]
-        engine.configuration.tls = ServerTLSOptions(certificates: [
-            .init(certificateFile: "\(certificates)/good.pem", keyFile: "\(certificates)/good.pem")
-        ])
+        engine = try await engine.secured()
+        engine.configuration.addresses.append(.tcp("127.0.0.1", port: 0))
         engine.configuration.forwardsToTLS = 8443
         engine.configuration.strictTransportSecurity = .seconds(3600)
         engine.configuration.logger = .silent

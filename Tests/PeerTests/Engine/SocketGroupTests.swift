@@ -101,13 +101,7 @@ struct SocketGroupTests {
         let (reports, out) = AsyncStream.makeStream(of: String.self)
         let rooms = SocketGroups<String>()
         var engine = Self.engine(rooms, out)
-        if isSecure {
-            let folder = try await Certificates.shared.folder()
-            engine.configuration.addresses = [.tls("127.0.0.1", port: 0)]
-            engine.configuration.tls = ServerTLSOptions(certificates: [
-                .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
-            ])
-        }
+        if isSecure { engine = try await engine.secured() }
         try await serving(engine) { (port, _) async throws in
             let profile = TestFolder.path("chromium")
             let flags = [

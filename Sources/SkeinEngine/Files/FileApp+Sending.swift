@@ -1,0 +1,279 @@
+// From a file to what this client should get of it: whole, in parts, smaller, or nothing since it has it already.
+
+import SkeinHTTP
+import SkeinWire
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+extension FileApp {
+    func file(_ place: String, _ state: FileState, _ request: ServerRequest) async throws -> ServerResponse {
+        try Self.requireReading(request)
+        let type = type(of: place)
+        let isText = Self.isCompressible(type)
+        let range = request.headers["Range"]
+        // Ranges are of the file as it is, so that they fit together however they were asked for.
+        if range == nil, isText || options.usesCompressedSiblings, request.headers.contains("Accept-Encoding") {
+            if let coded = try await coded(place, state, type, isText, request) { return coded }
+        }
+        let image: FileImage
+        if let known = cache.image(place, nil, state) {
+            image = known
+        } else {
+            guard let file = open(place) else { throw NotServed() }
+            image = self.image(file, place, type, varies: isText)
+        }
+        if let answer = settled(image, request, place) { return answer }
+        var response = ServerResponse(headers: image.headers)
+        complete(&response, place)
+        let length = image.state.size
+        if let range, Preconditions.allowsRange(request.headers, image.validators), request.method == .get {
+            switch ByteRanges(range, length: length) {
+            case .whole: break
+            case .unsatisfiable:
+                throw ServerError(
+                    416, "the file has \(length) bytes", headers: ["Content-Range": "bytes */\(length)"])
+            case .parts(let parts): return try partial(response, parts, image, place)
+            }
+        }
+        if let bytes = image.bytes {
+            response.body = .bytes(bytes, contentType: image.type)
+        } else {
+            guard let file = open(place), file.state == image.state else { throw NotServed() }
+            response.send(file, 0..<length, type: image.type)
+        }
+        return response
+    }
+
+    /// The file made smaller, if that is there or worth to be made; nil when the client gets it as it is.
+    private func coded(
+        _ place: String, _ state: FileState, _ type: String, _ isText: Bool, _ request: ServerRequest
+    ) async throws -> ServerResponse? {
+        let accepted = AcceptedCodings(request.headers)
+        let endings: [(ContentCoding, String)] = [(.brotli, ".br"), (.zstd, ".zst"), (.gzip, ".gz")]
+        if options.usesCompressedSiblings {
+            let there = endings.filter {
+                FileState.at(root + place + $0.1).map { $0.isFile && $0.modified >= state.modified } ?? false
+            }
+            if let best = accepted.best(of: there.map(\.0)), let ending = there.first(where: { $0.0 == best })?.1,
+                let sibling = open(place + ending)
+            {
+                let image = self.image(sibling, place + ending, type, coding: best, varies: true)
+                if let answer = settled(image, request, place) { return answer }
+                var response = ServerResponse(headers: image.headers)
+                complete(&response, place)
+                if let bytes = image.bytes {
+                    response.body = .bytes(bytes, contentType: type)
+                } else {
+                    response.send(sibling, 0..<sibling.state.size, type: type)
+                }
+                return response
+            }
+        }
+        guard options.compresses, isText, state.size >= 512,
+            let coding = accepted.best(of: [.brotli, .zstd, .gzip])
+        else { return nil }
+        if let image = cache.image(place, coding, state) {
+            if let answer = settled(image, request, place) { return answer }
+            return respond(image, place)
+        }
+        guard let file = open(place) else { return nil }
+        let validators = Validators(tag: file.state.tag(coding), modified: file.state.modified)
+        let fields = fields(validators, coding: coding, varies: true, takesRanges: false)
+        if file.state.size <= FileCache.maximumFile {
+            guard let plain = file.read(0..<file.state.size) else { return nil }
+            let image = FileImage(
+                state: file.state, coding: coding, validators: validators, type: type, headers: fields,
+                bytes: ContentEncoder.encode(plain, coding))
+            cache.keep(image, place)
+            if let answer = settled(image, request, place) { return answer }
+            return respond(image, place)
+        }
+        let image = FileImage(
+            state: file.state, coding: coding, validators: validators, type: type, headers: fields, bytes: nil)
+        if let answer = settled(image, request, place) { return answer }
+        var response = ServerResponse(headers: fields)
+        complete(&response, place)
+        response.body = HTTPBody.stream(file.pieces(0..<file.state.size), contentType: type).compressed(coding)
+        return response
+    }
+
+    private func respond(_ image: FileImage, _ place: String) -> ServerResponse {
+        var response = ServerResponse(headers: image.headers)
+        complete(&response, place)
+        response.body = .bytes(image.bytes ?? ByteBuffer(), contentType: image.type)
+        return response
+    }
+
+    /// What the client's own copy makes of a request; nil when it has to get the file.
+    private func settled(_ image: FileImage, _ request: ServerRequest, _ place: String) -> ServerResponse? {
+        switch Preconditions.weigh(request.headers, request.method, image.validators) {
+        case .proceed: return nil
+        case .failed: return ServerResponse(412, headers: ["ETag": image.validators.tag])
+        case .notModified:
+            var response = ServerResponse(.notModified, headers: image.headers)
+            complete(&response, place)
+            return response
+        }
+    }
+
+    /// Parts of a file: one as it is, several as a message of parts (RFC 9110, section 14.6).
+    private func partial(
+        _ whole: ServerResponse, _ parts: [Range<Int>], _ image: FileImage, _ place: String
+    ) throws -> ServerResponse {
+        var response = whole
+        response.status = .partialContent
+        guard let file = open(place), file.state == image.state else { throw NotServed() }
+        func field(_ part: Range<Int>) -> String {
+            "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(image.state.size)"
+        }
+        if parts.count == 1 {
+            response.headers["Content-Range"] = field(parts[0])
+            response.send(file, parts[0], type: image.type)
+            return response
+        }
+        let boundary = Hex.encode((0..<12).map { _ in UInt8.random(in: 0...255) })
+        let heads = parts.map { part in
+            ByteBuffer(string: "--\(boundary)\r\nContent-Type: \(image.type)\r\nContent-Range: \(field(part))\r\n\r\n")
+        }
+        let end = ByteBuffer(string: "--\(boundary)--\r\n")
+        let length = zip(parts, heads).reduce(end.readableBytes) { $0 + $1.0.count + $1.1.readableBytes + 2 }
+        response.body = .stream(
+            PartedFile(file: file, parts: Array(zip(heads, parts)), end: end), length: length,
+            contentType: "multipart/byteranges; boundary=\(boundary)")
+        return response
+    }
+
+    /// An open file's fields, and its content if it is small; kept for the next request.
+    private func image(
+        _ file: ServedFile, _ place: String, _ type: String, coding: ContentCoding? = nil, varies: Bool
+    ) -> FileImage {
+        if let known = cache.image(place, coding, file.state) { return known }
+        let validators = Validators(tag: file.state.tag(coding), modified: file.state.modified)
+        let image = FileImage(
+            state: file.state, coding: coding, validators: validators, type: type,
+            headers: fields(validators, coding: coding, varies: varies, takesRanges: coding == nil),
+            bytes: file.state.size <= FileCache.maximumFile ? file.read(0..<file.state.size) : nil)
+        cache.keep(image, place)
+        return image
+    }
+
+    private func fields(_ validators: Validators, coding: ContentCoding?, varies: Bool, takesRanges: Bool) -> Headers {
+        var headers: Headers = [
+            "Last-Modified": CivilTime(validators.modified).httpDate, "ETag": validators.tag,
+            "X-Content-Type-Options": "nosniff",
+        ]
+        if takesRanges { headers.add("Accept-Ranges", "bytes") }
+        if varies { headers.add("Vary", "Accept-Encoding") }
+        if let coding { headers.add("Content-Encoding", coding.rawValue) }
+        return headers
+    }
+
+    /// How long the client may keep it.
+    private func complete(_ response: inout ServerResponse, _ place: String) {
+        guard let age = ages.first(where: { place.hasPrefix($0.prefix) })?.age else { return }
+        response.headers.add("Cache-Control", "max-age=\(age)")
+        response.headers.add("Expires", CivilTime(time(nil) + age).httpDate)
+    }
+
+    /// Opens a file that may be served.
+    private func open(_ place: String) -> ServedFile? {
+        guard let file = ServedFile(root + place) else { return nil }
+        guard options.links != .followed else { return file }
+        guard let real = file.realPath else { return nil }
+        switch options.links {
+        case .refused: return real == root + place || root == "/" && real == place ? file : nil
+        case .inside: return isBelowRoot(real) ? file : nil
+        case .followed: return file
+        }
+    }
+
+    func isInside(folder: String) -> Bool {
+        guard options.links != .followed else { return true }
+        guard let path = realpath(folder, nil) else { return false }
+        defer { free(path) }
+        let real = String(cString: path)
+        return real == root || isBelowRoot(real)
+    }
+
+    private func isBelowRoot(_ path: String) -> Bool { path.hasPrefix(root == "/" ? "/" : root + "/") }
+
+    private func type(of place: String) -> String {
+        if !options.types.isEmpty, let dot = place.lastIndex(of: ".") {
+            if let own = options.types[place[place.index(after: dot)...].lowercased()] { return own }
+        }
+        return MediaType.guess(place)
+    }
+
+    /// Whether content of a type becomes smaller at all.
+    static func isCompressible(_ type: String) -> Bool {
+        let type = MediaType.split(type).value
+        return type.hasPrefix("text/") && type != "text/event-stream" || type.hasSuffix("+xml")
+            || type.hasSuffix("+json")
+            || ["application/json", "application/xml", "application/wasm", "application/javascript", "image/x-icon"]
+                .contains(type)
+    }
+}
+
+extension ServerResponse {
+    /// A file of the disk, whatever the client knows of it.
+    /// - Parameters:
+    ///   - path: the file. The name is the program's, and never a client's: nothing is checked.
+    ///   - contentType: its type. Default: by the ending of its name.
+    ///   - downloadName: with it, browsers keep the file under this name instead of showing it. Default: none.
+    /// - Throws: ``ServerError`` 404 when there is no such file.
+    public static func file(
+        _ path: String, contentType: String? = nil, downloadName: String? = nil
+    ) throws(ServerError) -> ServerResponse {
+        guard let file = ServedFile(path) else { throw ServerError(.notFound, "there is no such file") }
+        var response = ServerResponse(headers: ["Last-Modified": CivilTime(file.state.modified).httpDate])
+        if let downloadName {
+            let plain = downloadName.filter { $0.isASCII && $0 != "\"" && $0 != "\\" && !$0.isNewline }
+            response.headers["Content-Disposition"] =
+                "attachment; filename=\"\(plain)\"; filename*=UTF-8''\(Percent.encodeUnreserved(downloadName))"
+        }
+        response.send(file, 0..<file.state.size, type: contentType ?? MediaType.guess(path))
+        return response
+    }
+
+    /// Makes a stretch of a file the content.
+    mutating func send(_ file: ServedFile, _ range: Range<Int>, type: String) {
+        body = .stream(file.pieces(range), length: range.count, contentType: type)
+        stretch = file.pieces(range)
+    }
+}
+
+/// Parts of a file, each behind its head.
+private struct PartedFile: AsyncSequence, Sendable {
+    typealias Element = ByteBuffer
+
+    let file: ServedFile
+    let parts: [(head: ByteBuffer, range: Range<Int>)]
+    let end: ByteBuffer
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        let source: PartedFile
+        var next = 0
+        var pieces: FileStretch.AsyncIterator?
+
+        mutating func next() async throws -> ByteBuffer? {
+            if let piece = try await pieces?.next() { return piece }
+            defer { next += 1 }
+            if pieces != nil {
+                pieces = nil
+                next -= 1
+                return ByteBuffer(string: "\r\n")
+            }
+            guard next < source.parts.count else { return next == source.parts.count ? source.end : nil }
+            pieces = source.file.pieces(source.parts[next].range).makeAsyncIterator()
+            return source.parts[next].head
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(source: self) }
+}

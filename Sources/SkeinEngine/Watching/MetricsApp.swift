@@ -1,0 +1,51 @@
+// The numbers of a server as Prometheus reads them.
+
+import SkeinHTTP
+
+/// The numbers of the server, and of swift-metrics if it goes there, for Prometheus.
+public struct MetricsApp: App {
+    private let registry: PrometheusRegistry?
+    private let watchers: Watchers
+
+    /// A page for some.
+    public init(_ registry: PrometheusRegistry? = nil, for watchers: Watchers = .local) {
+        self.registry = registry
+        self.watchers = watchers
+    }
+
+    /// Answers with the numbers of now.
+    public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        try watchers.require(request)
+        guard request.method == .get || request.method == .head else {
+            throw ServerError(.methodNotAllowed, headers: ["Allow": "GET, HEAD"])
+        }
+        let numbers = ServerStatistics(request.scope.owner.context)
+        var text = PrometheusText()
+        text.add("skein_uptime_seconds", "gauge", numbers.uptime / .seconds(1))
+        text.add("skein_open_connections", "gauge", Double(numbers.openConnections))
+        text.add("skein_connections_total", "counter", Double(numbers.connections))
+        text.add("skein_refused_requests_total", "counter", Double(numbers.refused))
+        for (index, count) in numbers.statuses.enumerated() {
+            text.add("skein_requests_total", "counter", labels: ["status=\"\(index + 1)xx\""], Double(count))
+        }
+        text.histogram(
+            "skein_request_duration_seconds", bounds: ShardStatistics.bounds.map { Double($0) / 1000 },
+            counts: numbers.durations, sum: numbers.seconds)
+        text.add("skein_received_bytes_total", "counter", Double(numbers.bytesReceived))
+        text.add("skein_sent_bytes_total", "counter", Double(numbers.bytesSent))
+        if let memory = ProcessMemory.resident { text.add("process_resident_memory_bytes", "gauge", Double(memory)) }
+        return ServerResponse(
+            headers: ["Cache-Control": "no-store"],
+            body: .text(text.text + (registry?.text ?? ""), contentType: "text/plain; version=0.0.4; charset=utf-8"))
+    }
+}
+
+extension App where Self == MetricsApp {
+    /// The numbers of the server for Prometheus.
+    /// - Parameters:
+    ///   - registry: what swift-metrics collects, too. Default: nothing.
+    ///   - watchers: who may look. Default: who is on the same machine.
+    public static func metrics(_ registry: PrometheusRegistry? = nil, for watchers: Watchers = .local) -> MetricsApp {
+        MetricsApp(registry, for: watchers)
+    }
+}

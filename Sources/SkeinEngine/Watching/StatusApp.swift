@@ -1,0 +1,129 @@
+// The state of a server as a page for people. Nothing of it is from elsewhere.
+
+import Mustache
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A page about the server for people, and the same in JSON for programs.
+public struct StatusApp: App {
+    private let watchers: Watchers
+
+    /// A page for some.
+    public init(for watchers: Watchers = .local) { self.watchers = watchers }
+
+    /// Answers with the state of now.
+    public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        try watchers.require(request)
+        guard request.method == .get || request.method == .head else {
+            throw ServerError(.methodNotAllowed, headers: ["Allow": "GET, HEAD"])
+        }
+        let status = ServerStatus(request.scope.owner.context)
+        var response = request.prefersHTML ? ServerResponse.html(try status.page()) : ServerResponse.json(status)
+        response.headers = [
+            "Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Refresh": "5",
+        ]
+        return response
+    }
+}
+
+extension App where Self == StatusApp {
+    /// A page about the server: `engine.mount("/.status", .status())`.
+    /// - Parameter watchers: who may look. Default: who is on the same machine.
+    public static func status(for watchers: Watchers = .local) -> StatusApp { StatusApp(for: watchers) }
+}
+
+/// What the page shows.
+struct ServerStatus: Encodable {
+    struct Row: Encodable {
+        let name: String
+        let value: String
+    }
+
+    struct Share: Encodable {
+        let name: String
+        let count: Int
+        let percent: Int
+    }
+
+    let process: [Row]
+    let traffic: [Row]
+    let statuses: [Share]
+    let durations: [Share]
+    let mounts: [Row]
+
+    init(_ context: ServerContext) {
+        let numbers = ServerStatistics(context)
+        let seconds = max(numbers.uptime / .seconds(1), 0.001)
+        func bytes(_ count: Int) -> String {
+            count < 10 << 10 ? "\(count) B" : count < 10 << 20 ? "\(count >> 10) KiB" : "\(count >> 20) MiB"
+        }
+        process = [
+            Row(name: "Process", value: "\(ProcessInfo.processInfo.processIdentifier)"),
+            Row(name: "Up for", value: Self.text(numbers.uptime)),
+            Row(name: "Loops", value: "\(context.statistics.count)"),
+            Row(name: "Memory", value: ProcessMemory.resident.map(bytes) ?? "–"),
+            Row(name: "Memory at most", value: ProcessMemory.peak.map(bytes) ?? "–"),
+        ]
+        traffic = [
+            Row(name: "Connections now", value: "\(numbers.openConnections)"),
+            Row(name: "Connections", value: "\(numbers.connections)"),
+            Row(name: "Requests", value: "\(numbers.requests)"),
+            Row(name: "Requests a second", value: String((Double(numbers.requests) / seconds * 10).rounded() / 10)),
+            Row(name: "Refused", value: "\(numbers.refused)"),
+            Row(name: "Received", value: bytes(numbers.bytesReceived)),
+            Row(name: "Sent", value: bytes(numbers.bytesSent)),
+            Row(name: "Half of the answers", value: numbers.quantile(50)),
+            Row(name: "99 of a hundred", value: numbers.quantile(99)),
+        ]
+        func shares(_ names: [String], _ counts: [Int]) -> [Share] {
+            let most = max(1, counts.max() ?? 1)
+            return zip(names, counts).map { Share(name: $0, count: $1, percent: $1 * 100 / most) }
+        }
+        statuses = shares((1...5).map { "\($0)xx" }, numbers.statuses)
+        durations = shares(ShardStatistics.bounds.map { "< \($0) ms" } + ["more"], numbers.durations)
+        mounts = context.mounts.map { Row(name: $0.host ?? "any host", value: $0.path.isEmpty ? "/" : $0.path) }
+    }
+
+    private static func text(_ time: Duration) -> String {
+        let seconds = time.components.seconds
+        let clock = "\(seconds / 3600 % 24) h \(seconds / 60 % 60) min \(seconds % 60) s"
+        return seconds < 86400 ? clock : "\(seconds / 86400) d \(clock)"
+    }
+
+    func page() throws -> String { try StatusPage.template.get().render(self) }
+}
+
+/// How the page looks. Nothing of it is from elsewhere.
+enum StatusPage {
+    static let template = Result { try MustacheTemplate(string: text) }
+
+    private static let text = """
+        <!DOCTYPE html>
+        <html lang="en"><head><meta charset="utf-8"><title>Skein</title><meta name="viewport" content="width=device-width">
+        <style>
+        :root { color-scheme: light dark }
+        body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em }
+        h1 { font-size: 1.4em } h2 { font-size: 1em; margin: 0 0 .4em; opacity: .7 }
+        main { display: grid; grid-template-columns: repeat(auto-fit, minmax(17em, 1fr)); gap: 1.2em }
+        section { border: 1px solid #8883; border-radius: .6em; padding: 1em }
+        table { border-collapse: collapse; width: 100% } td { padding: .1em 0; vertical-align: top }
+        td:last-child { text-align: right; font-variant-numeric: tabular-nums }
+        .bar { width: 45%; padding: .1em .6em } .bar div { background: #3a7bd5; border-radius: .2em; height: .8em; min-width: 1px }
+        </style></head><body><h1>Skein</h1><main>
+        <section><h2>Process</h2><table>{{#process}}<tr><td>{{name}}</td><td>{{value}}</td></tr>{{/process}}</table></section>
+        <section><h2>Traffic</h2><table>{{#traffic}}<tr><td>{{name}}</td><td>{{value}}</td></tr>{{/traffic}}</table></section>
+        <section><h2>Answers by status</h2><table>{{#statuses}}<tr><td>{{name}}</td>
+        <td class="bar"><div style="width: {{percent}}%"></div></td><td>{{count}}</td></tr>{{/statuses}}</table></section>
+        <section><h2>Answers by duration</h2><table>{{#durations}}<tr><td>{{name}}</td>
+        <td class="bar"><div style="width: {{percent}}%"></div></td><td>{{count}}</td></tr>{{/durations}}</table></section>
+        <section><h2>Mounts</h2><table>{{#mounts}}<tr><td>{{value}}</td><td>{{name}}</td></tr>{{/mounts}}</table></section>
+        </main></body></html>
+
+        """
+}
