@@ -35,7 +35,7 @@ struct ServePeerTests {
             [
                 "--mount", "/files=\(folder)/sub", folder, "--listen", "127.0.0.1:0", "--log", log, "--log-format",
                 "combined", "--list", "--spa",
-                "--max-age", "60",
+                "--max-age", "60", "--status",
             ])
         #expect(try await curl("http://\(address)/") == "<h1>index</h1>")
         #expect(try await curl("http://\(address)/.metrics").contains("skein_requests_total{status=\"2xx\"} 1"))
