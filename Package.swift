@@ -153,7 +153,7 @@ let package = Package(
         .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinWire"]),
         .testTarget(name: "SkeinAWSTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinAWS", "SkeinWire"]),
-        .testTarget(name: "SkeinEngineTests", dependencies: ["SkeinEngine", "SkeinWire"]),
+        .testTarget(name: "SkeinEngineTests", dependencies: ["SkeinEngine", "SkeinWire", "PeerSupport"]),
         .testTarget(
             name: "PeerTests",
             dependencies: [

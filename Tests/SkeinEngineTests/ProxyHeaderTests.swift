@@ -10,7 +10,7 @@ struct ProxyHeaderTests {
         [0x0D, 0x0A, 0x0D, 0x0A, 0, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A, kind, family, 0, UInt8(rest.count)] + rest
     }
 
-    private static let good: [([UInt8], String?)] = [
+    static let good: [([UInt8], String?)] = [
         (Array("PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\n".utf8), "192.0.2.1:5000"),
         (Array("PROXY TCP6 2001:db8::1 2001:db8::2 5000 80\r\n".utf8), "2001:db8::1:5000"),
         (Array("PROXY UNKNOWN\r\n".utf8), nil), (Array("PROXY UNKNOWN a b c d\r\n".utf8), nil),

@@ -1,4 +1,5 @@
 import NIOCore
+import PeerSupport
 import SkeinWire
 import Testing
 

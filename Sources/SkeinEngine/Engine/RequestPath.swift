@@ -93,6 +93,7 @@ enum RequestPath {
                 continue
             }
             guard byte == UInt8(ascii: "%") else {
+                guard byte != 0 else { throw ServerError(.badRequest, "the path holds a NUL") }
                 encode(byte, into: &normal)
                 continue
             }

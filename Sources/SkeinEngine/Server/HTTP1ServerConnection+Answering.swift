@@ -84,6 +84,7 @@ extension HTTP1ServerConnection {
     /// Lets the kernel send a stretch of a file, a part at a time, so that a slow client can be told from a stalled one.
     private func send(_ stretch: FileStretch, _ answering: Answering, _ persists: Bool) {
         writeOutput()
+        waited = .zero
         task = Task(executorPreference: shard.executor) {
             let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: stretch.file.descriptor)
             var rest = stretch.range

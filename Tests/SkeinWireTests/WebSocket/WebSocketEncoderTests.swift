@@ -1,4 +1,5 @@
 import NIOCore
+import PeerSupport
 import Testing
 
 @testable import SkeinWire

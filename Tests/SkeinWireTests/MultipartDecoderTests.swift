@@ -5,7 +5,7 @@ import Testing
 /// Forms with files, cut at every place.
 @Suite("Multipart decoder")
 struct MultipartDecoderTests {
-    private static let form =
+    static let form =
         "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n-\r\n--c\r\n--b\r\n"
         + "Content-Disposition: form-data; name=\"f\"; filename=\"x.txt\"\r\nContent-Type: text/plain\r\n\r\n\r\n--b\r\n"
         + "X: \r\n\r\n\r\r\n\r\n--b--\r\nepilogue"
