@@ -7,8 +7,11 @@ import Foundation
 public enum TestFolder {
     /// Where it is: `SKEIN_TEST_FOLDER`, or a new temporary folder.
     public static let url: URL = {
-        let named = ProcessInfo.processInfo.environment["SKEIN_TEST_FOLDER"].map { URL(filePath: $0) }
-        let url = named ?? FileManager.default.temporaryDirectory.appending(path: "skein-tests-\(getpid())")
+        let named = ProcessInfo.processInfo.environment["SKEIN_TEST_FOLDER"] ?? ""
+        // An empty name would be the folder that the run was started in.
+        let url =
+            !named.isEmpty
+            ? URL(filePath: named) : FileManager.default.temporaryDirectory.appending(path: "skein-tests-\(getpid())")
         try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         return url
     }()
