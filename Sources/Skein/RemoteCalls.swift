@@ -29,7 +29,7 @@ extension Skein {
     public func jsonrpc(
         _ url: String, headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil
     ) throws(SkeinError) -> JSONRPC {
-        guard !url.lowercased().hasPrefix("ws") else {
+        guard !url.lowercased().hasBytePrefix("ws") else {
             let request = HTTPRequest(.get, try HTTPURL(webSocket: url), headers: headers, auth: auth, timeout: timeout)
             let socket = JSONRPCSocket(request, over: http)
             return JSONRPC(request) { socket.send($0, callback: $1) }

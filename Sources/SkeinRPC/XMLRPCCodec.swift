@@ -55,8 +55,8 @@ enum XMLRPCCodec {
     }
 
     private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-            .replacing("\r", with: "&#13;")
+        text.replacingBytes("&", with: "&amp;").replacingBytes("<", with: "&lt;").replacingBytes(">", with: "&gt;")
+            .replacingBytes("\r", with: "&#13;")
     }
 
     // MARK: Reading
@@ -167,7 +167,7 @@ enum XMLRPCDate {
     /// With or without the dashes of ISO 8601, and with a Z or without one.
     static func date(_ text: String) -> Date? {
         let digits = text.filter { !"-:".contains($0) }
-        let parts = (digits.hasSuffix("Z") ? digits.dropLast() : digits[...]).split(separator: "T")
+        let parts = (digits.hasByteSuffix("Z") ? digits.dropLast() : digits[...]).splitBytes(separator: "T")
         guard parts.count == 2, parts[0].count == 8, parts[1].count == 6, let day = Int(parts[0]),
             let time = Int(parts[1])
         else { return nil }

@@ -23,9 +23,9 @@ public struct SQLiteOptions: Hashable, Sendable {
     /// Reads an address: `sqlite:FILE`, `sqlite:///absolute/path`, `sqlite::memory:`, or a path.
     public init(_ address: String) {
         var text = address[...]
-        if text.hasPrefix("sqlite3:") { text = text.dropFirst(8) }
-        if text.hasPrefix("sqlite:") { text = text.dropFirst(7) }
-        if text.hasPrefix("//") { text = text.dropFirst(2) }
+        if text.hasBytePrefix("sqlite3:") { text = text.dropFirst(8) }
+        if text.hasBytePrefix("sqlite:") { text = text.dropFirst(7) }
+        if text.hasBytePrefix("//") { text = text.dropFirst(2) }
         self.init(path: text.isEmpty || text == ":memory:" ? nil : String(text))
     }
 

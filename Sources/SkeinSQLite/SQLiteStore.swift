@@ -151,7 +151,7 @@ extension SQLValue {
         case .integer(let value): value.databaseValue
         case .double(let value): value.databaseValue
         case .bytes(let bytes): Data(bytes).databaseValue
-        case .timestamp(let value): String(value.description.prefix { $0 != "+" }).databaseValue
+        case .timestamp(let value): String(value.description.prefix(before: "+")).databaseValue
         case .array(let elements): Self.json(elements).databaseValue
         default: description.databaseValue
         }

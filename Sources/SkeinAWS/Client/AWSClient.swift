@@ -122,8 +122,8 @@ final class AWSClient: Sendable {
 
     /// Where calls go, and the region that they are signed for: found out once for each host.
     private func place(of url: String?) throws(SkeinError) -> (url: HTTPURL, region: String) {
-        let named = options.endpoint == nil ? url.map { String($0.prefix { $0 != "?" }) } : nil
-        let key = named?.split(separator: "/", maxSplits: 2).prefix(2).joined(separator: "//") ?? ""
+        let named = options.endpoint == nil ? url.map { String($0.prefix(before: "?")) } : nil
+        let key = named?.splitBytes(separator: "/", maxSplits: 2).prefix(2).joined(separator: "//") ?? ""
         if let known = places.withLock({ $0[key] }) { return known }
         let endpoint = if let named { try HTTPURL(named) } else { try options.endpoint(of: service) }
         let region = try options.region(endpoint.origin.endpoint.host)

@@ -33,7 +33,8 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
         let said = try? JSONDecoder().decode(Said.self, from: Data(response.content.readableBytesView))
         // `com.amazonaws.sqs#QueueDoesNotExist`, and the name that it had before JSON: `AWS.SimpleQueueService.NonExistentQueue;Sender`.
         let name = said?.__type ?? response.header("X-Amzn-ErrorType") ?? ""
-        code = name.split(separator: "#").last.map { String($0.prefix { $0 != ":" }) } ?? "HTTP\(response.statusCode)"
+        code =
+            name.splitBytes(separator: "#").last.map { String($0.prefix(before: ":")) } ?? "HTTP\(response.statusCode)"
         message =
             said?.message ?? said?.Message
             ?? (said == nil ? String(String(buffer: response.content).prefix(200)) : "")
@@ -50,7 +51,7 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
     var isSkewed: Bool {
         Self.skewed.contains(code)
             || ["InvalidSignatureException", "SignatureDoesNotMatch"].contains(code)
-                && (message.contains("Signature expired") || message.contains("not yet current"))
+                && (message.containsBytes("Signature expired") || message.containsBytes("not yet current"))
     }
     /// Whether the same may succeed a moment later.
     public var isTransient: Bool { isThrottling || status >= 500 || code == "TransactionInProgressException" }

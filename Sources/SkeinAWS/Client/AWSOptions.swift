@@ -54,7 +54,7 @@ public struct AWSOptions: Sendable {
         if let region { return region }
         if let named = environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"], !named.isEmpty { return named }
         // https://sqs.eu-west-1.amazonaws.com, https://eu-west-1.queue.amazonaws.com
-        let labels = host?.split(separator: ".").map(String.init) ?? []
+        let labels = host?.splitBytes(separator: ".").map(String.init) ?? []
         if labels.contains("amazonaws"),
             let region = labels.first(where: { $0.wholeMatch(of: #/[a-z]{2,}(-[a-z]+)+-\d+/#) != nil })
         {
@@ -74,6 +74,6 @@ public struct AWSOptions: Sendable {
             endpoint ?? environment["AWS_ENDPOINT_URL_\(service.uppercased())"] ?? environment["AWS_ENDPOINT_URL"]
         if let named { return try HTTPURL(named) }
         let region = try region(nil)
-        return try HTTPURL("https://\(service).\(region).amazonaws.com\(region.hasPrefix("cn-") ? ".cn" : "")/")
+        return try HTTPURL("https://\(service).\(region).amazonaws.com\(region.hasBytePrefix("cn-") ? ".cn" : "")/")
     }
 }

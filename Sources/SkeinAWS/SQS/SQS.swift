@@ -31,7 +31,7 @@ public final class SQS: Sendable {
         _ name: String, attributes: [String: String] = [:], tags: [String: String] = [:]
     ) async throws -> SQSQueue {
         var attributes = attributes
-        if name.hasSuffix(".fifo") { attributes["FifoQueue"] = "true" }
+        if name.hasByteSuffix(".fifo") { attributes["FifoQueue"] = "true" }
         let input = AWSInput().adding("QueueName", name).adding("Attributes", attributes.isEmpty ? nil : attributes)
             .adding("tags", tags.isEmpty ? nil : tags)
         return queue(try await url(of: client.call("CreateQueue", input)))

@@ -23,7 +23,7 @@ public enum SQSAttribute: Sendable, Hashable, Codable, ExpressibleByStringLitera
         let container = try decoder.container(keyedBy: Member.self)
         if let text = try container.decodeIfPresent(String.self, forKey: .StringValue) {
             let type = try container.decode(String.self, forKey: .DataType)
-            self = type.hasPrefix("Number") ? .number(text) : .string(text)
+            self = type.hasBytePrefix("Number") ? .number(text) : .string(text)
         } else {
             self = .binary(try container.decode(Data.self, forKey: .BinaryValue))
         }

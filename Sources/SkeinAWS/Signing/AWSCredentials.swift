@@ -172,7 +172,7 @@ public struct AWSContainerCredentials: AWSCredentialSource {
         let host = url.origin.endpoint.host
         // A token is sent there, which is not for others to read.
         guard
-            url.origin.isSecure || url.origin.endpoint.isLocal || host.hasPrefix("169.254.170.")
+            url.origin.isSecure || url.origin.endpoint.isLocal || host.hasBytePrefix("169.254.170.")
                 || host == "fd00:ec2::23"
         else {
             throw SkeinError(
@@ -203,7 +203,7 @@ public struct AWSInstanceCredentials: AWSCredentialSource {
     public func credentials(by http: HTTPService) async throws -> AWSCredentials? {
         if environment["AWS_EC2_METADATA_DISABLED"]?.lowercased() == "true" { return nil }
         var base = environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] ?? "http://169.254.169.254"
-        while base.hasSuffix("/") { base.removeLast() }
+        while base.hasByteSuffix("/") { base.removeLast() }
         // Elsewhere than on such a machine nobody answers, which must not take long.
         let token = await http.send(
             HTTPRequest(
@@ -213,7 +213,7 @@ public struct AWSInstanceCredentials: AWSCredentialSource {
         let headers: Headers = ["X-aws-ec2-metadata-token": String(buffer: token.content)]
         let path = "\(base)/latest/meta-data/iam/security-credentials/"
         let roles = await http.send(HTTPRequest(.get, try HTTPURL(path), headers: headers, timeout: .seconds(5)))
-        guard roles.statusCode == 200, let role = String(buffer: roles.content).split(separator: "\n").first else {
+        guard roles.statusCode == 200, let role = String(buffer: roles.content).splitBytes(separator: "\n").first else {
             return nil
         }
         return try await HandedOut.fetch(

@@ -40,16 +40,16 @@ struct AWSProfiles: Sendable {
     static func parse(_ text: String) -> [String: [String: String]] {
         var sections: [String: [String: String]] = [:]
         var section: String?
-        for line in text.split(whereSeparator: \.isNewline) {
+        for line in text.lines() {
             guard let first = line.first, first != "#", first != ";" else { continue }
             if first == "[" {
-                section = line.dropFirst().prefix { $0 != "]" }.split(whereSeparator: \.isWhitespace).joined(
+                section = line.dropFirst().prefix(before: "]").splitAtBlanks().joined(
                     separator: " ")
                 continue
             }
             // What is indented belongs to a value with parts, of which none is of use here.
             guard let section, !first.isWhitespace else { continue }
-            let parts = line.split(separator: "=", maxSplits: 1)
+            let parts = line.splitBytes(separator: "=", maxSplits: 1)
             guard parts.count == 2 else { continue }
             var value = parts[1]
             for mark in [" #", " ;"] {
@@ -61,6 +61,6 @@ struct AWSProfiles: Sendable {
     }
 
     private static func trimmed(_ text: Substring) -> String {
-        text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        text.splitAtBlanks().joined(separator: " ")
     }
 }

@@ -92,7 +92,7 @@ public struct AWSSigner: Sendable {
         let canonical = [
             method.rawValue, path(url), query, "host:\(url.origin.authority)\n", "host", hash,
         ].joined(separator: "\n")
-        let plain = url.target.prefix { $0 != "?" }
+        let plain = url.target.prefix(before: "?")
         return "\(url.origin)\(plain)?\(query)&X-Amz-Signature=\(signature(of: canonical, moment))"
     }
 
@@ -112,7 +112,7 @@ public struct AWSSigner: Sendable {
     }
 
     private func path(_ url: HTTPURL) -> String {
-        let path = String(url.target.prefix { $0 != "?" })
+        let path = String(url.target.prefix(before: "?"))
         return service == "s3" ? path : Percent.encodePath(path)
     }
 
@@ -132,10 +132,10 @@ public struct AWSSigner: Sendable {
         if let type { fields.append(("content-type", type)) }
         for field in request.headers {
             let name = field.name.lowercased()
-            guard name.hasPrefix("x-amz-") || name == "content-md5" || name == "content-encoding" else { continue }
+            guard name.hasBytePrefix("x-amz-") || name == "content-md5" || name == "content-encoding" else { continue }
             let value =
                 field.value.utf8.contains(UInt8(ascii: " "))
-                ? field.value.split(separator: " ").joined(separator: " ") : field.value
+                ? field.value.splitBytes(separator: " ").joined(separator: " ") : field.value
             if let known = fields.firstIndex(where: { $0.name == name }) {
                 fields[known].value += ",\(value)"
             } else {

@@ -188,7 +188,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
         }
 
         private static func key(_ word: String) -> (name: String, type: DynamoKeyType)? {
-            guard let colon = word.lastIndex(of: ":"),
+            guard let colon = word.lastByte(":"),
                 let type = DynamoKeyType(rawValue: String(word[word.index(after: colon)...]))
             else { return nil }
             return (String(word[..<colon]), type)

@@ -23,7 +23,7 @@ struct SQSCommand: AsyncParsableCommand {
 
     fileprivate static func queue(_ name: String, _ skein: Skein, _ amazon: AmazonOptions) async throws -> SQSQueue {
         let sqs = skein.sqs(amazon.options)
-        return name.contains("://") ? sqs.queue(name) : try await sqs.queue(named: name)
+        return name.containsBytes("://") ? sqs.queue(name) : try await sqs.queue(named: name)
     }
 
     struct Send: AsyncParsableCommand {
@@ -122,14 +122,14 @@ struct SQSCommand: AsyncParsableCommand {
         var name: String
 
         func validate() throws {
-            guard attribute.allSatisfy({ $0.contains("=") }) else {
+            guard attribute.allSatisfy({ $0.containsBytes("=") }) else {
                 throw ValidationError("An attribute is NAME=VALUE.")
             }
         }
 
         func run() async throws {
             let pairs = attribute.map { text -> (String, String) in
-                let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                let parts = text.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                 return (String(parts[0]), String(parts[1]))
             }
             try await CommandSession.run { skein in

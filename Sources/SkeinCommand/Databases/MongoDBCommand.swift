@@ -68,7 +68,7 @@ struct MongoDBCommand: AsyncParsableCommand {
                 "\(verb.rawValue) takes \(verb.words.lowerBound == verb.words.upperBound ? "" : "\(verb.words.lowerBound) to ")\(verb.words.upperBound) of filters, documents or names."
             )
         }
-        guard verb == .run || target.contains(".") else {
+        guard verb == .run || target.containsBytes(".") else {
             throw ValidationError("Name the collection: DATABASE.COLLECTION.")
         }
         guard skip >= 0, limit ?? 1 > 0 else { throw ValidationError("--skip and --limit are counts.") }
@@ -79,9 +79,9 @@ struct MongoDBCommand: AsyncParsableCommand {
 
     private func work(by skein: Skein) async throws {
         var options = try MongoOptions(uri)
-        if !uri.lowercased().contains("serverselectiontimeoutms") { options.serverSelectionTimeout = .seconds(3) }
+        if !uri.lowercased().containsBytes("serverselectiontimeoutms") { options.serverSelectionTimeout = .seconds(3) }
         let client = skein.mongo(options)
-        let name = target.split(separator: ".", maxSplits: 1).map(String.init)
+        let name = target.splitBytes(separator: ".", maxSplits: 1).map(String.init)
         let database = client[name[0]]
         if verb == .run { return say([.document(try await database.run(try document(0)).fetch().reply)]) }
         let collection = database[name[1]]

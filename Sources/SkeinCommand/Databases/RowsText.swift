@@ -8,7 +8,7 @@ enum RowsText {
     static func table(_ rows: Rows) -> String {
         let names = rows.columns
         let cells = rows.map { row in
-            row.values.map { $0.isNull ? "" : $0.description.replacing("\n", with: "\u{21B5}") }
+            row.values.map { $0.isNull ? "" : $0.description.replacingBytes("\n", with: "\u{21B5}") }
         }
         let widths = names.indices.map { column in cells.reduce(names[column].count) { max($0, $1[column].count) } }
         let isNumber = names.indices.map { column in
@@ -35,8 +35,8 @@ enum RowsText {
     /// Lines with commas (RFC 4180); nothing is an empty cell.
     static func csv(_ rows: Rows) -> String {
         func cell(_ text: String) -> String {
-            guard text.contains(where: { ",\"\n\r".contains($0) }) else { return text }
-            return "\"" + text.replacing("\"", with: "\"\"") + "\""
+            guard text.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return text }
+            return "\"" + text.replacingBytes("\"", with: "\"\"") + "\""
         }
         let lines = rows.map { row in row.values.map { $0.isNull ? "" : cell($0.description) } }
         return ([rows.columns.map(cell)] + lines).map { $0.joined(separator: ",") }.joined(separator: "\r\n")

@@ -77,7 +77,7 @@ enum DatabaseAddress {
     case sqlite(String)
 
     init(_ url: String) throws(SkeinError) {
-        switch url.split(separator: ":").first?.lowercased() {
+        switch url.splitBytes(separator: ":").first?.lowercased() {
         case "postgres", "postgresql":
             _ = try PostgresOptions(url)
             self = .postgres(url)

@@ -66,7 +66,7 @@ struct DemoCommand: AsyncParsableCommand {
     /// The protocols beside HTTP: a socket, and calls of three kinds, by the same client.
     private func showCalls(_ base: String) async throws -> Bool {
         let skein = Skein()
-        let socket = base.replacing("http://", with: "ws://")
+        let socket = base.replacingBytes("http://", with: "ws://")
         let said = await skein.ws("\(socket)/socket", "Hello over a WebSocket.").dispatch()
         let xml = try await skein.xmlrpc("\(base)/xmlrpc").sum(1, 2, 3).dispatch()
         let json = try await skein.jsonrpc("\(base)/jsonrpc").sum(1, 2, 3).dispatch()

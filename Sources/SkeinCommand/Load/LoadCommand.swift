@@ -104,7 +104,7 @@ struct LoadCommand: AsyncParsableCommand {
         if let database = LoadDatabase(urls[0]) {
             do { try database.check() } catch { throw ValidationError("\(error.message).") }
         }
-        let sockets = urls.count { $0.lowercased().hasPrefix("ws") }
+        let sockets = urls.count { $0.lowercased().hasBytePrefix("ws") }
         guard sockets == 0 || sockets == urls.count else {
             throw ValidationError("WebSockets and requests are loads of their own.")
         }
@@ -116,7 +116,7 @@ struct LoadCommand: AsyncParsableCommand {
         guard streams == 1 || (sockets == 0 && xmlRPC == nil && jsonRPC == nil && grpc == nil) else {
             throw ValidationError("-m is for requests of HTTP/2; give calls and sockets more clients.")
         }
-        if let grpc, grpc.split(separator: "/").count != 2 {
+        if let grpc, grpc.splitBytes(separator: "/").count != 2 {
             throw ValidationError(
                 "\(grpc.debugDescription) is not SERVICE/METHOD, such as routeguide.RouteGuide/GetFeature.")
         }
@@ -157,7 +157,7 @@ extension LoadCommand {
     private func kind() throws -> LoadKind {
         if let database = LoadDatabase(urls[0]) { return database.kind }
         if let grpc {
-            let names = grpc.split(separator: "/").map(String.init)
+            let names = grpc.splitBytes(separator: "/").map(String.init)
             let message = try InputFile.bytes(data) ?? []
             return .grpc(MethodDescriptor(fullyQualifiedService: names[0], method: names[1]), GRPCBytes(message))
         }
@@ -167,7 +167,7 @@ extension LoadCommand {
             let value = text.map(RPCCommand.value)
             return .jsonrpc(jsonRPC, value?.members.map { .byName($0) } ?? .byPosition(value?.elements ?? []))
         }
-        return urls[0].lowercased().hasPrefix("ws") ? .socket(.text(text ?? "hello")) : .http
+        return urls[0].lowercased().hasBytePrefix("ws") ? .socket(.text(text ?? "hello")) : .http
     }
 }
 

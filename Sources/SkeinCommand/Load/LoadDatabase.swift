@@ -12,19 +12,19 @@ struct LoadDatabase {
 
     /// Nil for an address that is no database's.
     init?(_ text: String) {
-        guard let scheme = text.split(separator: ":").first?.lowercased() else { return nil }
+        guard let scheme = text.splitBytes(separator: ":").first?.lowercased() else { return nil }
         var question: String?
-        let parts = text.split(separator: "?", maxSplits: 1)
-        let rest = (parts.count == 2 ? parts[1] : "").split(separator: "&").filter { pair in
-            guard pair.hasPrefix("query=") || pair.hasPrefix("command=") else { return true }
-            question = pair.split(separator: "=", maxSplits: 1).last?.withoutPercents
+        let parts = text.splitBytes(separator: "?", maxSplits: 1)
+        let rest = (parts.count == 2 ? parts[1] : "").splitBytes(separator: "&").filter { pair in
+            guard pair.hasBytePrefix("query=") || pair.hasBytePrefix("command=") else { return true }
+            question = pair.splitBytes(separator: "=", maxSplits: 1).last?.withoutPercents
             return false
         }
         url = String(parts[0]) + (rest.isEmpty ? "" : "?" + rest.joined(separator: "&"))
         switch scheme {
         case "postgres", "postgresql", "sqlite", "sqlite3": kind = .sql(SQL(unsafe: question ?? "SELECT 1"))
         case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel":
-            let words = (question ?? "PING").split(separator: " ").map(String.init)
+            let words = (question ?? "PING").splitBytes(separator: " ").map(String.init)
             kind = .redis(RedisCommand(words.first ?? "PING", Array(words.dropFirst())))
         case "mongodb":
             kind = .mongo((try? Document(extendedJSON: question ?? #"{"ping": 1}"#)) ?? [:])

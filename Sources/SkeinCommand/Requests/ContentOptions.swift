@@ -25,14 +25,14 @@ struct ContentOptions: ParsableArguments {
         }
         for field in form { _ = try Self.pair(field, "--form takes NAME=VALUE") }
         for file in upload {
-            guard try Self.pair(file, "--upload takes NAME=@FILE").value.hasPrefix("@") else {
+            guard try Self.pair(file, "--upload takes NAME=@FILE").value.hasBytePrefix("@") else {
                 throw ValidationError("--upload takes NAME=@FILE, not \(file.debugDescription).")
             }
         }
     }
 
     private static func pair(_ text: String, _ usage: String) throws -> (name: String, value: String) {
-        guard let sign = text.firstIndex(of: "="), sign != text.startIndex else {
+        guard let sign = text.firstByte("="), sign != text.startIndex else {
             throw ValidationError("\(usage), not \(text.debugDescription).")
         }
         return (String(text[..<sign]), String(text[text.index(after: sign)...]))

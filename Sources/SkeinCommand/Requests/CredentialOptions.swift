@@ -19,7 +19,7 @@ struct CredentialOptions: ParsableArguments {
     var netrc = false
 
     func validate() throws {
-        for (name, value) in [("--auth", auth), ("--digest", digest)] where value?.contains(":") == false {
+        for (name, value) in [("--auth", auth), ("--digest", digest)] where value?.containsBytes(":") == false {
             throw ValidationError("\(name) takes USER:PASSWORD.")
         }
         guard [auth, digest, bearer].count(where: { $0 != nil }) <= 1 else {
@@ -36,7 +36,7 @@ struct CredentialOptions: ParsableArguments {
     }
 
     private static func pair(_ text: String?) -> (String, String)? {
-        guard let text, let colon = text.firstIndex(of: ":") else { return nil }
+        guard let text, let colon = text.firstByte(":") else { return nil }
         return (String(text[..<colon]), String(text[text.index(after: colon)...]))
     }
 

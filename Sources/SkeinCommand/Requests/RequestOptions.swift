@@ -56,7 +56,7 @@ struct RequestOptions: ParsableArguments {
         guard !urls.isEmpty else { throw ValidationError("Name at least one URL.") }
         guard concurrency > 0 else { throw ValidationError("--concurrency must be at least 1.") }
         guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0 seconds.") }
-        if output != nil, urls.count != 1 || urls[0].hasPrefix("@") {
+        if output != nil, urls.count != 1 || urls[0].hasBytePrefix("@") {
             throw ValidationError("--output takes the body of one URL.")
         }
         if output != nil, body || json { throw ValidationError("--output cannot be combined with --body or --json.") }
@@ -110,7 +110,7 @@ enum HeaderArguments {
     static func parse(_ arguments: [String]) throws -> Headers {
         var headers = Headers()
         for argument in arguments {
-            guard let colon = argument.firstIndex(of: ":"), colon != argument.startIndex else {
+            guard let colon = argument.firstByte(":"), colon != argument.startIndex else {
                 throw ValidationError("\(argument.debugDescription) is not a header field; write 'Name: value'.")
             }
             headers.add(String(argument[..<colon]), String(argument[argument.index(after: colon)...].trimmingBlanks()))
@@ -125,7 +125,7 @@ enum InputFile {
     /// The content of `--data`: text, a file, or standard input. JSON and forms are told apart by a header, as in curl.
     static func body(_ argument: String?) throws -> HTTPBody {
         guard let argument else { return .none }
-        if argument.hasPrefix("@"), argument != "@-" {
+        if argument.hasBytePrefix("@"), argument != "@-" {
             let path = String(argument.dropFirst())
             let target = URL(filePath: path).resolvingSymlinksInPath().path
             let kind = try? FileManager.default.attributesOfItem(atPath: target)[.type] as? FileAttributeType
@@ -141,7 +141,7 @@ enum InputFile {
     static func bytes(_ argument: String?) throws -> [UInt8]? {
         guard let argument else { return nil }
         if argument == "-" || argument == "@-" { return try read("-") }
-        return try argument.hasPrefix("@") ? read(String(argument.dropFirst())) : Array(argument.utf8)
+        return try argument.hasBytePrefix("@") ? read(String(argument.dropFirst())) : Array(argument.utf8)
     }
 
     private static func whole(_ bytes: [UInt8]) -> HTTPBody {
@@ -151,9 +151,9 @@ enum InputFile {
     /// Arguments, each of which may be @FILE with one on each line.
     static func lists(_ arguments: [String]) throws -> [String] {
         try arguments.flatMap { argument -> [String] in
-            guard argument.hasPrefix("@") else { return [argument] }
-            return try text(String(argument.dropFirst())).split(whereSeparator: \.isNewline)
-                .map { $0.trimmingBlanks() }.filter { !$0.isEmpty && !$0.hasPrefix("#") }.map(String.init)
+            guard argument.hasBytePrefix("@") else { return [argument] }
+            return try text(String(argument.dropFirst())).lines()
+                .map { $0.trimmingBlanks() }.filter { !$0.isEmpty && !$0.hasBytePrefix("#") }.map(String.init)
         }
     }
 

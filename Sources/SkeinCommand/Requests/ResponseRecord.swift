@@ -52,7 +52,8 @@ struct ResponseRecord: Encodable {
             response.history.isEmpty ? nil : response.history.map(\.url.description) + [response.url.description]
         cache = response.cacheUse?.rawValue
         timings = response.timings.map { timings in
-            Dictionary(uniqueKeysWithValues: timings.spans.map { ($0.name.replacing(" ", with: "_"), $0.milliseconds) })
+            Dictionary(
+                uniqueKeysWithValues: timings.spans.map { ($0.name.replacingBytes(" ", with: "_"), $0.milliseconds) })
         }
         error = response.failure.map { Failure(code: $0.code.rawValue, name: $0.code.name, message: $0.description) }
     }

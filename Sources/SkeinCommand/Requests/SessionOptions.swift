@@ -33,13 +33,13 @@ struct SessionOptions: ParsableArguments {
 
     func validate() throws {
         guard retry >= 0 else { throw ValidationError("--retry takes a number of attempts.") }
-        guard cookie.allSatisfy({ $0.contains("=") }) else { throw ValidationError("--cookie takes NAME=VALUE.") }
+        guard cookie.allSatisfy({ $0.containsBytes("=") }) else { throw ValidationError("--cookie takes NAME=VALUE.") }
     }
 
     /// The cookies of every request.
     var cookies: [String: String] {
         let pairs = cookie.map { text in
-            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let parts = text.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             return (String(parts[0]), String(parts[1]))
         }
         return Dictionary(pairs) { $1 }
@@ -64,6 +64,6 @@ struct SessionOptions: ParsableArguments {
     /// Writes the cookies back.
     func save(_ jar: CookieJar?) throws {
         guard let cookieJar else { return }
-        try jar?.save(to: cookieJar, format: cookieJar.hasSuffix(".json") ? .json : .netscape)
+        try jar?.save(to: cookieJar, format: cookieJar.hasByteSuffix(".json") ? .json : .netscape)
     }
 }

@@ -45,7 +45,7 @@ struct TransportOptions: ParsableArguments {
 
     /// `HOST:PORT:ADDRESS`; an address may stand in brackets.
     private static func parse(_ entry: String) throws -> (host: String, address: String) {
-        let parts = entry.split(separator: ":", maxSplits: 2).map(String.init)
+        let parts = entry.splitBytes(separator: ":", maxSplits: 2).map(String.init)
         guard parts.count == 3, Int(parts[1]) != nil else {
             throw ValidationError("\(entry.debugDescription) is not HOST:PORT:ADDRESS.")
         }

@@ -78,8 +78,8 @@ struct ServeCommand: EngineCommand {
 
     /// Reads `/path=folder`.
     private static func place(_ text: String) throws -> (String, String) {
-        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard parts.count == 2, parts[0].hasPrefix("/") else {
+        let parts = text.splitBytes(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, parts[0].hasBytePrefix("/") else {
             throw ValidationError("\(text.debugDescription) is no mount; write /path=folder.")
         }
         return (parts[0], parts[1])

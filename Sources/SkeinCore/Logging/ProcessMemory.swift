@@ -16,7 +16,7 @@ package enum ProcessMemory {
 
     private static func status(_ name: String) -> Int? {
         guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name) }),
+            let line = text.splitBytes(separator: "\n").first(where: { $0.hasBytePrefix(name) }),
             let kibibytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({
                 Int($0)
             })

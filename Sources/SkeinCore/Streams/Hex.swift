@@ -7,6 +7,9 @@ package enum Hex {
     /// Two digits for each byte.
     package static func encode(_ bytes: some Sequence<UInt8>) -> String { text(Array(bytes)) }
 
+    /// Digits for so many random bytes.
+    package static func random(_ count: Int) -> String { encode((0..<count).map { _ in UInt8.random(in: 0...255) }) }
+
     /// Apart from the generic function, so that the loop is plain code.
     private static func text(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: bytes.count * 2) { target in

@@ -37,7 +37,7 @@ public struct BasicAuthentication: Middleware {
     private static func credentials(_ request: ServerRequest) -> (String, String)? {
         guard let field = request.headers["Authorization"], field.prefix(6).lowercased() == "basic ",
             let bytes = Data(base64Encoded: String(field.dropFirst(6)[...].trimmingBlanks())),
-            let text = String(validating: bytes, as: UTF8.self), let colon = text.firstIndex(of: ":")
+            let text = String(validating: bytes, as: UTF8.self), let colon = text.firstByte(":")
         else { return nil }
         return (String(text[..<colon]), String(text[text.index(after: colon)...]))
     }

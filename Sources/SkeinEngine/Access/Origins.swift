@@ -9,7 +9,7 @@ extension ServerRequest {
     /// Whether the page that made the browser ask is of the host that was asked.
     var isSameOrigin: Bool {
         guard let origin else { return true }
-        guard let scheme = origin.firstRange(of: "://"), let host = headers["Host"] else { return false }
+        guard let scheme = origin.rangeOfBytes("://"), let host = headers["Host"] else { return false }
         return origin[scheme.upperBound...].lowercased() == host.lowercased()
     }
 

@@ -42,7 +42,7 @@ public struct SigningKey: Sendable {
 
     /// The value of a signed text; nil when it was not signed here for this purpose.
     package func open(_ signed: String, for purpose: String) -> String? {
-        let parts = signed.split(separator: ".", maxSplits: 1).map(String.init)
+        let parts = signed.splitBytes(separator: ".", maxSplits: 1).map(String.init)
         guard parts.count == 2, let code = Base64URL.decode(parts[1]), let value = Base64URL.decode(parts[0]),
             secrets.contains(where: {
                 HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: Self.bytes(parts[0], purpose), using: $0)
@@ -76,12 +76,13 @@ public struct SigningKey: Sendable {
 /// Base 64 with letters that may stand anywhere (RFC 4648, section 5).
 enum Base64URL {
     static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        Data(bytes).base64EncodedString().replacingBytes("+", with: "-").replacingBytes("/", with: "_").replacingBytes(
+            "=", with: "")
     }
 
     static func decode(_ text: String) -> Data? {
         let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-        return Data(base64Encoded: text.replacing("-", with: "+").replacing("_", with: "/") + padding)
+        return Data(base64Encoded: text.replacingBytes("-", with: "+").replacingBytes("_", with: "/") + padding)
     }
 }
 

@@ -73,9 +73,11 @@ public struct Engine: Service {
     /// - Throws: what keeps the server from starting.
     public func serve() async throws {
         let server = server()
+        // From here on, and not when a task has begun: before, the signal would end the process.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                for await _ in await UnixSignalsSequence(trapping: .sighup) { server.reload() }
+                for await _ in hangups { server.reload() }
             }
             try await ServiceGroup(
                 services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: configuration.logger

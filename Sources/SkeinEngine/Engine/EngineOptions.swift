@@ -133,12 +133,12 @@ public struct EngineOptions: ParsableArguments {
     }
 
     private static func address(_ text: String) throws -> ServerConfiguration.Address {
-        if text.hasPrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+        if text.hasBytePrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
+        guard let colon = text.lastByte(":"), let port = Int(text[text.index(after: colon)...]),
             (0...65535).contains(port)
         else { throw ValidationError("\(text.debugDescription) is not an address; write HOST:PORT or unix:PATH.") }
         var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        if host.hasBytePrefix("["), host.hasByteSuffix("]") { host = host.dropFirst().dropLast() }
         guard !host.isEmpty else {
             throw ValidationError("\(text.debugDescription) has no host; 0.0.0.0 is every address.")
         }
@@ -161,7 +161,8 @@ public protocol EngineCommand: AsyncParsableCommand {
 extension EngineCommand {
     /// Serves until SIGTERM or SIGINT.
     public mutating func run() async throws {
-        var engine = Engine(try options.configuration(label: Self._commandName))
+        var engine = Engine(
+            try options.configuration(label: Self.configuration.commandName ?? "\(Self.self)".lowercased()))
         try await mount(into: &engine)
         try await engine.serve()
     }
@@ -174,6 +175,6 @@ extension Engine {
         let real = realpath("/proc/self/exe", nil) ?? realpath(CommandLine.arguments[0], nil)
         defer { free(real) }
         let program = real.map { String(cString: $0) } ?? CommandLine.arguments[0]
-        return "\(program.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" })/\(path)"
+        return "\(program.splitBytes(separator: "/").dropLast().reduce("") { "\($0)/\($1)" })/\(path)"
     }
 }

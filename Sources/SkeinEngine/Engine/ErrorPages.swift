@@ -58,7 +58,7 @@ extension ServerRequest {
     /// Whether the client would rather have a page than data: it names `text/html` before any kind of JSON.
     public var prefersHTML: Bool {
         guard let accept = headers["Accept"] else { return false }
-        guard let html = accept.firstRange(of: "text/html") else { return false }
-        return accept.firstRange(of: "json").map { html.lowerBound < $0.lowerBound } ?? true
+        guard let html = accept.rangeOfBytes("text/html") else { return false }
+        return accept.rangeOfBytes("json").map { html.lowerBound < $0.lowerBound } ?? true
     }
 }

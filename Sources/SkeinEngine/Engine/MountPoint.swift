@@ -22,16 +22,16 @@ public struct MountPoint: Sendable, Hashable {
     ///   - host: a name, `*.` and a name for all below it, or nil for any.
     /// - Throws: code 701 when the path or the host is none.
     public init(_ path: String, host: String? = nil) throws(SkeinError) {
-        guard path.hasPrefix("/") else {
+        guard path.hasBytePrefix("/") else {
             throw SkeinError(
                 .exception, because: "\(path.debugDescription) cannot be mounted at: a path begins with a slash")
         }
         let normalised = try RequestPath.normalise(path)
         var text = String(buffer: normalised)
-        while text.hasSuffix("/") { text.removeLast() }
+        while text.hasByteSuffix("/") { text.removeLast() }
         if let host {
-            let name = host.hasPrefix("*.") ? host.dropFirst(2) : host[...]
-            guard !name.isEmpty, !name.contains("*"), !name.contains(":"), !name.contains("/") else {
+            let name = host.hasBytePrefix("*.") ? host.dropFirst(2) : host[...]
+            guard !name.isEmpty, !name.containsBytes("*"), !name.containsBytes(":"), !name.containsBytes("/") else {
                 throw SkeinError(
                     .exception, because: "\(host.debugDescription) is no host: write www.example.org or *.example.org")
             }

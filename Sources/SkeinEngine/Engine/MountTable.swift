@@ -31,11 +31,12 @@ struct MountTable: Sendable {
     init(_ mounts: [Mount]) {
         others = Self.sorted(mounts.filter { $0.point.host == nil })
         for host in Set(mounts.compactMap(\.point.host)) {
-            let isWildcard = host.hasPrefix("*.")
+            let isWildcard = host.hasBytePrefix("*.")
             let suffix = String(host.dropFirst(isWildcard ? 1 : 0))
             let own = mounts.filter { mount in
                 guard let other = mount.point.host, other != host else { return true }
-                return other.hasPrefix("*.") && suffix.hasSuffix(other.dropFirst()) && suffix != other.dropFirst()
+                return other.hasBytePrefix("*.") && suffix.hasByteSuffix(other.dropFirst())
+                    && suffix != other.dropFirst()
             }
             if isWildcard {
                 wildcards.append((suffix, Self.sorted(own)))
@@ -50,7 +51,7 @@ struct MountTable: Sendable {
     private static func sorted(_ mounts: [Mount]) -> [Mount] {
         func rank(_ mount: Mount) -> Int {
             guard let host = mount.point.host else { return .max }
-            return host.hasPrefix("*.") ? 1000 - host.utf8.count : 0
+            return host.hasBytePrefix("*.") ? 1000 - host.utf8.count : 0
         }
         return mounts.enumerated().sorted { left, right in
             let lengths = (left.element.point.path.utf8.count, right.element.point.path.utf8.count)
@@ -67,7 +68,7 @@ struct MountTable: Sendable {
     func mounts(for host: String?) -> [Mount] {
         guard hasHosts, let host else { return others }
         if let own = named[host] { return own }
-        return wildcards.first { host.hasSuffix($0.suffix) }?.mounts ?? others
+        return wildcards.first { host.hasByteSuffix($0.suffix) }?.mounts ?? others
     }
 }
 
@@ -75,7 +76,7 @@ extension ServerRequest {
     /// The name of the host that was asked for, in small letters and without the port; nil when the request names none.
     public var host: String? {
         guard let field = headers["Host"], !field.isEmpty else { return nil }
-        let name = field.hasPrefix("[") ? field.prefix { $0 != "]" } + "]" : field.prefix { $0 != ":" }
+        let name = field.hasBytePrefix("[") ? field.prefix(before: "]") + "]" : field.prefix(before: ":")
         return name.last == "." ? name.dropLast().lowercased() : name.lowercased()
     }
 }

@@ -7,10 +7,10 @@ package struct AcceptedCodings {
     private var weights: [String: Double] = [:]
 
     package init(_ headers: Headers) {
-        for part in headers.values("Accept-Encoding").flatMap({ $0.split(separator: ",") }) {
-            let words = part.split(separator: ";")
+        for part in headers.values("Accept-Encoding").flatMap({ $0.splitBytes(separator: ",") }) {
+            let words = part.splitBytes(separator: ";")
             guard let name = words.first?.trimmingBlanks().lowercased(), weights.count < 32 else { continue }
-            let weight = words.dropFirst().first { $0.trimmingBlanks().lowercased().hasPrefix("q=") }
+            let weight = words.dropFirst().first { $0.trimmingBlanks().lowercased().hasBytePrefix("q=") }
             weights[name] = weight.map { Double($0.trimmingBlanks().dropFirst(2)) ?? 0 } ?? 1
         }
     }

@@ -16,12 +16,12 @@ package enum ByteRanges: Hashable {
 
     /// Reads `bytes=0-99,200-,-50`. What is malformed does not count (section 14.2).
     package init(_ field: String, length: Int) {
-        let parts = field.split(separator: "=", maxSplits: 1)
+        let parts = field.splitBytes(separator: "=", maxSplits: 1)
         guard parts.count == 2, parts[0].trimmingBlanks().lowercased() == "bytes" else {
             self = .whole
             return
         }
-        let specs = parts[1].split(separator: ",")
+        let specs = parts[1].splitBytes(separator: ",")
         guard (1...Self.maximum).contains(specs.count) else {
             self = .whole
             return
@@ -42,7 +42,7 @@ package enum ByteRanges: Hashable {
 
     /// One range; the inner nil is one that lies outside, the outer one that is malformed.
     private static func range(_ text: Substring, _ length: Int) -> Range<Int>?? {
-        let ends = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        let ends = text.splitBytes(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
         func number(_ text: Substring) -> Int? {
             text.utf8.allSatisfy(Bytes.isDigit) && !text.isEmpty ? Int(text) ?? .max : nil
         }

@@ -137,7 +137,7 @@ extension FileApp {
             response.send(file, parts[0], type: image.type)
             return response
         }
-        let boundary = Hex.encode((0..<12).map { _ in UInt8.random(in: 0...255) })
+        let boundary = Hex.random(12)
         let heads = parts.map { part in
             ByteBuffer(string: "--\(boundary)\r\nContent-Type: \(image.type)\r\nContent-Range: \(field(part))\r\n\r\n")
         }
@@ -176,7 +176,7 @@ extension FileApp {
 
     /// How long the client may keep it.
     private func complete(_ response: inout ServerResponse, _ place: String) {
-        guard let age = ages.first(where: { place.hasPrefix($0.prefix) })?.age else { return }
+        guard let age = ages.first(where: { place.hasBytePrefix($0.prefix) })?.age else { return }
         response.headers.add("Cache-Control", "max-age=\(age)")
         response.headers.add("Expires", CivilTime(time(nil) + age).httpDate)
     }
@@ -201,10 +201,10 @@ extension FileApp {
         return real == root || isBelowRoot(real)
     }
 
-    private func isBelowRoot(_ path: String) -> Bool { path.hasPrefix(root == "/" ? "/" : root + "/") }
+    private func isBelowRoot(_ path: String) -> Bool { path.hasBytePrefix(root == "/" ? "/" : root + "/") }
 
     private func type(of place: String) -> String {
-        if !options.types.isEmpty, let dot = place.lastIndex(of: ".") {
+        if !options.types.isEmpty, let dot = place.lastByte(".") {
             if let own = options.types[place[place.index(after: dot)...].lowercased()] { return own }
         }
         return MediaType.guess(place)
@@ -213,8 +213,8 @@ extension FileApp {
     /// Whether content of a type becomes smaller at all.
     static func isCompressible(_ type: String) -> Bool {
         let type = MediaType.split(type).value
-        return type.hasPrefix("text/") && type != "text/event-stream" || type.hasSuffix("+xml")
-            || type.hasSuffix("+json")
+        return type.hasBytePrefix("text/") && type != "text/event-stream" || type.hasByteSuffix("+xml")
+            || type.hasByteSuffix("+json")
             || ["application/json", "application/xml", "application/wasm", "application/javascript", "image/x-icon"]
                 .contains(type)
     }

@@ -47,7 +47,7 @@ public struct FileApp: App {
         guard let place = place(of: request) else { throw NotServed() }
         guard let state = FileState.at(root + place) else { return try await fallback(request) }
         if state.isFolder { return try await folder(place, request) }
-        guard state.isFile, !place.hasSuffix("/") else { return try await fallback(request) }
+        guard state.isFile, !place.hasByteSuffix("/") else { return try await fallback(request) }
         return try await file(place, state, request)
     }
 
@@ -82,13 +82,13 @@ public struct FileApp: App {
     private func folder(_ place: String, _ request: ServerRequest) async throws -> ServerResponse {
         try Self.requireReading(request)
         for name in options.index {
-            let path = place.hasSuffix("/") ? place + name : "\(place)/\(name)"
+            let path = place.hasByteSuffix("/") ? place + name : "\(place)/\(name)"
             guard let state = FileState.at(root + path), state.isFile else { continue }
-            guard place.hasSuffix("/") else { return Self.withSlash(request) }
+            guard place.hasByteSuffix("/") else { return Self.withSlash(request) }
             return try await file(path, state, request)
         }
         guard options.listsFolders, isInside(folder: root + place) else { return try await fallback(request) }
-        guard place.hasSuffix("/") else { return Self.withSlash(request) }
+        guard place.hasByteSuffix("/") else { return Self.withSlash(request) }
         return try FolderListing(root + place, showsHidden: options.servesHidden).response(to: request)
     }
 
@@ -102,9 +102,9 @@ public struct FileApp: App {
 
     private func fallback(_ request: ServerRequest) async throws -> ServerResponse {
         guard let name = options.fallback, request.method == .get || request.method == .head,
-            let accept = request.headers["Accept"], accept.contains("text/html")
+            let accept = request.headers["Accept"], accept.containsBytes("text/html")
         else { throw NotServed() }
-        let place = name.hasPrefix("/") ? name : "/" + name
+        let place = name.hasBytePrefix("/") ? name : "/" + name
         guard let state = FileState.at(root + place), state.isFile else { throw NotServed() }
         return try await file(place, state, request)
     }

@@ -22,7 +22,7 @@ struct FolderListing {
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
             throw ServerError(.forbidden, "the folder cannot be read")
         }
-        entries = names.filter { showsHidden || !$0.hasPrefix(".") }.compactMap { name in
+        entries = names.filter { showsHidden || !$0.hasBytePrefix(".") }.compactMap { name in
             FileState.at("\(path)/\(name)").flatMap { $0.isFile || $0.isFolder ? Entry(name: name, state: $0) : nil }
         }.sorted { ($0.state.isFolder ? 0 : 1, $0.name) < ($1.state.isFolder ? 0 : 1, $1.name) }
     }

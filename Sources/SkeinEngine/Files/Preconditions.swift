@@ -48,7 +48,9 @@ package enum Preconditions {
     /// Whether the ranges of a request count (section 13.1.5): without If-Range they do, else for this state alone.
     package static func allowsRange(_ headers: Headers, _ validators: Validators) -> Bool {
         guard let field = headers["If-Range"] else { return true }
-        if field.hasPrefix("\"") || field.hasPrefix("W/") { return field == validators.tag && !field.hasPrefix("W/") }
+        if field.hasBytePrefix("\"") || field.hasBytePrefix("W/") {
+            return field == validators.tag && !field.hasBytePrefix("W/")
+        }
         return seconds(field) == validators.modified
     }
 
@@ -60,11 +62,11 @@ package enum Preconditions {
     /// Whether a tag is in a list, or the list is `*`.
     private static func matches(_ field: String, _ tag: String, isWeak: Bool) -> Bool {
         if field == "*" { return true }
-        let own = tag.hasPrefix("W/") ? tag.dropFirst(2) : tag[...]
-        if !isWeak, tag.hasPrefix("W/") { return false }
-        return field.split(separator: ",").contains { part in
+        let own = tag.hasBytePrefix("W/") ? tag.dropFirst(2) : tag[...]
+        if !isWeak, tag.hasBytePrefix("W/") { return false }
+        return field.splitBytes(separator: ",").contains { part in
             let part = part.trimmingBlanks()
-            guard part.hasPrefix("W/") else { return part == own }
+            guard part.hasBytePrefix("W/") else { return part == own }
             return isWeak && part.dropFirst(2) == own
         }
     }

@@ -42,8 +42,8 @@ enum EarlyHints {
 
     /// The destination that a browser wants to know before it fetches anything (Fetch standard, section 3.2.7).
     private static func destination(_ path: String) -> String? {
-        let file = path.prefix { $0 != "?" }
-        guard let dot = file.lastIndex(of: ".") else { return nil }
+        let file = path.prefix(before: "?")
+        guard let dot = file.lastByte(".") else { return nil }
         return switch file[file.index(after: dot)...].lowercased() {
         case "css": "style"
         case "js", "mjs": "script"

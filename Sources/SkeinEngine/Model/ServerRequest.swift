@@ -37,19 +37,19 @@ public struct ServerRequest: Sendable {
     /// The path of the target, still percent-encoded, without the query.
     public var path: String {
         let target = originForm
-        return target.firstIndex(of: "?").map { String(target[..<$0]) } ?? target
+        return target.firstByte("?").map { String(target[..<$0]) } ?? target
     }
 
     /// What stands behind the `?`, still percent-encoded; nil without one.
     public var query: String? {
         let target = originForm
-        return target.firstIndex(of: "?").map { String(target[target.index(after: $0)...]) }
+        return target.firstByte("?").map { String(target[target.index(after: $0)...]) }
     }
 
     /// The target without scheme and authority, which clients send to proxies (RFC 9112, section 3.2.2).
     private var originForm: String {
         let target = self.target
-        guard !target.hasPrefix("/"), let scheme = target.firstRange(of: "://") else { return target }
+        guard !target.hasBytePrefix("/"), let scheme = target.rangeOfBytes("://") else { return target }
         let rest = target[scheme.upperBound...]
         guard let start = rest.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
         return rest[start] == "/" ? String(rest[start...]) : "/" + rest[start...]

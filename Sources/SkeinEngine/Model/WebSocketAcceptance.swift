@@ -79,7 +79,7 @@ extension ServerRequest {
 
     /// 16 bytes are 22 digits of base 64 and two signs to fill up.
     private static func isKey(_ text: String) -> Bool {
-        text.utf8.count == 24 && text.hasSuffix("==")
+        text.utf8.count == 24 && text.hasByteSuffix("==")
             && text.utf8.dropLast(2).allSatisfy {
                 Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || $0 == 0x2B || $0 == 0x2F
             }

@@ -11,7 +11,7 @@ public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral {
 
     /// Reads a range (RFC 4632, section 3.1); nil for what is none.
     public init?(_ text: String) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let parts = text.splitBytes(separator: "/", omittingEmptySubsequences: false)
         guard let bytes = IPAddress.bytes(String(parts[0])), parts.count <= 2 else { return nil }
         let bits = parts.count == 2 ? Int(parts[1]) : bytes.count * 8
         guard let bits, (0...bytes.count * 8).contains(bits) else { return nil }

@@ -18,7 +18,7 @@ extension ServerRequest {
         if scope.channel?.isSecure ?? false { return true }
         guard isFromTrustedProxy else { return false }
         let said = forwarded("proto") ?? headers["X-Forwarded-Proto"]
-        return said?.split(separator: ",").first?.trimmingBlanks().lowercased() == "https"
+        return said?.splitBytes(separator: ",").first?.trimmingBlanks().lowercased() == "https"
     }
 
     private var proxies: [AddressRange] { scope.owner.context.configuration.trustedProxies }
@@ -34,24 +34,24 @@ extension ServerRequest {
 
     /// The addresses that hops have noted, the client's first.
     private var forwardedAddresses: [String] {
-        let standard = headers.values("Forwarded").flatMap { $0.split(separator: ",") }.compactMap { element in
+        let standard = headers.values("Forwarded").flatMap { $0.splitBytes(separator: ",") }.compactMap { element in
             Self.parameter("for", of: element).flatMap(Self.address)
         }
         if !standard.isEmpty { return standard }
-        return headers.values("X-Forwarded-For").flatMap { $0.split(separator: ",") }
+        return headers.values("X-Forwarded-For").flatMap { $0.splitBytes(separator: ",") }
             .compactMap { Self.address(String($0.trimmingBlanks())) }
     }
 
     /// A parameter of the last hop's `Forwarded` (RFC 7239, section 4).
     private func forwarded(_ name: String) -> String? {
-        headers.values("Forwarded").last.flatMap { $0.split(separator: ",").last }.flatMap {
+        headers.values("Forwarded").last.flatMap { $0.splitBytes(separator: ",").last }.flatMap {
             Self.parameter(name, of: $0)
         }
     }
 
     private static func parameter(_ name: String, of element: Substring) -> String? {
-        for pair in element.split(separator: ";") {
-            let parts = pair.split(separator: "=", maxSplits: 1)
+        for pair in element.splitBytes(separator: ";") {
+            let parts = pair.splitBytes(separator: "=", maxSplits: 1)
             guard parts.count == 2, parts[0].trimmingBlanks().lowercased() == name else { continue }
             return parts[1].trimmingBlanks().filter { $0 != "\"" }
         }
@@ -61,7 +61,7 @@ extension ServerRequest {
     /// An address without port and brackets; nil for names and what is hidden.
     private static func address(_ text: String) -> String? {
         if IPAddress.bytes(text) != nil { return text }
-        let bare = text.hasPrefix("[") ? text.dropFirst().prefix { $0 != "]" } : text.prefix { $0 != ":" }
+        let bare = text.hasBytePrefix("[") ? text.dropFirst().prefix(before: "]") : text.prefix(before: ":")
         return IPAddress.bytes(String(bare)) == nil ? nil : String(bare)
     }
 }

@@ -40,6 +40,18 @@ public final class UploadedFile: Sendable {
 
     deinit { unlink(path) }
 
+    /// A name that a client has given, without its folders and control characters; empty for what names a folder.
+    static func safeName(_ text: String) -> String {
+        let last = text.utf8.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.last
+        let name = String(
+            (last.map { String(Substring($0)) } ?? "").unicodeScalars.filter { scalar in
+                scalar.properties.generalCategory != .control && !scalar.properties.isBidiControl
+                    && scalar.value != 0x2028
+                    && scalar.value != 0x2029
+            })
+        return name == "." || name == ".." ? "" : name
+    }
+
     /// Keeps the file at another path; a file that stands there is replaced.
     /// - Throws: code 701 when it cannot be moved there.
     public func move(to destination: String) throws(SkeinError) {
@@ -153,7 +165,7 @@ private struct MultipartReader {
         guard kind.lowercased() == "form-data", let name = attributes["name"] else { throw MultipartError.name }
         guard let fileName = attributes["filename"] else { return .field(Self.unescaped(name), ByteBuffer()) }
         let own =
-            Self.unescaped(fileName).split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? ""
+            UploadedFile.safeName(Self.unescaped(fileName))
         return .file(
             try OpenUpload(
                 field: Self.unescaped(name), fileName: own, contentType: headers["Content-Type"], folder: folder))
@@ -161,7 +173,7 @@ private struct MultipartReader {
 
     /// A name as browsers write it (WHATWG HTML, multipart/form-data encoding algorithm).
     private static func unescaped(_ name: String) -> String {
-        name.replacing("%22", with: "\"").replacing("%0D", with: "\r").replacing("%0A", with: "\n")
+        name.replacingBytes("%22", with: "\"").replacingBytes("%0D", with: "\r").replacingBytes("%0A", with: "\n")
     }
 }
 
@@ -181,7 +193,7 @@ private final class OpenUpload: @unchecked Sendable {
         self.field = field
         self.fileName = fileName
         self.contentType = contentType
-        path = "\(folder)/skein-upload-\(Hex.encode((0..<12).map { _ in UInt8.random(in: 0...255) }))"
+        path = "\(folder)/skein-upload-\(Hex.random(12))"
         descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw SkeinError(

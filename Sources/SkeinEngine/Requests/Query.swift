@@ -85,8 +85,8 @@ extension ServerRequest {
     public var cookies: [String: String] {
         var cookies: [String: String] = [:]
         for field in headers.values("Cookie") {
-            for pair in field.split(separator: ";") {
-                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            for pair in field.splitBytes(separator: ";") {
+                let parts = pair.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                 guard parts.count == 2 else { continue }
                 let name = String(parts[0].trimmingBlanks())
                 var value = parts[1].trimmingBlanks()

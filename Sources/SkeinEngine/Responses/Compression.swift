@@ -30,7 +30,7 @@ public struct Compression: Middleware {
         response.body = response.body.compressed(coding)
         response.headers["Content-Encoding"] = coding.rawValue
         // The bytes are others, and mean the same.
-        if let tag = response.headers["ETag"], !tag.hasPrefix("W/") { response.headers["ETag"] = "W/\(tag)" }
+        if let tag = response.headers["ETag"], !tag.hasBytePrefix("W/") { response.headers["ETag"] = "W/\(tag)" }
         return response
     }
 }

@@ -30,8 +30,8 @@ public struct ServerSentEvent: Sendable, Hashable {
         if let id { text += "id: \(line(id))\n" }
         if let name { text += "event: \(line(name))\n" }
         if let retry { text += "retry: \(Int(retry / .milliseconds(1)))\n" }
-        let lines = data.replacing("\r\n", with: "\n").replacing("\r", with: "\n")
-        for part in lines.split(separator: "\n", omittingEmptySubsequences: false) { text += "data: \(part)\n" }
+        let lines = data.replacingBytes("\r\n", with: "\n").replacingBytes("\r", with: "\n")
+        for part in lines.splitBytes(separator: "\n", omittingEmptySubsequences: false) { text += "data: \(part)\n" }
         return ByteBuffer(string: text + "\n")
     }
 }

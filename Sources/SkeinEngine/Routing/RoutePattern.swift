@@ -48,10 +48,10 @@ struct RoutePattern {
         func refuse(_ reason: String) -> SkeinError {
             SkeinError(.exception, because: "the route \(text.debugDescription) is none: \(reason)")
         }
-        guard text.hasPrefix("/") else { throw refuse("it has to begin with a slash") }
+        guard text.hasBytePrefix("/") else { throw refuse("it has to begin with a slash") }
         var segments: [Segment] = []
         var names: [String] = []
-        let parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        let parts = text.dropFirst().splitBytes(separator: "/", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
             let isLast = index == parts.count - 1
             if part == "*" {
@@ -60,9 +60,11 @@ struct RoutePattern {
                 guard isLast else { throw refuse("** is everything that is left, and has to stand last") }
                 segments.append(.rest(""))
                 names.append("")
-            } else if part.hasPrefix("<") {
-                guard part.hasSuffix(">") else { throw refuse("a parameter is a whole segment: <name> or <int:name>") }
-                let words = part.dropFirst().dropLast().split(separator: ":", omittingEmptySubsequences: false)
+            } else if part.hasBytePrefix("<") {
+                guard part.hasByteSuffix(">") else {
+                    throw refuse("a parameter is a whole segment: <name> or <int:name>")
+                }
+                let words = part.dropFirst().dropLast().splitBytes(separator: ":", omittingEmptySubsequences: false)
                 guard let name = words.last, words.count <= 2, !name.isEmpty else {
                     throw refuse("a parameter is <name> or <int:name>")
                 }

@@ -23,7 +23,7 @@ extension ServerContext {
     /// Bytes of a request's content at most; forms with files have a limit of their own.
     func maximumSize(of head: RequestHead) -> Int {
         guard head.bodyLength != .none, head.headers.known.contains(.contentType),
-            let type = head.headers["Content-Type"]?.lowercased(), type.hasPrefix("multipart/form-data")
+            let type = head.headers["Content-Type"]?.lowercased(), type.hasBytePrefix("multipart/form-data")
         else { return maximumBodySize }
         return max(maximumBodySize, configuration.maximumMultipartSize)
     }

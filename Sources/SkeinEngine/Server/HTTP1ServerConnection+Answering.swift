@@ -90,7 +90,7 @@ extension HTTP1ServerConnection {
             var rest = stretch.range
             var isOpen = true
             while isOpen, !rest.isEmpty {
-                let part = rest.lowerBound..<min(rest.lowerBound + Self.stretchPart, rest.upperBound)
+                let part = rest.lowerBound..<min(rest.lowerBound + BodyPieces.size, rest.upperBound)
                 rest = part.upperBound..<rest.upperBound
                 isOpen = await self.write(
                     FileRegion(fileHandle: handle, readerIndex: part.lowerBound, endIndex: part.upperBound))

@@ -71,8 +71,9 @@ extension HTTP1ServerConnection {
     /// The server is shutting down: finish what is under way, begin nothing.
     func drain() {
         switch phase {
-        case .idle: cutOff()
-        case .head: if decoder.isBetweenRequests { cutOff() }
+        // A request may be on its way already, from a client that knows nothing of the end.
+        case .idle: setDeadline(Self.lastChance)
+        case .head: if decoder.isBetweenRequests { setDeadline(Self.lastChance) }
         case .answering(let answering) where answering.isEndless: cutOff()
         case .answering, .lingering, .closed: break
         }

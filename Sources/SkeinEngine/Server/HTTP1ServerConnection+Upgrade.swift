@@ -4,12 +4,6 @@
 import SkeinHTTP
 import SkeinWire
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 extension HTTP1ServerConnection {
     /// Looks at the first bytes of the connection. Returns those that are HTTP/1.1, if any.
     func recogniseVersion(_ bytes: ByteBuffer) -> ByteBuffer? {
@@ -35,7 +29,7 @@ extension HTTP1ServerConnection {
             head.headers.listContains("Upgrade", token: "h2c"),
             head.headers.listContains("Connection", token: "HTTP2-Settings"),
             head.headers.values("HTTP2-Settings").count == 1, let encoded = head.headers["HTTP2-Settings"],
-            let settings = Self.decodeSettings(encoded)
+            let settings = Base64URL.decode(encoded).map({ ByteBuffer(bytes: $0) })
         else { return false }
         prepareOutput()
         output.writeStaticString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
@@ -50,13 +44,6 @@ extension HTTP1ServerConnection {
             }
         }
         return true
-    }
-
-    /// Base64url without padding.
-    private static func decodeSettings(_ text: String) -> ByteBuffer? {
-        let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-        let base64 = text.replacing("-", with: "+").replacing("_", with: "/") + padding
-        return Data(base64Encoded: base64).map { ByteBuffer(bytes: $0) }
     }
 
     private func switchToHTTP2(_ begin: (HTTP2ServerConnection) -> Void) {

@@ -49,8 +49,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// Unread pipelined bytes above which the client is not read any more.
     static let highWater = 64 << 10
-    /// Bytes of a file that the kernel gets at one time.
-    static let stretchPart = 1 << 20
+    /// How long a connection that rests may still bring a request when the server stops.
+    static let lastChance = TimeAmount.milliseconds(200)
 
     let owner: ServerShard
     /// What encrypts the connection, if anything does.

@@ -34,8 +34,8 @@ enum ProxyHeader {
     }
 
     private static func readLine(_ line: String) -> Outcome {
-        guard line.hasSuffix("\r") else { return .malformed }
-        let words = line.dropLast().split(separator: " ", omittingEmptySubsequences: false)
+        guard line.hasByteSuffix("\r") else { return .malformed }
+        let words = line.dropLast().splitBytes(separator: " ", omittingEmptySubsequences: false)
         if words.count >= 2, words[1] == "UNKNOWN" { return .client(nil) }
         guard words.count == 6, words[1] == "TCP4" || words[1] == "TCP6",
             let address = IPAddress.bytes(String(words[2])), let local = IPAddress.bytes(String(words[3])),

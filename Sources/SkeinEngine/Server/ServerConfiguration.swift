@@ -17,7 +17,7 @@ public struct ServerConfiguration: Sendable {
         public var description: String {
             switch self {
             case .tcp(let host, let port), .tls(let host, let port):
-                host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+                host.containsBytes(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
             case .unix(let path): "unix:\(path)"
             case .inherited(let descriptor, _): "descriptor \(descriptor)"
             }

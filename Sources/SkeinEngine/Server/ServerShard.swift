@@ -152,7 +152,7 @@ final class ServerContext: Sendable {
 
     /// The address by which a client is counted; nil for those that are not.
     private func count(_ address: SocketAddress?) -> String? {
-        guard let text = address?.ipAddress, text != "::1", !text.hasPrefix("127."),
+        guard let text = address?.ipAddress, text != "::1", !text.hasBytePrefix("127."),
             !configuration.trustedProxies.contains(where: { $0.contains(text) })
         else { return nil }
         return text

@@ -72,8 +72,8 @@ final class ServerTLS: Sendable {
         /// Whether a name of the certificate is the host's, or its wildcard covers it (RFC 6125, section 6.4.3).
         func covers(_ host: String) -> Bool {
             names.contains { name in
-                guard name.hasPrefix("*.") else { return name == host }
-                guard let dot = host.firstIndex(of: ".") else { return false }
+                guard name.hasBytePrefix("*.") else { return name == host }
+                guard let dot = host.firstByte(".") else { return false }
                 return host[dot...] == name.dropFirst()
             }
         }

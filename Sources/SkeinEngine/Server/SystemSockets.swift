@@ -21,7 +21,7 @@ extension ServerConfiguration.Address {
         guard environment["LISTEN_PID"].flatMap({ Int32($0) }) == getpid(),
             let count = environment["LISTEN_FDS"].flatMap({ Int32($0) }), (1...1000).contains(count)
         else { return [] }
-        let names = environment["LISTEN_FDNAMES"]?.split(separator: ":", omittingEmptySubsequences: false) ?? []
+        let names = environment["LISTEN_FDNAMES"]?.splitBytes(separator: ":", omittingEmptySubsequences: false) ?? []
         return (0..<count).map { index in
             let descriptor = 3 + index
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)

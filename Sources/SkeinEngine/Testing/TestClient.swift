@@ -85,7 +85,7 @@ public final class TestClient: Sendable {
     /// Asks a server that runs already, such as one in another window whose lines one wants to see.
     /// - Parameter url: such as `http://127.0.0.1:8080`.
     public static func attached(to url: String) -> TestClient {
-        TestClient(.network(base: url.hasSuffix("/") ? String(url.dropLast()) : url, server: nil), Skein())
+        TestClient(.network(base: url.hasByteSuffix("/") ? String(url.dropLast()) : url, server: nil), Skein())
     }
 
     /// The start of the server's URLs; nil in memory.

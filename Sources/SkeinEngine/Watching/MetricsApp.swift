@@ -29,7 +29,7 @@ public struct MetricsApp: App {
             text.add("skein_requests_total", "counter", labels: ["status=\"\(index + 1)xx\""], Double(count))
         }
         text.histogram(
-            "skein_request_duration_seconds", bounds: ShardStatistics.bounds.map { Double($0) / 1000 },
+            "skein_request_duration_seconds", bounds: PrometheusRegistry.bounds,
             counts: numbers.durations, sum: numbers.seconds)
         text.add("skein_received_bytes_total", "counter", Double(numbers.bytesReceived))
         text.add("skein_sent_bytes_total", "counter", Double(numbers.bytesSent))

@@ -1,6 +1,7 @@
 // Metrics for Prometheus: whatever swift-metrics collects, and what the server counts of its own, as text.
 
 import CoreMetrics
+import SkeinWire
 import Synchronization
 
 /// A backend of swift-metrics that keeps what it hears, to be read as a page of Prometheus.
@@ -10,7 +11,7 @@ import Synchronization
 ///     engine.mount("/metrics", .metrics(metrics))
 public final class PrometheusRegistry: MetricsFactory {
     /// The upper ends of the classes of durations, in seconds.
-    static let bounds: [Double] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+    static let bounds = ShardStatistics.bounds.map { Double($0) / 1000 }
 
     private struct Key: Hashable {
         let name: String
@@ -47,7 +48,9 @@ public final class PrometheusRegistry: MetricsFactory {
     }
 
     /// Counters are told by the end of their names.
-    private static func counterName(_ label: String) -> String { label.hasSuffix("_total") ? label : label + "_total" }
+    private static func counterName(_ label: String) -> String {
+        label.hasByteSuffix("_total") ? label : label + "_total"
+    }
 
     /// A counter of fractions.
     public func makeFloatingPointCounter(label: String, dimensions: [(String, String)])
@@ -148,12 +151,14 @@ struct PrometheusText {
 
     /// A name with nothing in it that Prometheus does not take.
     static func name(_ text: String) -> String {
-        let name = String(text.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") ? $0 : "_" })
-        return name.first?.isNumber ?? true ? "_" + name : name
+        let name = text.utf8.map { byte in
+            Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26 ? byte : UInt8(ascii: "_")
+        }
+        return (name.first.map(Bytes.isDigit) ?? true ? "_" : "") + String(decoding: name, as: UTF8.self)
     }
 
     static func escape(_ text: String) -> String {
-        text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        text.replacingBytes("\\", with: "\\\\").replacingBytes("\"", with: "\\\"").replacingBytes("\n", with: "\\n")
     }
 
     private mutating func describe(_ name: String, _ kind: String) {

@@ -100,9 +100,9 @@ struct LogSilence: Sendable {
     private let suffixes: [[UInt8]]
 
     init(_ patterns: [String]) {
-        suffixes = patterns.filter { $0.hasPrefix("*") }.map { Array($0.dropFirst().utf8) }
-        prefixes = patterns.filter { !$0.hasPrefix("*") }.map {
-            Array(($0.hasSuffix("*") ? $0.dropLast() : $0[...]).utf8)
+        suffixes = patterns.filter { $0.hasBytePrefix("*") }.map { Array($0.dropFirst().utf8) }
+        prefixes = patterns.filter { !$0.hasBytePrefix("*") }.map {
+            Array(($0.hasByteSuffix("*") ? $0.dropLast() : $0[...]).utf8)
         }
     }
 

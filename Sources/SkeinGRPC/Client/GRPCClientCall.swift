@@ -100,7 +100,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwn
             refuse(code, "the server answered \(head.status.code) \(head.status.reason) (\(type))")
             return false
         }
-        guard type.lowercased().hasPrefix("application/grpc") else {
+        guard type.lowercased().hasBytePrefix("application/grpc") else {
             refuse(.unknown, "the server's content type is \(type); is it a gRPC server?")
             return false
         }

@@ -50,7 +50,7 @@ public final class SkeinClientTransport: ClientTransport {
     ) throws(SkeinError) {
         let parsed = try HTTPURL(url)
         origin = parsed.origin
-        prefix = parsed.target.hasSuffix("/") ? String(parsed.target.dropLast()) : parsed.target
+        prefix = parsed.target.hasByteSuffix("/") ? String(parsed.target.dropLast()) : parsed.target
         self.headers = headers
         self.auth = auth
         self.skein = skein

@@ -102,12 +102,12 @@ public final class SkeinServerTransport: ServerTransport {
         _ request: SkeinEngine.ServerRequest, _ maximumMessageSize: Int, _ handler: @escaping GRPCStreamHandler
     ) throws -> SkeinEngine.ServerResponse {
         guard request.version == .http2 else { throw ServerError(505, "gRPC is served here, over HTTP/2") }
-        guard request.headers["Content-Type"]?.lowercased().hasPrefix("application/grpc") ?? false else {
+        guard request.headers["Content-Type"]?.lowercased().hasBytePrefix("application/grpc") ?? false else {
             throw ServerError(415, "gRPC is served here; its content type is application/grpc")
         }
         guard request.method == .post else { throw ServerError(405, "a call is a POST", headers: ["Allow": "POST"]) }
         do throws(GRPCRefusal) {
-            let names = request.path.split(separator: "/", omittingEmptySubsequences: false)
+            let names = request.path.splitBytes(separator: "/", omittingEmptySubsequences: false)
             guard names.count == 3, names[0].isEmpty else {
                 throw GRPCRefusal(.unimplemented, "\(request.path) names no method")
             }

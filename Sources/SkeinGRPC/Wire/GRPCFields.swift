@@ -16,11 +16,11 @@ extension Metadata {
                 continue
             default:
                 // Several values may stand in one field of base 64.
-                guard name.hasSuffix("-bin") else {
+                guard name.hasByteSuffix("-bin") else {
                     addString(field.value, forKey: name)
                     continue
                 }
-                for value in field.value.split(separator: ",") {
+                for value in field.value.splitBytes(separator: ",") {
                     addString(String(value.drop { $0 == " " }), forKey: name)
                 }
             }

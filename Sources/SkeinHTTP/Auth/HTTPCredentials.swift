@@ -25,7 +25,14 @@ public struct HTTPCredentials: Sendable {
 
     var isEmpty: Bool { hosts.isEmpty && others == nil }
 
-    func auth(for origin: Origin) -> HTTPAuth? { isEmpty ? nil : self[origin.endpoint.host] }
+    /// - Parameter first: what was asked for before the redirects that led here. What is for any host is for the one that the
+    ///   caller has named, and not for one that a server has.
+    func auth(for origin: Origin, redirectedFrom first: Origin? = nil) -> HTTPAuth? {
+        if isEmpty { return nil }
+        let host = origin.endpoint.host
+        if let first, first.endpoint.host != host { return hosts[host.lowercased()] }
+        return self[host]
+    }
 
     /// The machines of a `.netrc` file, for basic authentication, as curl and ftp read it.
     /// - Parameter path: the file. Default: the one that `NETRC` names, or `.netrc` in the home folder.
@@ -70,24 +77,25 @@ public struct HTTPCredentials: Sendable {
     private static func words(_ text: String) -> [String] {
         var words: [String] = []
         var isMacro = false
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-            if line.allSatisfy(\.isWhitespace) { isMacro = false }
-            if line.hasPrefix("macdef") { isMacro = true }
+        for line in text.splitBytes(separator: "\n", omittingEmptySubsequences: false) {
+            if line.splitAtBlanks().isEmpty { isMacro = false }
+            if line.hasBytePrefix("macdef") { isMacro = true }
             if isMacro { continue }
-            var rest = line[...]
+            var rest = line.unicodeScalars[...]
+            func isBlank(_ scalar: Unicode.Scalar) -> Bool { scalar == " " || (0x09...0x0D).contains(scalar.value) }
             while true {
-                rest = rest.drop { $0.isWhitespace }
+                rest = rest.drop(while: isBlank)
                 guard let first = rest.first, first != "#" else { break }
                 if first == "\"" {
                     rest.removeFirst()
-                    var word = ""
+                    var word = String.UnicodeScalarView()
                     while let letter = rest.popFirst(), letter != "\"" {
                         word.append(letter == "\\" ? rest.popFirst() ?? letter : letter)
                     }
-                    words.append(word)
+                    words.append(String(word))
                 } else {
-                    words.append(String(rest.prefix { !$0.isWhitespace }))
-                    rest = rest.drop { !$0.isWhitespace }
+                    words.append(String(rest.prefix { !isBlank($0) }))
+                    rest = rest.drop { !isBlank($0) }
                 }
             }
         }

@@ -53,7 +53,7 @@ public struct OAuth1: HTTPAuthenticator {
     public var verifier: String?
 
     var now: @Sendable () -> Int = { Int(Date().timeIntervalSince1970) }
-    var nonce: @Sendable () -> String = { Hex.encode((0..<16).map { _ in UInt8.random(in: 0...255) }) }
+    var nonce: @Sendable () -> String = { Hex.random(16) }
 
     /// Secrets.
     public init(
@@ -96,7 +96,7 @@ public struct OAuth1: HTTPAuthenticator {
     /// What is signed: method, URL and every parameter, those of the query and of a form included (section 3.4.1).
     func baseString(_ request: HTTPRequest, _ own: [(String, String)]) -> String {
         let target = request.url.target
-        let path = target.prefix { $0 != "?" }
+        let path = target.prefix(before: "?")
         var pairs = own
         pairs += Percent.decodeForm(target[path.endIndex...].dropFirst())
         let type = request.headers["Content-Type"] ?? request.body.contentType ?? ""

@@ -31,7 +31,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
     init(
         _ user: String, _ password: String, schemes: [Scheme],
         clientNonce: @escaping @Sendable () -> String = {
-            Hex.encode((0..<16).map { _ in UInt8.random(in: 0...255) })
+            Hex.random(16)
         }
     ) {
         self.user = user
@@ -80,7 +80,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
 
     /// Whether credentials that were sent before any challenge of this answer met an older one.
     private func isNew(_ challenge: DigestChallenge, _ request: HTTPRequest) -> Bool {
-        request.headers["Authorization"]?.contains("nonce=\"\(challenge.nonce)\"") == false
+        request.headers["Authorization"]?.containsBytes("nonce=\"\(challenge.nonce)\"") == false
             && known.withLock {
                 guard case .digest(_, let uses)? = $0[request.url.origin] else { return false }
                 return uses > 1
@@ -150,10 +150,10 @@ package struct DigestChallenge {
         self.nonce = nonce
         opaque = parameters["opaque"]
         let name = (parameters["algorithm"] ?? "MD5").uppercased()
-        isSession = name.hasSuffix("-SESS")
+        isSession = name.hasByteSuffix("-SESS")
         guard let algorithm = Algorithm(rawValue: isSession ? String(name.dropLast(5)) : name) else { return nil }
         self.algorithm = algorithm
-        let offered = parameters["qop"]?.split(separator: ",").map { $0.trimmingBlanks().lowercased() } ?? []
+        let offered = parameters["qop"]?.splitBytes(separator: ",").map { $0.trimmingBlanks().lowercased() } ?? []
         protections = offered.compactMap(Protection.init)
         if !offered.isEmpty, protections.isEmpty { return nil }
         isStale = parameters["stale"]?.lowercased() == "true"
@@ -204,6 +204,6 @@ package struct DigestChallenge {
     }
 
     private static func quoted(_ text: String) -> String {
-        "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        "\"" + text.replacingBytes("\\", with: "\\\\").replacingBytes("\"", with: "\\\"") + "\""
     }
 }

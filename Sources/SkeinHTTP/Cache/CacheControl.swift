@@ -22,7 +22,7 @@ struct CacheControl {
                 if directives[name] == nil { directives[name] = value }
             }
         }
-        if directives.isEmpty, headers["Pragma"]?.lowercased().contains("no-cache") == true {
+        if directives.isEmpty, headers["Pragma"]?.lowercased().containsBytes("no-cache") == true {
             directives["no-cache"] = ""
         }
     }

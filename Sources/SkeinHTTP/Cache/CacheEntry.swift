@@ -88,7 +88,7 @@ struct CacheEntry: Sendable {
     /// The request's fields that the response varies by; nil when by anything at all.
     private static func varying(_ headers: Headers, _ asker: CacheAsker) -> [String: String]? {
         var varying: [String: String] = [:]
-        for name in headers.values("Vary").flatMap({ $0.split(separator: ",") }) {
+        for name in headers.values("Vary").flatMap({ $0.splitBytes(separator: ",") }) {
             let name = name.trimmingBlanks().lowercased()
             if name == "*" { return nil }
             varying[name] = asker.value(name)

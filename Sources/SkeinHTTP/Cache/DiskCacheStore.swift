@@ -55,9 +55,9 @@ final class DiskCacheStore: CacheStore {
                 return (name: name, size: status?.size ?? 0, date: status?.modified ?? .distantPast)
             }
             for file in files.sorted(by: { $0.date < $1.date }) {
-                if file.name.hasSuffix(".entry") {
+                if file.name.hasByteSuffix(".entry") {
                     for gone in index.put(file.name, size: file.size) { Self.delete(gone, self.folder) }
-                } else if file.name.hasSuffix(".new"), file.date.timeIntervalSinceNow < -3600 {
+                } else if file.name.hasByteSuffix(".new"), file.date.timeIntervalSinceNow < -3600 {
                     // Left over by a process that did not get to its end. Another one's that is at work is younger.
                     Self.delete(file.name, self.folder)
                 }
@@ -109,7 +109,7 @@ final class DiskCacheStore: CacheStore {
 
     private static func name(_ text: String) -> String { Hex.encode(SHA256.hash(data: Array(text.utf8))) }
 
-    private static func group(of name: String) -> String { String(name.prefix { $0 != "-" }) }
+    private static func group(of name: String) -> String { String(name.prefix(before: "-")) }
 
     private func forget(_ name: String) {
         index.withLock { $0.remove(name) }

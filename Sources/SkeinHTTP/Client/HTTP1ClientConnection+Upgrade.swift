@@ -26,7 +26,7 @@ extension HTTP1ClientConnection {
         headers["Connection"] = "Upgrade, HTTP2-Settings"
         headers["Upgrade"] = "h2c"
         headers["HTTP2-Settings"] =
-            settings.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+            settings.replacingBytes("+", with: "-").replacingBytes("/", with: "_").replacingBytes("=", with: "")
         return headers
     }
 

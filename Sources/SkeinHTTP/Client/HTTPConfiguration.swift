@@ -36,6 +36,8 @@ public struct HTTPConfiguration: Sendable {
     public var tls = TLSOptions()
     /// The proxy to go through. Default: none; ``ProxyUse/environment`` honours `HTTP_PROXY` and its kin.
     public var proxy = ProxyUse.none
+    /// Which addresses requests may lead to, redirects included. Default: all; ``AddressPolicy/publicOnly`` for URLs of strangers.
+    public var addresses = AddressPolicy.all
     /// The local address to connect from. Default: the system's choice.
     public var sourceAddress: String?
     /// HTTP/2: when it is spoken, its streams, its limits.

@@ -211,6 +211,7 @@ final class OriginPool: @unchecked Sendable {
         var options = ConnectOptions(timeout: configuration.connectTimeout, sourceAddress: configuration.sourceAddress)
         options.resolver = context.resolver
         options.route = route
+        options.addresses = configuration.addresses
         guard origin.isSecure else { return options }
         let protocols =
             switch configuration.http2.use {

@@ -77,24 +77,26 @@ struct SetCookie {
 
     init?(_ field: String, now: Date) {
         guard !field.utf8.contains(where: { $0 < 0x20 && $0 != Bytes.tab || $0 == 0x7F }) else { return nil }
-        let parts = field.split(separator: ";", omittingEmptySubsequences: false)
-        let pair = parts[0].split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = field.splitBytes(separator: ";", omittingEmptySubsequences: false)
+        let pair = parts[0].splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         name = pair.count == 2 ? String(pair[0].trimmingBlanks()) : ""
         value = String((pair.last ?? "").trimmingBlanks())
+        // A tab would end the field in a file of cookies; curl refuses it, too.
+        guard !name.utf8.contains(Bytes.tab), !value.utf8.contains(Bytes.tab) else { return nil }
         guard name.utf8.count + value.utf8.count <= Self.maximumPair, !name.isEmpty || !value.isEmpty else {
             return nil
         }
         var maximumAge: Date?
         var end: Date?
         for part in parts.dropFirst() {
-            let attribute = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let attribute = part.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let text = attribute.count == 2 ? String(attribute[1].trimmingBlanks()) : ""
             guard text.utf8.count <= Self.maximumAttribute else { continue }
             switch attribute[0].trimmingBlanks().lowercased() {
             case "expires": end = CookieDate.parse(text) ?? end
             case "max-age": maximumAge = Self.age(text, now) ?? maximumAge
-            case "domain": domain = String(text.hasPrefix(".") ? text.dropFirst() : text[...]).lowercased()
-            case "path": path = text.hasPrefix("/") ? text : nil
+            case "domain": domain = Self.domain(text)
+            case "path": path = text.hasBytePrefix("/") && !text.utf8.contains(Bytes.tab) ? text : nil
             case "secure": isSecure = true
             case "httponly": isHTTPOnly = true
             case "samesite": sameSite = Cookie.SameSite(rawValue: text.lowercased())
@@ -106,10 +108,18 @@ struct SetCookie {
         isPersistent = expires != nil
     }
 
+    /// A domain in lower case, without the dots at its ends.
+    static func domain(_ text: String) -> String {
+        var domain = text.lowercased()[...]
+        if domain.hasBytePrefix(".") { domain = domain.dropFirst() }
+        if domain.hasByteSuffix(".") { domain = domain.dropLast() }
+        return String(domain)
+    }
+
     private static func age(_ text: String, _ now: Date) -> Date? {
-        let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+        let digits = text.hasBytePrefix("-") ? text.dropFirst() : text[...]
         guard !digits.isEmpty, digits.utf8.allSatisfy(Bytes.isDigit) else { return nil }
-        let seconds = text.hasPrefix("-") ? 0 : min(Double(digits) ?? 0, maximumLifetime)
+        let seconds = text.hasBytePrefix("-") ? 0 : min(Double(digits) ?? 0, maximumLifetime)
         return seconds <= 0 ? .distantPast : now.addingTimeInterval(seconds)
     }
 }
@@ -153,7 +163,7 @@ package enum CookieDate {
     }
 
     private static func time(_ word: String) -> (Int, Int, Int)? {
-        let parts = word.split(separator: ":", omittingEmptySubsequences: false)
+        let parts = word.splitBytes(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 3, let hour = number(String(parts[0]), digits: 1...2, isWhole: true),
             let minute = number(String(parts[1]), digits: 1...2, isWhole: true),
             let second = number(String(parts[2]), digits: 1...2)

@@ -18,7 +18,8 @@ extension CookieJar {
         case json
     }
 
-    /// A jar with the cookies of a file in either format.
+    /// A jar with the cookies of a file in either format. Those that no server could have set (the rules of the prefixes `__Host-` and
+    /// `__Secure-`, public suffixes) are left out.
     /// - Throws: code 701 when it cannot be read or is neither.
     public convenience init(file path: String, publicSuffixes: PublicSuffixes = .system) throws(SkeinError) {
         let data: Data
@@ -28,16 +29,17 @@ extension CookieJar {
             throw SkeinError(.exception, peer: path, because: "the file with the cookies cannot be read", cause: error)
         }
         let first = data.first { $0 > 0x20 }
+        let cookies: [Cookie]
         if first == UInt8(ascii: "[") {
             do {
-                self.init(try JSONDecoder().decode([Cookie].self, from: data), publicSuffixes: publicSuffixes)
+                cookies = try JSONDecoder().decode([Cookie].self, from: data)
             } catch {
                 throw SkeinError(.exception, peer: path, because: "the file holds no cookies: \(error)", cause: error)
             }
         } else {
-            self.init(
-                try Self.netscape(String(decoding: data, as: UTF8.self), path), publicSuffixes: publicSuffixes)
+            cookies = try Self.netscape(String(decoding: data, as: UTF8.self), path)
         }
+        self.init(cookies.compactMap { Self.admit($0, publicSuffixes) }, publicSuffixes: publicSuffixes)
     }
 
     /// Writes the jar to a file that only its owner can read, in one step.
@@ -45,7 +47,7 @@ extension CookieJar {
     ///   - path: the file.
     ///   - format: how. Default: Netscape's.
     ///   - sessionCookies: whether those that end with the session are in it. Default: true, as curl does.
-    /// - Throws: code 701 when it cannot be written.
+    /// - Throws: code 701 when it cannot be written, or holds a cookie that Netscape's format cannot.
     public func save(
         to path: String, format: Format = .netscape, sessionCookies: Bool = true
     ) throws(SkeinError) {
@@ -53,13 +55,15 @@ extension CookieJar {
         do {
             let data: Data
             switch format {
-            case .netscape: data = Data(Self.netscape(kept).utf8)
+            case .netscape: data = Data(try Self.netscape(kept).utf8)
             case .json:
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
                 data = try encoder.encode(kept)
             }
             try PrivateFile.write(data, to: path)
+        } catch let error as SkeinError {
+            throw SkeinError(.exception, peer: path, because: error.message)
         } catch {
             throw SkeinError(.exception, peer: path, because: "the cookies cannot be written: \(error)", cause: error)
         }
@@ -68,31 +72,40 @@ extension CookieJar {
     /// The end of the year 9999, in seconds.
     private static let latest = 253_402_300_799.0
 
-    private static func netscape(_ cookies: [Cookie]) -> String {
-        let lines = cookies.map { cookie in
-            [
+    private static func netscape(_ cookies: [Cookie]) throws(SkeinError) -> String {
+        var text = "# Netscape HTTP Cookie File\n"
+        for cookie in cookies {
+            let fields = [
                 (cookie.isHTTPOnly ? "#HttpOnly_" : "") + (cookie.isHostOnly ? "" : ".") + cookie.domain,
                 cookie.isHostOnly ? "FALSE" : "TRUE", cookie.path, cookie.isSecure ? "TRUE" : "FALSE",
                 cookie.expires.map { String(Int(min($0.timeIntervalSince1970, latest))) } ?? "0", cookie.name,
                 cookie.value,
-            ].joined(separator: "\t") + "\n"
+            ]
+            guard !fields.contains(where: { $0.utf8.contains { $0 < 0x20 || $0 == 0x7F } }) else {
+                throw SkeinError(
+                    .exception,
+                    because:
+                        "the cookie \(cookie.name.debugDescription) has a control character, which Netscape's format "
+                        + "cannot hold; save the jar as JSON")
+            }
+            text += fields.joined(separator: "\t") + "\n"
         }
-        return "# Netscape HTTP Cookie File\n" + lines.joined()
+        return text
     }
 
     private static func netscape(_ text: String, _ path: String) throws(SkeinError) -> [Cookie] {
         var cookies: [Cookie] = []
-        for (number, line) in text.split(whereSeparator: \.isNewline).enumerated() {
-            let isHTTPOnly = line.hasPrefix("#HttpOnly_")
-            if line.hasPrefix("#"), !isHTTPOnly { continue }
-            let parts = line.dropFirst(isHTTPOnly ? 10 : 0).split(
+        for (number, line) in text.lines().enumerated() {
+            let isHTTPOnly = line.hasBytePrefix("#HttpOnly_")
+            if line.hasBytePrefix("#"), !isHTTPOnly { continue }
+            let parts = line.dropFirst(isHTTPOnly ? 10 : 0).splitBytes(
                 separator: "\t", maxSplits: 6, omittingEmptySubsequences: false)
             guard parts.count >= 6, let end = Double(parts[4].isEmpty ? "0" : parts[4]), !end.isNaN else {
                 throw SkeinError(
                     .exception, peer: path,
                     because: "line \(number + 1) is no cookie: seven words with tabs between them are")
             }
-            let domain = parts[0].hasPrefix(".") ? parts[0].dropFirst() : parts[0]
+            let domain = parts[0].hasBytePrefix(".") ? parts[0].dropFirst() : parts[0]
             cookies.append(
                 Cookie(
                     String(parts[5]), parts.count == 7 ? String(parts[6]) : "", domain: String(domain),

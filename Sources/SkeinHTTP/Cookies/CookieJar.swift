@@ -101,7 +101,7 @@ public final class CookieJar: Sendable {
                     !url.origin.isSecure
                     && Self.domains(above: Self.host(of: url)).contains { domain in
                         shelves[domain].contains {
-                            $0.isSecure && $0.name == cookie.name && Self.matches(cookie.path, $0.path)
+                            $0.isSecure && $0.name.equalsBytes(cookie.name) && Self.matches(cookie.path, $0.path)
                         }
                     }
                 if !isCover { shelves.put(cookie, now) }
@@ -119,7 +119,7 @@ public final class CookieJar: Sendable {
                 guard wanted == host else { return nil }
                 domain = nil
             } else if wanted != host {
-                guard !Self.isAddress(host), host.hasSuffix(".\(wanted)") else { return nil }
+                guard !Self.isAddress(host), host.hasByteSuffix(".\(wanted)") else { return nil }
             } else if Self.isAddress(host) {
                 domain = nil
             }
@@ -128,9 +128,11 @@ public final class CookieJar: Sendable {
         if set.sameSite == Cookie.SameSite.none, !set.isSecure { return nil }
         let path = set.path ?? Self.defaultPath(Self.path(of: url))
         let name = set.name.lowercased()
-        if name.hasPrefix("__secure-"), !set.isSecure { return nil }
-        if name.hasPrefix("__host-"), !set.isSecure || domain != nil || set.path != "/" { return nil }
-        if name.isEmpty, ["__secure-", "__host-"].contains(where: set.value.lowercased().hasPrefix) { return nil }
+        if name.hasBytePrefix("__secure-"), !set.isSecure { return nil }
+        if name.hasBytePrefix("__host-"), !set.isSecure || domain != nil || set.path != "/" { return nil }
+        if name.isEmpty, ["__secure-", "__host-"].contains(where: { set.value.lowercased().hasBytePrefix($0) }) {
+            return nil
+        }
         var cookie = Cookie(
             set.name, set.value, domain: domain ?? host, isHostOnly: domain == nil, path: path, expires: set.expires,
             isSecure: set.isSecure, isHTTPOnly: set.isHTTPOnly, sameSite: set.sameSite)
@@ -139,21 +141,35 @@ public final class CookieJar: Sendable {
         return cookie
     }
 
+    /// A cookie of a file, if a server could have set it: files can be written by others.
+    static func admit(_ cookie: Cookie, _ suffixes: PublicSuffixes) -> Cookie? {
+        let name = cookie.name.lowercased()
+        let isBound = cookie.isHostOnly && cookie.path.equalsBytes("/")
+        if name.hasBytePrefix("__secure-") || name.hasBytePrefix("__host-"), !cookie.isSecure { return nil }
+        if name.hasBytePrefix("__host-"), !isBound { return nil }
+        let domain = SetCookie.domain(cookie.domain)
+        guard !domain.isEmpty, cookie.isHostOnly || !suffixes.contains(domain) && !isAddress(domain) else { return nil }
+        var admitted = cookie
+        admitted.domain = domain
+        return admitted
+    }
+
     // MARK: Matching
 
     private static func host(of url: HTTPURL) -> String {
         let host = url.origin.endpoint.host
-        return host.isEmpty ? "localhost" : host
+        if host.isEmpty { return "localhost" }
+        return host.hasByteSuffix(".") ? String(host.dropLast()) : host  // the root's dot is no part of the name
     }
 
-    private static func path(of url: HTTPURL) -> String { String(url.target.prefix { $0 != "?" }) }
+    private static func path(of url: HTTPURL) -> String { String(url.target.prefix(before: "?")) }
 
     /// The host and every domain above it.
     private static func domains(above host: String) -> [String] {
         if isAddress(host) { return [host] }
         var domains = [host]
         var rest = host[...]
-        while let dot = rest.firstIndex(of: ".") {
+        while let dot = rest.firstByte(".") {
             rest = rest[rest.index(after: dot)...]
             domains.append(String(rest))
         }
@@ -161,19 +177,19 @@ public final class CookieJar: Sendable {
     }
 
     private static func isAddress(_ host: String) -> Bool {
-        host.contains(":") || host.utf8.allSatisfy { Bytes.isDigit($0) || $0 == UInt8(ascii: ".") }
+        host.containsBytes(":") || host.utf8.allSatisfy { Bytes.isDigit($0) || $0 == UInt8(ascii: ".") }
     }
 
     /// The directory of a path (RFC 6265bis, section 5.1.4).
     private static func defaultPath(_ path: String) -> String {
-        guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return "/" }
+        guard let slash = path.lastByte("/"), slash > path.startIndex else { return "/" }
         return String(path[..<slash])
     }
 
     private static func matches(_ path: String, _ cookiePath: String) -> Bool {
-        path == cookiePath
-            || path.hasPrefix(cookiePath)
-                && (cookiePath.hasSuffix("/") || path.dropFirst(cookiePath.count).first == "/")
+        guard path.hasBytePrefix(cookiePath) else { return false }
+        let rest = path.utf8.dropFirst(cookiePath.utf8.count)
+        return rest.isEmpty || rest.first == UInt8(ascii: "/") || cookiePath.hasByteSuffix("/")
     }
 }
 
@@ -201,7 +217,8 @@ private struct Shelves {
         var others = self[cookie.domain]
         count -= others.count
         let same = others.firstIndex { other in
-            other.name == cookie.name && other.path == cookie.path && other.isHostOnly == cookie.isHostOnly
+            other.name.equalsBytes(cookie.name) && other.path.equalsBytes(cookie.path)
+                && other.isHostOnly == cookie.isHostOnly
         }
         if let same { cookie.created = others.remove(at: same).created }
         if !cookie.isOver(now) { others.append(cookie) }

@@ -36,12 +36,12 @@ public struct PublicSuffixes: Sendable {
         var names: Set<String> = []
         var wildcards: Set<String> = []
         var exceptions: Set<String> = []
-        for line in text.split(whereSeparator: \.isNewline) {
-            let rule = line.prefix { !$0.isWhitespace }
-            if rule.isEmpty || rule.hasPrefix("//") { continue }
-            if rule.hasPrefix("!") {
+        for line in text.lines() {
+            let rule = line.splitAtBlanks().first ?? ""
+            if rule.isEmpty || rule.hasBytePrefix("//") { continue }
+            if rule.hasBytePrefix("!") {
                 exceptions.insert(Self.ascii(rule.dropFirst()))
-            } else if rule.hasPrefix("*.") {
+            } else if rule.hasBytePrefix("*.") {
                 wildcards.insert(Self.ascii(rule.dropFirst(2)))
             } else {
                 names.insert(Self.ascii(rule))
@@ -57,7 +57,7 @@ public struct PublicSuffixes: Sendable {
 
     /// Whether a domain, in lower case, is a public suffix.
     public func contains(_ domain: String) -> Bool {
-        let labels = domain.split(separator: ".", omittingEmptySubsequences: false)
+        let labels = domain.splitBytes(separator: ".", omittingEmptySubsequences: false)
         switch rules {
         case .guess:
             let usual: Set<Substring> = ["ac", "co", "com", "edu", "go", "gov", "gob", "mil", "ne", "net", "or", "org"]

@@ -137,7 +137,7 @@ package struct FileDownload {
     private func note(_ response: HTTPResponse) throws {
         if isDevice { return }
         try? FileManager.default.removeItem(atPath: version)
-        let tag = response.header("ETag").flatMap { $0.hasPrefix("W/") ? nil : $0 }
+        let tag = response.header("ETag").flatMap { $0.hasBytePrefix("W/") ? nil : $0 }
         guard resumes, let name = tag ?? response.header("Last-Modified"),
             !response.headers.contains("Content-Encoding")
         else { return }
@@ -163,10 +163,10 @@ private struct ContentRange {
     let total: Int?
 
     init?(_ field: String?) {
-        guard let field, field.hasPrefix("bytes ") else { return nil }
-        let parts = field.dropFirst(6).split(separator: "/", maxSplits: 1)
+        guard let field, field.hasBytePrefix("bytes ") else { return nil }
+        let parts = field.dropFirst(6).splitBytes(separator: "/", maxSplits: 1)
         guard parts.count == 2 else { return nil }
-        start = parts[0].split(separator: "-").first.flatMap { Int($0) }
+        start = parts[0].splitBytes(separator: "-").first.flatMap { Int($0) }
         total = Int(parts[1])
     }
 }

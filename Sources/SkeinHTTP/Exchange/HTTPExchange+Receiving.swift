@@ -38,11 +38,14 @@ extension HTTPExchange {
                 !next.headers.contains("Expect"), next.body.isReplayable
             else { return nil }
             next.expectsContinue = false
-            return .request(next, isRedirect: false)
+            return .request(next, after: nil)
         case 300..<400:
+            let hop = HTTPHop(
+                method: request.method, url: request.url, status: head.status, headers: head.headers,
+                cookies: request.headers["Cookie"])
             let next = try context.configuration.redirects.next(
-                after: head, to: detour.plainRequest ?? request, history)
-            return next.map { .request($0, isRedirect: true) }
+                after: head, to: detour.plainRequest ?? request, history + [hop], cookies: context.cookies)
+            return next.map { .request($0, after: hop) }
         default: return nil
         }
     }
@@ -56,7 +59,7 @@ extension HTTPExchange {
         guard !accepted.isEmpty, (200..<300).contains(head.status.code), head.bodyLength != .none else { return }
         let field = head.headers["Content-Type"] ?? ""
         let type = MediaType.split(field).value.lowercased()
-        guard type.split(separator: "/", omittingEmptySubsequences: false).count == 2 else {
+        guard type.splitBytes(separator: "/", omittingEmptySubsequences: false).count == 2 else {
             throw SkeinError(
                 .invalidContentType, peer: peer,
                 because: "the content type is \(field.debugDescription), no type at all")
@@ -138,12 +141,12 @@ extension HTTPExchange {
     /// What a redirect says beside where to go: nobody wants it, but a connection that is read to the end can be kept.
     private func drop(_ bytes: ByteBuffer) -> Bool {
         detour.dropped += bytes.readableBytes
-        guard detour.dropped > 256 << 10, let carrier, case .request(let next, let isRedirect)? = followUp else {
+        guard detour.dropped > 256 << 10, let carrier, case .request(let next, let hop)? = followUp else {
             return true
         }
         self.carrier = nil
         carrier.abandon(self)
-        follow(next, isRedirect: isRedirect)
+        follow(next, after: hop)
         return true
     }
 

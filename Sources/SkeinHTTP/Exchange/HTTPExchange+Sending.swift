@@ -21,7 +21,7 @@ extension HTTPExchange {
         pools.pool(for: request).submit(self, at: now)
     }
 
-    private var credentials: HTTPAuth? { context.credentials(for: request) }
+    private var credentials: HTTPAuth? { context.credentials(for: request, redirectedFrom: history.first?.url.origin) }
 
     // MARK: Credentials that take a step of their own
 
@@ -89,7 +89,7 @@ extension HTTPExchange {
         if let failure = finishFilter() { return fail(failure) }
         switch followUp {
         case nil: finish(trailers: trailers)
-        case .request(let next, let isRedirect): follow(next, isRedirect: isRedirect)
+        case .request(let next, let hop): follow(next, after: hop)
         case .challenge:
             guard case .authenticator(let authenticator)? = credentials?.kind else { return finish(trailers: trailers) }
             detour.challenges += 1
@@ -101,10 +101,10 @@ extension HTTPExchange {
     }
 
     /// Goes where the answer leads, with what is left of the time.
-    func follow(_ next: HTTPRequest, isRedirect: Bool) {
-        if isRedirect, let head {
-            history.append(
-                HTTPHop(method: request.method, url: request.url, status: head.status, headers: head.headers))
+    /// - Parameter hop: the answer that led there, when it was a redirect.
+    func follow(_ next: HTTPRequest, after hop: HTTPHop?) {
+        if let hop {
+            history.append(hop)
             detour.challenges = 0
         }
         resetAnswer()

@@ -12,8 +12,8 @@ import SkeinWire
 package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked Sendable {
     /// What comes after the answer under way, when that is complete.
     enum FollowUp {
-        /// Another request: a redirect, or the same one without an expectation that the server does not know.
-        case request(HTTPRequest, isRedirect: Bool)
+        /// Another request: after a redirect, or the same one without an expectation that the server does not know.
+        case request(HTTPRequest, after: HTTPHop?)
         /// The authenticator says.
         case challenge
     }

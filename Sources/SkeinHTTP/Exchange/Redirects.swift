@@ -26,20 +26,26 @@ public struct HTTPHop: Sendable {
     public let status: HTTPStatus
     /// The header section of the answer.
     public let headers: Headers
+    /// The cookies that the request was sent with.
+    let cookies: String?
 }
 
 extension RedirectPolicy {
     /// The request that follows from an answer; nil when the answer is the last one.
+    /// - Parameters:
+    ///   - request: the request that was answered, as it was before cookies and credentials were added.
+    ///   - history: the answers so far, this one included.
+    ///   - cookies: those with which a request is sent.
     /// - Throws: code 711 when it leads in circles, too far, or where it must not.
-    func next(after head: ResponseHead, to request: HTTPRequest, _ history: [HTTPHop]) throws(SkeinError)
-        -> HTTPRequest?
-    {
+    func next(
+        after head: ResponseHead, to request: HTTPRequest, _ history: [HTTPHop], cookies: (HTTPRequest) -> String?
+    ) throws(SkeinError) -> HTTPRequest? {
         guard isEnabled, let method = Self.method(head.status, request.method), let location = head.headers["Location"]
         else { return nil }
         func refuse(_ why: String) -> SkeinError {
             SkeinError(.redirectError, peer: request.url.origin.description, because: why)
         }
-        guard history.count < maximum else {
+        guard history.count <= maximum else {
             throw refuse("more than \(maximum) redirects in a row; raise redirects.maximum")
         }
         let url: HTTPURL
@@ -48,12 +54,11 @@ extension RedirectPolicy {
         } catch {
             throw refuse("a redirect leads to no usable URL: \(error.message)")
         }
+        // Whoever may write to a socket of this machine is decided there, and not by a server elsewhere.
+        guard case .host = url.origin.endpoint else { throw refuse("a redirect leads to a unix socket") }
         if request.url.origin.isSecure, !url.origin.isSecure, !allowsDowngrade {
             throw refuse("a redirect leads from https to \(url); set redirects.allowsDowngrade to follow it")
         }
-        guard url != request.url || method != request.method,
-            !history.contains(where: { $0.url == url && $0.method == method })
-        else { throw refuse("the redirects go in circles: \(url) was asked for before") }
         var next = request
         next.url = url
         if method != request.method {
@@ -76,6 +81,11 @@ extension RedirectPolicy {
             }
             for name in ["Authorization", "Cookie", "Host", "Proxy-Authorization"] { next.headers.remove(name) }
         }
+        // A server that has set a cookie in between may answer differently: a login does so.
+        let sent = cookies(next)
+        guard !history.contains(where: { $0.url == url && $0.method == method && $0.cookies == sent }) else {
+            throw refuse("the redirects go in circles: \(url) was asked for before, with the same cookies")
+        }
         return next
     }
 
@@ -94,23 +104,23 @@ extension RedirectPolicy {
 extension HTTPURL {
     /// A reference as it stands in a Location field, seen from this URL (RFC 3986, section 5.2).
     func resolving(_ reference: String) throws(SkeinError) -> HTTPURL {
-        let reference = reference.prefix { $0 != "#" }
-        if reference.firstRange(of: "://") != nil, let colon = reference.firstIndex(of: ":"),
+        let reference = reference.prefix(before: "#")
+        if reference.rangeOfBytes("://") != nil, let colon = reference.firstByte(":"),
             reference[..<colon].allSatisfy({ $0.isLetter || $0 == "+" })
         {
             return try HTTPURL(String(reference))
         }
-        if reference.hasPrefix("//") { return try HTTPURL("\(origin.scheme):\(reference)") }
-        let path = target.prefix { $0 != "?" }
+        if reference.hasBytePrefix("//") { return try HTTPURL("\(origin.scheme):\(reference)") }
+        let path = target.prefix(before: "?")
         let merged: String
         if reference.isEmpty {
             merged = target
-        } else if reference.hasPrefix("/") {
+        } else if reference.hasBytePrefix("/") {
             merged = String(reference)
-        } else if reference.hasPrefix("?") {
+        } else if reference.hasBytePrefix("?") {
             merged = String(path + reference)
         } else {
-            merged = String(path[...(path.lastIndex(of: "/") ?? path.startIndex)] + reference)
+            merged = String(path[...(path.lastByte("/") ?? path.startIndex)] + reference)
         }
         // Through the parser, so that what is no target is refused.
         return HTTPURL(origin: origin, target: try HTTPURL("http://a\(Self.withoutDots(merged))").target)
@@ -118,10 +128,10 @@ extension HTTPURL {
 
     /// Removes `.` and `..` from a path (RFC 3986, section 5.2.4).
     private static func withoutDots(_ target: String) -> String {
-        let path = target.prefix { $0 != "?" }
+        let path = target.prefix(before: "?")
         var segments: [Substring] = []
         var endsInDirectory = false
-        for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+        for segment in path.dropFirst().splitBytes(separator: "/", omittingEmptySubsequences: false) {
             endsInDirectory = segment == "." || segment == ".."
             if segment == ".." { _ = segments.popLast() } else if segment != "." { segments.append(segment) }
         }

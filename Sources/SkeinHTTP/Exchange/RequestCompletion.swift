@@ -5,17 +5,22 @@ import SkeinWire
 
 extension HTTPClientContext {
     /// The credentials that a request is sent with, its own or those of the session for its host.
-    func credentials(for request: HTTPRequest) -> HTTPAuth? {
-        request.auth ?? configuration.credentials.auth(for: request.url.origin)
+    /// - Parameter first: what was asked for before the redirects that led to the request.
+    func credentials(for request: HTTPRequest, redirectedFrom first: Origin? = nil) -> HTTPAuth? {
+        request.auth ?? configuration.credentials.auth(for: request.url.origin, redirectedFrom: first)
+    }
+
+    /// The value of the Cookie field that a request is sent with.
+    func cookies(for request: HTTPRequest) -> String? {
+        let own = CookieJar.field(request.cookies)
+        let kept = configuration.cookies?.field(for: request.url)
+        let all = [request.headers["Cookie"], kept, own].compactMap(\.self).joined(separator: "; ")
+        return all.isEmpty ? nil : all
     }
 
     /// Adds the fields that follow from the request's settings and the session's; not credentials, which may take a while.
     func complete(_ request: inout HTTPRequest) {
-        let own = CookieJar.field(request.cookies)
-        let kept = configuration.cookies?.field(for: request.url)
-        let set = request.headers["Cookie"]
-        let cookies = [set, kept, own].compactMap(\.self).joined(separator: "; ")
-        if !cookies.isEmpty, cookies != set { request.headers["Cookie"] = cookies }
+        if let cookies = cookies(for: request) { request.headers["Cookie"] = cookies }
         if !request.acceptedTypes.isEmpty, !request.headers.contains("Accept") {
             request.headers["Accept"] = request.acceptedTypes.joined(separator: ", ")
         }

@@ -61,7 +61,7 @@ public struct LoggingLayer: HTTPLayer {
 
     /// A URL without the query, in which passwords and tokens travel.
     private static func withoutSecrets(_ url: HTTPURL) -> String {
-        url.target.contains("?") ? "\(url.origin)\(url.target.prefix { $0 != "?" })?…" : "\(url)"
+        url.target.containsBytes("?") ? "\(url.origin)\(url.target.prefix(before: "?"))?…" : "\(url)"
     }
 
     private static func fields(_ headers: Headers) -> Logger.Metadata {

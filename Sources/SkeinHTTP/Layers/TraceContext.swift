@@ -31,7 +31,7 @@ public struct TraceContext: Sendable, Hashable {
 
     /// What a request's `traceparent` says; nil when it is malformed or all zeros (section 3.2.2).
     public init?(traceparent: String, state: String? = nil) {
-        let parts = traceparent.split(separator: "-", omittingEmptySubsequences: false)
+        let parts = traceparent.splitBytes(separator: "-", omittingEmptySubsequences: false)
         func isHex(_ text: Substring, _ count: Int) -> Bool {
             text.utf8.count == count && text.utf8.allSatisfy { Bytes.hexValue($0) != nil && !($0 &- 0x41 < 6) }
         }
@@ -53,6 +53,6 @@ public struct TraceContext: Sendable, Hashable {
     public var traceparent: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
 
     private static func random(_ count: Int) -> String {
-        Hex.encode((0..<count).map { _ in UInt8.random(in: 0...255) })
+        Hex.random(count)
     }
 }

@@ -38,7 +38,7 @@ extension HTTPBody {
     ///   - parts: the fields, in order.
     ///   - boundary: what stands between the parts. Default: something random.
     public static func multipart(_ parts: [FormPart], boundary: String? = nil) -> HTTPBody {
-        let boundary = boundary ?? "skein-\(Hex.encode((0..<12).map { _ in UInt8.random(in: 0...255) }))"
+        let boundary = boundary ?? "skein-\(Hex.random(12))"
         let heads = parts.map { ByteBuffer(string: "--\(boundary)\r\n\($0.head)\r\n") }
         let end = ByteBuffer(string: "--\(boundary)--\r\n")
         var length: Int? = end.readableBytes
@@ -130,7 +130,7 @@ public struct FormPart: Sendable {
     public static func file(
         _ name: String, path: String, fileName: String? = nil, contentType: String? = nil
     ) -> FormPart {
-        let own = path.split(separator: "/").last.map(String.init) ?? path
+        let own = path.splitBytes(separator: "/").last.map(String.init) ?? path
         return FormPart(name, .file(path, contentType: contentType), fileName: fileName ?? own)
     }
 
@@ -138,13 +138,15 @@ public struct FormPart: Sendable {
     var head: String {
         var head = "Content-Disposition: form-data; name=\"\(Self.escaped(name))\""
         if let fileName { head += "; filename=\"\(Self.escaped(fileName))\"" }
-        if let type = body.contentType { head += "\r\nContent-Type: \(type)" }
+        if let type = body.contentType {
+            head += "\r\nContent-Type: \(type.replacingBytes("\r", with: " ").replacingBytes("\n", with: " "))"
+        }
         return head + "\r\n"
     }
 
     /// A name as browsers write it (WHATWG HTML, multipart/form-data encoding algorithm).
     private static func escaped(_ name: String) -> String {
-        name.replacing("\r", with: "%0D").replacing("\n", with: "%0A").replacing("\"", with: "%22")
+        name.replacingBytes("\r", with: "%0D").replacingBytes("\n", with: "%0A").replacingBytes("\"", with: "%22")
     }
 }
 

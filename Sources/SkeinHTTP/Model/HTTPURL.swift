@@ -71,7 +71,8 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     ///   - parameters: query parameters to append, in order, percent-encoded.
     /// - Throws: `SkeinError` with code 701 and a sentence that says which part is wrong.
     public init(_ text: String, parameters: Parameters = [:]) throws(SkeinError) {
-        guard let schemeEnd = text.utf8.firstIndex(of: UInt8(ascii: ":")), text[schemeEnd...].hasPrefix("://") else {
+        guard let schemeEnd = text.utf8.firstIndex(of: UInt8(ascii: ":")), text[schemeEnd...].hasBytePrefix("://")
+        else {
             throw Self.malformed(text, "it has no scheme; write http://host/path")
         }
         let scheme = text[..<schemeEnd].lowercased()
@@ -91,7 +92,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
 
     /// Takes a `ws://` or `wss://` URL apart (RFC 6455, section 3); one of `http` says the same.
     public init(webSocket text: String) throws(SkeinError) {
-        let scheme = text.prefix { $0 != ":" }.lowercased()
+        let scheme = text.prefix(before: ":").lowercased()
         let plain = scheme == "ws" ? "http" : scheme == "wss" ? "https" : scheme
         try self.init(plain + text.dropFirst(scheme.count))
     }
@@ -114,7 +115,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         var host: Substring
         var portText: Substring?
         if authority.first == "[" {
-            guard let end = authority.firstIndex(of: "]") else { throw malformed(text, "the IPv6 address has no ]") }
+            guard let end = authority.firstByte("]") else { throw malformed(text, "the IPv6 address has no ]") }
             host = authority[authority.index(after: authority.startIndex)..<end]
             let behind = authority[authority.index(after: end)...]
             guard behind.isEmpty || behind.first == ":" else { throw malformed(text, "something stands behind the ]") }
@@ -166,7 +167,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     private static func target(
         _ rest: Substring, _ parameters: Parameters, in text: String
     ) throws(SkeinError) -> String {
-        var target = String(rest.prefix { $0 != "#" })
+        var target = String(rest.prefix(before: "#"))
         if target.utf8.contains(where: { !Bytes.isTarget($0) }) {
             guard !target.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
                 throw malformed(text, "it holds a control character")

@@ -27,7 +27,7 @@ package enum MediaType {
         parts.append(field[start...])
         var attributes: [String: String] = [:]
         for part in parts.dropFirst() {
-            let pair = part.split(separator: "=", maxSplits: 1)
+            let pair = part.splitBytes(separator: "=", maxSplits: 1)
             guard pair.count == 2 else { continue }
             var value = pair[1].trimmingBlanks()
             if value.count >= 2, value.first == "\"", value.last == "\"" { value = value.dropFirst().dropLast() }
@@ -39,19 +39,19 @@ package enum MediaType {
     /// Whether a type holds JSON: `application/json` or `…+json`.
     package static func isJSON(_ type: String) -> Bool {
         let type = type.lowercased()
-        return type == "application/json" || type.hasSuffix("+json")
+        return type == "application/json" || type.hasByteSuffix("+json")
     }
 
     /// Whether a type, in lower case, is in a range such as `text/html`, `image/*` or `*/*`, whose parameters do not matter.
     static func matches(_ type: String, range: String) -> Bool {
         let range = split(range).value.lowercased()
         if range == "*/*" || range == type { return true }
-        return range.hasSuffix("/*") && type.hasPrefix(range.dropLast())
+        return range.hasByteSuffix("/*") && type.hasBytePrefix(range.dropLast())
     }
 
     /// The type of a file by the ending of its name.
     package static func guess(_ path: String) -> String {
-        let ending = path.lastIndex(of: ".").map { path[path.index(after: $0)...].lowercased() }
+        let ending = path.lastByte(".").map { path[path.index(after: $0)...].lowercased() }
         return ending.flatMap { endings[$0] } ?? "application/octet-stream"
     }
 
@@ -88,9 +88,9 @@ package enum MediaType {
             charset = named.lowercased()
         } else if let marked = byteOrderMark(bytes) {
             charset = marked
-        } else if isJSON(lowered) || lowered.hasSuffix("/xml") || lowered.hasSuffix("+xml") {
+        } else if isJSON(lowered) || lowered.hasByteSuffix("/xml") || lowered.hasByteSuffix("+xml") {
             charset = "utf-8"
-        } else if lowered.hasPrefix("text/") || lowered == "application/x-www-form-urlencoded" {
+        } else if lowered.hasBytePrefix("text/") || lowered == "application/x-www-form-urlencoded" {
             charset = "iso-8859-1"
         } else {
             throw SkeinError(

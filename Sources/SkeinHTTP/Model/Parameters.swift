@@ -71,7 +71,7 @@ package enum Percent {
             Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26 || byte == UInt8(ascii: "-")
                 || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "*")
                 || byte == UInt8(ascii: " ")
-        }.replacing(" ", with: "+")
+        }.replacingBytes(" ", with: "+")
     }
 
     /// Encodes everything but letters, digits and `-._~` (RFC 3986, section 2.3).
@@ -90,9 +90,9 @@ package enum Percent {
 
     /// The names and values of a query or a form, in order. What is not well encoded stays as it is.
     package static func decodeForm(_ text: some StringProtocol) -> [(String, String)] {
-        text.split(separator: "&").map { pair in
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in
-                let plain = String(part).replacing("+", with: " ")
+        text.splitBytes(separator: "&").map { pair in
+            let parts = pair.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in
+                let plain = String(part).replacingBytes("+", with: " ")
                 return decode(plain) ?? plain
             }
             return (parts[0], parts.count > 1 ? parts[1] : "")

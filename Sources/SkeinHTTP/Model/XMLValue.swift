@@ -207,9 +207,9 @@ private struct XMLReader {
         case "apos": return [UInt8(ascii: "'")]
         default:
             let number =
-                name.hasPrefix("#x")
+                name.hasBytePrefix("#x")
                 ? UInt32(name.dropFirst(2), radix: 16)
-                : name.hasPrefix("#") ? UInt32(name.dropFirst(1)) : nil
+                : name.hasBytePrefix("#") ? UInt32(name.dropFirst(1)) : nil
             guard let scalar = number.flatMap(Unicode.Scalar.init),
                 scalar.value >= 0x20 || [9, 10, 13].contains(scalar.value)
             else { throw fault("&\(name); is not known") }

@@ -94,7 +94,7 @@ package enum WebSocketHandshake {
         var agreement = Agreement()
         var answer = Headers()
         let offered = headers.values("Sec-WebSocket-Protocol").flatMap { value in
-            value.split(separator: ",").map { String($0.trimmingBlanks()) }
+            value.splitBytes(separator: ",").map { String($0.trimmingBlanks()) }
         }
         if let chosen = options.subprotocols.first(where: offered.contains) {
             agreement.subprotocol = chosen

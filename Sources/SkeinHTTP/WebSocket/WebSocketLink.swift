@@ -46,6 +46,12 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     private var pings = Deque<Ping>()
     private var pingNumber: UInt64 = 0
     private var keepAlive: NIODeadline?
+    /// Bytes of unfinished messages that are counted in the budget for this one.
+    @exclusivity(unchecked) private var heldBytes = 0
+    /// When more of the unfinished message came last.
+    @exclusivity(unchecked) private var messageMoved = NIODeadline.now()
+    /// What all peers together may make us hold; nil for a client.
+    package var budget: MemoryBudget?
     /// The answer to the latest Ping, while the peer does not take it (section 5.5.3 asks for that one only).
     private var owedPong: ByteBuffer?
 
@@ -84,6 +90,29 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         lastHeard = .now()
         decoder.append(bytes)
         takeEvents()
+        noteHeld()
+    }
+
+    /// Counts what the peer makes us hold of a message whose end is not here.
+    private func noteHeld() {
+        let held = decoder.heldBytes
+        guard held != heldBytes else { return }
+        messageMoved = lastHeard
+        guard let budget else {
+            heldBytes = held
+            return
+        }
+        let isWithin = budget.change(by: held - heldBytes)
+        heldBytes = held
+        guard !isWithin, phase == .open || phase == .closing else { return }
+        fail(WebSocketError(.tryAgainLater, "the server holds too much of messages that are not complete"))
+    }
+
+    /// What was held is not any more.
+    private func releaseHeld() {
+        budget?.change(by: -heldBytes)
+        heldBytes = 0
+        decoder.abandon()
     }
 
     private func takeEvents() {
@@ -331,6 +360,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     /// Ends our side and waits a moment for the peer's end, so that a reset does not destroy our Close.
     private func linger() {
         phase = .lingering
+        releaseHeld()
         writeOutput()
         arm(.seconds(1))
         transport?.endOutput()
@@ -348,6 +378,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         if phase != .lingering { tell(WebSocketClosing(.abnormal), phase == .open ? failure : nil) }
         phase = .ended
         transport = nil
+        releaseHeld()
     }
 
     private func tell(_ closing: WebSocketClosing, _ error: SkeinError?) {

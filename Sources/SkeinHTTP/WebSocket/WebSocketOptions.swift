@@ -15,6 +15,9 @@ public struct WebSocketOptions: Sendable {
     public var pingInterval: Duration? = .seconds(20)
     /// How long its answer may take before the connection is given up. Default: 20 s.
     public var pingTimeout: Duration = .seconds(20)
+    /// The longest silence in the middle of a message, checked as often as the peer is asked by Pings; then the socket is closed with
+    /// 1008. Default: 60 s.
+    public var messageTimeout: Duration = .seconds(60)
     /// How long the peer may take to answer a Close. Default: 10 s.
     public var closeTimeout: Duration = .seconds(10)
     /// Bytes of received messages that nobody has taken, above which the peer has to wait. Default: 256 KiB.

@@ -119,7 +119,7 @@ struct BSONWriter {
 
     /// A NUL would be the end of the name; the replacement character stands in its place, so that no name passes for another.
     private mutating func cString(_ value: String) {
-        bytes.writeString(value.utf8.contains(0) ? value.replacing("\0", with: "\u{FFFD}") : value)
+        bytes.writeString(value.utf8.contains(0) ? value.replacingBytes("\0", with: "\u{FFFD}") : value)
         bytes.writeInteger(0 as UInt8)
     }
 }

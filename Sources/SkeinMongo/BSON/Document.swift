@@ -73,7 +73,7 @@ public struct Document: Sendable, Hashable {
     /// The first name, which says what a command does.
     var firstKey: String? { elements.first { _ in true }?.key(in: bytes) }
     /// Whether it says what is to be done (`$set`), and not what is.
-    var hasOperators: Bool { firstKey?.hasPrefix("$") == true }
+    var hasOperators: Bool { firstKey?.hasBytePrefix("$") == true }
     /// How many members there are.
     public var count: Int { elements.reduce(0) { count, _ in count + 1 } }
     /// Whether there are none.

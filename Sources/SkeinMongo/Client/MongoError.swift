@@ -89,7 +89,7 @@ public struct MongoError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether the server is not, or not any more, what it was taken for.
-    var isStateChange: Bool { Self.stateChanges.contains(code) || message.contains("not master") }
+    var isStateChange: Bool { Self.stateChanges.contains(code) || message.containsBytes("not master") }
     /// Whether it is about to stop, which ends its connections, too.
     var isShutdown: Bool { code == 11600 || code == 91 }
     /// Whether a read may be tried again.

@@ -8,8 +8,8 @@ extension MongoOptions {
     /// - Throws: code 701 that says what is wrong with it.
     public init(_ text: String) throws(SkeinError) {
         self.init()
-        let uri = text.contains("://") ? text : "mongodb://\(text)"
-        guard let separator = uri.firstRange(of: "://") else { throw Self.problem("it has no scheme") }
+        let uri = text.containsBytes("://") ? text : "mongodb://\(text)"
+        guard let separator = uri.rangeOfBytes("://") else { throw Self.problem("it has no scheme") }
         switch uri[..<separator.lowerBound] {
         case "mongodb": break
         case "mongodb+srv":
@@ -18,22 +18,22 @@ extension MongoOptions {
         }
         var rest = uri[separator.upperBound...]
         var query: [(name: String, value: String)] = []
-        if let mark = rest.firstIndex(of: "?") {
+        if let mark = rest.firstByte("?") {
             query = try Self.pairs(rest[rest.index(after: mark)...])
             rest = rest[..<mark]
         }
         var user: String?
         var password: String?
-        let authority = rest.prefix { $0 != "/" }
+        let authority = rest.prefix(before: "/")
         var members = authority
-        if let at = authority.lastIndex(of: "@") {
-            let parts = authority[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        if let at = authority.lastByte("@") {
+            let parts = authority[..<at].splitBytes(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             user = try Self.decoded(parts[0])
             if parts.count == 2 { password = try Self.decoded(parts[1]) }
             members = authority[authority.index(after: at)...]
         }
         hosts = []
-        for member in members.split(separator: ",", omittingEmptySubsequences: false) {
+        for member in members.splitBytes(separator: ",", omittingEmptySubsequences: false) {
             hosts.append(try Self.endpoint(member))
         }
         let name = try Self.decoded(rest.dropFirst(authority.count).dropFirst())
@@ -55,7 +55,7 @@ extension MongoOptions {
     }
 
     private static func endpoint(_ member: Substring) throws(SkeinError) -> Endpoint {
-        if member.hasSuffix(".sock") { return .unix(path: try decoded(member)) }
+        if member.hasByteSuffix(".sock") { return .unix(path: try decoded(member)) }
         guard !member.isEmpty, let endpoint = Endpoint(hostAndPort: member, port: 27017) else {
             throw problem("\(member.debugDescription) is no host with a port")
         }
@@ -64,8 +64,8 @@ extension MongoOptions {
 
     private static func pairs(_ text: Substring) throws(SkeinError) -> [(name: String, value: String)] {
         var pairs: [(String, String)] = []
-        for pair in text.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        for pair in text.splitBytes(separator: "&") {
+            let parts = pair.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2 else { throw problem("\(pair) has no value") }
             pairs.append((String(parts[0]), try decoded(parts[1])))
         }
@@ -176,7 +176,7 @@ extension MongoOptions {
 
     private static func compressors(_ text: String) throws(SkeinError) -> [MongoCompressor] {
         var list: [MongoCompressor] = []
-        for name in text.split(separator: ",") {
+        for name in text.splitBytes(separator: ",") {
             if let compressor = MongoCompressor(name: String(name)) {
                 list.append(compressor)
             } else if name != "snappy" {
@@ -188,8 +188,8 @@ extension MongoOptions {
 
     private static func tags(_ text: String) throws(SkeinError) -> [String: String] {
         var tags: [String: String] = [:]
-        for pair in text.split(separator: ",") {
-            let parts = pair.split(separator: ":", maxSplits: 1)
+        for pair in text.splitBytes(separator: ",") {
+            let parts = pair.splitBytes(separator: ":", maxSplits: 1)
             guard parts.count == 2 else { throw problem("the tag \(pair) has no value") }
             tags[String(parts[0])] = String(parts[1])
         }

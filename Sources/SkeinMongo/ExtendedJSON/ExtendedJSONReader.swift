@@ -173,7 +173,7 @@ private struct ExtendedJSONReader {
 private enum ExtendedJSONForm {
     /// The value; nil when it is a document like any other.
     static func value(_ members: [(String, BSON)]) throws(BSONError) -> BSON? {
-        guard let (name, value) = members.first, name.hasPrefix("$") else { return nil }
+        guard let (name, value) = members.first, name.hasBytePrefix("$") else { return nil }
         if name == "$code" || name == "$scope" { return try code(members) }
         guard let read = forms[name] else { return nil }
         guard members.count == 1, let result = try read(value) else {

@@ -186,7 +186,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     func lost(_ reason: SkeinError, fatal: SQLError?) {
         guard !isOver else { return }
         // The server says that it has stopped: what it had not completed was undone, and what was behind it never read.
-        if let fatal, fatal.sqlState.hasPrefix("57P"), !isComplete, case .shared(let pool) = place, !isScript,
+        if let fatal, fatal.sqlState.hasBytePrefix("57P"), !isComplete, case .shared(let pool) = place, !isScript,
             attempts < 2
         {
             return pool.submit(self)

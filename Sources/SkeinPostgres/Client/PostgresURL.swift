@@ -9,8 +9,9 @@ extension PostgresOptions {
     /// - Throws: code 701 that says what is wrong with it.
     public init(_ text: String) throws(SkeinError) {
         self.init()
-        let isWords = !text.contains("://") && text.contains("=") && !text.contains("@")
-        var words = isWords ? try Self.words(text) : try Self.uri(text.contains("://") ? text : "postgres://\(text)")
+        let isWords = !text.containsBytes("://") && text.containsBytes("=") && !text.containsBytes("@")
+        var words =
+            isWords ? try Self.words(text) : try Self.uri(text.containsBytes("://") ? text : "postgres://\(text)")
         try apply(&words)
     }
 
@@ -25,7 +26,7 @@ extension PostgresOptions {
         while true {
             rest = rest.drop(while: \.isWhitespace)
             if rest.isEmpty { return words }
-            guard let equals = rest.firstIndex(of: "=") else { throw problem("\(rest.prefix(20)) has no value") }
+            guard let equals = rest.firstByte("=") else { throw problem("\(rest.prefix(20)) has no value") }
             let name = rest[..<equals].trimmed
             rest = rest[rest.index(after: equals)...].drop(while: \.isWhitespace)
             var value = ""
@@ -47,28 +48,28 @@ extension PostgresOptions {
     }
 
     private static func uri(_ text: String) throws(SkeinError) -> [String: String] {
-        guard let separator = text.firstRange(of: "://") else { throw problem("it has no scheme") }
+        guard let separator = text.rangeOfBytes("://") else { throw problem("it has no scheme") }
         let scheme = text[..<separator.lowerBound].lowercased()
         guard scheme == "postgres" || scheme == "postgresql" else {
             throw problem("its scheme is \(scheme) and not postgres")
         }
         var words: [String: String] = [:]
         var rest = text[separator.upperBound...]
-        if let mark = rest.firstIndex(of: "?") {
-            for pair in rest[rest.index(after: mark)...].split(separator: "&") {
-                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if let mark = rest.firstByte("?") {
+            for pair in rest[rest.index(after: mark)...].splitBytes(separator: "&") {
+                let parts = pair.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                 guard parts.count == 2 else { throw problem("\(pair) has no value") }
                 words[try decoded(parts[0])] = try decoded(parts[1])
             }
             rest = rest[..<mark]
         }
-        if let slash = rest.firstIndex(of: "/") {
+        if let slash = rest.firstByte("/") {
             let name = rest[rest.index(after: slash)...]
             if !name.isEmpty { words["dbname"] = try decoded(name) }
             rest = rest[..<slash]
         }
-        if let at = rest.lastIndex(of: "@") {
-            let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        if let at = rest.lastByte("@") {
+            let parts = rest[..<at].splitBytes(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             if !parts[0].isEmpty { words["user"] = try decoded(parts[0]) }
             if parts.count == 2 { words["password"] = try decoded(parts[1]) }
             rest = rest[rest.index(after: at)...]
@@ -76,7 +77,7 @@ extension PostgresOptions {
         if !rest.isEmpty {
             var hosts: [String] = []
             var ports: [String] = []
-            for member in rest.split(separator: ",", omittingEmptySubsequences: false) {
+            for member in rest.splitBytes(separator: ",", omittingEmptySubsequences: false) {
                 let (host, port) = split(member)
                 hosts.append(try decoded(host))
                 ports.append(String(port))
@@ -89,11 +90,11 @@ extension PostgresOptions {
 
     /// `host:port`, `[::1]:port`
     private static func split(_ member: Substring) -> (host: Substring, port: Substring) {
-        if member.first == "[", let end = member.firstIndex(of: "]") {
+        if member.first == "[", let end = member.firstByte("]") {
             let tail = member[member.index(after: end)...]
             return (member[member.index(after: member.startIndex)..<end], tail.dropFirst())
         }
-        guard let colon = member.lastIndex(of: ":") else { return (member, "") }
+        guard let colon = member.lastByte(":") else { return (member, "") }
         return (member[..<colon], member[member.index(after: colon)...])
     }
 
@@ -144,8 +145,8 @@ extension PostgresOptions {
     }
 
     private mutating func setHosts(_ names: String, ports: String?) throws(SkeinError) {
-        let list = names.split(separator: ",", omittingEmptySubsequences: false)
-        let numbers = ports?.split(separator: ",", omittingEmptySubsequences: false) ?? []
+        let list = names.splitBytes(separator: ",", omittingEmptySubsequences: false)
+        let numbers = ports?.splitBytes(separator: ",", omittingEmptySubsequences: false) ?? []
         guard numbers.count <= 1 || numbers.count == list.count else {
             throw Self.problem("there are \(list.count) hosts and \(numbers.count) ports")
         }
@@ -155,7 +156,7 @@ extension PostgresOptions {
             guard let port = text.isEmpty ? 5432 : Int(text), (1...65535).contains(port) else {
                 throw Self.problem("\(text) is no port")
             }
-            if name.hasPrefix("/") {
+            if name.hasBytePrefix("/") {
                 endpoints.append(.unix(path: "\(name)/.s.PGSQL.\(port)"))
             } else {
                 endpoints.append(.host(name.isEmpty ? "localhost" : String(name), port: port))

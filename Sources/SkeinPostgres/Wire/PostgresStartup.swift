@@ -51,7 +51,7 @@ struct PostgresStartup {
     mutating func receive(_ message: PostgresMessage, into output: inout ByteBuffer) throws(SkeinError) -> Action {
         switch message {
         case .error(let error):
-            let code: SkeinError.Code = error.sqlState.hasPrefix("28") ? .unknownAuthentication : .connectionFailed
+            let code: SkeinError.Code = error.sqlState.hasBytePrefix("28") ? .unknownAuthentication : .connectionFailed
             throw SkeinError(code, because: "the server refuses the session: \(error)", cause: error)
         case .notice, .negotiateProtocolVersion: return .none
         case .parameterStatus(let name, let value):

@@ -100,7 +100,7 @@ enum PostgresWriter {
     }
 
     static func copyFail(_ reason: String, into output: inout ByteBuffer) {
-        message("f", into: &output) { $0.writeNullTerminatedString(reason.replacing("\0", with: "")) }
+        message("f", into: &output) { $0.writeNullTerminatedString(reason.replacingBytes("\0", with: "")) }
     }
 
     private static func message(

@@ -71,7 +71,8 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
         ask(RedisCommand("HELLO", words)) { [weak self] result in
             guard let self else { return }
             switch result {
-            case .success(.error(let error)) where error.kind == "NOPROTO" || error.message.contains("unknown command"):
+            case .success(.error(let error))
+            where error.kind == "NOPROTO" || error.message.containsBytes("unknown command"):
                 self.authenticate()  // a server from before RESP3
             case .success(.error(let error)): self.refuse(error)
             case .success:
@@ -110,7 +111,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     }
 
     private func refuse(_ error: RedisError) {
-        let isForbidden = ["WRONGPASS", "NOAUTH", "NOPERM"].contains(error.kind) || error.message.contains("AUTH")
+        let isForbidden = ["WRONGPASS", "NOAUTH", "NOPERM"].contains(error.kind) || error.message.containsBytes("AUTH")
         close(
             because: SkeinError(
                 isForbidden ? .unknownAuthentication : .connectionFailed, peer: peer,

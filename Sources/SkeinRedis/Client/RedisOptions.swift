@@ -48,13 +48,13 @@ public struct RedisOptions: Hashable, Sendable {
     /// - Throws: code 701 that says what is wrong with it.
     public init(_ text: String) throws(SkeinError) {
         self.init()
-        let url = text.contains("://") ? text : "redis://\(text)"
-        guard let separator = url.firstRange(of: "://") else { throw Self.problem("it has no scheme") }
+        let url = text.containsBytes("://") ? text : "redis://\(text)"
+        guard let separator = url.rangeOfBytes("://") else { throw Self.problem("it has no scheme") }
         var rest = url[separator.upperBound...]
         var query: [String: String] = [:]
-        if let mark = rest.firstIndex(of: "?") {
-            for pair in rest[rest.index(after: mark)...].split(separator: "&") {
-                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if let mark = rest.firstByte("?") {
+            for pair in rest[rest.index(after: mark)...].splitBytes(separator: "&") {
+                let parts = pair.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                 guard parts.count == 2 else { throw Self.problem("\(pair) has no value") }
                 query[String(parts[0])] = try Self.decoded(parts[1])
             }
@@ -69,10 +69,10 @@ public struct RedisOptions: Hashable, Sendable {
             rest = ""
         case "redis+sentinel", "rediss+sentinel":
             topology = .sentinel(master: query.removeValue(forKey: "master") ?? "mymaster")
-            if url.hasPrefix("rediss") { tls = TLSOptions() }
+            if url.hasBytePrefix("rediss") { tls = TLSOptions() }
         case "redis+cluster", "rediss+cluster":
             topology = .cluster
-            if url.hasPrefix("rediss") { tls = TLSOptions() }
+            if url.hasBytePrefix("rediss") { tls = TLSOptions() }
         case let scheme: throw Self.problem("its scheme is \(scheme) and not redis")
         }
         if !rest.isEmpty { try setHosts(&rest) }
@@ -89,8 +89,8 @@ public struct RedisOptions: Hashable, Sendable {
     }
 
     private mutating func setUser(_ rest: inout Substring) throws(SkeinError) {
-        guard let at = rest.lastIndex(of: "@") else { return }
-        let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let at = rest.lastByte("@") else { return }
+        let parts = rest[..<at].splitBytes(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         if !parts[0].isEmpty { user = try Self.decoded(parts[0]) }
         if parts.count == 2 { password = try Self.decoded(parts[1]) }
         rest = rest[rest.index(after: at)...]
@@ -98,7 +98,7 @@ public struct RedisOptions: Hashable, Sendable {
 
     private mutating func setHosts(_ rest: inout Substring) throws(SkeinError) {
         try setUser(&rest)
-        if let slash = rest.firstIndex(of: "/") {
+        if let slash = rest.firstByte("/") {
             let name = rest[rest.index(after: slash)...]
             guard name.isEmpty || Int(name) != nil else { throw Self.problem("\(name) is no number of a database") }
             database = Int(name) ?? 0
@@ -106,7 +106,7 @@ public struct RedisOptions: Hashable, Sendable {
         }
         let standard = if case .sentinel = topology { 26379 } else { 6379 }
         var list: [Endpoint] = []
-        for member in rest.split(separator: ",", omittingEmptySubsequences: false) {
+        for member in rest.splitBytes(separator: ",", omittingEmptySubsequences: false) {
             guard let endpoint = Endpoint(hostAndPort: member, port: standard) else {
                 throw Self.problem("\(member) is no host with a port")
             }

@@ -132,7 +132,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
 
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool {
         guard call.redirections < options.maximumRedirections else { return false }
-        let words = error.message.split(separator: " ")
+        let words = error.message.splitBytes(separator: " ")
         switch error.kind {
         case "MOVED", "ASK":
             guard words.count == 3, let slot = Int(words[1]), let found = Endpoint(hostAndPort: words[2], port: 6379)
@@ -141,7 +141,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
             }
             var endpoint = found
             // A server that does not know its own name leaves it out: it is where the answer came from.
-            if words[2].hasPrefix(":"), let host = connection.channel?.remoteAddress?.ipAddress,
+            if words[2].hasBytePrefix(":"), let host = connection.channel?.remoteAddress?.ipAddress,
                 case .host(_, let port) = found
             {
                 endpoint = .host(host, port: port)

@@ -48,7 +48,7 @@ public struct RedisCommand: Sendable {
         let upper = name.uppercased()
         let known = RedisCommandTable.shared[upper, arguments.first?.redisArgument]
         self.init(
-            upper, known?.kind ?? [], firstKey: known?.firstKey ?? 0, words: upper.split(separator: " ").count,
+            upper, known?.kind ?? [], firstKey: known?.firstKey ?? 0, words: upper.splitBytes(separator: " ").count,
             arguments.map(\.redisArgument))
     }
 

@@ -16,8 +16,8 @@ struct RedisCommandTable: Sendable {
             "r": .readOnly, "b": .blocking, "s": .session, "m": .movable, "c": .cacheable,
         ]
         var commands: [String: Line] = [:]
-        for line in Self.lines.split(separator: "\n") {
-            let parts = line.split(separator: " ")
+        for line in Self.lines.splitBytes(separator: "\n") {
+            let parts = line.splitBytes(separator: " ")
             guard parts.count == 3 else { continue }
             let kind = parts[1].reduce(into: RedisCommand.Kind()) { $0.formUnion(marks[$1] ?? []) }
             commands[String(parts[0].map { $0 == "|" ? " " : $0 })] = Line(kind: kind, firstKey: Int8(parts[2]) ?? -1)
@@ -28,7 +28,7 @@ struct RedisCommandTable: Sendable {
     /// The name of a command that a method is called by: `config_get` is `CONFIG GET`, and `eval_ro` itself.
     func name(ofMethod method: String) -> String {
         let upper = method.uppercased()
-        return commands[upper] == nil ? upper.replacing("_", with: " ") : upper
+        return commands[upper] == nil ? upper.replacingBytes("_", with: " ") : upper
     }
 
     /// What is known of a command; of one with two words, also when the second one is its first argument.

@@ -150,7 +150,7 @@ public struct RedisError: Error, Hashable, Sendable, CustomStringConvertible {
     /// - Parameter message: what the server said.
     public init(_ message: String) {
         self.message = message
-        let word = message.prefix { $0 != " " }
+        let word = message.prefix(before: " ")
         kind = word.allSatisfy { $0.isUppercase || $0.isNumber } ? String(word) : "ERR"
     }
 

@@ -189,7 +189,7 @@ struct RESPDecoder {
             return .double(value)
         case UInt8(ascii: "("):
             let digits = line(start, end)
-            let unsigned = digits.hasPrefix("-") || digits.hasPrefix("+") ? digits.dropFirst() : digits[...]
+            let unsigned = digits.hasBytePrefix("-") || digits.hasBytePrefix("+") ? digits.dropFirst() : digits[...]
             guard !unsigned.isEmpty, unsigned.utf8.allSatisfy({ $0 &- 0x30 < 10 }) else { throw .malformed(type) }
             return .bigNumber(digits)
         default: throw .malformed(type)

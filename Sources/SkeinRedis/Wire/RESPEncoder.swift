@@ -9,7 +9,7 @@ enum RESPEncoder {
         if command.words == 1 {
             string(command.name, into: &output)
         } else {
-            for word in command.name.split(separator: " ") { string(String(word), into: &output) }
+            for word in command.name.splitBytes(separator: " ") { string(String(word), into: &output) }
         }
         for argument in command.arguments {
             switch argument {

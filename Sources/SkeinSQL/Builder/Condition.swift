@@ -110,8 +110,9 @@ public struct Q: Sendable {
 
     /// What stands for any text in a pattern does not do so in the value.
     private static func like(_ column: SQL, _ before: String, _ value: SQLValue, _ after: String) -> SQL {
-        let text = (value.string ?? "").replacing("\\", with: "\\\\").replacing("%", with: "\\%").replacing(
-            "_", with: "\\_")
+        let text = (value.string ?? "").replacingBytes("\\", with: "\\\\").replacingBytes("%", with: "\\%")
+            .replacingBytes(
+                "_", with: "\\_")
         return "\(column) LIKE \(before + text + after) ESCAPE '\\'"
     }
 }

@@ -44,7 +44,7 @@ public struct SelectQuery: FilteredQuery {
     public func order(_ columns: SQL...) -> Self {
         changed { query in
             query.orders += columns.map { column in
-                guard column.first.hasPrefix("-") else { return column }
+                guard column.first.hasBytePrefix("-") else { return column }
                 var column = column
                 column.first.removeFirst()
                 column.append(text: " DESC")

@@ -36,7 +36,7 @@ public struct SQLError: Error, Hashable, Sendable {
     /// Whether there is such a row already: a primary key or unique index said no.
     public var isUniqueViolation: Bool { sqlState == "23505" || [1555, 2067, 2579].contains(code) }
     /// Whether a constraint of any kind said no.
-    public var isConstraintViolation: Bool { sqlState.hasPrefix("23") || code.map { $0 & 0xFF } == 19 }
+    public var isConstraintViolation: Bool { sqlState.hasBytePrefix("23") || code.map { $0 & 0xFF } == 19 }
     /// Whether the transaction came into the way of another one, and would go through when it is tried again.
     public var isSerializationFailure: Bool {
         sqlState == "40001" || sqlState == "40P01" || code.map { [5, 6].contains($0 & 0xFF) } ?? false

@@ -108,7 +108,7 @@ extension RowDecoder {
         if let scalar = type as? any SQLConvertible.Type { return try cell(column, as: scalar, type) }
         let value = try cells.value(row, column)
         if case .json(let text) = value { return try JSONDecoder().decode(type, from: Data(text.utf8)) }
-        if case .text(let text) = value, text.hasPrefix("{") || text.hasPrefix("[") {
+        if case .text(let text) = value, text.hasBytePrefix("{") || text.hasBytePrefix("[") {
             return try JSONDecoder().decode(type, from: Data(text.utf8))
         }
         do {

@@ -81,7 +81,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
     /// A name in quotation marks: a table's, a column's.
     public static func quoted(_ name: String) -> SQL {
-        SQL(unsafe: "\"" + name.replacing("\"", with: "\"\"") + "\"")
+        SQL(unsafe: "\"" + name.replacingBytes("\"", with: "\"\"") + "\"")
     }
 
     /// What a literal with values is made of.

@@ -49,7 +49,7 @@ extension SQLConvertible where Self: FixedWidthInteger {
         case .integer(let value): self.init(exactly: value)
         case .double(let value): self.init(exactly: value)
         case .numeric(let text), .text(let text):
-            let whole = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+            let whole = text.splitBytes(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
             guard whole.count < 2 || whole[1].allSatisfy({ $0 == "0" }), let digits = whole.first else { return nil }
             self.init(digits)
         case .bool(let value): self = value ? 1 : 0

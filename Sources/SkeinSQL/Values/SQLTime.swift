@@ -197,7 +197,7 @@ enum Calendar {
         guard microseconds != 0 else { return "" }
         var digits = "\(microseconds)"
         digits = String(repeating: "0", count: 6 - digits.count) + digits
-        while digits.hasSuffix("0") { digits.removeLast() }
+        while digits.hasByteSuffix("0") { digits.removeLast() }
         return "." + digits
     }
 }
@@ -218,7 +218,7 @@ enum TimeParser {
     }
 
     static func date(_ text: some StringProtocol) -> SQLDate? {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        let parts = text.splitBytes(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0].count == 4, let year = Int(parts[0]), let month = Int(parts[1]),
             let day = Int(parts[2]), (1...12).contains(month), (1...31).contains(day)
         else { return nil }
@@ -233,14 +233,14 @@ enum TimeParser {
             clock = clock.dropLast()
             offset = 0
         } else if let sign = clock.lastIndex(where: { $0 == "+" || $0 == "-" }) {
-            let parts = clock[clock.index(after: sign)...].split(separator: ":").map { Int($0) }
+            let parts = clock[clock.index(after: sign)...].splitBytes(separator: ":").map { Int($0) }
             guard !parts.isEmpty, parts.count <= 3, !parts.contains(nil) else { return nil }
             let seconds = zip(parts, [3600, 60, 1]).reduce(0) { $0 + ($1.0 ?? 0) * $1.1 }
             offset = clock[sign] == "-" ? -seconds : seconds
             clock = clock[..<sign]
         }
-        let halves = clock.split(separator: ".", maxSplits: 1)
-        let parts = (halves.first ?? "").split(separator: ":").map { Int64($0) }
+        let halves = clock.splitBytes(separator: ".", maxSplits: 1)
+        let parts = (halves.first ?? "").splitBytes(separator: ":").map { Int64($0) }
         guard (2...3).contains(parts.count), !parts.contains(nil) else { return nil }
         var microseconds = zip(parts, [3600, 60, 1]).reduce(Int64(0)) { $0 + ($1.0 ?? 0) * $1.1 } * 1_000_000
         if halves.count == 2 {

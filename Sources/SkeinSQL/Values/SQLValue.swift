@@ -110,7 +110,7 @@ extension SQLValue: CustomStringConvertible {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Infinity" : "Infinity" }
         let text = "\(value)"
-        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+        return text.hasByteSuffix(".0") ? String(text.dropLast(2)) : text
     }
 
     private var asArrayElement: String {
@@ -128,7 +128,7 @@ extension SQLValue: CustomStringConvertible {
             !text.isEmpty && text.uppercased() != "NULL"
             && text.utf8.allSatisfy { $0 > 0x20 && !Array("{}(),[]\"\\".utf8).contains($0) }
         if isPlain { return text }
-        return "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+        return "\"" + text.replacingBytes("\\", with: "\\\\").replacingBytes("\"", with: "\\\"") + "\""
     }
 }
 

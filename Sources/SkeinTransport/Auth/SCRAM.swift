@@ -47,7 +47,7 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
         self.password = password
         self.binding = binding
         self.nonce = nonce ?? Data((0..<18).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
-        let name = user.replacing("=", with: "=3D").replacing(",", with: "=2C")
+        let name = user.replacingBytes("=", with: "=3D").replacingBytes(",", with: "=2C")
         firstBare = "n=\(name),r=\(self.nonce)"
     }
 
@@ -58,7 +58,7 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
     /// - Throws: code 706 when the challenge is malformed or too cheap.
     package mutating func answer(_ challenge: String) throws(SkeinError) -> String {
         let fields = Self.fields(challenge)
-        guard let serverNonce = fields["r"], serverNonce.hasPrefix(nonce), serverNonce.count > nonce.count,
+        guard let serverNonce = fields["r"], serverNonce.hasBytePrefix(nonce), serverNonce.count > nonce.count,
             let salt = fields["s"].flatMap({ Data(base64Encoded: $0) }), !salt.isEmpty,
             let rounds = fields["i"].flatMap({ Int($0) })
         else { throw Self.malformed("the server's challenge is malformed") }
@@ -92,7 +92,7 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
 
     private static func fields(_ text: String) -> [String: String] {
         var fields: [String: String] = [:]
-        for part in text.split(separator: ",") where part.dropFirst().first == "=" {
+        for part in text.splitBytes(separator: ",") where part.dropFirst().first == "=" {
             fields[String(part.prefix(1))] = String(part.dropFirst(2))
         }
         return fields

@@ -29,12 +29,12 @@ extension Endpoint {
     package init?(hostAndPort text: Substring, port standard: Int) {
         var host = text
         var digits: Substring = ""
-        if text.first == "[", let end = text.firstIndex(of: "]") {
+        if text.first == "[", let end = text.firstByte("]") {
             host = text[text.index(after: text.startIndex)..<end]
             let tail = text[text.index(after: end)...]
             guard tail.isEmpty || tail.first == ":" else { return nil }
             digits = tail.dropFirst()
-        } else if let colon = text.lastIndex(of: ":") {
+        } else if let colon = text.lastByte(":") {
             host = text[..<colon]
             digits = text[text.index(after: colon)...]
         }
@@ -48,7 +48,7 @@ extension Endpoint {
     package var isLocal: Bool {
         switch self {
         case .unix: true
-        case .host(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        case .host(let host, _): host == "localhost" || IPAddress.bytes(host).map(IPAddress.isLoopback) == true
         }
     }
 }

@@ -70,6 +70,7 @@ final class ConnectAttempt: @unchecked Sendable {
         var bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(options.timeout))
             .channelOption(.socketOption(.so_keepalive), value: 1)
+        if options.addresses == .publicOnly { try check(&bootstrap) }
         switch options.route.proxy?.endpoint ?? endpoint {
         case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
         case .host(let host, let port):
@@ -85,6 +86,21 @@ final class ConnectAttempt: @unchecked Sendable {
                     })
             }
             return bootstrap.connect(host: host, port: port)
+        }
+    }
+
+    /// Refuses what is not of the public internet. The proxy is the session's own choice.
+    private func check(_ bootstrap: inout ClientBootstrap) throws {
+        guard case .host(let host, _) = endpoint else {
+            throw SkeinError(
+                .connectionFailed, peer: endpoint.description,
+                because: "it is a unix socket, and only addresses of the public internet may be connected to here")
+        }
+        if let bytes = IPAddress.bytes(host), let problem = options.addresses.problem(bytes) { throw problem }
+        guard options.route.proxy == nil else { return }
+        let filter = AddressFilter(options.addresses)
+        bootstrap = bootstrap.channelInitializer { channel in
+            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(filter) }
         }
     }
 
@@ -142,7 +158,10 @@ final class ConnectAttempt: @unchecked Sendable {
                 context: tls.client.context(tls.options, protocols: tls.protocols),
                 serverHostname: isAddress || name.isEmpty ? nil : name)
             try channel.pipeline.syncOperations.addHandlers([
-                handler, TLSHandshake(handler, host: name, peer: endpoint.description, promise: promise),
+                handler,
+                TLSHandshake(
+                    handler, host: name, verifiesHost: tls.options.verify != .none, peer: endpoint.description,
+                    promise: promise),
             ])
         } catch {
             promise.fail(error)

@@ -31,6 +31,8 @@ package struct ConnectOptions: Sendable {
     package var tls: TLS?
     /// Who stands between. Default: nobody.
     package var route = ProxyRoute.direct
+    /// Which addresses may be connected to. Default: all.
+    package var addresses = AddressPolicy.all
     /// Who resolves names. Default: the system.
     package var resolver: DNSResolver?
     /// The local address to connect from. Default: the system's choice.

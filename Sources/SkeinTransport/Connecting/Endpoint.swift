@@ -13,7 +13,7 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The form used in messages: `host:port`, `[::1]:80`, `unix:/run/app.sock`.
     public var description: String {
         switch self {
-        case .host(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .host(let host, let port): host.containsBytes(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let path): "unix:\(path)"
         }
     }

@@ -40,7 +40,7 @@ package enum IPAddress {
     /// A server written as `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
     static func server(_ text: String, port: Int) -> SocketAddress? {
         if let bytes = bytes(text) { return socketAddress(bytes, port: port) }
-        guard let colon = text.lastIndex(of: ":") else { return nil }
+        guard let colon = text.lastByte(":") else { return nil }
         var host = text[..<colon]
         if host.first == "[", host.last == "]" { host = host.dropFirst().dropLast() }
         guard let number = Int(text[text.index(after: colon)...]), (1...65535).contains(number),

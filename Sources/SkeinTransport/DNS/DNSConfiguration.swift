@@ -41,8 +41,8 @@ public struct DNSConfiguration: Sendable {
         timeout = .seconds(2)
         attempts = 2
         let text = (try? String(contentsOfFile: resolverFile, encoding: .utf8)) ?? ""
-        for line in text.split(whereSeparator: \.isNewline) {
-            let words = line.prefix { $0 != "#" && $0 != ";" }.split(whereSeparator: \.isWhitespace).map(String.init)
+        for line in text.lines() {
+            let words = line.prefix(before: "#", ";").splitAtBlanks().map(String.init)
             guard let key = words.first else { continue }
             switch key {
             case "nameserver": servers += words.dropFirst().prefix(1)
@@ -55,7 +55,7 @@ public struct DNSConfiguration: Sendable {
     }
 
     private mutating func take(_ option: String) {
-        let parts = option.split(separator: ":")
+        let parts = option.splitBytes(separator: ":")
         guard parts.count == 2, let number = Int(parts[1]) else { return }
         switch parts[0] {
         case "ndots": dots = min(15, max(0, number))
@@ -72,8 +72,8 @@ struct HostsFile: Sendable {
 
     init(_ path: String?, adding others: [String: [String]]) {
         let text = path.flatMap { try? String(contentsOfFile: $0, encoding: .utf8) } ?? ""
-        for line in text.split(whereSeparator: \.isNewline) {
-            let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace).map(String.init)
+        for line in text.lines() {
+            let words = line.prefix(before: "#").splitAtBlanks().map(String.init)
             guard words.count > 1, let address = IPAddress.bytes(words[0]) else { continue }
             for name in words.dropFirst().compactMap({ DNSName($0) }) { addresses[name, default: []].append(address) }
         }
@@ -85,7 +85,7 @@ struct HostsFile: Sendable {
     /// The addresses of a name; nil when the name is not in the file. Every name under `localhost` is the loopback's (RFC 6761).
     func addresses(_ name: DNSName) -> [[UInt8]]? {
         if let known = addresses[name] { return known }
-        guard name.text == "localhost" || name.text.hasSuffix(".localhost") else { return nil }
+        guard name.text == "localhost" || name.text.hasByteSuffix(".localhost") else { return nil }
         return [[127, 0, 0, 1], Array(repeating: 0, count: 15) + [1]]
     }
 }

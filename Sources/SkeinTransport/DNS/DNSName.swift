@@ -22,7 +22,7 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
 
     private static func ascii(_ text: String) -> String? {
         var labels: [String] = []
-        for label in text.split(separator: ".", omittingEmptySubsequences: false) {
+        for label in text.splitBytes(separator: ".", omittingEmptySubsequences: false) {
             var label = label.lowercased()
             // The full stops of other scripts are no label's part (RFC 3490, section 3.1).
             if label.unicodeScalars.contains(where: { ["\u{3002}", "\u{FF0E}", "\u{FF61}"].contains($0) }) {
@@ -50,7 +50,7 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
     // MARK: In a message (RFC 1035, sections 3.1 and 4.1.4)
 
     func write(to buffer: inout ByteBuffer) {
-        for label in text.split(separator: ".") {
+        for label in text.splitBytes(separator: ".") {
             buffer.writeInteger(UInt8(label.utf8.count))
             buffer.writeString(String(label))
         }

@@ -59,7 +59,7 @@ package final class DNSResolver: @unchecked Sendable {
         }
         let length = type == .a ? 4 : 16
         if let known = hosts.addresses(name) { return loop.makeSucceededFuture(known.filter { $0.count == length }) }
-        let candidates = candidates(name, isComplete: host.hasSuffix("."))
+        let candidates = candidates(name, isComplete: host.hasByteSuffix("."))
         if let first = candidates.first, case .addresses(let found)? = cached(DNSQuestion(first, type)) {
             return loop.makeSucceededFuture(found)
         }

@@ -36,7 +36,7 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
                 .exception,
                 because: "the proxy's URL cannot be used: \(why); write http://host:port or socks5://host:port")
         }
-        guard let components = URLComponents(string: text.contains("://") ? text : "http://\(text)") else {
+        guard let components = URLComponents(string: text.containsBytes("://") ? text : "http://\(text)") else {
             throw malformed("it is no URL")
         }
         switch components.scheme?.lowercased() {
@@ -45,7 +45,7 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
         default: throw malformed("its scheme is neither http nor socks5")
         }
         guard let host = components.host, !host.isEmpty else { throw malformed("it has no host") }
-        let bare = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+        let bare = host.hasBytePrefix("[") ? String(host.dropFirst().dropLast()) : host
         self.host = bare
         port = components.port ?? (kind == .http ? 3128 : 1080)
         guard (1...65535).contains(port) else { throw malformed("its port is not a number from 1 to 65535") }
@@ -109,16 +109,16 @@ public enum ProxyUse: Hashable, Sendable {
         list.split(whereSeparator: { $0 == "," || $0 == " " }).contains { entry in
             if entry == "*" { return true }
             var name = entry.lowercased()[...]
-            if let colon = name.lastIndex(of: ":"), let number = Int(name[name.index(after: colon)...]),
+            if let colon = name.lastByte(":"), let number = Int(name[name.index(after: colon)...]),
                 name.filter({ $0 == ":" }).count == 1
             {
                 guard number == port else { return false }
                 name = name[..<colon]
             }
             if name.first == "[", name.last == "]" { name = name.dropFirst().dropLast() }
-            if name.hasPrefix("*.") { name = name.dropFirst() }
+            if name.hasBytePrefix("*.") { name = name.dropFirst() }
             if name.first == "." { name = name.dropFirst() }
-            return host == name || host.hasSuffix(".\(name)")
+            return host == name || host.hasByteSuffix(".\(name)")
         }
     }
 }

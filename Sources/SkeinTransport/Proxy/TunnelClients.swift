@@ -37,7 +37,7 @@ struct HTTPTunnelClient: TunnelClient {
     }
 
     func begin() -> ByteBuffer {
-        let authority = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        let authority = host.containsBytes(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         let authorization = proxy.authorization.map { "Proxy-Authorization: \($0)\r\n" } ?? ""
         return ByteBuffer(string: "CONNECT \(authority) HTTP/1.1\r\nHost: \(authority)\r\n\(authorization)\r\n")
     }
@@ -63,8 +63,8 @@ struct HTTPTunnelClient: TunnelClient {
             return .wait
         }
         let head = buffer.readString(length: length) ?? ""
-        let words = head.prefix { $0 != "\r\n" }.split(separator: " ", maxSplits: 2)
-        guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]) else {
+        let words = head.prefix(before: "\r").splitBytes(separator: " ", maxSplits: 2)
+        guard words.count >= 2, words[0].hasBytePrefix("HTTP/1."), let status = Int(words[1]) else {
             throw failure(.responseHeaderError, "the proxy's answer to CONNECT is not HTTP/1.1")
         }
         switch status {
@@ -72,7 +72,7 @@ struct HTTPTunnelClient: TunnelClient {
         case 407 where proxy.user == nil:
             throw failure(.unknownAuthentication, "the proxy wants a user and a password; write them into its URL")
         case 407:
-            let isBasic = head.lowercased().contains("proxy-authenticate: basic")
+            let isBasic = head.lowercased().containsBytes("proxy-authenticate: basic")
             throw failure(
                 .unknownAuthentication,
                 isBasic

@@ -11,13 +11,18 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
 
     private let tls: NIOSSLClientHandler
     private let host: String
+    private let verifiesHost: Bool
     private let peer: String
     private let promise: EventLoopPromise<TLSInfo>
     private var isOver = false
 
-    init(_ tls: NIOSSLClientHandler, host: String, peer: String, promise: EventLoopPromise<TLSInfo>) {
+    /// - Parameter host: the name or address for which the certificate has to be.
+    init(
+        _ tls: NIOSSLClientHandler, host: String, verifiesHost: Bool, peer: String, promise: EventLoopPromise<TLSInfo>
+    ) {
         self.tls = tls
         self.host = host
+        self.verifiesHost = verifiesHost
         self.peer = peer
         self.promise = promise
     }
@@ -25,6 +30,14 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .handshakeCompleted(let protocolName)? = event as? TLSUserEvent else {
             return context.fireUserInboundEventTriggered(event)
+        }
+        // Nothing was sent inside of the connection yet.
+        guard !verifiesHost || tls.peerCertificate.map({ ServerIdentity($0).isFor(host) }) == true else {
+            fail(
+                SkeinError(
+                    .tlsHandshakeFailed, peer: peer,
+                    because: TLSFailure.wrongHost(tls.peerCertificate.map(PeerCertificate.init), host)))
+            return context.close(promise: nil)
         }
         isOver = true
         let info = TLSInfo(tls.tlsVersion, protocolName, tls.peerCertificate)
@@ -64,30 +77,24 @@ package enum TLSFailure {
     }
 
     private static func reason(_ error: any Error, _ certificate: PeerCertificate?, _ host: String) -> String {
-        if let error = error as? NIOSSLExtraError, error == .failedToValidateHostname {
-            return wrongHost(certificate, host)
-        }
-        if let error = error as? NIOSSLError, error == .unableToValidateCertificate {
-            return wrongHost(certificate, host)
-        }
         let text = "\(error)"
-        if text.contains("CERTIFICATE_VERIFY_FAILED") { return untrusted(certificate) }
-        if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") {
+        if text.containsBytes("CERTIFICATE_VERIFY_FAILED") { return untrusted(certificate) }
+        if text.containsBytes("WRONG_VERSION_NUMBER") || text.containsBytes("HTTP_REQUEST") {
             return "the server does not speak TLS on this port"
         }
-        if text.contains("UNSUPPORTED_PROTOCOL") || text.contains("PROTOCOL_VERSION") {
+        if text.containsBytes("UNSUPPORTED_PROTOCOL") || text.containsBytes("PROTOCOL_VERSION") {
             return "the server speaks no version of TLS that is accepted here; see minimumVersion"
         }
-        if text.contains("CERTIFICATE_REQUIRED") || text.contains("BAD_CERTIFICATE") {
+        if text.containsBytes("CERTIFICATE_REQUIRED") || text.containsBytes("BAD_CERTIFICATE") {
             return "the server wants another client certificate, or one at all; set certificateFile and keyFile"
         }
-        if text.contains("ALERT_HANDSHAKE_FAILURE") || text.contains("NO_APPLICATION_PROTOCOL") {
+        if text.containsBytes("ALERT_HANDSHAKE_FAILURE") || text.containsBytes("NO_APPLICATION_PROTOCOL") {
             return "the server refused the handshake (\(text))"
         }
         return "the TLS handshake failed (\(text))"
     }
 
-    private static func wrongHost(_ certificate: PeerCertificate?, _ host: String) -> String {
+    static func wrongHost(_ certificate: PeerCertificate?, _ host: String) -> String {
         let names = certificate?.names ?? []
         let list = names.isEmpty ? "no names" : names.prefix(10).joined(separator: ", ")
         return "the certificate is not for \(host) but for \(list); pass verify: .none to accept it"

@@ -22,7 +22,7 @@ public enum ContentCoding: String, Sendable, CaseIterable {
     /// The codings of a Content-Encoding field in the order they were applied; nil when one is not known.
     package static func list(_ field: String) -> [ContentCoding]? {
         var codings: [ContentCoding] = []
-        for name in field.split(separator: ",") {
+        for name in field.splitBytes(separator: ",") {
             let name = name.trimmingBlanks()
             if name.isEmpty || name.lowercased() == "identity" { continue }
             guard let coding = ContentCoding(name: name) else { return nil }

@@ -52,7 +52,7 @@ struct RequestLine {
             guard target.count == 1, method == .options else { throw .invalidTarget }
         } else {
             let text = String(decoding: bytes[target].prefix(16), as: UTF8.self).lowercased()
-            guard text.hasPrefix("http://") || text.hasPrefix("https://") else { throw .invalidTarget }
+            guard text.hasBytePrefix("http://") || text.hasBytePrefix("https://") else { throw .invalidTarget }
         }
     }
 }

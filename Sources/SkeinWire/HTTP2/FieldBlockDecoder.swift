@@ -94,7 +94,7 @@ struct FieldBlockDecoder {
                 throw .malformed(":protocol was not allowed")
             }
             guard let scheme = pseudo.scheme, !scheme.isEmpty else { throw .malformed("no :scheme") }
-            guard let path = pseudo.path, path.hasPrefix("/") || (path == "*" && method == "OPTIONS") else {
+            guard let path = pseudo.path, path.hasBytePrefix("/") || (path == "*" && method == "OPTIONS") else {
                 throw .malformed("no valid :path")
             }
             target = path

@@ -83,7 +83,7 @@ extension HTTP2Engine {
         path: String, scheme: String, authority: String, headers: Headers, on parent: HTTP2Stream
     ) throws(HeaderProblem) -> HTTP2Stream? {
         if let problem = headers.problem { throw problem }
-        guard path.hasPrefix("/"), path.utf8.allSatisfy(Bytes.isTarget) else {
+        guard path.hasBytePrefix("/"), path.utf8.allSatisfy(Bytes.isTarget) else {
             throw HeaderProblem(name: "pushed path", fault: .forbiddenByte)
         }
         guard role == .server, peer.isPushEnabled, leaving == .no, !peerLeaves, !hasFailed, parent.id & 1 == 1,

@@ -16,8 +16,8 @@ struct StreamPriority: Equatable {
     /// Reads a Priority field: `u=1, i`. What is malformed or unknown is ignored (RFC 9218, section 5).
     init(field: String) {
         isIncremental = false
-        for member in field.split(separator: ",") {
-            let parts = member.split(separator: ";")[0].split(separator: "=", maxSplits: 1)
+        for member in field.splitBytes(separator: ",") {
+            let parts = member.splitBytes(separator: ";")[0].splitBytes(separator: "=", maxSplits: 1)
             guard let key = parts.first?.trimmingBlanks() else { continue }
             let value = parts.count == 2 ? parts[1].trimmingBlanks() : "?1"
             switch key {

@@ -137,7 +137,7 @@ public struct Headers: Sendable {
     /// Whether a comma-separated list field, such as Connection, holds a token, in any case.
     public func listContains(_ name: String, token: String) -> Bool {
         values(name).contains { value in
-            value.split(separator: ",").contains {
+            value.splitBytes(separator: ",").contains {
                 $0.trimmingBlanks().lowercased() == token.lowercased()
             }
         }
@@ -272,15 +272,5 @@ public struct HeaderProblem: Error, Sendable, Equatable, CustomStringConvertible
     /// One sentence that names the field and the fault, the name's own control bytes made visible.
     public var description: String {
         "the header field \(name.debugDescription) was refused before anything was sent: \(fault.rawValue)"
-    }
-}
-
-extension Substring {
-    /// The text without spaces and tabs at its ends.
-    package func trimmingBlanks() -> Substring {
-        var rest = self
-        while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }
-        while let last = rest.last, last == " " || last == "\t" { rest.removeLast() }
-        return rest
     }
 }

@@ -105,21 +105,21 @@ final class MessageInflater: ZlibStream {
 
     deinit { if hasBegun { inflateEnd(stream) } }
 
-    /// Adds what a piece of a message becomes.
-    func inflate(
-        _ bytes: ByteBuffer, into output: inout ByteBuffer, upTo maximum: Int
-    ) throws(WebSocketError) {
-        try bytes.withUnsafeReadableBytes { input in
-            Result { () throws(WebSocketError) in try inflate(input, into: &output, maximum) }
-        }.get()
-    }
+    /// Output up to which nobody asks for the ratio: short messages may be very regular.
+    private static let freeOutput = 4 << 20
 
-    /// The message has ended: adds what is still inside.
-    func finish(into output: inout ByteBuffer, upTo maximum: Int) throws(WebSocketError) {
-        try WebSocketCompression.tail.withUnsafeBytes { input in
-            Result { () throws(WebSocketError) in try inflate(input, into: &output, maximum) }
-        }.get()
+    /// What a whole message becomes.
+    func inflate(_ bytes: ByteBuffer, _ limits: WebSocketLimits) throws(WebSocketError) -> ByteBuffer {
+        let allowed = bytes.readableBytes.multipliedReportingOverflow(by: max(1, limits.ratio))
+        let maximum = min(limits.messageSize, allowed.overflow ? .max : max(Self.freeOutput, allowed.partialValue))
+        var output = ByteBuffer()
+        for part in [bytes, ByteBuffer(bytes: WebSocketCompression.tail)] {
+            try part.withUnsafeReadableBytes { input in
+                Result { () throws(WebSocketError) in try inflate(input, into: &output, maximum) }
+            }.get()
+        }
         if compression.incomingStartsOver { inflateReset(stream) }
+        return output
     }
 
     private func inflate(

@@ -12,6 +12,8 @@ public struct WebSocketLimits: Hashable, Sendable {
     public var frameSize = 16 << 20
     /// Fragments of one message. Default: 1 048 576.
     public var fragments = 1 << 20
+    /// How many times larger than what was sent a message may become, once it is larger than 4 MiB. Default: 250.
+    public var ratio = 250
 
     /// The defaults.
     public init() {}
@@ -32,6 +34,7 @@ package struct WebSocketDecoder {
     private struct OpenMessage {
         let kind: WebSocketMessage.Kind
         let isCompressed: Bool
+        /// As they were sent: what a few bytes become is not held while the rest of the message is still to come.
         var bytes = ByteBuffer()
         var checked = 0
         var fragments = 1
@@ -64,8 +67,18 @@ package struct WebSocketDecoder {
         inflater = compression.map(MessageInflater.init)
     }
 
+    /// Bytes of a message that are held until its end arrives; 0 between messages.
+    package var heldBytes: Int { message == nil ? 0 : (message?.bytes.readableBytes ?? 0) + buffer.readableBytes }
+
     /// Takes bytes as they arrived.
     package mutating func append(_ bytes: ByteBuffer) { if !isOver { buffer.absorb(bytes) } }
+
+    /// Lets go of what is held; nothing more is read.
+    package mutating func abandon() {
+        isOver = true
+        message = nil
+        buffer = ByteBuffer()
+    }
 
     /// The next event, or nil until more bytes arrive.
     /// - Throws: the violation; the socket closes with its code, and nothing more is read.
@@ -116,8 +129,7 @@ package struct WebSocketDecoder {
                 throw WebSocketError(.messageTooLarge, "a message has more than \(limits.fragments) fragments")
             }
         }
-        let isCompressed = message?.isCompressed ?? false
-        if !isCompressed { try check(size: head.length, behind: message?.bytes.readableBytes ?? 0) }
+        try check(size: head.length, behind: message?.bytes.readableBytes ?? 0)
         frame = OpenFrame(left: head.length, isFinal: head.isFinal, mask: head.mask)
         return nil
     }
@@ -163,19 +175,18 @@ package struct WebSocketDecoder {
     }
 
     private mutating func add(_ piece: ByteBuffer, to message: inout OpenMessage) throws(WebSocketError) {
-        if message.isCompressed {
-            try inflater?.inflate(piece, into: &message.bytes, upTo: limits.messageSize)
-        } else if message.bytes.readableBytes == 0 {
+        if message.bytes.readableBytes == 0 {
             message.bytes = piece
         } else {
             message.bytes.writeImmutableBuffer(piece)
         }
-        try check(&message)
+        if !message.isCompressed { try check(&message) }
     }
 
     private func finish(_ message: inout OpenMessage) throws(WebSocketError) -> WebSocketMessage {
         if message.isCompressed {
-            try inflater?.finish(into: &message.bytes, upTo: limits.messageSize)
+            guard let inflater else { throw WebSocketFrameHead.violation("a compressed message without an agreement") }
+            message.bytes = try inflater.inflate(message.bytes, limits)
             try check(&message)
         }
         guard message.kind == .binary || message.validator.isComplete else { throw Self.invalidText }

@@ -128,10 +128,13 @@ struct WatchingPeerTests {
             while !Self.lines(log).contains(where: { $0.contains(" GET /endless HTTP/1.1 0 200 ") }) {
                 try await Task.sleep(for: .milliseconds(20))
             }
-            for _ in 0..<4 {
-                let urls = (0..<20).map { "http://127.0.0.1:\(port)/hello/\($0)" }
+            for batch in 0..<4 {
+                let urls = (0..<20).map { "http://127.0.0.1:\(port)/hello/\(batch)-\($0)" }
                 _ = try await runToEnd("curl", ["-sS"] + urls)
-                try await Task.sleep(for: .milliseconds(300))  // longer than lines wait for one another
+                // The next lines are written apart from these.
+                while !Self.lines(log).contains(where: { $0.contains(" GET /hello/\(batch)-19 ") }) {
+                    try await Task.sleep(for: .milliseconds(20))
+                }
             }
         }
         let manager = FileManager.default

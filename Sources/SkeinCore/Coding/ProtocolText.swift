@@ -1,0 +1,110 @@
+// Text of protocols is bytes. Swift's own functions compare, search and split by grapheme clusters and canonical equivalence, so
+// that a quotation mark before a combining mark is not found, CR LF is one character, and two spellings of é are equal; peers
+// compare bytes. These are the functions for text that comes from a peer, goes to one, or is a key for what does.
+
+extension StringProtocol {
+    /// Whether both have the same UTF-8 bytes.
+    package func equalsBytes(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
+
+    /// Whether the text begins with the bytes of another one.
+    package func hasBytePrefix(_ prefix: some StringProtocol) -> Bool { utf8.starts(with: prefix.utf8) }
+
+    /// Whether the text ends with the bytes of another one.
+    package func hasByteSuffix(_ suffix: some StringProtocol) -> Bool {
+        utf8.count >= suffix.utf8.count && utf8.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
+    }
+
+    /// Where the bytes of another text stand for the first time.
+    package func rangeOfBytes(_ part: some StringProtocol) -> Range<Index>? {
+        guard let first = part.utf8.first else { return nil }
+        let count = part.utf8.count
+        var rest = utf8[...]
+        while let start = rest.firstIndex(of: first) {
+            rest = rest[start...]
+            if rest.starts(with: part.utf8) { return start..<rest.index(start, offsetBy: count) }
+            rest = rest.dropFirst()
+        }
+        return nil
+    }
+
+    /// Whether the bytes of another text stand anywhere.
+    package func containsBytes(_ part: some StringProtocol) -> Bool { rangeOfBytes(part) != nil }
+
+    /// Where an ASCII character stands for the first time.
+    package func firstByte(_ character: Unicode.Scalar) -> Index? { utf8.firstIndex(of: UInt8(ascii: character)) }
+
+    /// Where an ASCII character stands for the last time.
+    package func lastByte(_ character: Unicode.Scalar) -> Index? {
+        Substring(self).utf8.lastIndex(of: UInt8(ascii: character))
+    }
+
+    /// Whether an ASCII character stands anywhere.
+    package func containsByte(_ character: Unicode.Scalar) -> Bool { utf8.contains(UInt8(ascii: character)) }
+
+    /// The text before the first of some ASCII characters; all of it, when there is none.
+    package func prefix(before ends: Unicode.Scalar...) -> SubSequence {
+        let end = utf8.firstIndex { byte in ends.contains { UInt8(ascii: $0) == byte } }
+        return self[..<(end ?? endIndex)]
+    }
+
+    /// The parts between an ASCII character.
+    package func splitBytes(
+        separator: Unicode.Scalar, maxSplits: Int = .max, omittingEmptySubsequences: Bool = true
+    ) -> [SubSequence] {
+        utf8.split(
+            separator: UInt8(ascii: separator), maxSplits: maxSplits,
+            omittingEmptySubsequences: omittingEmptySubsequences
+        ).map { self[$0.startIndex..<$0.endIndex] }
+    }
+
+    /// The parts between blanks, tabs and ends of lines.
+    package func splitAtBlanks() -> [SubSequence] {
+        utf8.split { $0 == 0x20 || (0x09...0x0D).contains($0) }.map { self[$0.startIndex..<$0.endIndex] }
+    }
+
+    /// The lines, without their ends (LF or CR LF); empty ones are left out.
+    package func lines() -> [SubSequence] {
+        utf8.split { $0 == 0x0A || $0 == 0x0D }.map { self[$0.startIndex..<$0.endIndex] }
+    }
+
+    /// The text with other bytes in the place of some.
+    package func replacingBytes(_ part: String, with other: String) -> String {
+        guard let first = rangeOfBytes(part) else { return String(self) }
+        var text = String(self[..<first.lowerBound])
+        text += other
+        var rest = self[first.upperBound...]
+        while let next = rest.rangeOfBytes(part) {
+            text += rest[..<next.lowerBound]
+            text += other
+            rest = rest[next.upperBound...]
+        }
+        return text + rest
+    }
+
+    /// The text without blanks and tabs at its ends.
+    package func trimmingBlanks() -> SubSequence {
+        var rest = Substring(self).utf8
+        while let first = rest.first, first == 0x20 || first == 0x09 { rest.removeFirst() }
+        while let last = rest.last, last == 0x20 || last == 0x09 { rest.removeLast() }
+        return self[rest.startIndex..<rest.endIndex]
+    }
+}
+
+/// Text as a key: equal to another one when the bytes are.
+package struct ByteKey: Hashable, Sendable, CustomStringConvertible {
+    package let text: String
+
+    package init(_ text: String) { self.text = text }
+
+    package var description: String { text }
+
+    package static func == (left: ByteKey, right: ByteKey) -> Bool {
+        // Equal by canonical equivalence is what the standard library finds out fastest, and nearly always the end of it.
+        left.text == right.text && left.text.utf8.elementsEqual(right.text.utf8)
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+}

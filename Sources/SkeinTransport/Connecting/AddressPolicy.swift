@@ -1,0 +1,99 @@
+// Where connections may lead, for programs that ask URLs of strangers.
+
+import NIOCore
+import SkeinCore
+
+/// Which addresses a client connects to.
+public enum AddressPolicy: Hashable, Sendable {
+    /// All of them.
+    case all
+    /// Those of the public internet: none that is private, of this machine, of the local link, of a group, or reserved (RFC 6890),
+    /// and no unix socket. Each address is checked when it is about to be connected to, after its name was resolved. Behind a
+    /// proxy, which resolves names by itself, only addresses in URLs are checked.
+    case publicOnly
+
+    /// Why an address must not be connected to; nil when it may.
+    func problem(_ address: [UInt8]) -> SkeinError? {
+        guard self == .publicOnly, !IPAddress.isPublic(address) else { return nil }
+        return SkeinError(
+            .connectionFailed, peer: IPAddress.text(address),
+            because:
+                "the address is not of the public internet, and no other may be connected to here (addresses: .publicOnly)"
+        )
+    }
+}
+
+extension IPAddress {
+    /// Whether an address of four or sixteen bytes is of the public internet.
+    package static func isPublic(_ bytes: [UInt8]) -> Bool {
+        guard bytes.count == 16 else { return bytes.count == 4 && isPublicIPv4(bytes) }
+        // An address of version 4 inside of one of version 6 (RFC 4291, 6052, 3056).
+        if bytes[0..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF {
+            return isPublic(Array(bytes[12...]))
+        }
+        if bytes.starts(with: [0, 0x64, 0xFF, 0x9B]) { return isPublic(Array(bytes[12...])) }
+        if bytes.starts(with: [0x20, 0x02]) { return isPublic(Array(bytes[2..<6])) }
+        // What is assigned for the internet is 2000::/3; of it, 2001::/23 and 2001:db8::/32 are special.
+        guard bytes[0] & 0xE0 == 0x20 else { return false }
+        return !(bytes[0] == 0x20 && bytes[1] == 0x01 && (bytes[2] < 0x02 || bytes[2] == 0x0D && bytes[3] == 0xB8))
+    }
+
+    private static func isPublicIPv4(_ bytes: [UInt8]) -> Bool {
+        switch (bytes[0], bytes[1]) {
+        case (0, _), (10, _), (127, _), (169, 254), (172, 16...31), (192, 168), (198, 18...19), (224..., _): false
+        case (100, 64...127): false
+        case (192, 0): bytes[2] != 0 && bytes[2] != 2
+        case (198, 51): bytes[2] != 100
+        case (203, 0): bytes[2] != 113
+        default: true
+        }
+    }
+
+    /// Whether an address is of this machine.
+    package static func isLoopback(_ bytes: [UInt8]) -> Bool {
+        if bytes.count == 4 { return bytes[0] == 127 }
+        return bytes == [UInt8](repeating: 0, count: 15) + [1]
+            || bytes.count == 16 && bytes[0..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
+                && bytes[12] == 127
+    }
+}
+
+/// Refuses addresses when they are about to be connected to, whoever has resolved them.
+final class AddressFilter: ChannelOutboundHandler, Sendable {
+    typealias OutboundIn = ByteBuffer
+
+    private let policy: AddressPolicy
+
+    init(_ policy: AddressPolicy) { self.policy = policy }
+
+    func connect(context: ChannelHandlerContext, to address: SocketAddress, promise: EventLoopPromise<Void>?) {
+        if let bytes = IPAddress.bytes(of: address), let problem = policy.problem(bytes) {
+            promise?.fail(problem)
+            return
+        }
+        context.connect(to: address, promise: promise)
+    }
+}
+
+extension IPAddress {
+    /// The four or sixteen bytes of a socket's address; nil for a unix socket.
+    static func bytes(of address: SocketAddress) -> [UInt8]? {
+        switch address {
+        case .v4(let address):
+            var four = address.address.sin_addr
+            return withUnsafeBytes(of: &four) { Array($0) }
+        case .v6(let address):
+            var sixteen = address.address.sin6_addr
+            return withUnsafeBytes(of: &sixteen) { Array($0) }
+        case .unixDomainSocket: return nil
+        }
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
