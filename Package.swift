@@ -82,7 +82,11 @@ let package = Package(
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
             ]),
         .target(
-            name: "SkeinSQLite", dependencies: nio + ["SkeinSQL", .product(name: "GRDB", package: "GRDB.swift")]),
+            name: "SkeinSQLite",
+            dependencies: nio + [
+                "SkeinSQL", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ]),
         .target(
             name: "SkeinRedis",
             dependencies: nio + [
@@ -156,7 +160,7 @@ let package = Package(
         .testTarget(name: "SkeinEngineTests", dependencies: ["SkeinEngine", "SkeinWire", "PeerSupport"]),
         .testTarget(
             name: "PeerTests",
-            dependencies: [
+            dependencies: tls + [
                 "Skein", "SkeinEngine", "SkeinGRPC", "SkeinCommand", "SkeinHummingbird", "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),

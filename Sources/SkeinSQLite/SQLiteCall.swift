@@ -33,7 +33,8 @@ final class SQLiteCall: SQLCall, @unchecked Sendable {
     ) {
         self.worker = worker
         super.init(
-            sql, session: session, shard: shard, database: options.description, timeout: timeout ?? options.timeout,
+            sql, session: session, shard: shard, database: options.description, timeout: timeout,
+            standard: options.timeout,
             meta: meta, callback: callback)
     }
 

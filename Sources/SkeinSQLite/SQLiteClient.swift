@@ -39,7 +39,7 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
 
     /// A transaction that one statement begins would be everybody's.
     private static func problem(_ sql: SQL) -> SkeinError? {
-        let word = sql.text.drop(while: \.isWhitespace).prefix(while: \.isLetter).uppercased()
+        let word = SQLKeyword.first(of: sql.text, nestsComments: false)
         guard ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"].contains(word) else { return nil }
         return SkeinError(
             .exception,
@@ -49,7 +49,7 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
     /// Begins a transaction that is ended by hand.
     /// - Throws: code 702 when others write for too long; what SQLite says.
     public func begin(_ options: SQLTransactionOptions) async throws -> SQLiteTransaction {
-        let turn = SQLiteWriterTurn(idle: self.options.idleTransaction)
+        let turn = SQLiteWriterTurn(self.options)
         store.write { turn.serve($0) }
         let transaction = SQLiteTransaction(turn, session, self.options)
         do {

@@ -14,6 +14,8 @@ public struct SQLiteOptions: Hashable, Sendable {
     public var checksForeignKeys = true
     /// For a statement, from the moment it gets its place to the last row. Default: 30 s.
     public var timeout: Duration = .seconds(30)
+    /// Bytes of the rows of an answer at most. Default: 256 MiB.
+    public var maximumAnswerSize = 256 << 20
     /// How long a transaction may do nothing before it is undone, since all who write wait for it. Default: 30 s.
     public var idleTransaction: Duration = .seconds(30)
 
@@ -23,9 +25,9 @@ public struct SQLiteOptions: Hashable, Sendable {
     /// Reads an address: `sqlite:FILE`, `sqlite:///absolute/path`, `sqlite::memory:`, or a path.
     public init(_ address: String) {
         var text = address[...]
-        if text.hasBytePrefix("sqlite3:") { text = text.dropFirst(8) }
-        if text.hasBytePrefix("sqlite:") { text = text.dropFirst(7) }
-        if text.hasBytePrefix("//") { text = text.dropFirst(2) }
+        if text.hasBytePrefix("sqlite3:") { text = text.droppingBytes(first: 8) }
+        if text.hasBytePrefix("sqlite:") { text = text.droppingBytes(first: 7) }
+        if text.hasBytePrefix("//") { text = text.droppingBytes(first: 2) }
         self.init(path: text.isEmpty || text == ":memory:" ? nil : String(text))
     }
 

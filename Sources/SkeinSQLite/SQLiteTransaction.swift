@@ -19,8 +19,12 @@ final class SQLiteWriterTurn: SQLiteWorker {
     private let state = Mutex(State())
     private let arrived = DispatchSemaphore(value: 0)
     private let idle: Duration
+    private let maximum: Int
 
-    init(idle: Duration) { self.idle = idle }
+    init(_ options: SQLiteOptions) {
+        idle = options.idleTransaction
+        maximum = options.maximumAnswerSize
+    }
 
     func run(
         _ sql: SkeinSQL.SQL, _ isWanted: @escaping @Sendable () -> Bool,
@@ -29,7 +33,9 @@ final class SQLiteWriterTurn: SQLiteWorker {
         let text = sql.text
         let values = sql.parameters
         let isLate = state.withLock { state in
-            if !state.isOver { state.work.append { done(SQLiteStore.carryOut(text, values, on: $0, isWanted)) } }
+            if !state.isOver {
+                state.work.append { done(SQLiteStore.carryOut(text, values, on: $0, self.maximum, isWanted)) }
+            }
             return state.isOver
         }
         guard isLate else {
@@ -61,7 +67,11 @@ final class SQLiteWriterTurn: SQLiteWorker {
             for piece in work { piece(database) }
             if isOver { break }
         }
-        if database.isInsideTransaction { try? database.rollback() }
+        if database.sqliteConnection != nil, database.isInsideTransaction {
+            try? database.rollback()
+            // What was prepared for changed tables is not valid any more.
+            database.clearSchemaCache()
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 // Expressions in which names and values stand for nothing but themselves
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html).
 
+import SkeinCore
+
 /// An expression: `"\(name: "year") BETWEEN \(1990) AND \(1999)"`. What is interpolated is sent beside the text, so that it cannot become a
 /// part of it, and names may be reserved words.
 public struct DynamoExpression: Sendable, Hashable, ExpressibleByStringInterpolation {
@@ -59,8 +61,8 @@ public struct DynamoExpression: Sendable, Hashable, ExpressibleByStringInterpola
 
 /// The names and values of all expressions of one request.
 struct ExpressionAttributes {
-    private var names: [String: String] = [:]
-    private var values: [AttributeValue: String] = [:]
+    private var names = ByteDictionary<String>()
+    private var values: [(place: String, value: AttributeValue)] = []
 
     /// The text of an expression, in which names are `#n0` and values `:v0`.
     mutating func text(_ expression: DynamoExpression) -> String {
@@ -83,9 +85,16 @@ struct ExpressionAttributes {
     }
 
     private mutating func place(of value: AttributeValue) -> String {
-        if let known = values[value] { return known }
+        let known = values.first { known in
+            switch (known.value, value) {
+            case (.string(let left), .string(let right)), (.number(let left), .number(let right)):
+                left.equalsBytes(right)
+            default: false
+            }
+        }
+        if let known { return known.place }
         let place = ":v\(values.count)"
-        values[value] = place
+        values.append((place, value))
         return place
     }
 
@@ -93,6 +102,6 @@ struct ExpressionAttributes {
         names.isEmpty ? nil : Dictionary(uniqueKeysWithValues: names.map { ($0.value, $0.key) })
     }
     var allValues: [String: AttributeValue]? {
-        values.isEmpty ? nil : Dictionary(uniqueKeysWithValues: values.map { ($0.value, $0.key) })
+        values.isEmpty ? nil : Dictionary(uniqueKeysWithValues: values.map { ($0.place, $0.value) })
     }
 }

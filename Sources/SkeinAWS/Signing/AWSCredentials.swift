@@ -172,7 +172,8 @@ public struct AWSContainerCredentials: AWSCredentialSource {
         let host = url.origin.endpoint.host
         // A token is sent there, which is not for others to read.
         guard
-            url.origin.isSecure || url.origin.endpoint.isLocal || host.hasBytePrefix("169.254.170.")
+            url.origin.isSecure || url.origin.endpoint.isLocal
+                || IPAddress.bytes(host)?.starts(with: [169, 254, 170]) == true
                 || host == "fd00:ec2::23"
         else {
             throw SkeinError(

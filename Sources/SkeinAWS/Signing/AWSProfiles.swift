@@ -41,19 +41,19 @@ struct AWSProfiles: Sendable {
         var sections: [String: [String: String]] = [:]
         var section: String?
         for line in text.lines() {
-            guard let first = line.first, first != "#", first != ";" else { continue }
-            if first == "[" {
-                section = line.dropFirst().prefix(before: "]").splitAtBlanks().joined(
+            guard !line.hasBytePrefix("#"), !line.hasBytePrefix(";") else { continue }
+            if line.hasBytePrefix("[") {
+                section = line.droppingBytes(first: 1).prefix(before: "]").splitAtBlanks().joined(
                     separator: " ")
                 continue
             }
             // What is indented belongs to a value with parts, of which none is of use here.
-            guard let section, !first.isWhitespace else { continue }
+            guard let section, !line.hasBytePrefix(" "), !line.hasBytePrefix("\t") else { continue }
             let parts = line.splitBytes(separator: "=", maxSplits: 1)
             guard parts.count == 2 else { continue }
             var value = parts[1]
             for mark in [" #", " ;"] {
-                if let range = value.firstRange(of: mark) { value = value[..<range.lowerBound] }
+                if let range = value.rangeOfBytes(mark) { value = value[..<range.lowerBound] }
             }
             sections[section, default: [:]][trimmed(parts[0]).lowercased()] = trimmed(value)
         }

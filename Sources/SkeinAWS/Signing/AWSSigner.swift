@@ -117,7 +117,7 @@ public struct AWSSigner: Sendable {
     }
 
     private static func parameters(_ url: HTTPURL) -> [(String, String)] {
-        Percent.decodeForm(url.target.drop { $0 != "?" }.dropFirst())
+        Percent.decodeForm(url.target.firstByte("?").map { url.target.text(after: $0) } ?? "")
     }
 
     private static func query(_ parameters: [(String, String)]) -> String {

@@ -49,14 +49,14 @@ public struct Document: Sendable, Hashable {
         get { find(key).map { $0.value(in: bytes) } }
         set {
             guard let newValue else {
-                self = Document(pairs: filter { $0.key != key }.map { ($0.key, $0.value) })
+                self = Document(pairs: filter { !$0.key.equalsBytes(key) }.map { ($0.key, $0.value) })
                 return
             }
             guard find(key) != nil else { return append(key, newValue) }
             var isDone = false
             self = Document(
                 pairs: map { member in
-                    guard member.key == key, !isDone else { return (member.key, member.value) }
+                    guard member.key.equalsBytes(key), !isDone else { return (member.key, member.value) }
                     isDone = true
                     return (key, newValue)
                 })

@@ -35,6 +35,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
 
     init(
         _ command: MongoCommand, of client: MongoClient, session: Session, shard: Shard, timeout: Duration?,
+        standard: Duration?,
         ids: [BSON], meta: Meta, callback: Callback?
     ) {
         self.ids = ids
@@ -45,7 +46,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         self.callback = callback
         let corequest = Corequest<MongoResponse>(shard: shard)
         self.corequest = corequest
-        super.init(session: session, shard: shard, timeout: timeout)
+        super.init(session: session, shard: shard, timeout: timeout, standard: standard)
         corequest.setDriver(self)
     }
 
@@ -190,7 +191,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     private static func open(_ cursor: Document) -> (id: Int64, collection: String)? {
         guard let id = cursor["id"]?.int, id != 0 else { return nil }
         let namespace = cursor["ns"]?.string ?? ""
-        return (Int64(id), String(namespace.drop { $0 != "." }.dropFirst()))
+        return (Int64(id), namespace.firstByte(".").map { String(namespace.text(after: $0)) } ?? "")
     }
 
     // MARK: Another try

@@ -51,7 +51,8 @@ public final class MongoClient: BackEnd {
         callback: MongoCall.Callback? = nil
     ) -> Corequest<MongoResponse> {
         let call = MongoCall(
-            command, of: self, session: session, shard: session.pickShard(), timeout: timeout ?? options.timeout,
+            command, of: self, session: session, shard: session.pickShard(), timeout: timeout,
+            standard: options.timeout,
             ids: ids, meta: meta, callback: callback)
         let corequest = call.handle
         call.submit()
@@ -91,6 +92,12 @@ public final class MongoClient: BackEnd {
 
     /// Closes every connection and fails what waits for one.
     package func shutdown() async {
+        // A courtesy: the server forgets them by itself after half an hour.
+        let ended = sessions.takeAll()
+        if !ended.isEmpty, await connectionCount > 0 {
+            await start(MongoCommand(["endSessions": .array(ended)], on: "admin"), timeout: .milliseconds(500))
+                .dispatch()
+        }
         isShutDown.store(true, ordering: .releasing)
         monitor.shutdown()
         await routes.onEach(session.shards) { $0.shutdown() }

@@ -40,6 +40,14 @@ final class MongoSessionPool: Sendable {
         }
     }
 
+    /// The names of all that are kept, which are not kept any more.
+    func takeAll() -> [BSON] {
+        idle.withLock { idle in
+            defer { idle = [] }
+            return idle.map { .document($0.id) }
+        }
+    }
+
     func giveBack(_ session: MongoServerSession) {
         guard !session.isDirty else { return }
         idle.withLock { if $0.count < 10_000 { $0.append(session) } }
@@ -64,6 +72,8 @@ public final class MongoSession: Sendable {
         var transaction = Transaction.none
         var pinned: Endpoint?
         var operationTime: BSONTimestamp?
+        /// Whether a commit of the transaction was sent before, so that the next one is another try.
+        var hasTriedCommit = false
         var isOver = false
     }
 
@@ -108,6 +118,7 @@ public final class MongoSession: Sendable {
             state.transaction = .starting
             state.server.number += 1
             state.pinned = nil
+            state.hasTriedCommit = false
             return true
         }
         guard isFree else {
@@ -122,7 +133,11 @@ public final class MongoSession: Sendable {
         case .none, .aborted: throw SkeinError(.exception, because: "no transaction is under way in this session")
         case .starting: state.withLock { $0.transaction = .committed }
         case .inProgress, .committed:
-            try await finish("commitTransaction").commit()
+            let isRetry = state.withLock { state in
+                defer { state.hasTriedCommit = true }
+                return state.hasTriedCommit
+            }
+            try await finish("commitTransaction", isRetry: isRetry).commit()
             state.withLock { $0.transaction = .committed }
         }
     }
@@ -143,11 +158,18 @@ public final class MongoSession: Sendable {
         }
     }
 
-    private func finish(_ name: String) -> Corequest<MongoResponse> {
+    /// - Parameter isRetry: whether it may have been done already. Then it has to last for a majority: a primary that has lost its office
+    ///   may have taken the first one (transactions specification, "Majority write concern is used when retrying commitTransaction").
+    private func finish(_ name: String, isRetry: Bool = false) -> Corequest<MongoResponse> {
         var command = MongoCommand([name: 1], on: "admin")
-        if let concern = client.options.writeConcern {
-            command.document.append("writeConcern", .document(concern.document))
+        var concern = client.options.writeConcern?.document
+        if isRetry {
+            var stronger = concern ?? [:]
+            stronger["w"] = "majority"
+            if !stronger.contains("wtimeout") { stronger["wtimeout"] = 10_000 }
+            concern = stronger
         }
+        if let concern { command.document.append("writeConcern", .document(concern)) }
         command.session = self
         return client.start(command)
     }
@@ -279,6 +301,7 @@ extension MongoClient {
     }
 
     private func commit(_ session: MongoSession, until end: ContinuousClock.Instant) async throws {
+        var wait = 5.0
         while true {
             do {
                 return try await session.commitTransaction()
@@ -290,6 +313,8 @@ extension MongoClient {
                     }
                         == true
                 guard isOpen, ContinuousClock.now < end else { throw error }
+                try await Task.sleep(for: .milliseconds(wait * .random(in: 0.5...1)))
+                wait = min(wait * 1.5, 500)
             }
         }
     }

@@ -67,7 +67,9 @@ struct MongoServer: Sendable, Hashable {
         setVersion = hello["setVersion"]?.int
         electionID = hello["electionId"]?.objectID
         for (name, value) in hello["tags"]?.document ?? [:] { tags[name] = value.string }
-        if case .date(let date)? = hello["lastWrite"]?["lastWriteDate"] { lastWrite = date.milliseconds }
+        if case .date(let date)? = hello["lastWrite"]?["lastWriteDate"] {
+            lastWrite = min(max(0, date.milliseconds), 253_402_300_799_999)  // the end of the year 9999
+        }
         wireVersion = hello["maxWireVersion"]?.int ?? 0
         hasSessions = hello["logicalSessionTimeoutMinutes"]?.int != nil
         maximumBatch = max(1, hello["maxWriteBatchSize"]?.int ?? maximumBatch)

@@ -25,6 +25,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     @exclusivity(unchecked) private var answer: PostgresRowSet?
     @exclusivity(unchecked) private var error: SQLError?
     @exclusivity(unchecked) private var isComplete = false
+    /// Whether the server has begun to carry it out, so that an error is no longer about what was prepared.
+    @exclusivity(unchecked) private var isBound = false
     @exclusivity(unchecked) private var bytes = 0
     /// Whether the connection was told to stop somebody's work, so that it may have been this one's.
     @exclusivity(unchecked) var mayBeHitByCancel = false
@@ -38,7 +40,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         self.isScript = isScript
         maximumAnswerSize = options.maximumAnswerSize
         super.init(
-            sql, session: session, shard: shard, database: name, timeout: timeout ?? options.timeout,
+            sql, session: session, shard: shard, database: name, timeout: timeout, standard: options.timeout,
             meta: meta, callback: callback)
     }
 
@@ -69,6 +71,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         answer = nil
         error = nil
         isComplete = false
+        isBound = false
         bytes = 0
     }
 
@@ -81,7 +84,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
             guard !isOver else { return }
             if answer == nil { answer = PostgresRowSet(statement?.layout ?? .none) }
             try answer?.append(row)
-        case .bindComplete, .closeComplete, .parseComplete, .noData, .portalSuspended: break
+        case .bindComplete: isBound = true
+        case .closeComplete, .parseComplete, .noData, .portalSuspended: break
         case .commandComplete(let tag):
             isComplete = true
             command = tag.command
@@ -119,16 +123,17 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError) {
         guard isComplete || error != nil else { throw .unexpected("the server did not complete a statement") }
         guard !isOver else { return }
+        if case .shared = place, status != .idle, giveBack == nil { return fail(PostgresKeyword.leftOpen(peer)) }
         guard let error else {
             if let answer { rows = Rows(answer) }
             return succeed(bytes: bytes)
         }
-        if let statement, attempts < 3, Self.isStale(error), status == .idle {
+        if let statement, !isBound, Self.isStale(error) {
             // What was prepared is not valid any more, which the server finds out before it does anything.
             connection.forget(statement)
-            return connection.send(self, at: .now())
+            if attempts < 3, status == .idle { return connection.send(self, at: .now()) }
         }
-        if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, attempts < 3 {
+        if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, attempts < 3, isAtomic {
             // Another caller's cancellation came too late for its own statement; this one was undone.
             return pool.submit(self)
         }
@@ -138,15 +143,10 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     /// The server has refused it.
     func refused(_ error: SQLError, on connection: PostgresConnection) {
         guard !isOver else { return }
-        // Several statements cannot be prepared, which is found out before anything is done.
-        if error.sqlState == "42601", !isScript, sql.parameters.isEmpty, sql.text.utf8.contains(UInt8(ascii: ";")) {
-            isScript = true
-            switch place {
-            case .shared(let pool): runAlone(pool)
-            case .own where connection.status == .idle: connection.send(self, at: .now())
-            case .own: refuse(error)  // the transaction has failed with it
-            }
-            return
+        if error.sqlState == "42601", !isScript, sql.text.utf8.contains(UInt8(ascii: ";")) {
+            var error = error
+            error.hint = error.hint ?? "several statements are executed by script(…)"
+            return refuse(error, bytes: bytes)
         }
         if error.severity == "FATAL" || error.severity == "PANIC" {
             return fail(
@@ -183,11 +183,17 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         fail(reason)
     }
 
-    func lost(_ reason: SkeinError, fatal: SQLError?) {
+    /// Whether it is done as a whole or not at all; a procedure may have committed a part of its work.
+    private var isAtomic: Bool {
+        let atomic = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN"]
+        return atomic.contains(SQLKeyword.first(of: sql.text))
+    }
+
+    func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {
         guard !isOver else { return }
         // The server says that it has stopped: what it had not completed was undone, and what was behind it never read.
         if let fatal, fatal.sqlState.hasBytePrefix("57P"), !isComplete, case .shared(let pool) = place, !isScript,
-            attempts < 2
+            attempts < 2, !mayHaveBegun || isAtomic
         {
             return pool.submit(self)
         }
@@ -201,15 +207,14 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
 
     /// Whether an error says that a prepared statement has to be prepared again.
     private static func isStale(_ error: SQLError) -> Bool {
-        error.sqlState == "26000" || error.sqlState == "0A000" && error.message.contains("cached plan")
-            || error.sqlState == "0A000" && error.message.contains("result type")
+        error.sqlState == "26000" || error.sqlState == "0A000"
     }
 }
 
 /// Statements that change the session they run in, which they must not do to all who share it.
 enum PostgresKeyword {
     static func problem(_ text: String) -> SkeinError? {
-        let word = text.drop(while: \.isWhitespace).prefix(while: \.isLetter).uppercased()
+        let word = SQLKeyword.first(of: text)
         let advice: String
         switch word {
         case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE":
@@ -221,5 +226,22 @@ enum PostgresKeyword {
         default: return nil
         }
         return SkeinError(.exception, because: "\(word) cannot be executed on its own: \(advice)")
+    }
+
+    /// Whether a statement that is not refused may leave something behind in its session. What is done inside of functions cannot be
+    /// seen, but for those of the server that are made for it.
+    static func mayChangeSession(_ text: String) -> Bool {
+        ["DO", "CALL"].contains(SQLKeyword.first(of: text))
+            || SQLKeyword.mentions(
+                ["set_config", "pg_advisory_lock", "pg_try_advisory_lock", "temp", "setseed", "dblink_connect"],
+                in: text)
+    }
+
+    /// A statement has left a shared connection inside of a transaction.
+    static func leftOpen(_ peer: String) -> SkeinError {
+        SkeinError(
+            .exception, peer: peer,
+            because: "a transaction was begun on a connection that many callers share, and was undone; "
+                + "transactions are made by transaction { … } or begin()")
     }
 }

@@ -21,7 +21,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     @exclusivity(unchecked) private var held = Deque<PostgresCall>()
     /// What happens when nothing is under way any more.
     @exclusivity(unchecked) private var whenDrained: (() -> Void)?
-    @exclusivity(unchecked) private var statements: [String: PostgresStatement] = [:]
+    @exclusivity(unchecked) private var statements = ByteDictionary<PostgresStatement>()
     @exclusivity(unchecked) private var statementCount = 0
     @exclusivity(unchecked) private var uses = 0
     @exclusivity(unchecked) private(set) var status = PostgresTransactionStatus.idle
@@ -29,8 +29,12 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     /// What the server has said about itself.
     @exclusivity(unchecked) private(set) var parameters: [String: String] = [:]
     @exclusivity(unchecked) private var fatal: SQLError?
-    /// Whether a statement has changed the session.
-    @exclusivity(unchecked) private var isDirty = false
+    /// Whether a caller that had it alone has executed something, so that the session may not be as it was.
+    @exclusivity(unchecked) private var isUsed = false
+    /// Whether statements were prepared by name in SQL, which a reset keeps.
+    @exclusivity(unchecked) private var hasNamedStatements = false
+    /// Whether the session cannot be made what it was.
+    @exclusivity(unchecked) private var isSpoiled = false
     @exclusivity(unchecked) private var isCancelling = false
     /// Who hears of notifications.
     @exclusivity(unchecked) var onNotification: ((PostgresNotification) -> Void)?
@@ -76,6 +80,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     /// Writes a call, or lets it wait until its statement is prepared. Returns whether it was written, or never will be.
     private func begin(_ call: PostgresCall) -> Bool {
+        if isLeased { isUsed = true }
         if call.isScript {
             call.starts(with: nil)
             pipeline.append(call)
@@ -83,7 +88,8 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             return true
         }
         let text = call.sql.text
-        if statements[text] == nil, !isLeased, let problem = PostgresKeyword.problem(text) {
+        // The same text may have been prepared for somebody who had the connection alone.
+        if !isLeased, let problem = statements[text].map(\.sharedProblem) ?? PostgresKeyword.problem(text) {
             call.failLater(problem)
             return true
         }
@@ -120,6 +126,25 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
         PostgresWriter.executeAll(into: &output)
         pipeline.append(call)
+        if !isLeased, statement.mayChangeSession { reset() }
+    }
+
+    /// Makes the session what it was at its beginning, behind all that was written (the parts of DISCARD ALL, without the prepared
+    /// statements).
+    private func reset() {
+        PostgresWriter.query(
+            "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; "
+                + "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+                + (hasNamedStatements ? "; DEALLOCATE ALL" : ""), into: &output)
+        if hasNamedStatements {
+            hasNamedStatements = false
+            forgetPrepared()
+        }
+        pipeline.append(PostgresChore { [weak self] error in if error != nil { self?.close() } })
+    }
+
+    private func forgetPrepared() {
+        for (text, statement) in statements where statement.isPrepared { statements[text] = nil }
     }
 
     /// The statement of a text, which is being prepared when it was not known.
@@ -154,6 +179,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     /// Prepares a statement for something that is no call.
     func prepare(_ text: String, _ done: @escaping (Result<PostgresStatement, SkeinError>) -> Void) {
+        isUsed = true
         write { _ in
             let statement = statement(text)
             if statement.isPrepared { done(.success(statement)) } else { statement.whenPrepared.append(done) }
@@ -163,6 +189,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     /// Puts something into the pipeline that writes by itself.
     func start(_ operation: any PostgresOperation, _ make: (inout ByteBuffer) -> Void) {
         if pipeline.isEmpty { lastProgress = .now() }
+        if isLeased { isUsed = true }
         write(make)
         pipeline.append(operation)
     }
@@ -206,6 +233,10 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             if let call = operation as? PostgresCall, let giveBack = call.giveBack {
                 call.giveBack = nil
                 giveBack()
+            }
+            if !isLeased, status != .idle {
+                // What stands behind it was carried out inside of that transaction, and is undone with it.
+                return close(because: PostgresKeyword.leftOpen(peer))
             }
             madeProgress(at: .now())
             cancelIfAbandoned()
@@ -259,8 +290,9 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     /// A statement was executed that may have changed the session.
     func saw(_ tag: PostgresTag) {
         switch tag.command {
-        case "SET", "LISTEN", "DECLARE CURSOR", "PREPARE", "LOAD", "RESET": isDirty = true
-        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE": statements = statements.filter { !$0.value.isPrepared }
+        case "PREPARE": hasNamedStatements = true
+        case "LOAD": isSpoiled = true
+        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE": forgetPrepared()
         default: break
         }
     }
@@ -301,7 +333,10 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             } ?? reason
         let unsent = held
         held = []
-        for operation in lost { operation.lost(why, fatal: fatal) }
+        for (place, operation) in lost.enumerated() {
+            // Only the first can have been begun when the server says that it ends.
+            operation.lost(why, fatal: fatal, mayHaveBegun: place == 0)
+        }
         for call in unsent { call.wasNotSent(why) }
         whenDrained = nil
         onNotification = nil
@@ -311,7 +346,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     func putBack(to pool: PipelinePool) {
         onNotification = nil
         pauseReading(false)
-        guard isUsable else { return close() }
+        guard isUsable, !isSpoiled else { return close() }
         guard pipeline.isEmpty, held.isEmpty else {
             whenDrained = { [weak self] in self?.putBack(to: pool) }
             return
@@ -321,13 +356,8 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
                 PostgresWriter.query("ROLLBACK", into: &$0)
             }
         }
-        if isDirty {
-            isDirty = false
-            start(PostgresChore { [weak self] error in if error != nil { self?.close() } }) {
-                PostgresWriter.query(
-                    "CLOSE ALL; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all()", into: &$0)
-            }
-        }
+        if isUsed { write { _ in reset() } }
+        isUsed = false
         pool.giveBack(self)
     }
 }

@@ -26,6 +26,8 @@ struct PostgresConnector: Sendable {
             }
             return connection
         }.flatMapError { error in
+            // What a host says about the user holds for the others, which must not be told the password for nothing.
+            if (error as? SkeinError)?.code == .unknownAuthentication { return shard.eventLoop.makeFailedFuture(error) }
             if place + 1 < options.hosts.count { return attempt(place + 1, shard, target: target) }
             if options.target == .preferStandby, target == .standby { return attempt(0, shard, target: .any) }
             return shard.eventLoop.makeFailedFuture(error)

@@ -11,34 +11,33 @@ extension PostgresClient {
     /// - Parameters:
     ///   - sql: a COPY … FROM STDIN.
     ///   - pieces: the bytes, cut anywhere. Sent at the pace of the server.
+    ///   - timeout: for all of it. Default: none but the caller's deadline.
     /// - Returns: the rows that were added.
-    /// - Throws: what the server says, and what the pieces throw; nothing was added then.
-    public func copyIn<Pieces: AsyncSequence & Sendable>(_ sql: SQL, _ pieces: Pieces) async throws -> Int
-    where Pieces.Element == ByteBuffer {
+    /// - Throws: what the server says, what the pieces throw, code 702 when the time is up, 712 when the task is cancelled; nothing was
+    ///   added then.
+    public func copyIn<Pieces: AsyncSequence & Sendable>(
+        _ sql: SQL, _ pieces: Pieces, timeout: Duration? = nil
+    ) async throws -> Int where Pieces.Element == ByteBuffer {
         try await withConnection { loan in
-            let copy = try PostgresCopy(sql, loan)
-            copy.start()
-            try await copy.untilAccepted()
-            do {
-                // Small pieces go together: a row is often one.
-                var gathered = ByteBuffer()
-                for try await piece in pieces {
-                    if copy.hasFailed { break }
-                    gathered.writeImmutableBuffer(piece)
-                    guard gathered.readableBytes >= 64 << 10 else { continue }
-                    try await copy.send(gathered)
-                    gathered.clear()
+            let copy = try PostgresCopy(sql, loan, .toServer)
+            copy.start(within: timeout)
+            // A task of its own: pieces that never come must not hold up the end.
+            let feeding = Task(executorPreference: loan.shard.executor) {
+                do {
+                    try await copy.untilAccepted()
+                    try await copy.feed(pieces)
+                    copy.finish(nil)
+                } catch {
+                    copy.finish(error)
                 }
-                if gathered.readableBytes > 0, !copy.hasFailed { try await copy.send(gathered) }
-                copy.finish(nil)
-            } catch let error as SkeinError where copy.hasFailed {
-                _ = error  // the server's own reason says more
-            } catch {
-                copy.finish("\(error)")
-                _ = try? await copy.outcome()
-                throw error
             }
-            return try await copy.outcome().rows
+            defer { feeding.cancel() }
+            return try await withTaskCancellationHandler {
+                try await copy.outcome().rows
+            } onCancel: {
+                copy.abort(
+                    SkeinError(.controlledShutdown, peer: loan.connection.peer, because: "the COPY was cancelled"))
+            }
         }
     }
 
@@ -72,13 +71,14 @@ public struct PostgresCopyOut: AsyncSequence, Sendable {
             if isOver { return nil }
             do {
                 if copy == nil {
-                    let made = try PostgresCopy(sequence.sql, await sequence.client.lend())
-                    made.start()
+                    let made = try PostgresCopy(sequence.sql, await sequence.client.lend(), .fromServer)
+                    made.start(within: nil)
                     copy = CopyHandle(made)
                 }
                 if let piece = try await copy?.copy.nextPiece() { return piece }
             } catch {
                 isOver = true
+                copy = nil
                 throw error
             }
             isOver = true
@@ -102,59 +102,111 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     private let text: String
     private let loan: PostgresLoan
     private let inbox = Inbox<ByteBuffer>(maximum: 1 << 20)
+    private let direction: Direction
     private let accepted: EventLoopPromise<Void>
     private let done: EventLoopPromise<PostgresTag>
-    private let failed = Atomic<Bool>(false)
     private var error: SQLError?
+    /// Why it is given up on our side.
+    private var abortion: (any Error)?
+    /// Whether the server is told no more of what is copied.
+    private var isEnded = false
+    private var timer: Scheduled<Void>?
     private var tag = PostgresTag(command: "", rows: 0)
     private var isPaused = false
     private var isUnwanted = false
     private var isCopying = false
     private var isOver = false
 
-    init(_ sql: SQL, _ loan: PostgresLoan) throws {
+    enum Direction {
+        case toServer, fromServer
+    }
+
+    init(_ sql: SQL, _ loan: PostgresLoan, _ direction: Direction) throws {
         if let problem = sql.problem { throw problem }
         guard sql.parameters.isEmpty else {
             throw SkeinError(.exception, because: "COPY takes no parameters; put a query with literals into it")
         }
         text = sql.text
+        self.direction = direction
         self.loan = loan
         accepted = loan.shard.eventLoop.makePromise()
         done = loan.shard.eventLoop.makePromise()
     }
 
-    var hasFailed: Bool { failed.load(ordering: .acquiring) }
-
-    func start() {
-        loan.shard.run { self.loan.connection.start(self) { PostgresWriter.query(self.text, into: &$0) } }
+    func start(within timeout: Duration?) {
+        let limit = [timeout.map { Deadline.after($0) }, Deadline.current].compactMap(\.self).min()
+        loan.shard.run {
+            let connection = self.loan.connection
+            guard connection.isUsable else {
+                return self.end(SkeinError(.channelClosed, peer: connection.peer, because: "the connection has ended"))
+            }
+            connection.start(self) { PostgresWriter.query(self.text, into: &$0) }
+            guard let limit else { return }
+            self.timer = self.loan.shard.eventLoop.scheduleTask(deadline: limit.moment) {
+                self.abort(
+                    SkeinError(
+                        .timeout, peer: connection.peer, because: "the COPY was not complete within its time limit"))
+            }
+        }
     }
 
     func untilAccepted() async throws { try await accepted.futureResult.get() }
     func outcome() async throws -> PostgresTag { try await done.futureResult.get() }
 
-    /// Sends a piece when the socket takes it.
-    func send(_ piece: ByteBuffer) async throws {
-        let connection = loan.connection
-        try await Task(executorPreference: loan.shard.executor) {
-            var rest = piece
-            while let part = rest.readSlice(length: min(rest.readableBytes, 64 << 10)), part.readableBytes > 0 {
-                connection.write { PostgresWriter.copyData(part, into: &$0) }
-                try await connection.untilWritable()
-            }
-        }.value
+    /// Sends all pieces, each when the socket takes it. On the loop.
+    func feed<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws where Pieces.Element == ByteBuffer {
+        // Small pieces go together: a row is often one.
+        var gathered = ByteBuffer()
+        for try await piece in pieces {
+            try Task.checkCancellation()
+            gathered.writeImmutableBuffer(piece)
+            guard gathered.readableBytes >= 64 << 10 else { continue }
+            try await send(gathered)
+            gathered.clear()
+        }
+        if gathered.readableBytes > 0 { try await send(gathered) }
     }
 
-    /// Says that all was sent, or why it was not.
-    func finish(_ failure: String?) {
+    private func send(_ piece: ByteBuffer) async throws {
+        var rest = piece
+        while !isEnded, !isOver, error == nil,
+            let part = rest.readSlice(length: min(rest.readableBytes, 64 << 10)), part.readableBytes > 0
+        {
+            loan.connection.write { PostgresWriter.copyData(part, into: &$0) }
+            try await loan.connection.untilWritable()
+        }
+    }
+
+    /// Says that all was sent, or that no more will be.
+    func finish(_ failure: (any Error)?) {
         loan.shard.run {
-            guard !self.isOver else { return }
+            guard !self.isOver, !self.isEnded else { return }
+            self.isEnded = true
+            if let failure, self.error == nil { self.abortion = failure }
             self.loan.connection.write {
                 if let failure {
-                    PostgresWriter.copyFail(failure, into: &$0)
+                    PostgresWriter.copyFail("\(failure)", into: &$0)
                 } else {
                     PostgresWriter.copyDone(into: &$0)
                 }
             }
+        }
+    }
+
+    /// Gives it up. The server is told, also when it has got everything already.
+    func abort(_ failure: SkeinError) {
+        loan.shard.run {
+            guard !self.isOver, self.abortion == nil else { return }
+            self.abortion = failure
+            self.isUnwanted = true
+            if self.isCopying, self.direction == .toServer, !self.isEnded {
+                self.isEnded = true
+                self.loan.connection.write { PostgresWriter.copyFail(failure.message, into: &$0) }
+            } else {
+                self.loan.connection.cancelWork()
+            }
+            self.inbox.finish(.failed(failure))
+            self.resume()
         }
     }
 
@@ -169,7 +221,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     /// The consumer is gone.
     func stop() {
         loan.shard.run {
-            guard !self.isOver else { return }
+            guard !self.isOver, self.abortion == nil else { return }
             self.isUnwanted = true
             self.loan.connection.cancelWork()
             self.resume()
@@ -182,33 +234,57 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
 
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
         switch message {
-        case .copyIn, .copyOut:
+        case .copyIn where direction == .toServer, .copyOut where direction == .fromServer:
             isCopying = true
+            if abortion != nil, direction == .toServer, !isEnded {
+                isEnded = true
+                connection.write { PostgresWriter.copyFail("given up", into: &$0) }
+            }
             accepted.succeed()
+        case .copyIn:
+            isEnded = true
+            connection.write { PostgresWriter.copyFail("use copyIn(…) for this", into: &$0) }
+            abortion = abortion ?? wrongDirection(connection)
+        case .copyOut:
+            // What comes is thrown away until the server has heard that it is not wanted.
+            isUnwanted = true
+            abortion = abortion ?? wrongDirection(connection)
+            connection.cancelWork()
         case .copyData where isUnwanted: break
         case .copyData(let piece):
             if !inbox.push(piece, size: piece.readableBytes) {
                 isPaused = true
                 connection.pauseReading(true)
             }
-        case .copyDone: break
+        case .copyDone, .dataRow, .rowDescription, .emptyQuery: break
         case .commandComplete(let tag): self.tag = tag
-        case .error(let error):
-            self.error = error
-            failed.store(true, ordering: .releasing)
+        case .error(let error): self.error = error
         default: throw .unexpected("the server answered a COPY with \(message)")
         }
     }
 
+    private func wrongDirection(_ connection: PostgresConnection) -> SkeinError {
+        SkeinError(
+            .exception, peer: connection.peer,
+            because: "the statement copies in the other direction; copyIn(…) takes FROM STDIN, and copyOut(…) TO STDOUT"
+        )
+    }
+
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
         isOver = true
-        if let error {
+        if let abortion {
+            // When the server was done before it heard of the end, what it did stands, and that is said.
+            end(
+                error == nil && isCopying && direction == .toServer ? Self.tooLate(abortion, connection.peer) : abortion
+            )
+        } else if let error {
             end(error.failure(peer: connection.peer))
         } else if !isCopying {
             end(
                 SkeinError(
                     .exception, peer: connection.peer, because: "the statement is no COPY from STDIN or to STDOUT"))
         } else {
+            timer?.cancel()
             done.succeed(tag)
             inbox.finish(.finished)
         }
@@ -216,13 +292,20 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         connection.shard.eventLoop.execute { Task { await loan.end() } }
     }
 
-    func lost(_ reason: SkeinError, fatal: SQLError?) {
-        isOver = true
-        failed.store(true, ordering: .releasing)
-        end(reason)
+    private static func tooLate(_ failure: any Error, _ peer: String) -> SkeinError {
+        let known = failure as? SkeinError
+        return SkeinError(
+            known?.code ?? .exception, peer: peer,
+            because: "\(known?.message ?? "\(failure)"), but the server had added the rows already", cause: failure)
     }
 
-    private func end(_ error: SkeinError) {
+    func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {
+        isOver = true
+        end(abortion ?? reason)
+    }
+
+    private func end(_ error: any Error) {
+        timer?.cancel()
         accepted.fail(error)
         done.fail(error)
         inbox.finish(.failed(error))

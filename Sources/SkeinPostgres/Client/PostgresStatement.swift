@@ -19,8 +19,10 @@ protocol PostgresOperation: AnyObject {
     /// - Throws: when something is missing.
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError)
     /// The connection has ended before that.
-    /// - Parameter fatal: what the server said at its end; nothing was carried out then.
-    func lost(_ reason: SkeinError, fatal: SQLError?)
+    /// - Parameters:
+    ///   - fatal: what the server said at its end.
+    ///   - mayHaveBegun: whether the server may have looked at it before.
+    func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool)
 }
 
 extension PostgresOperation {
@@ -45,10 +47,16 @@ final class PostgresStatement: PostgresOperation {
     var whenPrepared: [(Result<PostgresStatement, SkeinError>) -> Void] = []
     /// When it was used last, as a count.
     var lastUse = 0
+    /// Why it is not executed on a connection that many share.
+    let sharedProblem: SkeinError?
+    /// Whether its session has to be made what it was behind it.
+    let mayChangeSession: Bool
 
     init(name: String, text: String) {
         self.name = name
         self.text = text
+        sharedProblem = PostgresKeyword.problem(text)
+        mayChangeSession = PostgresKeyword.mayChangeSession(text)
     }
 
     var isAbandoned: Bool { whenPrepared.isEmpty && waiting.allSatisfy(\.isOver) }
@@ -90,7 +98,7 @@ final class PostgresStatement: PostgresOperation {
         if !calls.isEmpty { connection.wasPrepared() }
     }
 
-    func lost(_ reason: SkeinError, fatal: SQLError?) {
+    func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {
         let calls = waiting
         waiting = []
         // None of them was sent: only the statement was.
@@ -114,5 +122,5 @@ final class PostgresChore: PostgresOperation {
     }
 
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) { done(error) }
-    func lost(_ reason: SkeinError, fatal: SQLError?) {}
+    func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {}
 }

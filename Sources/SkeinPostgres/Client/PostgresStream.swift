@@ -162,6 +162,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         case .emptyQuery: sync()
         case .error(let error):
             self.error = error
+            connection.forget(statement)  // it may be what is wrong
             sync()
         default: throw .unexpected("the server answered an Execute with \(message)")
         }
@@ -184,7 +185,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         connection.shard.eventLoop.execute { Task { await loan.end() } }
     }
 
-    func lost(_ reason: SkeinError, fatal: SQLError?) {
+    func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {
         isEnding = true
         inbox.finish(.failed(reason))
     }

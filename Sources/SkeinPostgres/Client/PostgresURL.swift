@@ -22,28 +22,31 @@ extension PostgresOptions {
     /// `host=localhost dbname='my db'`
     private static func words(_ text: String) throws(SkeinError) -> [String: String] {
         var words: [String: String] = [:]
-        var rest = Substring(text)
+        var rest = text.unicodeScalars[...]
+        func isBlank(_ scalar: Unicode.Scalar) -> Bool { scalar == " " || (0x09...0x0D).contains(scalar.value) }
         while true {
-            rest = rest.drop(while: \.isWhitespace)
+            rest = rest.drop(while: isBlank)
             if rest.isEmpty { return words }
-            guard let equals = rest.firstByte("=") else { throw problem("\(rest.prefix(20)) has no value") }
-            let name = rest[..<equals].trimmed
-            rest = rest[rest.index(after: equals)...].drop(while: \.isWhitespace)
-            var value = ""
+            guard let equals = rest.firstIndex(where: { $0 == "=" }) else {
+                throw problem("\(String(rest.prefix(20))) has no value")
+            }
+            let name = Substring(rest[..<equals]).trimmed
+            rest = rest[equals...].dropFirst().drop(while: isBlank)
+            var value = String.UnicodeScalarView()
             let isQuoted = rest.first == "'"
             if isQuoted { rest.removeFirst() }
             var isClosed = !isQuoted
-            while let character = rest.first {
-                if isQuoted ? character == "'" : character.isWhitespace {
+            while let scalar = rest.first {
+                if isQuoted ? scalar == "'" : isBlank(scalar) {
                     if isQuoted { rest.removeFirst() }
                     isClosed = true
                     break
                 }
                 rest.removeFirst()
-                if character == "\\", let next = rest.popFirst() { value.append(next) } else { value.append(character) }
+                if scalar == "\\", let next = rest.popFirst() { value.append(next) } else { value.append(scalar) }
             }
             guard isClosed else { throw problem("a quotation mark of \(name) is not closed") }
-            words[name] = value
+            words[name] = String(value)
         }
     }
 
@@ -168,6 +171,6 @@ extension PostgresOptions {
 
 extension Substring {
     fileprivate var trimmed: String {
-        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+        splitAtBlanks().joined(separator: " ")
     }
 }

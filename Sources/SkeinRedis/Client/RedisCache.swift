@@ -16,7 +16,7 @@ final class RedisCache: @unchecked Sendable {
 
     private struct Question: Hashable {
         let name: String
-        let arguments: [RedisArgument]
+        let arguments: [[UInt8]]
     }
 
     init(limit: Int) { self.limit = limit }
@@ -26,7 +26,7 @@ final class RedisCache: @unchecked Sendable {
         else {
             return nil
         }
-        return (key.utf8, Question(name: command.name, arguments: command.arguments))
+        return (key.utf8, Question(name: command.name, arguments: command.arguments.map(\.utf8)))
     }
 
     /// The kept answer to a command.

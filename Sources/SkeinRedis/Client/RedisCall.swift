@@ -40,8 +40,8 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
     @exclusivity(unchecked) private var firstRefusal: RedisError?
 
     init(
-        _ commands: RedisRequest, route: any RedisRoute, session: Session, shard: Shard, timeout: Duration?, meta: Meta,
-        callback: Callback?
+        _ commands: RedisRequest, route: any RedisRoute, session: Session, shard: Shard, timeout: Duration?,
+        standard: Duration?, meta: Meta, callback: Callback?
     ) {
         self.commands = commands
         self.route = route
@@ -49,7 +49,7 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
         self.callback = callback
         let corequest = Corequest<RedisResponse>(shard: shard)
         self.corequest = corequest
-        super.init(session: session, shard: shard, timeout: timeout)
+        super.init(session: session, shard: shard, timeout: timeout, standard: standard)
         corequest.setDriver(self)
     }
 
@@ -127,6 +127,13 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
                 because:
                     "the connection was lost with the command under way, and whether it was carried out is not known: "
                     + reason.message, cause: reason))
+    }
+
+    /// The connection has ended before anything of it was sent.
+    func wasNotSent(_ reason: SkeinError) {
+        guard !isOver else { return }
+        if attempts < 2 { return route.send(self) }
+        fail(reason)
     }
 
     override func publish(_ failure: SkeinError) {

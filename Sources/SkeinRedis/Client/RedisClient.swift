@@ -76,7 +76,7 @@ public final class RedisClient: RedisCommands, BackEnd {
         let shard = session.pickShard()
         let call = RedisCall(
             request, route: own ?? routes[shard], session: session, shard: shard,
-            timeout: timeout ?? (request.blocks ? nil : options.timeout), meta: meta, callback: callback)
+            timeout: timeout, standard: request.blocks ? nil : options.timeout, meta: meta, callback: callback)
         let corequest = call.handle
         call.submit()
         return corequest

@@ -16,6 +16,13 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     @exclusivity(unchecked) var onPush: (([RedisValue]) -> Void)?
     /// Whether what comes is messages of RESP2, which look like answers.
     @exclusivity(unchecked) var isSubscriber = false
+    /// Hears of the answers to what a subscriber has told: a refusal, or nil for any other.
+    @exclusivity(unchecked) var onReply: ((RedisError?) -> Void)?
+    /// Whether this user may use MULTI, which has to be known before commands are sent that are meant to be one.
+    @exclusivity(unchecked) private var mayUseMulti: Bool?
+    /// Transactions that wait for it to be known.
+    @exclusivity(unchecked) private var heldTransactions: [RedisCall] = []
+    @exclusivity(unchecked) private var isAskingForMulti = false
     /// Whether the server speaks RESP3.
     @exclusivity(unchecked) private(set) var speaksRESP3 = false
     /// What is asked for before commands, after the greeting.
@@ -32,13 +39,50 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
 
     // MARK: Sending
 
-    override var underWay: Int { pipeline.count }
-    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) }
+    override var underWay: Int { pipeline.count + heldTransactions.count }
+    override var onlyAbandoned: Bool {
+        pipeline.allSatisfy(\.isAbandoned) && heldTransactions.allSatisfy(\.isAbandoned)
+    }
 
     override func encode(_ call: PipelinedCall) {
         let call = unsafeDowncast(call, to: RedisCall.self)
+        if case .transaction = call.commands, mayUseMulti != true {
+            heldTransactions.append(call)
+            return askForMulti(into: &output)
+        }
         pipeline.append(call)
         call.write(into: &output)
+    }
+
+    /// Without the permission for MULTI, the commands behind it would be carried out all the same, each by itself. So it is asked for
+    /// once, with nothing behind it. DISCARD lets go of watched keys, too: who watches some has to call this before.
+    func learnWhetherMulti() { if mayUseMulti == nil { write { askForMulti(into: &$0) } } }
+
+    private func askForMulti(into output: inout ByteBuffer) {
+        guard !isAskingForMulti else { return }
+        isAskingForMulti = true
+        pipeline.append(
+            Question { [weak self] result in
+                guard let self, case .success(let value) = result else { return }
+                self.isAskingForMulti = false
+                let held = self.heldTransactions
+                self.heldTransactions = []
+                if case .error(let error) = value {
+                    self.mayUseMulti = false
+                    for call in held { call.receive(.error(error), on: self) }
+                    return
+                }
+                self.mayUseMulti = true
+                self.write { output in
+                    for call in held where !call.isOver {
+                        self.pipeline.append(call)
+                        call.write(into: &output)
+                    }
+                }
+            })
+        pipeline.append(Question { _ in })
+        RESPEncoder.write(RedisCommand("MULTI"), into: &output)
+        RESPEncoder.write(RedisCommand("DISCARD"), into: &output)
     }
 
     /// Sends a command of the connection's own.
@@ -140,7 +184,11 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     private func answer(_ value: RedisValue, at now: NIODeadline) {
         if isSubscriber, pipeline.isEmpty {
             heard(at: now)
-            if case .array(let elements) = value { onPush?(elements) }
+            switch value {
+            case .array(let elements): onPush?(elements)
+            case .error(let error): onReply?(error)
+            default: onReply?(nil)
+            }
             return
         }
         guard let operation = pipeline.first else {
@@ -157,8 +205,12 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     override func loseCalls(_ reason: SkeinError) {
         let lost = pipeline
         pipeline = []
+        let held = heldTransactions
+        heldTransactions = []
         for operation in lost { operation.lost(reason) }
+        for call in held { call.wasNotSent(reason) }
         onPush = nil
+        onReply = nil
     }
 
     /// A command of the connection's own.

@@ -70,7 +70,7 @@ struct RedisConnector: Sendable {
             Self.ask(connection, RedisCommand("SENTINEL", ["get-master-addr-by-name", master])).flatMapThrowing {
                 value in
                 connection.close()
-                guard let host = value[0]?.string, let port = value[1]?.int else {
+                guard let host = value[0]?.string, let port = value[1]?.int, (1...65535).contains(port) else {
                     throw SkeinError(
                         .connectionFailed, peer: connection.peer,
                         because: "the sentinel knows no master of the name \(master.debugDescription)")

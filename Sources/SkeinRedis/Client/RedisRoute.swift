@@ -94,11 +94,16 @@ extension RedisRequest {
 }
 
 extension RedisCall {
-    /// Sends a command that may block on a connection that nobody shares meanwhile.
-    func sendAlone(_ route: any RedisRoute) {
+    /// Sends a command that may block on a connection that nobody shares meanwhile, to the server that has its key.
+    func sendAlone(_ route: any RedisRoute) { sendAlone { try await route.lease(self.commands.key) } }
+
+    /// Sends it to a server that is known.
+    func sendAlone(on pool: PipelinePool) { sendAlone { (try await pool.lease(until: Deadline.current), pool) } }
+
+    private func sendAlone(_ lease: @escaping @Sendable () async throws -> (PipelineConnection, PipelinePool)) {
         Task(executorPreference: shard.executor) {
             do {
-                let (connection, pool) = try await route.lease(self.commands.key)
+                let (connection, pool) = try await lease()
                 if self.isOver { return pool.giveBack(connection) }
                 self.whenOver = { pool.giveBack(connection) }
                 connection.send(self, at: .now())

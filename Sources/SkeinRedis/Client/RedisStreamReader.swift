@@ -10,7 +10,7 @@ public struct RedisStreamEntry: Hashable, Sendable {
     public let fields: [RedisEntry]
 
     /// A field's value.
-    public subscript(name: String) -> RedisValue? { fields.first { $0.key.string == name }?.value }
+    public subscript(name: String) -> RedisValue? { fields.first { $0.key.string?.equalsBytes(name) == true }?.value }
 
     init?(_ value: RedisValue) {
         guard let id = value[0]?.string, let fields = value[1]?.entries else { return nil }

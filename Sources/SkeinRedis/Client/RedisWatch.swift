@@ -3,6 +3,7 @@
 import NIOCore
 import SkeinCore
 import SkeinTransport
+import Synchronization
 
 extension RedisClient {
     /// Reads keys and changes them, again and again until nobody has changed them in between.
@@ -18,18 +19,24 @@ extension RedisClient {
     ) async throws -> [RedisValue] {
         let (connection, pool) = try await route.lease(keys.first.map { .text($0) })
         let loan = RedisLoan(connection, session)
-        defer { connection.shard.run { pool.giveBack(connection) } }
-        for _ in 0..<max(1, attempts) {
-            try await loan.ask(RedisRequest.one(RedisCommand("WATCH", keys))).commit()
-            let transaction = RedisTransaction()
-            do {
-                try await work(loan, transaction)
-            } catch {
-                loan.ask(.one(RedisCommand("UNWATCH")))
-                throw error
+        // Whoever gets it next must find no keys watched and nothing else changed.
+        defer {
+            connection.shard.run {
+                if loan.hasChangedSession { connection.close() } else { pool.giveBack(connection) }
             }
-            let answer = try await loan.ask(.transaction(transaction.commands)).fetch()
-            if let answers = answer.elements { return answers }
+        }
+        connection.shard.run { (connection as? RedisConnection)?.learnWhetherMulti() }
+        do {
+            for _ in 0..<max(1, attempts) {
+                try await loan.ask(RedisRequest.one(RedisCommand("WATCH", keys))).commit()
+                let transaction = RedisTransaction()
+                try await work(loan, transaction)
+                let answer = try await loan.ask(.transaction(transaction.commands)).fetch()
+                if let answers = answer.elements { return answers }
+            }
+        } catch {
+            loan.ask(.one(RedisCommand("UNWATCH")))
+            throw error
         }
         throw SkeinError.status(
             409, peer: options.description, because: "somebody has changed the keys each of \(attempts) times")
@@ -43,6 +50,10 @@ public final class RedisLoan: RedisCommands, Sendable {
     private let connection: PipelineConnection
     private let session: Session
     private let route: LoanRoute
+    private let changed = Atomic<Bool>(false)
+
+    /// Whether a command was sent that concerns the connection.
+    var hasChangedSession: Bool { changed.load(ordering: .acquiring) }
 
     init(_ connection: PipelineConnection, _ session: Session) {
         self.connection = connection
@@ -52,12 +63,18 @@ public final class RedisLoan: RedisCommands, Sendable {
 
     /// Starts a command and returns at once.
     @discardableResult
-    public func send(_ command: RedisCommand) -> Answer { ask(.one(command)) }
+    public func send(_ command: RedisCommand) -> Answer {
+        if command.kind.contains(.session), command.name != "WATCH", command.name != "UNWATCH" {
+            changed.store(true, ordering: .releasing)
+        }
+        return ask(.one(command))
+    }
 
     @discardableResult
     func ask(_ request: RedisRequest) -> Answer {
         let call = RedisCall(
-            request, route: route, session: session, shard: connection.shard, timeout: nil, meta: Meta(), callback: nil)
+            request, route: route, session: session, shard: connection.shard, timeout: nil,
+            standard: nil, meta: Meta(), callback: nil)
         let corequest = call.handle
         call.submitWithinAnother()
         return corequest

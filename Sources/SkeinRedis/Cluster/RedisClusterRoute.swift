@@ -153,7 +153,8 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
                 learn()  // more has moved, most of the time
             }
             call.giveBackOwn()
-            if call.commands.blocks { send(call) } else { pool(endpoint).submit(call) }
+            let pool = pool(endpoint)
+            if call.commands.blocks { call.sendAlone(on: pool) } else { pool.submit(call) }
             return true
         case "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN":
             call.redirections += 1

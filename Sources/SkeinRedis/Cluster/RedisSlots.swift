@@ -14,7 +14,7 @@ struct RedisSlots: Sendable, Equatable {
     /// - Parameter ranges: the answer to CLUSTER SLOTS.
     /// - Parameter asked: who has answered; an empty host in the answer means it.
     init?(_ ranges: RedisValue, asked: Endpoint) {
-        guard let ranges = ranges.elements else { return nil }
+        guard let ranges = ranges.elements, ranges.count <= Self.count else { return nil }
         var owners = Array(repeating: UInt16.max, count: Self.count)
         var nodes: [Endpoint] = []
         for range in ranges {
@@ -41,6 +41,7 @@ struct RedisSlots: Sendable, Equatable {
     mutating func move(_ slot: Int, to endpoint: Endpoint) {
         guard (0..<Self.count).contains(slot) else { return }
         let place = nodes.firstIndex(of: endpoint) ?? nodes.count
+        guard place < Int(UInt16.max) else { return }
         if place == nodes.count { nodes.append(endpoint) }
         owners[slot] = UInt16(place)
     }

@@ -45,7 +45,7 @@ public struct RedisCommand: Sendable {
     ///   - name: in letters of either case; of two words, with a space between.
     ///   - arguments: in their order.
     public init(_ name: String, _ arguments: [any RedisEncodable] = []) {
-        let upper = name.uppercased()
+        let upper = name.asciiUppercased
         let known = RedisCommandTable.shared[upper, arguments.first?.redisArgument]
         self.init(
             upper, known?.kind ?? [], firstKey: known?.firstKey ?? 0, words: upper.splitBytes(separator: " ").count,
@@ -57,7 +57,7 @@ public struct RedisCommand: Sendable {
         guard kind.contains(.blocking) else { return false }
         // These wait only when they are told to.
         guard name == "XREAD" || name == "XREADGROUP" else { return true }
-        return arguments.contains { if case .text(let word) = $0 { word.uppercased() == "BLOCK" } else { false } }
+        return arguments.contains { if case .text(let word) = $0 { word.equalsIgnoringCase("BLOCK") } else { false } }
     }
 
     /// Its first key, which says where in a cluster it belongs.
@@ -69,8 +69,11 @@ public struct RedisCommand: Sendable {
             guard arguments.count > 2, case .integer(let count) = arguments[1], count > 0 else { return nil }
             return arguments[2]
         case "XREAD", "XREADGROUP":
-            let place = arguments.firstIndex {
-                if case .text(let word) = $0 { word.uppercased() == "STREAMS" } else { false }
+            // GROUP is followed by names, which may be any words.
+            let named: Bool =
+                if case .text(let word)? = arguments.first { word.equalsIgnoringCase("GROUP") } else { false }
+            let place = arguments.dropFirst(named ? 3 : 0).firstIndex {
+                if case .text(let word) = $0 { word.equalsIgnoringCase("STREAMS") } else { false }
             }
             guard let place, place + 1 < arguments.count else { return nil }
             return arguments[place + 1]

@@ -1,25 +1,29 @@
 // The one connection on which a client hears what is published, for all of its subscriptions.
 
+import DequeModule
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
 /// What is subscribed to.
 enum RedisChannel: Hashable {
-    case channel(String)
-    case pattern(String)
+    case channel(ByteKey)
+    case pattern(ByteKey)
+
+    static func channel(_ name: String) -> RedisChannel { .channel(ByteKey(name)) }
+    static func pattern(_ name: String) -> RedisChannel { .pattern(ByteKey(name)) }
 
     var subscribe: RedisCommand {
         switch self {
-        case .channel(let name): RedisCommand("SUBSCRIBE", [name])
-        case .pattern(let name): RedisCommand("PSUBSCRIBE", [name])
+        case .channel(let name): RedisCommand("SUBSCRIBE", [name.text])
+        case .pattern(let name): RedisCommand("PSUBSCRIBE", [name.text])
         }
     }
 
     var unsubscribe: RedisCommand {
         switch self {
-        case .channel(let name): RedisCommand("UNSUBSCRIBE", [name])
-        case .pattern(let name): RedisCommand("PUNSUBSCRIBE", [name])
+        case .channel(let name): RedisCommand("UNSUBSCRIBE", [name.text])
+        case .pattern(let name): RedisCommand("PUNSUBSCRIBE", [name.text])
         }
     }
 }
@@ -35,11 +39,15 @@ final class RedisSubscriber: @unchecked Sendable {
     private var subscriptions: [RedisChannel: [RedisSubscription.Listener]] = [:]
     /// Those whose confirmation is still to come.
     private var unconfirmed: [RedisChannel: [EventLoopPromise<Void>]] = [:]
+    /// What the connection was told and has not answered, oldest first; the channel of a subscription.
+    private var told = Deque<RedisChannel?>()
 
     init(_ connector: RedisConnector, on shard: Shard) {
         self.connector = connector
         self.shard = shard
     }
+
+    var confirmationTimeout: Duration { connector.options.timeout }
 
     /// Adds a listener; the future succeeds when the server has confirmed it.
     func add(_ listener: RedisSubscription.Listener, to channels: [RedisChannel]) -> EventLoopFuture<Void> {
@@ -53,7 +61,7 @@ final class RedisSubscriber: @unchecked Sendable {
                     self.unconfirmed[channel, default: []].append(promise)
                     confirmations.append(promise.futureResult)
                 }
-                if isFirst { connection.tell(channel.subscribe) }
+                if isFirst { self.tell(connection, channel.subscribe, channel) }
             }
             return EventLoopFuture.andAllSucceed(confirmations, on: self.shard.eventLoop)
         }
@@ -64,8 +72,26 @@ final class RedisSubscriber: @unchecked Sendable {
             subscriptions[channel]?.removeAll { $0 === listener }
             guard subscriptions[channel]?.isEmpty == true else { continue }
             subscriptions[channel] = nil
-            connection?.tell(channel.unsubscribe)
+            if let connection { tell(connection, channel.unsubscribe, nil) }
         }
+        closeIfUnused()
+    }
+
+    private func tell(_ connection: RedisConnection, _ command: RedisCommand, _ channel: RedisChannel?) {
+        told.append(channel)
+        connection.tell(command)
+    }
+
+    /// An answer has come to what was told first.
+    /// - Parameter refusal: what the server said when it refused.
+    private func replied(_ refusal: RedisError?) {
+        guard let first = told.popFirst(), let channel = first, let refusal else { return }
+        let error = SkeinError.status(
+            500, peer: connection?.peer, because: "the server refuses the subscription: \(refusal)")
+        let promises = unconfirmed.removeValue(forKey: channel) ?? []
+        let listeners = subscriptions.removeValue(forKey: channel) ?? []
+        for listener in listeners { listener.fail(error) }
+        for promise in promises { promise.fail(error) }
         closeIfUnused()
     }
 
@@ -87,9 +113,11 @@ final class RedisSubscriber: @unchecked Sendable {
             }
             self.connection = made
             made.isSubscriber = true
-            self.watch(made)
+            self.told = []
             made.onPush = { [weak self] in self?.hear($0) }
+            made.onReply = { [weak self] in self?.replied($0) }
             made.channel?.closeFuture.whenComplete { _ in self.lost(made) }
+            self.watch(made)
             return made
         }.flatMapErrorThrowing { error in
             self.connecting = nil
@@ -100,7 +128,7 @@ final class RedisSubscriber: @unchecked Sendable {
     /// Asks now and then whether the server is there: nothing may be published for long.
     private func watch(_ connection: RedisConnection) {
         let asked = NIODeadline.now()
-        connection.tell(RedisCommand("PING"))
+        tell(connection, RedisCommand("PING"), nil)
         shard.eventLoop.scheduleTask(in: TimeAmount(connector.options.pool.checkInterval)) {
             guard !connection.isClosed else { return }
             guard connection.lastProgress >= asked else {
@@ -113,14 +141,21 @@ final class RedisSubscriber: @unchecked Sendable {
     }
 
     private func hear(_ message: [RedisValue]) {
-        guard let kind = message.first?.string, message.count >= 3 else { return }
+        guard let kind = message.first?.string else { return }
+        if kind == "pong" { return replied(nil) }
+        guard message.count >= 3 else { return }
         switch kind {
         case "message": deliver(.channel(message[1].string ?? ""), RedisMessage(message[1], message[2], pattern: nil))
         case "pmessage" where message.count >= 4:
             let pattern = message[1].string ?? ""
             deliver(.pattern(pattern), RedisMessage(message[2], message[3], pattern: pattern))
-        case "subscribe": confirm(.channel(message[1].string ?? ""))
-        case "psubscribe": confirm(.pattern(message[1].string ?? ""))
+        case "subscribe":
+            replied(nil)
+            confirm(.channel(message[1].string ?? ""))
+        case "psubscribe":
+            replied(nil)
+            confirm(.pattern(message[1].string ?? ""))
+        case "unsubscribe", "punsubscribe": replied(nil)
         default: break
         }
     }
@@ -144,6 +179,7 @@ final class RedisSubscriber: @unchecked Sendable {
         let promises = unconfirmed.values.flatMap { $0 }
         subscriptions = [:]
         unconfirmed = [:]
+        told = []
         for listener in listeners { listener.fail(error) }
         for promise in promises { promise.fail(error) }
     }

@@ -58,7 +58,18 @@ public final class RedisSubscription: AsyncSequence, Sendable {
         subscriber.shard.run { [subscriber, listener, channels] in
             subscriber.add(listener, to: channels).cascade(to: promise)
         }
-        try await promise.futureResult.get()
+        let limit = Deadline.after(subscriber.confirmationTimeout)
+        let timer = subscriber.shard.eventLoop.scheduleTask(
+            deadline: Swift.min(limit, Deadline.current ?? limit).moment
+        ) {
+            promise.fail(SkeinError(.timeout, because: "the server did not confirm the subscription in time"))
+        }
+        defer { timer.cancel() }
+        try await withTaskCancellationHandler {
+            try await promise.futureResult.get()
+        } onCancel: {
+            promise.fail(CancellationError())
+        }
     }
 
     /// Hears nothing more.

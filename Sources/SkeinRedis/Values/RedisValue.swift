@@ -108,7 +108,7 @@ public enum RedisValue: Hashable, Sendable {
     }
 
     /// What a key of a map stands for, or nil.
-    public subscript(key: String) -> RedisValue? { entries?.first { $0.key.string == key }?.value }
+    public subscript(key: String) -> RedisValue? { entries?.first { $0.key.string?.equalsBytes(key) == true }?.value }
 }
 
 /// A key of a map and what it stands for.
@@ -151,7 +151,7 @@ public struct RedisError: Error, Hashable, Sendable, CustomStringConvertible {
     public init(_ message: String) {
         self.message = message
         let word = message.prefix(before: " ")
-        kind = word.allSatisfy { $0.isUppercase || $0.isNumber } ? String(word) : "ERR"
+        kind = word.utf8.allSatisfy({ (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) }) ? String(word) : "ERR"
     }
 
     /// What the server said.

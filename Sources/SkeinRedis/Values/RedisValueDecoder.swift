@@ -46,7 +46,7 @@ struct RedisValueDecoder: Decoder {
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         guard let entries = value.entries else { throw Self.mismatch([String: Any].self, codingPath) }
-        var members: [String: RedisValue] = [:]
+        var members = ByteDictionary<RedisValue>()
         for entry in entries { if let name = entry.key.string { members[name] = entry.value } }
         return KeyedDecodingContainer(Members<Key>(members: members, codingPath: codingPath))
     }
@@ -60,7 +60,7 @@ struct RedisValueDecoder: Decoder {
 }
 
 private struct Members<Key: CodingKey>: KeyedDecodingContainerProtocol {
-    let members: [String: RedisValue]
+    let members: ByteDictionary<RedisValue>
     let codingPath: [any CodingKey]
     var allKeys: [Key] { members.keys.compactMap { Key(stringValue: $0) } }
 

@@ -14,7 +14,7 @@ struct RESPLimits: Sendable {
     /// Values inside of values at most.
     var maximumDepth = 64
     /// Bytes of a line: a number, a simple string, an error.
-    var maximumLine = 64 << 10
+    var maximumLine = 16 << 20
 }
 
 /// What no server says.

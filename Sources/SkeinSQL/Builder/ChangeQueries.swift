@@ -44,7 +44,9 @@ public struct InsertQuery: ReturningQuery {
     }
 
     public func sql(for dialect: SQLDialect) -> SQL {
-        let columns = Set(rows.flatMap(\.keys)).sorted()
+        let columns = Set(rows.flatMap { $0.keys.map(ByteKey.init) }).map(\.text).sorted {
+            $0.utf8.lexicographicallyPrecedes($1.utf8)
+        }
         var sql: SQL = "INSERT INTO \(table)"
         if columns.isEmpty {
             sql.append(text: " DEFAULT VALUES")
@@ -52,7 +54,9 @@ public struct InsertQuery: ReturningQuery {
             sql.append(" (\(SQL.joined(columns.map(SQL.quoted), separator: ", "))) VALUES ")
             let lines = rows.map { row -> SQL in
                 let cells = columns.map { column -> SQL in
-                    guard let value = row[column] else { return dialect == .sqlite ? "NULL" : "DEFAULT" }
+                    guard let value = row.first(where: { $0.key.equalsBytes(column) })?.value else {
+                        return dialect == .sqlite ? "NULL" : "DEFAULT"
+                    }
                     return "\(value)"
                 }
                 return "(\(SQL.joined(cells, separator: ", ")))"
@@ -60,7 +64,8 @@ public struct InsertQuery: ReturningQuery {
             sql.append(SQL.joined(lines, separator: ", "))
         }
         if let conflict {
-            let updated = conflict.updated ?? columns.filter { !conflict.columns.contains($0) }
+            let updated =
+                conflict.updated ?? columns.filter { column in !conflict.columns.contains { $0.equalsBytes(column) } }
             sql.append(" ON CONFLICT (\(SQL.joined(conflict.columns.map(SQL.quoted), separator: ", "))) ")
             let changes = updated.map { SQL.quoted($0) + " = excluded." + SQL.quoted($0) }
             sql.append(changes.isEmpty ? "DO NOTHING" : "DO UPDATE SET \(SQL.joined(changes, separator: ", "))")

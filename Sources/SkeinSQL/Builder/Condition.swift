@@ -1,5 +1,7 @@
 // Conditions as values: what a row must be like.
 
+import SkeinCore
+
 /// How a column is compared with a value.
 public enum SQLOperator: String, Sendable, CaseIterable {
     /// Equal; to nothing, when the value is nothing.
@@ -79,8 +81,11 @@ public struct Q: Sendable {
 
     /// `b__name__contains` is the column `b.name` and the operator `contains`.
     private static func split(_ column: SQL) -> (SQL, SQLOperator?) {
-        guard column.rest.isEmpty, column.first.contains("__") else { return (column, nil) }
-        var parts = column.first.split(separator: "__", omittingEmptySubsequences: true).map(String.init)
+        // A name in quotation marks is taken as it is.
+        guard column.rest.isEmpty, column.first.containsBytes("__"), !column.first.containsByte("\"") else {
+            return (column, nil)
+        }
+        var parts = column.first.replacingBytes("__", with: "\0").splitBytes(separator: "\0").map(String.init)
         let named = parts.count > 1 ? parts.last.flatMap(SQLOperator.init(rawValue:)) : nil
         if named != nil { parts.removeLast() }
         return (SQL(unsafe: parts.joined(separator: ".")), named)

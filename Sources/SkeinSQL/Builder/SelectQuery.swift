@@ -46,7 +46,7 @@ public struct SelectQuery: FilteredQuery {
             query.orders += columns.map { column in
                 guard column.first.hasBytePrefix("-") else { return column }
                 var column = column
-                column.first.removeFirst()
+                column.first = String(column.first.droppingBytes(first: 1))
                 column.append(text: " DESC")
                 return column
             }

@@ -26,7 +26,8 @@ open class SQLCall: PipelinedCall, @unchecked Sendable {
     @exclusivity(unchecked) fileprivate final var failure: SkeinError?
 
     @usableFromInline package init(
-        _ sql: SQL, session: Session, shard: Shard, database: String, timeout: Duration?, meta: Meta,
+        _ sql: SQL, session: Session, shard: Shard, database: String, timeout: Duration?, standard: Duration?,
+        meta: Meta,
         callback: Callback?
     ) {
         self.sql = sql
@@ -35,7 +36,7 @@ open class SQLCall: PipelinedCall, @unchecked Sendable {
         self.callback = callback
         let corequest = Corequest<SQLResponse>(shard: shard)
         self.corequest = corequest
-        super.init(session: session, shard: shard, timeout: timeout)
+        super.init(session: session, shard: shard, timeout: timeout, standard: standard)
         corequest.setDriver(self)
     }
 

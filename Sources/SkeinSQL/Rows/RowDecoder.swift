@@ -45,7 +45,7 @@ final class RowDecoder: Decoder {
     /// The column of a key: by its name, or by its name as databases write it (`createdAt` is `created_at`).
     fileprivate func column(_ name: String) -> Int? {
         let names = cells.columns.names
-        if next < names.count, names[next] == name {
+        if next < names.count, names[next].equalsBytes(name) {
             next += 1
             return next - 1
         }

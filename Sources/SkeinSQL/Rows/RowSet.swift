@@ -1,14 +1,18 @@
 // The rows of an answer as the database sent them; a cell is made into a value when somebody asks for it.
 
+import SkeinCore
+
 /// The columns of rows: their names, in order.
 public final class RowColumns: Sendable {
     /// The names, as the database says them.
     public let names: [String]
-    private let places: [String: Int]
+    private let places: ByteDictionary<Int>
 
     package init(_ names: [String]) {
         self.names = names
-        places = Dictionary(names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        var places = ByteDictionary<Int>()
+        for (place, name) in names.enumerated() where places[name] == nil { places[name] = place }
+        self.places = places
     }
 
     /// No columns.

@@ -106,7 +106,7 @@ extension Decimal: SQLConvertible {
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
         case .integer(let value): self.init(value)
-        case .double(let value): self.init(value)
+        case .double(let value) where value.isFinite: self.init(value)
         case .numeric(let text), .text(let text):
             guard let value = Decimal(string: text) else { return nil }
             self = value

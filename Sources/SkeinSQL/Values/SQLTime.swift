@@ -47,7 +47,8 @@ public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
         }
         let days = Calendar.floor(microseconds, Calendar.day)
         let (year, month, day) = Calendar.civil(days)
-        let time = SQLTime(microseconds: microseconds - days * Calendar.day)
+        let rest = microseconds % Calendar.day
+        let time = SQLTime(microseconds: rest < 0 ? rest + Calendar.day : rest)
         return Calendar.text(year, month, day, tail: " \(time)\(isZoned ? "+00" : "")")
     }
 
@@ -116,7 +117,7 @@ public struct SQLTime: Hashable, Sendable, CustomStringConvertible {
         let parts = [seconds / 3600, seconds / 60 % 60, seconds % 60].map(Calendar.two)
         var text = parts.joined(separator: ":") + Calendar.fraction(microseconds % 1_000_000)
         if let offset {
-            let amount = abs(offset)
+            let amount = offset.magnitude
             text += (offset < 0 ? "-" : "+") + Calendar.two(Int64(amount / 3600))
             if amount % 3600 != 0 { text += ":" + Calendar.two(Int64(amount / 60 % 60)) }
             if amount % 60 != 0 { text += ":" + Calendar.two(Int64(amount % 60)) }
@@ -195,8 +196,8 @@ enum Calendar {
     /// `.5`, or nothing.
     static func fraction(_ microseconds: Int64) -> String {
         guard microseconds != 0 else { return "" }
-        var digits = "\(microseconds)"
-        digits = String(repeating: "0", count: 6 - digits.count) + digits
+        var digits = "\(microseconds.magnitude)"
+        digits = String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits
         while digits.hasByteSuffix("0") { digits.removeLast() }
         return "." + digits
     }
@@ -233,19 +234,25 @@ enum TimeParser {
             clock = clock.dropLast()
             offset = 0
         } else if let sign = clock.lastIndex(where: { $0 == "+" || $0 == "-" }) {
-            let parts = clock[clock.index(after: sign)...].splitBytes(separator: ":").map { Int($0) }
-            guard !parts.isEmpty, parts.count <= 3, !parts.contains(nil) else { return nil }
+            let parts = clock.text(after: sign).splitBytes(separator: ":").map { Int($0) }
+            guard !parts.isEmpty, parts.count <= 3, parts.allSatisfy({ (0..<60).contains($0 ?? -1) }) else {
+                return nil
+            }
             let seconds = zip(parts, [3600, 60, 1]).reduce(0) { $0 + ($1.0 ?? 0) * $1.1 }
             offset = clock[sign] == "-" ? -seconds : seconds
             clock = clock[..<sign]
         }
         let halves = clock.splitBytes(separator: ".", maxSplits: 1)
         let parts = (halves.first ?? "").splitBytes(separator: ":").map { Int64($0) }
-        guard (2...3).contains(parts.count), !parts.contains(nil) else { return nil }
+        guard (2...3).contains(parts.count), (0...24).contains(parts[0] ?? -1),
+            parts.dropFirst().allSatisfy({ (0...60).contains($0 ?? -1) })
+        else { return nil }
         var microseconds = zip(parts, [3600, 60, 1]).reduce(Int64(0)) { $0 + ($1.0 ?? 0) * $1.1 } * 1_000_000
         if halves.count == 2 {
             let digits = halves[1].prefix(6)
-            guard let fraction = Int64(digits) else { return nil }
+            guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let fraction = Int64(digits) else {
+                return nil
+            }
             microseconds += fraction * [1_000_000, 100_000, 10_000, 1000, 100, 10, 1][digits.count]
         }
         return SQLTime(microseconds: microseconds, offset: offset)

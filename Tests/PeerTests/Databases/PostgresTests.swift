@@ -159,7 +159,7 @@ struct PostgresTests {
     @Test("several statements at once; those that concern a session are refused with advice")
     func scripts() async throws {
         let (skein, db) = try await database()
-        try await db.execute(
+        try await db.script(
             "drop table if exists people; create table people (name text, age int); insert into people values ('Cho', 42);"
         )
         .commit()
@@ -167,6 +167,11 @@ struct PostgresTests {
         let rows = try await db.script("SELECT 1 AS a; SELECT 2 AS b").fetch()
         #expect(rows.columns == ["b"] && rows[0][0].int == 2)
         #expect(await db.execute("SELEC 1; SELECT 2").dispatch().sqlError?.sqlState == "42601")
+        // Several statements are never executed by mistake: a value that was pasted into the text cannot add one.
+        let stacked = await db.execute("SELECT 1; DROP TABLE people").dispatch()
+        #expect(
+            stacked.sqlError?.sqlState == "42601" && "\(stacked.failure as Any)\(stacked.reason)".contains("script"))
+        #expect(try await db.execute("SELECT age FROM people").one(Int.self) == 42)
         for text: SQL in ["BEGIN", "  set search_path = x", "LISTEN a", "COPY people FROM STDIN", "commit"] {
             #expect(await db.execute(text).dispatch().failure?.code == .exception)
         }
