@@ -57,7 +57,8 @@ enum RowsText {
         case .bool(let value): value ? "true" : "false"
         case .integer(let value): "\(value)"
         case .double(let value) where value.isFinite: "\(value)"
-        case .numeric(let digits) where digits.allSatisfy { $0.isNumber || $0 == "." || $0 == "-" }: digits
+        case .numeric(let digits)
+        where digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x2D }): digits
         case .json(let text): text
         case .array(let elements): "[" + elements.map(json).joined(separator: ", ") + "]"
         case .bytes(let bytes): text(.string(Data(bytes).base64EncodedString()))

@@ -38,7 +38,7 @@ struct SQLCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !(json && csv) else { throw ValidationError("--json and --csv exclude each other.") }
-        guard timeout > 0 else { throw ValidationError("--timeout must be more than 0.") }
+        guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0.") }
         do { _ = try DatabaseAddress(url) } catch { throw ValidationError("\(error.message).") }
     }
 
@@ -50,11 +50,20 @@ struct SQLCommand: AsyncParsableCommand {
     private func execute(_ text: String, by skein: Skein) async throws {
         let database: any SQLExecutor = try DatabaseAddress(url).executor(skein)
         let sql = SQL(unsafe: text, parameters: parameters.map { RPCCommand.value($0).sqlParameter })
-        let corequest = database.execute(sql, timeout: .seconds(timeout), meta: Meta(), callback: nil)
-        let response = await corequest.dispatch()
+        let response = await start(sql, on: database).dispatch()
         try response.raiseForStatus()
         for notice in response.notices { Terminal.complain("\(notice.severity): \(notice.message)") }
         say(response)
+    }
+
+    /// PostgreSQL takes several statements only where they are meant.
+    private func start(_ sql: SQL, on database: any SQLExecutor) -> Corequest<SQLResponse> {
+        let isScript =
+            parameters.isEmpty && sql.text.splitBytes(separator: ";").count { !$0.splitAtBlanks().isEmpty } > 1
+        if isScript, let postgres = database as? PostgresClient {
+            return postgres.script(sql, timeout: .seconds(timeout))
+        }
+        return database.execute(sql, timeout: .seconds(timeout), meta: Meta(), callback: nil)
     }
 
     private func say(_ response: SQLResponse) {

@@ -32,7 +32,7 @@ struct StoreCommand: AsyncParsableCommand {
     var command: [String]
 
     func validate() throws {
-        guard timeout ?? 1 > 0 else { throw ValidationError("--timeout must be more than 0.") }
+        guard timeout ?? 1 > 0, timeout ?? 1 < 1e9 else { throw ValidationError("--timeout must be more than 0.") }
         guard !command.isEmpty else { throw ValidationError("Name a command, such as PING.") }
         do { _ = try RedisOptions(url) } catch { throw ValidationError("\(error.message).") }
     }

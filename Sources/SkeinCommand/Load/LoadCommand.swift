@@ -120,9 +120,12 @@ struct LoadCommand: AsyncParsableCommand {
             throw ValidationError(
                 "\(grpc.debugDescription) is not SERVICE/METHOD, such as routeguide.RouteGuide/GetFeature.")
         }
-        guard clients > 0, threads > 0 else { throw ValidationError("-c and --threads must be at least 1.") }
+        guard (1...1_000_000).contains(clients), (1...1024).contains(threads), (1...1_000_000).contains(streams) else {
+            throw ValidationError("-c and -m go from 1 to 1000000, and --threads from 1 to 1024.")
+        }
         guard requests ?? 1 > 0 else { throw ValidationError("-n must be at least 1.") }
-        guard duration ?? 1 > 0, rate ?? 1 > 0, timeout > 0 else {
+        guard duration ?? 1 > 0, duration ?? 1 < 1e9, rate ?? 1 >= 1e-6, rate ?? 1 < 1e9, timeout > 0, timeout < 1e9
+        else {
             throw ValidationError("--duration, --rate and --timeout must be more than 0.")
         }
         guard streams > 0 else { throw ValidationError("-m must be at least 1.") }

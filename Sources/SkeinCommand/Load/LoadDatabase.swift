@@ -20,7 +20,7 @@ struct LoadDatabase {
             question = pair.splitBytes(separator: "=", maxSplits: 1).last?.withoutPercents
             return false
         }
-        url = String(parts[0]) + (rest.isEmpty ? "" : "?" + rest.joined(separator: "&"))
+        url = String(parts.first ?? "") + (rest.isEmpty ? "" : "?" + rest.joined(separator: "&"))
         switch scheme {
         case "postgres", "postgresql", "sqlite", "sqlite3": kind = .sql(SQL(unsafe: question ?? "SELECT 1"))
         case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel":

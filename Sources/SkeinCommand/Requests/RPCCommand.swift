@@ -58,6 +58,7 @@ struct RPCCommand: AsyncParsableCommand {
 
     func run() async throws {
         var configuration = Skein.Configuration()
+        guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0 seconds.") }
         configuration.http.timeout = .seconds(timeout)
         transport.apply(to: &configuration.http)
         try credentials.apply(to: &configuration.http)

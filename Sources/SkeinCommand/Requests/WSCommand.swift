@@ -62,7 +62,9 @@ struct WSCommand: AsyncParsableCommand {
     func validate() throws {
         do { _ = try HTTPURL(webSocket: url) } catch { throw ValidationError("\(error.message).") }
         guard count ?? 1 > 0 else { throw ValidationError("--count must be at least 1.") }
-        guard wait >= 0, timeout > 0 else { throw ValidationError("--wait and --timeout are seconds.") }
+        guard wait >= 0, wait < 1e9, timeout > 0, timeout < 1e9 else {
+            throw ValidationError("--wait and --timeout are seconds.")
+        }
         _ = try HeaderArguments.parse(header)
     }
 

@@ -64,7 +64,7 @@ struct ResolveCommand: AsyncParsableCommand {
         guard ["A", "AAAA", "ANY"].contains(type.uppercased()) else {
             throw ValidationError("--type is A, AAAA or ANY.")
         }
-        guard concurrency > 0, timeout ?? 1 > 0 else {
+        guard concurrency > 0, timeout ?? 1 > 0, timeout ?? 1 < 1e9 else {
             throw ValidationError("--concurrency and --timeout must be more than 0.")
         }
     }

@@ -19,7 +19,7 @@ public struct BasicAuthentication: Middleware {
     public init(
         realm: String, verify: @escaping @Sendable (_ user: String, _ password: String) async throws -> Bool
     ) {
-        self.realm = realm.filter { $0 != "\"" && $0 != "\\" }
+        self.realm = HTTPText.unquotable(realm)
         self.verify = verify
     }
 
@@ -35,11 +35,12 @@ public struct BasicAuthentication: Middleware {
     }
 
     private static func credentials(_ request: ServerRequest) -> (String, String)? {
-        guard let field = request.headers["Authorization"], field.prefix(6).lowercased() == "basic ",
-            let bytes = Data(base64Encoded: String(field.dropFirst(6)[...].trimmingBlanks())),
+        guard let field = request.headers["Authorization"], field.utf8.count > 6,
+            field[..<field.utf8.index(field.startIndex, offsetBy: 6)].equalsIgnoringCase("basic "),
+            let bytes = Data(base64Encoded: String(field.droppingBytes(first: 6).trimmingBlanks())),
             let text = String(validating: bytes, as: UTF8.self), let colon = text.firstByte(":")
         else { return nil }
-        return (String(text[..<colon]), String(text[text.index(after: colon)...]))
+        return (String(text[..<colon]), String(text.text(after: colon)))
     }
 }
 
@@ -54,7 +55,7 @@ public struct BearerAuthentication: Middleware {
     public init(
         realm: String, verify: @escaping @Sendable (_ token: String, ServerRequest) async throws -> String?
     ) {
-        self.realm = realm.filter { $0 != "\"" && $0 != "\\" }
+        self.realm = HTTPText.unquotable(realm)
         self.verify = verify
     }
 

@@ -3,10 +3,18 @@
 import SkeinHTTP
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Asks for the proof of a password with every request (RFC 7616), by SHA-256, and by MD5 for clients that know nothing else.
 public struct DigestAuthentication: Middleware {
-    /// How long a client may use what it was given.
-    private static let lifetime = 300
+    /// How long a client may use what it was given, in microseconds.
+    private static let lifetime = 300_000_000
 
     private let realm: String
     private let password: @Sendable (_ user: String) async throws -> String?
@@ -17,7 +25,7 @@ public struct DigestAuthentication: Middleware {
     ///   - realm: what the password is for, as browsers show it.
     ///   - password: a user's; nil for nobody.
     public init(realm: String, password: @escaping @Sendable (_ user: String) async throws -> String?) {
-        self.realm = realm.filter { $0 != "\"" && $0 != "\\" }
+        self.realm = HTTPText.unquotable(realm)
         self.password = password
     }
 
@@ -25,10 +33,13 @@ public struct DigestAuthentication: Middleware {
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         guard let field = request.headers["Authorization"],
             let said = Challenge.parse(field).first(where: { $0.scheme == "digest" })?.parameters,
-            let nonce = said["nonce"], let user = said["username"], said["realm"] == realm, said["qop"] == "auth",
-            let number = said["nc"].flatMap({ UInt32($0, radix: 16) }), let uri = said["uri"], uri == request.target,
+            let nonce = said["nonce"], let user = said["username"], said["realm"]?.equalsBytes(realm) == true,
+            said["qop"] == "auth",
+            let number = said["nc"].flatMap({ UInt32($0, radix: 16) }), let uri = said["uri"],
+            uri.equalsBytes(request.target),
             let algorithm = DigestChallenge.Algorithm(rawValue: (said["algorithm"] ?? "MD5").uppercased()),
-            let proof = said["response"], let begun = key.open(nonce, for: "digest").flatMap({ Int($0) })
+            let proof = said["response"],
+            let begun = key.open(nonce, for: "digest").flatMap({ Int($0.prefix(before: "-")) })
         else { throw refusal() }
         guard let secret = try await password(user) else { throw refusal() }
         let first = algorithm.hash("\(user):\(realm):\(secret)")
@@ -36,17 +47,23 @@ public struct DigestAuthentication: Middleware {
         let expected = algorithm.hash("\(first):\(nonce):\(said["nc"] ?? ""):\(said["cnonce"] ?? ""):auth:\(second)")
         guard constantTimeEqual(expected, proof.lowercased()) else { throw refusal() }
         // The password is right; what is too old or was used before needs another proof, and no other password.
-        guard Self.now - begun <= Self.lifetime, counts.use(nonce, number, at: Self.now) else {
+        guard Self.now - begun <= Self.lifetime, counts.use(nonce, number, by: user, begun: begun, at: Self.now) else {
             throw refusal(isStale: true)
         }
         request.user = user
         return try await next.respond(to: request)
     }
 
-    private static var now: Int { CivilTime.now }
+    /// Microseconds since 1970.
+    private static var now: Int {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return time.tv_sec * 1_000_000 + time.tv_nsec / 1000
+    }
 
     private func refusal(isStale: Bool = false) -> ServerError {
-        let nonce = key.sign(String(Self.now), for: "digest")
+        // The time, and what makes two of the same moment differ.
+        let nonce = key.sign("\(Self.now)-\(Hex.random(8))", for: "digest")
         var headers = Headers()
         for algorithm in ["SHA-256", "MD5"] {
             headers.add(
@@ -57,19 +74,36 @@ public struct DigestAuthentication: Middleware {
         return ServerError(.unauthorized, "a name and a password are needed", headers: headers)
     }
 
-    /// How often each nonce was used, so that what somebody has heard cannot be said again.
+    /// How often each nonce was used, so that what somebody has heard cannot be said again. Of each user so many are known; what is
+    /// older than they are is too old, so that one user cannot take the room of others.
     private final class NonceCounts: Sendable {
-        private static let maximum = 10_000
-        private let last = Mutex<[String: (number: UInt32, time: Int)]>([:])
+        private static let perUser = 100
 
-        func use(_ nonce: String, _ number: UInt32, at time: Int) -> Bool {
-            last.withLock { last in
-                guard number > last[nonce]?.number ?? 0 else { return false }
-                if last.count >= Self.maximum {
-                    last = last.filter { $0.value.time + DigestAuthentication.lifetime > time }
-                    if last.count >= Self.maximum { return false }
+        private struct Known {
+            var last: [String: (number: UInt32, begun: Int)] = [:]
+            /// What was begun no later is not known any more.
+            var forgotten = Int.min
+        }
+
+        private let users = Mutex<ByteDictionary<Known>>([:])
+
+        func use(_ nonce: String, _ number: UInt32, by user: String, begun: Int, at time: Int) -> Bool {
+            users.withLock { users in
+                var known = users[user] ?? Known()
+                defer { users[user] = known }
+                guard number > known.last[nonce]?.number ?? 0, known.last[nonce] != nil || begun > known.forgotten
+                else {
+                    return false
                 }
-                last[nonce] = (number, time)
+                known.last[nonce] = (number, begun)
+                guard known.last.count > Self.perUser else { return true }
+                known.last = known.last.filter { $0.value.begun + DigestAuthentication.lifetime >= time }
+                while known.last.count > Self.perUser,
+                    let oldest = known.last.min(by: { $0.value.begun < $1.value.begun })
+                {
+                    known.forgotten = max(known.forgotten, oldest.value.begun)
+                    known.last[oldest.key] = nil
+                }
                 return true
             }
         }

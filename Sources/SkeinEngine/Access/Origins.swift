@@ -10,7 +10,7 @@ extension ServerRequest {
     var isSameOrigin: Bool {
         guard let origin else { return true }
         guard let scheme = origin.rangeOfBytes("://"), let host = headers["Host"] else { return false }
-        return origin[scheme.upperBound...].lowercased() == host.lowercased()
+        return origin[scheme.upperBound...].lowercased().equalsBytes(host.lowercased())
     }
 
     /// Refuses what pages of other sites make browsers ask for.
@@ -18,7 +18,7 @@ extension ServerRequest {
     /// - Throws: ``ServerError`` 403.
     public func requireOrigin(_ allowed: [String]) throws(ServerError) {
         guard let origin, !isSameOrigin, !allowed.contains("*") else { return }
-        guard allowed.contains(where: { $0.lowercased() == origin.lowercased() }) else {
+        guard allowed.contains(where: { $0.lowercased().equalsBytes(origin.lowercased()) }) else {
             throw ServerError(403, "pages of \(origin) may not ask for this")
         }
     }

@@ -17,6 +17,18 @@ public protocol SessionStore: Sendable {
     func save(_ id: String, _ values: [String: String], for lifetime: Duration) async throws
     /// Forgets a session.
     func remove(_ id: String) async throws
+    /// Keeps new values of a session that there is, and none that has ended meanwhile; in one step, if the store can do that.
+    /// - Returns: whether there was one.
+    func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool
+}
+
+extension SessionStore {
+    /// Looks, and saves then.
+    public func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool {
+        guard try await load(id) != nil else { return false }
+        try await save(id, values, for: lifetime)
+        return true
+    }
 }
 
 /// Gives every client a session: `router.use(Sessions())`, then `request.session?["name"] = "Ada"`.
@@ -62,9 +74,24 @@ public struct Sessions: Middleware {
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         let session = try await find(request)
         request[SessionKey.self] = session
-        var response = try await next.respond(to: request)
-        try await finish(session, &response, request)
-        return response
+        do {
+            var response = try await next.respond(to: request)
+            try await finish(session, &response, request)
+            return response
+        } catch {
+            await keep(session)
+            throw error
+        }
+    }
+
+    /// What was changed before a failure stays changed, as far as that needs no cookie, which an error does not carry.
+    private func keep(_ session: RequestSession) async {
+        guard let store, case (let id?, let values, let change) = session.outcome else { return }
+        switch change {
+        case .none, .renewed: break
+        case .changed where !values.isEmpty: _ = try? await store.update(id, values, for: lifetime)
+        case .changed, .ended: try? await store.remove(id)
+        }
     }
 
     private func find(_ request: ServerRequest) async throws -> RequestSession {
@@ -105,8 +132,12 @@ public struct Sessions: Middleware {
         }
         // A new name for a session that means more than before, so that nobody who knew the old one takes part in it.
         if change == .renewed, let id { try await store.remove(id) }
-        let name = change == .renewed ? nil : id
-        let own = name ?? Base64URL.encode((0..<24).map { _ in UInt8.random(in: 0...255) })
+        if change != .renewed, let id {
+            // A slow request must not bring back a session that has ended while it was under way.
+            guard try await store.update(id, values, for: lifetime) else { return }
+            return response.setCookie(cookie, id, options, for: request)
+        }
+        let own = Base64URL.encode((0..<24).map { _ in UInt8.random(in: 0...255) })
         try await store.save(own, values, for: lifetime)
         response.setCookie(cookie, own, options, for: request)
     }
@@ -133,7 +164,7 @@ public final class RequestSession: Sendable {
         get { state.withLock { $0.values[name] } }
         set {
             state.withLock { state in
-                guard state.values[name] != newValue else { return }
+                guard state.values[name].map(ByteKey.init) != newValue.map(ByteKey.init) else { return }
                 state.values[name] = newValue
                 if state.change == .none { state.change = .changed }
             }
@@ -196,6 +227,15 @@ public final class MemorySessions: SessionStore {
                 entries = entries.filter { $0.value.expires > limit && $0.value.expires > .now }
             }
             entries[id] = Entry(values: values, expires: .now + lifetime)
+        }
+    }
+
+    /// Keeps new values of a session that there is.
+    public func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool {
+        entries.withLock { entries in
+            guard let entry = entries[id], entry.expires > .now else { return false }
+            entries[id] = Entry(values: values, expires: .now + lifetime)
+            return true
         }
     }
 

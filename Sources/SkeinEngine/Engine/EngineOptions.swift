@@ -16,6 +16,8 @@ import ArgumentParser
     import Darwin
 #endif
 
+extension ServerConfiguration.Forwarding: ExpressibleByArgument {}
+
 /// Options of an engine for a program's own command line:
 ///
 ///     @main struct Blog: EngineCommand {
@@ -47,6 +49,12 @@ public struct EngineOptions: ParsableArguments {
             "Believe what proxies at these addresses say of the client; may be repeated.", valueName: "address/bits"))
     public var trust: [String] = []
 
+    @Option(help: "The fields in which trusted proxies tell of the client: x-forwarded or forwarded.")
+    public var forwarding: ServerConfiguration.Forwarding = .xForwarded
+
+    @Flag(name: .customLong("h2c-upgrade"), help: "Let clients change to HTTP/2 in clear text by Upgrade: h2c.")
+    public var h2cUpgrade = false
+
     @Flag(help: "Expect a PROXY header on every connection, as load balancers send it.")
     public var proxyProtocol = false
 
@@ -77,7 +85,7 @@ public struct EngineOptions: ParsableArguments {
         guard tlsKey == nil || tlsCert != nil else {
             throw ValidationError("--tls-key belongs to a certificate; add --tls-cert FILE.")
         }
-        guard threads ?? 1 > 0 else { throw ValidationError("--threads must be at least 1.") }
+        guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be from 1 to 1024.") }
         for range in trust where AddressRange(range) == nil {
             throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
         }
@@ -96,6 +104,8 @@ public struct EngineOptions: ParsableArguments {
         var configuration = ServerConfiguration()
         configuration.logger = .screen(label: label)
         if let threads { configuration.threads = threads }
+        configuration.forwarding = forwarding
+        configuration.http2.allowsUpgrade = h2cUpgrade
         if let tlsCert {
             configuration.tls = ServerTLSOptions(certificates: [
                 .init(certificateFile: tlsCert, keyFile: tlsKey ?? tlsCert)

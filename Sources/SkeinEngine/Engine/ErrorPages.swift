@@ -20,7 +20,9 @@ struct ErrorPages: Sendable {
                     "a handler failed: \(error)",
                     metadata: ["method": "\(request.method)", "path": "\(request.path)"])
             }
-            known = ServerError(.internalServerError, "something went wrong here; it is in the server's log")
+            known =
+                (error as? SkeinError).flatMap(ServerError.init)
+                ?? ServerError(.internalServerError, "something went wrong here; it is in the server's log")
         }
         return custom?(request, known) ?? Self.standard(known, request)
     }

@@ -75,8 +75,8 @@ struct MountTable: Sendable {
 extension ServerRequest {
     /// The name of the host that was asked for, in small letters and without the port; nil when the request names none.
     public var host: String? {
-        guard let field = headers["Host"], !field.isEmpty else { return nil }
+        guard let field = targetAuthority ?? headers["Host"], !field.isEmpty else { return nil }
         let name = field.hasBytePrefix("[") ? field.prefix(before: "]") + "]" : field.prefix(before: ":")
-        return name.last == "." ? name.dropLast().lowercased() : name.lowercased()
+        return (name.hasByteSuffix(".") ? name.dropLast() : name).lowercased()
     }
 }

@@ -12,20 +12,21 @@ import SkeinWire
 #endif
 
 extension FileApp {
-    func file(_ place: String, _ state: FileState, _ request: ServerRequest) async throws -> ServerResponse {
+    func file(_ place: String, _ state: FileState, _ request: ServerRequest) throws -> ServerResponse {
         try Self.requireReading(request)
         let type = type(of: place)
         let isText = Self.isCompressible(type)
         let range = request.headers["Range"]
         // Ranges are of the file as it is, so that they fit together however they were asked for.
         if range == nil, isText || options.usesCompressedSiblings, request.headers.contains("Accept-Encoding") {
-            if let coded = try await coded(place, state, type, isText, request) { return coded }
+            if let coded = try coded(place, state, type, isText, request) { return coded }
         }
         let image: FileImage
         if let known = cache.image(place, nil, state) {
             image = known
         } else {
-            guard let file = open(place) else { throw NotServed() }
+            try Self.requireThread()
+            guard let file = try open(place) else { throw NotServed() }
             image = self.image(file, place, type, varies: isText)
         }
         if let answer = settled(image, request, place) { return answer }
@@ -44,7 +45,7 @@ extension FileApp {
         if let bytes = image.bytes {
             response.body = .bytes(bytes, contentType: image.type)
         } else {
-            guard let file = open(place), file.state == image.state else { throw NotServed() }
+            guard let file = try open(place), file.state == image.state else { throw NotServed() }
             response.send(file, 0..<length, type: image.type)
         }
         return response
@@ -53,7 +54,7 @@ extension FileApp {
     /// The file made smaller, if that is there or worth to be made; nil when the client gets it as it is.
     private func coded(
         _ place: String, _ state: FileState, _ type: String, _ isText: Bool, _ request: ServerRequest
-    ) async throws -> ServerResponse? {
+    ) throws -> ServerResponse? {
         let accepted = AcceptedCodings(request.headers)
         let endings: [(ContentCoding, String)] = [(.brotli, ".br"), (.zstd, ".zst"), (.gzip, ".gz")]
         if options.usesCompressedSiblings {
@@ -61,7 +62,7 @@ extension FileApp {
                 FileState.at(root + place + $0.1).map { $0.isFile && $0.modified >= state.modified } ?? false
             }
             if let best = accepted.best(of: there.map(\.0)), let ending = there.first(where: { $0.0 == best })?.1,
-                let sibling = open(place + ending)
+                let sibling = try open(place + ending)
             {
                 let image = self.image(sibling, place + ending, type, coding: best, varies: true)
                 if let answer = settled(image, request, place) { return answer }
@@ -82,7 +83,8 @@ extension FileApp {
             if let answer = settled(image, request, place) { return answer }
             return respond(image, place)
         }
-        guard let file = open(place) else { return nil }
+        try Self.requireThread()
+        guard let file = try open(place) else { return nil }
         let validators = Validators(tag: file.state.tag(coding), modified: file.state.modified)
         let fields = fields(validators, coding: coding, varies: true, takesRanges: false)
         if file.state.size <= FileCache.maximumFile {
@@ -94,12 +96,21 @@ extension FileApp {
             if let answer = settled(image, request, place) { return answer }
             return respond(image, place)
         }
-        let image = FileImage(
-            state: file.state, coding: coding, validators: validators, type: type, headers: fields, bytes: nil)
-        if let answer = settled(image, request, place) { return answer }
+        @Sendable func image(_ bytes: ByteBuffer?) -> FileImage {
+            FileImage(
+                state: file.state, coding: coding, validators: validators, type: type, headers: fields, bytes: bytes)
+        }
+        if let answer = settled(image(nil), request, place) { return answer }
+        let scope = request.scope
+        guard request.method != .head, let permit = scope.owner.context.encoders.take(for: scope.peer.number) else {
+            return nil  // as it is
+        }
         var response = ServerResponse(headers: fields)
         complete(&response, place)
-        response.body = HTTPBody.stream(file.pieces(0..<file.state.size), contentType: type).compressed(coding)
+        // What was made once is sent from memory the next time.
+        response.body = HTTPBody.stream(file.pieces(0..<file.state.size), contentType: type).compressed(
+            coding, holding: permit, keeping: cache.room
+        ) { [cache] in cache.keep(image($0), place) }
         return response
     }
 
@@ -128,7 +139,7 @@ extension FileApp {
     ) throws -> ServerResponse {
         var response = whole
         response.status = .partialContent
-        guard let file = open(place), file.state == image.state else { throw NotServed() }
+        guard let file = try open(place), file.state == image.state else { throw NotServed() }
         func field(_ part: Range<Int>) -> String {
             "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(image.state.size)"
         }
@@ -182,12 +193,12 @@ extension FileApp {
     }
 
     /// Opens a file that may be served.
-    private func open(_ place: String) -> ServedFile? {
-        guard let file = ServedFile(root + place) else { return nil }
+    private func open(_ place: String) throws(ServerError) -> ServedFile? {
+        guard let file = try ServedFile(root + place) else { return nil }
         guard options.links != .followed else { return file }
         guard let real = file.realPath else { return nil }
         switch options.links {
-        case .refused: return real == root + place || root == "/" && real == place ? file : nil
+        case .refused: return real.equalsBytes(root + place) || root == "/" && real.equalsBytes(place) ? file : nil
         case .inside: return isBelowRoot(real) ? file : nil
         case .followed: return file
         }
@@ -198,14 +209,14 @@ extension FileApp {
         guard let path = realpath(folder, nil) else { return false }
         defer { free(path) }
         let real = String(cString: path)
-        return real == root || isBelowRoot(real)
+        return real.equalsBytes(root) || isBelowRoot(real)
     }
 
     private func isBelowRoot(_ path: String) -> Bool { path.hasBytePrefix(root == "/" ? "/" : root + "/") }
 
     private func type(of place: String) -> String {
         if !options.types.isEmpty, let dot = place.lastByte(".") {
-            if let own = options.types[place[place.index(after: dot)...].lowercased()] { return own }
+            if let own = options.types[place.text(after: dot).lowercased()] { return own }
         }
         return MediaType.guess(place)
     }
@@ -230,10 +241,12 @@ extension ServerResponse {
     public static func file(
         _ path: String, contentType: String? = nil, downloadName: String? = nil
     ) throws(ServerError) -> ServerResponse {
-        guard let file = ServedFile(path) else { throw ServerError(.notFound, "there is no such file") }
+        guard let file = try ServedFile(path) else { throw ServerError(.notFound, "there is no such file") }
         var response = ServerResponse(headers: ["Last-Modified": CivilTime(file.state.modified).httpDate])
         if let downloadName {
-            let plain = downloadName.filter { $0.isASCII && $0 != "\"" && $0 != "\\" && !$0.isNewline }
+            let plain = String(
+                decoding: downloadName.utf8.filter { (0x20..<0x7F).contains($0) && $0 != 0x22 && $0 != 0x5C },
+                as: UTF8.self)
             response.headers["Content-Disposition"] =
                 "attachment; filename=\"\(plain)\"; filename*=UTF-8''\(Percent.encodeUnreserved(downloadName))"
         }

@@ -1,5 +1,6 @@
 // A folder that is served: from a path to a file, from a file to what this client should get of it.
 
+import NIOPosix
 import SkeinHTTP
 import SkeinWire
 
@@ -45,10 +46,29 @@ public struct FileApp: App {
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
         try request.scope.findPath()
         guard let place = place(of: request) else { throw NotServed() }
-        guard let state = FileState.at(root + place) else { return try await fallback(request) }
-        if state.isFolder { return try await folder(place, request) }
-        guard state.isFile, !place.hasByteSuffix("/") else { return try await fallback(request) }
-        return try await file(place, state, request)
+        // What was served lately is in the system's memory and in ours; all else may wait for the disk, which loops must not.
+        if cache.isWarm(place) {
+            do {
+                return try answer(place, request)
+            } catch is NeedsThread {}
+        }
+        // What is not there is as warm: looking it up again does not wait either, and others are asked for it.
+        defer { cache.warm(place) }
+        return try await NIOThreadPool.singleton.runIfActive(eventLoop: request.shard.eventLoop) {
+            try self.answer(place, request)
+        }.get()
+    }
+
+    private func answer(_ place: String, _ request: ServerRequest) throws -> ServerResponse {
+        guard let state = FileState.at(root + place) else { return try fallback(request) }
+        if state.isFolder { return try folder(place, request) }
+        guard state.isFile, !place.hasByteSuffix("/") else { return try fallback(request) }
+        return try file(place, state, request)
+    }
+
+    /// Lets work go on only where waiting and computing hold up nobody.
+    static func requireThread() throws(NeedsThread) {
+        if MultiThreadedEventLoopGroup.currentEventLoop != nil { throw NeedsThread() }
     }
 
     /// The path of a request below the root, decoded; nil for one that names no file of ours.
@@ -79,15 +99,16 @@ public struct FileApp: App {
 
     // MARK: Folders
 
-    private func folder(_ place: String, _ request: ServerRequest) async throws -> ServerResponse {
+    private func folder(_ place: String, _ request: ServerRequest) throws -> ServerResponse {
         try Self.requireReading(request)
         for name in options.index {
             let path = place.hasByteSuffix("/") ? place + name : "\(place)/\(name)"
             guard let state = FileState.at(root + path), state.isFile else { continue }
             guard place.hasByteSuffix("/") else { return Self.withSlash(request) }
-            return try await file(path, state, request)
+            return try file(path, state, request)
         }
-        guard options.listsFolders, isInside(folder: root + place) else { return try await fallback(request) }
+        try Self.requireThread()
+        guard options.listsFolders, isInside(folder: root + place) else { return try fallback(request) }
         guard place.hasByteSuffix("/") else { return Self.withSlash(request) }
         return try FolderListing(root + place, showsHidden: options.servesHidden).response(to: request)
     }
@@ -96,17 +117,17 @@ public struct FileApp: App {
     private static func withSlash(_ request: ServerRequest) -> ServerResponse {
         let query = request.query.map { "?\($0)" } ?? ""
         // A path that begins with two slashes would be a host.
-        let path = request.url(request.localPath).drop { $0 == "/" }
+        let path = Substring(request.url(request.localPath).utf8.drop { $0 == UInt8(ascii: "/") })
         return .redirect(to: "/\(path)/\(query)", status: .permanentRedirect)
     }
 
-    private func fallback(_ request: ServerRequest) async throws -> ServerResponse {
+    private func fallback(_ request: ServerRequest) throws -> ServerResponse {
         guard let name = options.fallback, request.method == .get || request.method == .head,
             let accept = request.headers["Accept"], accept.containsBytes("text/html")
         else { throw NotServed() }
         let place = name.hasBytePrefix("/") ? name : "/" + name
         guard let state = FileState.at(root + place), state.isFile else { throw NotServed() }
-        return try await file(place, state, request)
+        return try file(place, state, request)
     }
 
     static func requireReading(_ request: ServerRequest) throws(ServerError) {
@@ -118,6 +139,9 @@ public struct FileApp: App {
         }
     }
 }
+
+/// The work has to be done on a thread that may wait.
+struct NeedsThread: Error {}
 
 extension App where Self == FileApp {
     /// The files of a folder.

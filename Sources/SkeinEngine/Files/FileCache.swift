@@ -1,5 +1,6 @@
 // Small files in memory. A file is looked at for every request all the same: what is sent is what is there.
 
+import SkeinCore
 import Synchronization
 import SkeinWire
 
@@ -20,13 +21,20 @@ final class FileCache: Sendable {
     static let maximumFile = 64 << 10
 
     private struct Key: Hashable {
-        let path: String
+        let path: ByteKey
         let coding: ContentCoding?
+
+        init(_ path: String, _ coding: ContentCoding?) {
+            self.path = ByteKey(path)
+            self.coding = coding
+        }
     }
 
     private struct Shelf {
         var images: [Key: FileImage] = [:]
         var size = 0
+        /// Paths that were looked up lately.
+        var warm: Set<ByteKey> = []
     }
 
     /// Shelves with a lock each, so that loops seldom meet.
@@ -34,21 +42,36 @@ final class FileCache: Sendable {
         let shelf = Mutex(Shelf())
     }
 
-    private let slots = (0..<16).map { _ in Slot() }
+    private let slots = (0..<4).map { _ in Slot() }
     private let maximum: Int
 
     init(maximum: Int) { self.maximum = maximum }
 
+    /// Bytes of what may be kept of one file.
+    var room: Int { maximum / slots.count - 512 }
+
+    /// Whether a path was looked up lately, so that looking it up again does not wait for the disk.
+    func isWarm(_ path: String) -> Bool { slot(path).shelf.withLock { $0.warm.contains(ByteKey(path)) } }
+
+    /// A path was looked up.
+    func warm(_ path: String) {
+        guard path.utf8.count <= 256 else { return }
+        slot(path).shelf.withLock { shelf in
+            if shelf.warm.count >= 4096 { shelf.warm = [] }
+            shelf.warm.insert(ByteKey(path))
+        }
+    }
+
     /// The image of a file that is still in this state.
     func image(_ path: String, _ coding: ContentCoding?, _ state: FileState) -> FileImage? {
         slot(path).shelf.withLock { shelf in
-            guard let image = shelf.images[Key(path: path, coding: coding)], image.state == state else { return nil }
+            guard let image = shelf.images[Key(path, coding)], image.state == state else { return nil }
             return image
         }
     }
 
     func keep(_ image: FileImage, _ path: String) {
-        let key = Key(path: path, coding: image.coding)
+        let key = Key(path, image.coding)
         let size = Self.size(image)
         guard size <= maximum / slots.count else { return }
         slot(path).shelf.withLock { shelf in
@@ -64,5 +87,7 @@ final class FileCache: Sendable {
 
     private static func size(_ image: FileImage) -> Int { 512 + (image.bytes?.readableBytes ?? 0) }
 
-    private func slot(_ path: String) -> Slot { slots[abs(path.hashValue % slots.count)] }
+    private func slot(_ path: String) -> Slot {
+        slots[Int(UInt(bitPattern: ByteKey(path).hashValue) % UInt(slots.count))]
+    }
 }

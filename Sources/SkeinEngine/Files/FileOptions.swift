@@ -34,7 +34,7 @@ public struct FileOptions: Sendable {
     public var compresses = true
     /// Types of files by the endings of their names, in small letters, before those that are known.
     public var types: [String: String] = [:]
-    /// Bytes of small files kept in memory, all together. Default: 32 MiB; 0 for none.
+    /// Bytes of small files, and of compressed copies of larger ones, kept in memory, all together. Default: 32 MiB; 0 for none.
     public var memory = 32 << 20
 
     /// The defaults.

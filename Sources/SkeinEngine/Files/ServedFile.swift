@@ -57,11 +57,17 @@ final class ServedFile: Sendable {
     let descriptor: CInt
     let state: FileState
 
-    /// Nil when it cannot be opened, or is no file.
-    init?(_ path: String) {
+    /// Nil when there is none that may be opened, or when it is no file.
+    /// - Throws: ``ServerError`` 503 when the process has no descriptor or memory left for it.
+    init?(_ path: String) throws(ServerError) {
         // A pipe would wait for a writer.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else {
+            if [EMFILE, ENFILE, ENOMEM].contains(errno) {
+                throw ServerError(.serviceUnavailable, "too many files are open", headers: ["Retry-After": "1"])
+            }
+            return nil
+        }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             close(descriptor)
@@ -116,6 +122,8 @@ final class ServedFile: Sendable {
 struct FileStretch: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
     private static let size = 256 << 10
+    /// So much is read before it is known whether the client takes anything.
+    private static let firstSize = 64 << 10
 
     let file: ServedFile
     let range: Range<Int>
@@ -123,10 +131,12 @@ struct FileStretch: AsyncSequence, Sendable {
     struct AsyncIterator: AsyncIteratorProtocol {
         let file: ServedFile
         var rest: Range<Int>
+        var size = FileStretch.firstSize
 
         mutating func next() async throws -> ByteBuffer? {
             guard !rest.isEmpty else { return nil }
-            let part = rest.lowerBound..<Swift.min(rest.lowerBound + FileStretch.size, rest.upperBound)
+            let part = rest.lowerBound..<Swift.min(rest.lowerBound + size, rest.upperBound)
+            size = FileStretch.size
             let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
             let piece = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) { [file] in file.read(part) }
                 .get()

@@ -64,6 +64,28 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
         self.headers = headers
     }
 
+    /// What a client gets to know of a failure of the client that a handler has used; nil for what is the program's own fault.
+    ///
+    /// `one()` without exactly one record is 410 and a record that exists already 409; a back end that fails is 502, one that is too
+    /// slow 504, and one that is not asked since its circuit is open or its queue is full 503. What it said is for the log.
+    init?(_ error: SkeinError) {
+        let retry: Headers = ["Retry-After": "1"]
+        // A server of HTTP says what is there and what is not of its own things.
+        let isOfDatabase = error.peer?.hasBytePrefix("http") != true
+        switch error.code {
+        case SkeinError.Code(rawValue: 409) where isOfDatabase: self.init(409, "it is there already")
+        case SkeinError.Code(rawValue: 410) where isOfDatabase: self.init(410, "there is not exactly one of it")
+        case .exception, .controlledShutdown: return nil
+        case .timeout, .objectTimeout: self.init(504, "a back end did not answer in time")
+        case _ where error.cause is CircuitOpen, .socketPanic, .shuttingDown:
+            self.init(.serviceUnavailable, "a back end is not asked right now", headers: retry)
+        default:
+            // What a database refuses is a wrong statement of the program's; what has no peer is no back end.
+            guard error.peer != nil, !(error.cause is SQLError) else { return nil }
+            self.init(502, "a back end has failed")
+        }
+    }
+
     /// The status and the text.
     public var description: String { "\(status.code): \(message)" }
 }

@@ -33,6 +33,8 @@ final class RequestScope: @unchecked Sendable {
         expectsContinue: false)
 
     let head: RequestHead
+    /// Whether it came with fields that say it was forwarded, and were not kept since no trusted proxy writes them.
+    let hasUncheckedForwarding: Bool
     let owner: ServerShard
     let peer: ServerPeer
     /// The way back to the client; nil for a request that no connection brought.
@@ -80,7 +82,10 @@ final class RequestScope: @unchecked Sendable {
 
     /// - Parameter head: nil for what came and was no request.
     init(_ head: RequestHead?, owner: ServerShard, peer: ServerPeer, channel: (any RequestChannel)? = nil) {
-        self.head = head ?? Self.noHead
+        let head = head ?? Self.noHead
+        let unchecked = owner.context.uncheckedFields
+        hasUncheckedForwarding = !unchecked.isEmpty && head.hasAny(unchecked)
+        self.head = hasUncheckedForwarding ? head.without(unchecked) : head
         self.owner = owner
         self.peer = peer
         self.channel = channel

@@ -46,13 +46,20 @@ public struct ServerRequest: Sendable {
         return target.firstByte("?").map { String(target[target.index(after: $0)...]) }
     }
 
+    /// The authority of a target in absolute form, which counts instead of the Host field (RFC 9112, section 3.2.2).
+    var targetAuthority: String? {
+        let target = self.target
+        guard !target.hasBytePrefix("/"), let scheme = target.rangeOfBytes("://") else { return nil }
+        return String(target[scheme.upperBound...].prefix(before: "/", "?"))
+    }
+
     /// The target without scheme and authority, which clients send to proxies (RFC 9112, section 3.2.2).
     private var originForm: String {
         let target = self.target
         guard !target.hasBytePrefix("/"), let scheme = target.rangeOfBytes("://") else { return target }
         let rest = target[scheme.upperBound...]
-        guard let start = rest.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
-        return rest[start] == "/" ? String(rest[start...]) : "/" + rest[start...]
+        let tail = rest[rest.prefix(before: "/", "?").endIndex...]
+        return tail.hasBytePrefix("/") ? String(tail) : "/" + tail
     }
 }
 

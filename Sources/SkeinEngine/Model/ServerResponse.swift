@@ -19,6 +19,11 @@ public struct ServerResponse: Sendable {
     /// What takes over the connection behind this answer.
     package var upgrade: (any ServerUpgrade)?
 
+    /// Whether the connection ends behind it, as its own Connection field says.
+    var closesConnection: Bool {
+        headers.known.contains(.connection) && headers.listContains("Connection", token: "close")
+    }
+
     /// An answer.
     public init(
         _ status: HTTPStatus = .ok, headers: Headers = Headers(), body: HTTPBody = .none, trailers: Headers? = nil

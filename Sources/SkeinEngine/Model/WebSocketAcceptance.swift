@@ -14,33 +14,38 @@ extension ServerRequest {
     /// The answer that opens a WebSocket, which the closure has as long as it runs; then it is closed with 1000, or with 1011 when
     /// the closure throws.
     ///
-    /// A page of any other site can make a browser ask for a socket, with the user's cookies: look at the `Origin` field first.
+    /// A page of any other site can make a browser ask for a socket, with the user's cookies, so the `Origin` field is looked at.
     /// - Parameters:
     ///   - options: subprotocols, limits, compression, pings.
     ///   - headers: further fields of the answer, such as `Set-Cookie`.
+    ///   - origins: whose pages may open one, such as `https://example.org`; `*` for any. Default: pages of the same host. Clients that
+    ///     are no browsers send no `Origin`, and may.
     ///   - serve: runs as a task on the loop of the connection.
-    /// - Throws: ``ServerError`` 426 when the client asks for no WebSocket or for another version, 400 when its request is malformed.
+    /// - Throws: ``ServerError`` 426 when the client asks for no WebSocket or for another version, 400 when its request is malformed,
+    ///   403 for a page that may not.
     public func webSocket(
-        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(),
+        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(), origins: [String] = [],
         serve: @escaping @Sendable (WebSocket) async throws -> Void
     ) throws(ServerError) -> ServerResponse {
-        try accept(options, headers, handler: nil, serve: serve)
+        try accept(options, headers, origins, handler: nil, serve: serve)
     }
 
     /// The answer that opens a WebSocket whose messages a handler object hears of.
     /// - Parameters:
     ///   - options: subprotocols, limits, compression, pings.
     ///   - headers: further fields of the answer, such as `Set-Cookie`.
+    ///   - origins: as in ``webSocket(_:headers:origins:serve:)``.
     ///   - handler: called on the loop of the connection; it may be the same for many sockets.
-    /// - Throws: as ``webSocket(_:headers:serve:)``.
+    /// - Throws: as ``webSocket(_:headers:origins:serve:)``.
     public func webSocket(
-        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(), handler: any WebSocketHandler
+        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(), origins: [String] = [],
+        handler: any WebSocketHandler
     ) throws(ServerError) -> ServerResponse {
-        try accept(options, headers, handler: handler, serve: nil)
+        try accept(options, headers, origins, handler: handler, serve: nil)
     }
 
     private func accept(
-        _ options: WebSocketOptions, _ further: Headers, handler: (any WebSocketHandler)?,
+        _ options: WebSocketOptions, _ further: Headers, _ origins: [String], handler: (any WebSocketHandler)?,
         serve: (@Sendable (WebSocket) async throws -> Void)?
     ) throws(ServerError) -> ServerResponse {
         let isHTTP2 = head.version == .http2
@@ -49,6 +54,7 @@ extension ServerRequest {
                 426, "a WebSocket is served here: ask for the upgrade",
                 headers: ["Upgrade": "websocket", "Connection": "Upgrade"])
         }
+        try requireOrigin(origins)
         guard headers.values("Sec-WebSocket-Version") == ["13"] else {
             throw ServerError(
                 426, "version 13 of WebSocket is spoken here", headers: ["Sec-WebSocket-Version": "13"])
@@ -72,8 +78,9 @@ extension ServerRequest {
         }
         let socket = WebSocket(options, shard: shard, handler: handler)
         var response = ServerResponse(isHTTP2 ? .ok : .switchingProtocols, headers: answer)
-        response.upgrade = WebSocketAcceptance(
-            socket, link: WebSocketLink(.server, agreement, options, shard: shard, socket: socket), serve)
+        let link = WebSocketLink(.server, agreement, options, shard: shard, socket: socket)
+        link.budget = scope.owner.context.unfinishedMessages
+        response.upgrade = WebSocketAcceptance(socket, link: link, serve)
         return response
     }
 

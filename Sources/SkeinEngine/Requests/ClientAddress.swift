@@ -1,67 +1,120 @@
-// Who asked, and how, when proxies stand in between: their word is taken if they are trusted, and nobody else's.
+// The client's address and scheme behind proxies. What a request says of its way is believed of trusted proxies only, in one family
+// of fields, and only as far as trusted hops have written it.
 
 import SkeinHTTP
 import SkeinTransport
 
 extension ServerRequest {
-    /// The client's address: that of the socket, or what trusted proxies say about it; nil for unix sockets without such word.
+    /// The client's address: that of the socket, or what trusted proxies say about it; nil when they do not know it, and for unix
+    /// sockets without their word.
     public var clientAddress: String? {
-        let own = remoteAddress?.ipAddress
-        guard isFromTrustedProxy else { return own }
-        // From the nearest hop outwards, up to the first that is not trusted.
-        for address in forwardedAddresses.reversed() where !isTrusted(address) { return address }
-        return forwardedAddresses.first ?? own
+        guard isFromTrustedProxy, let hop = clientHop else { return remoteAddress?.ipAddress }
+        return hop.address
     }
 
     /// Whether the client's request was encrypted on its way, as far as the server and trusted proxies can tell.
     public var isSecure: Bool {
         if scope.channel?.isSecure ?? false { return true }
         guard isFromTrustedProxy else { return false }
-        let said = forwarded("proto") ?? headers["X-Forwarded-Proto"]
-        return said?.splitBytes(separator: ",").first?.trimmingBlanks().lowercased() == "https"
+        let said =
+            switch configuration.forwarding {
+            case .forwarded: clientHop?.scheme
+            // One value for the whole way; of several, the nearest proxy has written the last.
+            case .xForwarded: headers.values("X-Forwarded-Proto").last?.splitBytes(separator: ",").last.map(String.init)
+            }
+        return said?[...].trimmingBlanks().lowercased() == "https"
     }
 
-    private var proxies: [AddressRange] { scope.owner.context.configuration.trustedProxies }
+    private var configuration: ServerConfiguration { scope.owner.context.configuration }
 
-    private func isTrusted(_ address: String) -> Bool { proxies.contains { $0.contains(address) } }
+    private func isTrusted(_ address: String) -> Bool { configuration.trustedProxies.contains { $0.contains(address) } }
 
-    /// Whether what the request says of its way can be believed. Who may write to a unix socket is no stranger.
+    /// Whether what the request says of its way can be believed. A unix socket can be written to by local programs only.
     private var isFromTrustedProxy: Bool {
-        guard !proxies.isEmpty else { return false }
+        guard !configuration.trustedProxies.isEmpty else { return false }
         guard let address = remoteAddress?.ipAddress else { return true }
         return isTrusted(address)
     }
 
-    /// The addresses that hops have noted, the client's first.
-    private var forwardedAddresses: [String] {
-        let standard = headers.values("Forwarded").flatMap { $0.splitBytes(separator: ",") }.compactMap { element in
-            Self.parameter("for", of: element).flatMap(Self.address)
-        }
-        if !standard.isEmpty { return standard }
-        return headers.values("X-Forwarded-For").flatMap { $0.splitBytes(separator: ",") }
-            .compactMap { Self.address(String($0.trimmingBlanks())) }
+    /// What a proxy has noted about the hop before it.
+    private struct Hop {
+        /// Nil for a name and for what is hidden.
+        var address: String?
+        var scheme: String?
     }
 
-    /// A parameter of the last hop's `Forwarded` (RFC 7239, section 4).
-    private func forwarded(_ name: String) -> String? {
-        headers.values("Forwarded").last.flatMap { $0.splitBytes(separator: ",").last }.flatMap {
-            Self.parameter(name, of: $0)
+    /// The hop of the client: from the nearest one outwards, the first that is no trusted proxy. Nil when no hop is noted.
+    private var clientHop: Hop? {
+        let hops = self.hops
+        return hops.last { hop in hop.address.map { !isTrusted($0) } ?? true } ?? hops.first
+    }
+
+    private var hops: [Hop] {
+        switch configuration.forwarding {
+        case .xForwarded:
+            headers.values("X-Forwarded-For").flatMap { $0.splitBytes(separator: ",") }
+                .map { Hop(address: Self.address($0.trimmingBlanks())) }
+        case .forwarded: headers.values("Forwarded").flatMap(Self.forwarded)
         }
     }
 
-    private static func parameter(_ name: String, of element: Substring) -> String? {
-        for pair in element.splitBytes(separator: ";") {
-            let parts = pair.splitBytes(separator: "=", maxSplits: 1)
-            guard parts.count == 2, parts[0].trimmingBlanks().lowercased() == name else { continue }
-            return parts[1].trimmingBlanks().filter { $0 != "\"" }
+    /// The elements of a `Forwarded` field (RFC 7239, section 4); separators inside of quotation marks do not separate.
+    private static func forwarded(_ field: String) -> [Hop] {
+        Self.split(field, at: ",").map { element in
+            var hop = Hop()
+            for pair in Self.split(element, at: ";") {
+                let parts = pair.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { continue }
+                var value = parts[1].trimmingBlanks()
+                if value.hasBytePrefix("\""), value.hasByteSuffix("\""), value.utf8.count >= 2 {
+                    value = Substring(value.utf8.dropFirst().dropLast())
+                }
+                switch parts[0].trimmingBlanks().lowercased() {
+                case "for": hop.address = address(value)
+                case "proto": hop.scheme = String(value)
+                default: break
+                }
+            }
+            return hop
         }
-        return nil
+    }
+
+    private static func split(_ text: some StringProtocol, at separator: Unicode.Scalar) -> [Substring] {
+        var isQuoted = false
+        return Substring(text).utf8.split(omittingEmptySubsequences: false) { byte in
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            return byte == UInt8(ascii: separator) && !isQuoted
+        }.map { Substring($0) }
     }
 
     /// An address without port and brackets; nil for names and what is hidden.
-    private static func address(_ text: String) -> String? {
-        if IPAddress.bytes(text) != nil { return text }
-        let bare = text.hasBytePrefix("[") ? text.dropFirst().prefix(before: "]") : text.prefix(before: ":")
+    private static func address(_ text: Substring) -> String? {
+        if IPAddress.bytes(String(text)) != nil { return String(text) }
+        let bare =
+            text.hasBytePrefix("[") ? Substring(text.utf8.dropFirst()).prefix(before: "]") : text.prefix(before: ":")
         return IPAddress.bytes(String(bare)) == nil ? nil : String(bare)
+    }
+}
+
+extension ServerConfiguration {
+    /// The fields of the family that no trusted proxy writes, and anybody else may have written.
+    var uncheckedFields: [String] {
+        if trustedProxies.isEmpty { return [] }
+        return switch forwarding {
+        case .xForwarded: ["Forwarded"]
+        case .forwarded: ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port"]
+        }
+    }
+}
+
+extension RequestHead {
+    /// Whether it has one of some fields.
+    func hasAny(_ names: [String]) -> Bool { names.contains { headers.contains($0) } }
+
+    /// The request without some fields.
+    func without(_ names: [String]) -> RequestHead {
+        var head = self
+        for name in names { head.headers.remove(name) }
+        return head
     }
 }

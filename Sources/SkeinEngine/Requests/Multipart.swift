@@ -73,7 +73,7 @@ public struct MultipartForm: Sendable {
     public let files: [UploadedFile]
 
     /// The first file of a field.
-    public func file(_ field: String) -> UploadedFile? { files.first { $0.field == field } }
+    public func file(_ field: String) -> UploadedFile? { files.first { $0.field.equalsBytes(field) } }
 }
 
 extension ServerRequest {

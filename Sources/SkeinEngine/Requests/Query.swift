@@ -15,10 +15,10 @@ public struct FormValues: Sendable, Sequence {
     init(_ pairs: [(String, String)]) { self.pairs = pairs.map { ($0.0, $0.1) } }
 
     /// The first value of a name; nil without one.
-    public subscript(name: String) -> String? { pairs.first { $0.name == name }?.value }
+    public subscript(name: String) -> String? { pairs.first { $0.name.equalsBytes(name) }?.value }
 
     /// All values of a name.
-    public func values(_ name: String) -> [String] { pairs.filter { $0.name == name }.map(\.value) }
+    public func values(_ name: String) -> [String] { pairs.filter { $0.name.equalsBytes(name) }.map(\.value) }
 
     /// The first value of a name.
     /// - Throws: ``ServerError`` 400 when it is missing, or no such value.
@@ -90,7 +90,9 @@ extension ServerRequest {
                 guard parts.count == 2 else { continue }
                 let name = String(parts[0].trimmingBlanks())
                 var value = parts[1].trimmingBlanks()
-                if value.count >= 2, value.first == "\"", value.last == "\"" { value = value.dropFirst().dropLast() }
+                if value.utf8.count >= 2, value.hasBytePrefix("\""), value.hasByteSuffix("\"") {
+                    value = value.droppingBytes(first: 1, last: 1)
+                }
                 if cookies[name] == nil { cookies[name] = String(value) }
             }
         }

@@ -27,7 +27,13 @@ public struct Compression: Middleware {
             response.headers.add("Vary", "Accept-Encoding")
         }
         guard let coding = AcceptedCodings(request.headers).best(of: codings) else { return response }
-        response.body = response.body.compressed(coding)
+        var permit: EncoderPermits.Permit?
+        if !response.body.isSmall {
+            let scope = request.scope
+            permit = scope.owner.context.encoders.take(for: scope.peer.number)
+            guard permit != nil else { return response }
+        }
+        response.body = response.body.compressed(coding, holding: permit)
         response.headers["Content-Encoding"] = coding.rawValue
         // The bytes are others, and mean the same.
         if let tag = response.headers["ETag"], !tag.hasBytePrefix("W/") { response.headers["ETag"] = "W/\(tag)" }

@@ -20,6 +20,14 @@ package enum HTML {
     }
 }
 
+/// Text inside of quoted strings of fields.
+enum HTTPText {
+    /// The text without quotation marks, backslashes and controls, so that it needs no escapes.
+    static func unquotable(_ text: String) -> String {
+        String(text.unicodeScalars.filter { $0 != "\"" && $0 != "\\" && $0.value >= 0x20 && $0.value != 0x7F })
+    }
+}
+
 /// JSON that is made in the order in which it is written.
 package enum JSONText {
     /// A text with its quotes.
@@ -29,7 +37,7 @@ package enum JSONText {
             switch scalar {
             case "\"": quoted += "\\\""
             case "\\": quoted += "\\\\"
-            case "\u{0}"..<" ", "\u{7F}":
+            case "\u{0}"..<" ", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
                 let digits = String(scalar.value, radix: 16)
                 quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: quoted.unicodeScalars.append(scalar)

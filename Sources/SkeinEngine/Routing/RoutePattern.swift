@@ -36,6 +36,8 @@ struct RoutePattern {
         case any
         /// All that is left, slashes included; also nothing.
         case rest(String)
+
+        var isLiteral: Bool { if case .literal = self { true } else { false } }
     }
 
     let segments: [Segment]
@@ -54,6 +56,10 @@ struct RoutePattern {
         let parts = text.dropFirst().splitBytes(separator: "/", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
             let isLast = index == parts.count - 1
+            if part.hasBytePrefix(":") || part.hasBytePrefix("{") {
+                let name = part.utf8.dropFirst().prefix { Bytes.isToken($0) && $0 != UInt8(ascii: "}") }
+                throw refuse("a parameter is written <\(Substring(name))> here")
+            }
             if part == "*" {
                 segments.append(.any)
             } else if part == "**" {

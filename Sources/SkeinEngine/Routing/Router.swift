@@ -92,6 +92,13 @@ public struct Router: App {
         var named: [String: RoutePattern] = [:]
         for definition in definitions {
             if definition.isMount {
+                guard try RoutePattern(definition.path).segments.allSatisfy(\.isLiteral) else {
+                    throw SkeinError(
+                        .exception,
+                        because:
+                            "\(definition.path.debugDescription) cannot be mounted at: a mount has no parameters; write the "
+                            + "whole route, such as \"/users/<id>/files/<path:name>\"")
+                }
                 let point = try mount.below(definition.path)
                 let app = MountedApp(app: try await definition.app.bootstrap(at: point), point: point)
                 let path = String(point.path.dropFirst(mount.path.count))
@@ -110,9 +117,13 @@ public struct Router: App {
         return LayeredApp.wrap(tree, in: try await middleware.ready(at: mount))
     }
 
-    /// Answers one request; a router that was not made ready is made so for each.
+    /// Says that a router answers once it was made ready: an engine and an `HTTPServer` do so when they start.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
-        try await bootstrap(at: request.mount).respond(to: request)
+        throw SkeinError(
+            .exception,
+            because:
+                "a router answers requests once it is ready; mount it, or call bootstrap(at:) and use what that returns"
+        )
     }
 }
 
@@ -157,8 +168,7 @@ extension Router {
         serve: @escaping @Sendable (WebSocket, ServerRequest) async throws -> Void
     ) {
         let app = ClosureApp { request in
-            try request.requireOrigin(origins)
-            return try request.webSocket(options) { try await serve($0, request) }
+            try request.webSocket(options, origins: origins) { try await serve($0, request) }
         }
         on(.get, path, app: app)
         on(.connect, path, app: app)

@@ -31,10 +31,23 @@ extension Answerer {
         }
     }
 
+    /// Why an answer cannot be sent as it is.
+    func problem(with response: ServerResponse) -> SkeinError? {
+        if let problem = response.body.problem { return problem }
+        let code = response.status.code
+        if (200...599).contains(code) || code == 101 && response.upgrade != nil { return nil }
+        return SkeinError(
+            .exception, because: "a handler answered with the status \(code); an answer has one from 200 to 599")
+    }
+
     /// What the client gets to know of an error.
     func response(for error: any Error) -> ServerResponse {
         if let error = error as? ServerError {
             return ServerResponse(error.status, headers: error.headers, body: .text(error.message + "\n"))
+        }
+        if let known = (error as? SkeinError).flatMap(ServerError.init) {
+            owner.context.configuration.logger.error("a handler failed: \(error)")
+            return response(for: known)
         }
         if !(error is CancellationError) { owner.context.configuration.logger.error("a handler failed: \(error)") }
         return .text("Internal Server Error\n", status: .internalServerError)

@@ -3,7 +3,7 @@
 /// The slowest pace of a body.
 struct BodyPace: Sendable {
     /// Nobody is judged before this time.
-    private static let grace = TimeAmount.seconds(10)
+    static let grace = TimeAmount.seconds(10)
 
     /// Bytes a second; 0 for none.
     let minimum: Int

@@ -4,10 +4,10 @@ extension HTTP1ServerConnection {
     /// Sends a handler's answer.
     func answer(_ response: ServerResponse) {
         guard case .answering(var answering) = phase, !answering.isAnswered else { return }
-        if let problem = response.body.problem { return answer(self.response(for: problem)) }
+        if let problem = problem(with: response) { return answer(self.response(for: problem)) }
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
         let head = answering.head
-        let persists = willPersist(answering)
+        let persists = willPersist(answering) && !response.closesConnection
         let framing = Self.framing(response, to: head)
         prepareOutput()
         do {

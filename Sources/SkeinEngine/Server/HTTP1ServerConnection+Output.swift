@@ -44,6 +44,8 @@ extension HTTP1ServerConnection {
             context.writeAndFlush(wrapOutboundOut(piece), promise: nil)
         }
         setDeadline(owner.context.bodyTimeout)
+        // Writing may have found out that the client is gone, which ends the connection before this line.
+        guard self.context != nil else { throw ChannelError.ioOnClosedChannel }
         guard !context.channel.isWritable else { return }
         let begun = NIODeadline.now()
         try await withUnsafeThrowingContinuation { writableWaiter = $0 }
@@ -117,11 +119,17 @@ extension HTTP1ServerConnection {
     // MARK: Back-pressure
 
     func pauseReading() {
+        if !isReadingPaused { pausedAt = .now() }
         isReadingPaused = true
         try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
     }
 
     func resumeReading() {
+        // A client that was not read could not send.
+        if isReadingPaused, case .answering(var answering) = phase, !answering.isReceived {
+            answering.begun = answering.begun + (.now() - pausedAt)
+            phase = .answering(answering)
+        }
         isReadingPaused = false
         try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
     }
@@ -132,6 +140,7 @@ extension HTTP1ServerConnection {
             guard case .answering(var answering) = self.phase else { return }
             if answering.owesContinue {
                 answering.owesContinue = false
+                answering.begun = .now()
                 self.phase = .answering(answering)
                 self.prepareOutput()
                 HTTP1Encoder.writeContinue(into: &self.output)

@@ -20,8 +20,8 @@ extension HTTP1ServerConnection {
     /// A client that sends a body as slowly as nobody does.
     func refuseSlow(_ answering: Answering) {
         answering.body?.fail(
-            SkeinError(
-                .timeout, because: "the client sent fewer than \(configuration.minimumBodyRate) bytes a second"))
+            ServerError(
+                .requestTimeout, "the client sent fewer than \(configuration.minimumBodyRate) bytes a second"))
         if answering.isAnswered { return cutOff() }
         task?.cancel()
         task = nil

@@ -39,10 +39,11 @@ extension HTTP1ServerConnection {
         case .answering(let answering):
             // A handler may take its time; a client that neither sends nor takes what it should may not.
             let isStalled =
-                (!answering.isReceived && !isReadingPaused) || writableWaiter != nil || regionIsUnderWay
+                (!answering.isReceived && !isReadingPaused && !answering.owesContinue) || writableWaiter != nil
+                || regionIsUnderWay
             guard isStalled else { return setDeadline(owner.context.bodyTimeout) }
             answering.body?.fail(
-                SkeinError(.timeout, because: "the client sent nothing for \(configuration.bodyTimeout)"))
+                ServerError(.requestTimeout, "the client sent nothing for \(configuration.bodyTimeout)"))
             cutOff()
         case .idle, .lingering, .closed: cutOff()
         }

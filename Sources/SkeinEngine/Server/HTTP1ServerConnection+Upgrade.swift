@@ -25,7 +25,8 @@ extension HTTP1ServerConnection {
 
     /// Accepts the upgrade that a request asks for. Returns false when it does not, or not in a way that can be followed.
     func upgrade(_ head: RequestHead) -> Bool {
-        guard head.headers.known.contains(.upgrade), configuration.http2.isEnabled, head.bodyLength == .none,
+        guard head.headers.known.contains(.upgrade), configuration.http2.allowsUpgrade,
+            configuration.http2.isEnabled, head.bodyLength == .none,
             head.headers.listContains("Upgrade", token: "h2c"),
             head.headers.listContains("Connection", token: "HTTP2-Settings"),
             head.headers.values("HTTP2-Settings").count == 1, let encoded = head.headers["HTTP2-Settings"],
@@ -48,7 +49,7 @@ extension HTTP1ServerConnection {
 
     private func switchToHTTP2(_ begin: (HTTP2ServerConnection) -> Void) {
         let successor = HTTP2ServerConnection(owner: owner, peer: peer, tls: encryption)
-        guard replace(by: successor, successor.driver) else { return }
+        guard replace(by: successor, successor.driver), successor.driver.isOpen else { return }
         begin(successor)
         successor.driver.flushSoon()
     }

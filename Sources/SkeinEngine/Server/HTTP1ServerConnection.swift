@@ -66,6 +66,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var flushIsScheduled = false
     @exclusivity(unchecked) var isAdvancing = false
     @exclusivity(unchecked) var isReadingPaused = false
+    var pausedAt = NIODeadline.distantPast
     @exclusivity(unchecked) var peerHasFinished = false
     @exclusivity(unchecked) var hasEndedOutput = false
     @exclusivity(unchecked) var served = 0
@@ -159,6 +160,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     func channelInactive(context: ChannelHandlerContext) {
+        // While a successor takes over, writing its first bytes may find out that the client is gone: that is for it to hear.
+        guard self.context != nil else { return context.fireChannelInactive() }
         if case .answering(let answering) = phase {
             answering.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
             task?.cancel()

@@ -19,6 +19,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     private var pingSent: NIODeadline?
     let peer: ServerPeer
     var remoteAddress: SocketAddress? { peer.address }
+    private var configuration: ServerConfiguration { owner.context.configuration }
 
     init(owner: ServerShard, peer: ServerPeer, tls: NIOSSLServerHandler?) {
         self.tls = tls
@@ -125,7 +126,10 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
             if now >= max(lastAnswer, begun) + owner.context.keepAliveTimeout { driver.closeWhenDrained() }
             if now >= driver.lastRead + owner.context.keepAliveTimeout + owner.context.bodyTimeout { return cutOff() }
         } else {
-            driver.resetStalled(before: now - owner.context.bodyTimeout)
+            for case let served? in streams { served.lookAfter(at: now) }
+            driver.resetStalled(
+                before: now - owner.context.bodyTimeout, minimumRate: configuration.minimumBodyRate,
+                grace: max(BodyPace.grace, owner.context.bodyTimeout))
             guard isAlive(at: now) else { return cutOff() }
         }
         armTimer()

@@ -15,7 +15,11 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     private let connection: HTTP2ServerConnection
     private let scope: RequestScope
     private let maximum: Int
-    private let begun = NIODeadline.now()
+    /// When the content began, less the time in which it was not read.
+    private var begun = NIODeadline.now()
+    private var withheldAt = NIODeadline.distantPast
+    /// When all of the answer was with the engine, while the client still sends.
+    private var answeredEarly: NIODeadline?
     private var body: BodyStream?
     @exclusivity(unchecked) private var task: Task<Void, Never>?
     private var received = 0
@@ -60,11 +64,12 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         } else if received > maximum {
             body?.fail(ServerError(.contentTooLarge, "the content is larger than \(maximum) bytes"))
         } else if !isLast, owner.context.pace.isTooSlow(received, since: begun, at: .now()) {
-            body?.fail(SkeinError(.timeout, because: "the client sends too slowly"))
+            body?.fail(ServerError(.requestTimeout, "the request's content comes too slowly"))
             driver.cancel(stream, .cancel)
         } else if body?.push(bytes) ?? true {
             driver.engine.consumed(bytes.readableBytes, on: stream)
         } else {
+            if withheld == 0 { withheldAt = .now() }
             withheld += bytes.readableBytes
         }
         if isLast { receivedAll(nil) }
@@ -80,11 +85,13 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         owner.shard.run {
             if self.owesContinue, !self.isAnswered {
                 self.owesContinue = false
+                self.begun = .now()
                 self.inform(.continue, Headers())
             }
             guard self.withheld > 0 else { return }
             self.driver.engine.consumed(self.withheld, on: self.stream)
             self.withheld = 0
+            self.begun = self.begun + (.now() - self.withheldAt)
             self.driver.flushSoon()
         }
     }
@@ -95,7 +102,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     func answer(_ response: ServerResponse) {
         guard !isAnswered else { return }
-        if let problem = response.body.problem { return answer(self.response(for: problem)) }
+        if let problem = problem(with: response) { return answer(self.response(for: problem)) }
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
         let isBodiless = scope.head.method == .head || response.status.forbidsBody
         let length: Int? =
@@ -179,7 +186,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             }
         }
         guard driver.engine.isReceiving(stream) else { return connection.forget(stream) }
-        // Answered early: what is still to come is thrown away, if it is not much.
+        // Answered early: what is still to come is thrown away, if it is not much and comes soon.
+        answeredEarly = .now()
         body?.cancel()
         if received > Self.discardLimit {
             driver.cancel(stream, .noError)
@@ -223,6 +231,19 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     // MARK: The end
+
+    /// Ends a request that was answered and whose client does not come to its end (RFC 9113, section 8.1); whoever waits for our word
+    /// is not silent.
+    func lookAfter(at now: NIODeadline) {
+        if owesContinue, !isAnswered { driver.engine.noteProgress(stream, at: now) }
+        guard let answered = answeredEarly else { return }
+        if driver.engine.isSending(stream) {
+            answeredEarly = now
+        } else if answered < now - BodyPace.grace {
+            driver.cancel(stream, .noError)
+            connection.forget(stream)
+        }
+    }
 
     /// The server stops: what has no end is ended.
     func leave() {

@@ -177,6 +177,7 @@ public final class HTTPServer: Service {
                 return address
             case .tcp(let host, let port), .tls(let host, let port):
                 let tls = try tls(for: address)
+                try PortProbe.check(try SocketAddress.makeAddressResolvingHost(host, port: port))
                 // Each loop has a socket of its own, so that a connection is accepted where it is served.
                 var chosen = port
                 for shard in shards {
@@ -220,6 +221,15 @@ public final class HTTPServer: Service {
         ServerBootstrap(group: loop, childGroup: children)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    // Without a descriptor left, the loop would try again and again, and do nothing else.
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptBackoffHandler {
+                            [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains($0.errnoCode) ? .seconds(1) : nil
+                        })
+                }
+            }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { [expectsHeader = context.configuration.expectsProxyHeader] channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -42,8 +42,8 @@ public struct ServerConfiguration: Sendable {
     public var maximumMultipartSize = 256 << 20
     /// Bytes of one file in such a form. Default: 128 MiB.
     public var maximumFileSize = 128 << 20
-    /// Bytes a second below which a client is cut off that sends or takes a body, once it has had ten seconds: as slow as this is
-    /// only who means harm. Default: 240; 0 for none.
+    /// Bytes a second below which a client is cut off that sends or takes a body, once it has had ten seconds; of HTTP/2, the stream is
+    /// reset. Default: 240; 0 for none.
     public var minimumBodyRate = 240
     /// Connections at one time; further ones are answered with 503 and closed. Default: 20 000.
     public var maximumConnections = 20_000
@@ -59,18 +59,40 @@ public struct ServerConfiguration: Sendable {
     /// HTTP/2: whether it is spoken, and its limits.
     public var http2 = HTTP2()
 
-    /// What a server does about HTTP/2. It is spoken on the same port as HTTP/1.1: by prior knowledge and by upgrade.
+    /// What a server does about HTTP/2. It is spoken on the same port as HTTP/1.1, by ALPN or by prior knowledge.
     public struct HTTP2: Sendable {
         /// Whether it is spoken. Default: true.
         public var isEnabled = true
+        /// Whether clients may change to it in clear text by `Upgrade: h2c`, which RFC 9113 has dropped. Behind a proxy that passes the
+        /// field on, it is a way past the proxy's rules. Default: false.
+        public var allowsUpgrade = false
         /// Limits of the codec. Default: 128 streams a connection.
         public var limits = HTTP2Limits()
 
         /// The defaults.
         public init() {}
     }
-    /// The proxies in front, whose word about the client is taken: the fields `Forwarded` and `X-Forwarded-…`. Default: none.
+    /// The proxies in front, whose word about the client is taken. Default: none.
     public var trustedProxies: [AddressRange] = []
+    /// The fields in which they say it. Those of the other family are removed from requests, since nobody has checked them.
+    /// Default: `X-Forwarded-For` and its kin.
+    public var forwarding = Forwarding.xForwarded
+
+    /// A family of fields by which proxies tell of the client.
+    public enum Forwarding: String, Sendable {
+        /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+        case xForwarded = "x-forwarded"
+        /// `Forwarded` (RFC 7239).
+        case forwarded
+    }
+
+    /// Bytes of messages of WebSockets that are not complete, of all clients together; beyond it, the sockets of those who send more
+    /// are closed with 1013. Default: 128 MiB.
+    public var maximumUnfinishedMessages = 128 << 20
+    /// Answers that are compressed while they are sent, of all clients together and of one connection; further ones are sent as they
+    /// are. Default: 32 and 4.
+    public var maximumEncoders = 32
+    public var maximumEncodersPerConnection = 4
     /// Whether every TCP connection begins with a PROXY header, version 1 or 2, as load balancers send it. A connection without one
     /// is closed, and anybody who can connect can claim to be anybody: let nobody but the balancer. Default: false.
     public var expectsProxyHeader = false

@@ -101,9 +101,14 @@ final class ServerContext: Sendable {
     // Beside the configuration, which is too large to be looked into for each request.
     let maximumBodySize: Int
     let maximumRequestsPerConnection: Int
+    let uncheckedFields: [String]
     let started = NIODeadline.now()
     /// The counters of the loops.
     let statistics: [ShardStatistics]
+    /// What all WebSockets together hold of messages that are not complete.
+    let unfinishedMessages: MemoryBudget
+    /// The answers that are compressed while they are sent.
+    let encoders: EncoderPermits
     private let mountPoints = Mutex<[MountPoint]>([])
     private let connections = Atomic<Int>(0)
     /// Connections by address, of those addresses that are counted.
@@ -115,8 +120,12 @@ final class ServerContext: Sendable {
         bodyTimeout = TimeAmount(configuration.bodyTimeout)
         keepAliveTimeout = TimeAmount(configuration.keepAliveTimeout)
         statistics = (0..<max(1, configuration.threads)).map { _ in ShardStatistics() }
+        unfinishedMessages = MemoryBudget(limit: configuration.maximumUnfinishedMessages)
+        encoders = EncoderPermits(
+            maximum: configuration.maximumEncoders, perConnection: configuration.maximumEncodersPerConnection)
         maximumBodySize = configuration.maximumBodySize
         maximumRequestsPerConnection = configuration.maximumRequestsPerConnection
+        uncheckedFields = configuration.uncheckedFields
         pace = BodyPace(minimum: configuration.minimumBodyRate)
     }
 

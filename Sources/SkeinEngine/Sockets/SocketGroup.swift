@@ -72,7 +72,9 @@ public final class SocketGroup: Sendable {
     /// Sends a message to all members of a name, from anywhere, without waiting.
     /// - Returns: how many there are.
     @discardableResult
-    public func send(_ message: WebSocketMessage, to name: String) -> Int { deliver(message) { $0.name == name } }
+    public func send(_ message: WebSocketMessage, to name: String) -> Int {
+        deliver(message) { $0.name?.equalsBytes(name) == true }
+    }
 
     @discardableResult
     private func deliver(_ message: WebSocketMessage, _ isMeant: (Member) -> Bool) -> Int {
@@ -97,27 +99,38 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
     }
 
     private let slow: SocketGroup.Slow
-    private let groups = Mutex<[Name: Known]>([:])
+    private let groups = Mutex<[Key: Known]>([:])
+
+    /// Names that are text are told apart by their bytes.
+    private struct Key: Hashable {
+        let name: Name
+        let bytes: ByteKey?
+
+        init(_ name: Name) {
+            self.name = name
+            bytes = (name as? String).map(ByteKey.init)
+        }
+    }
 
     /// No groups yet.
     /// - Parameter slow: what is done about a member that does not take its messages. Default: it is closed.
     public init(slow: SocketGroup.Slow = .closed) { self.slow = slow }
 
     /// The names of the groups that there are.
-    public var names: [Name] { groups.withLock { groups in groups.filter { $0.value.group != nil }.map(\.key) } }
+    public var names: [Name] { groups.withLock { groups in groups.filter { $0.value.group != nil }.map(\.key.name) } }
 
     /// The group of a name, made when it is asked for first.
     public subscript(name: Name) -> SocketGroup {
         groups.withLock { groups in
-            if let group = groups[name]?.group { return group }
+            if let group = groups[Key(name)]?.group { return group }
             let group = SocketGroup(slow: slow) { [weak self] in self?.forget(name) }
-            groups[name] = Known(group: group)
+            groups[Key(name)] = Known(group: group)
             return group
         }
     }
 
     private func forget(_ name: Name) {
         // A group of the same name may have been made since.
-        groups.withLock { groups in if groups[name]?.group == nil { groups[name] = nil } }
+        groups.withLock { groups in if groups[Key(name)]?.group == nil { groups[Key(name)] = nil } }
     }
 }

@@ -71,17 +71,38 @@ struct LinePen {
         }
     }
 
-    /// A value without anything that would end it, or a line: such bytes are written as `\xHH`.
+    /// A value without anything that would end it, or a line, or do something to a terminal: such bytes are written as `\xHH`. So are
+    /// the C1 controls in UTF-8 (C2 80 to C2 9F), and bytes that are no UTF-8, of which a terminal may make the same.
     mutating func putEscaped(_ value: UnsafeRawBufferPointer, alsoBlanks: Bool = false) {
         let low: UInt8 = alsoBlanks ? 0x21 : 0x20
-        for byte in value {
-            if byte >= low, byte != 0x7F, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
+        var place = 0
+        while place < value.count {
+            let byte = value[place]
+            if byte >= low, byte < 0x7F, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
                 put(byte)
+                place &+= 1
+                continue
+            }
+            let length = byte < 0x80 ? 0 : Self.lengthOfScalar(value, place)
+            if length > 0 {
+                for index in place..<(place &+ length) { put(value[index]) }
+                place &+= length
             } else {
                 put("\\x")
                 for digit in [byte >> 4, byte & 15] { put(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+                place &+= 1
             }
         }
+    }
+
+    /// The bytes of a character beyond ASCII that may be shown; 0 for a control and for what is no UTF-8.
+    private static func lengthOfScalar(_ bytes: UnsafeRawBufferPointer, _ place: Int) -> Int {
+        var decoder = UTF8()
+        var iterator = bytes[place...].makeIterator()
+        guard case .scalarValue(let scalar) = decoder.decode(&iterator), scalar.value > 0x9F, scalar.value != 0x2028,
+            scalar.value != 0x2029
+        else { return 0 }
+        return UTF8.width(scalar)
     }
 
     /// ` "value"`, or ` -` for none.

@@ -113,7 +113,7 @@ struct Framing {
             expectsContinue = Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "100-continue")
         case .host:
             if seenBefore { throw .multipleHosts }
-            for byte in bytes[value] where !Self.isHost(byte) { throw .invalidHost }
+            for byte in bytes[value] where !Bytes.isHost(byte) { throw .invalidHost }
         default: break
         }
     }
@@ -144,18 +144,6 @@ struct Framing {
             number = number &* 10 &+ Int(bytes[index] &- 0x30)
         }
         return number
-    }
-
-    /// The bytes of `uri-host [ ":" port ]` (RFC 9110, section 7.2): no space, comma, slash or user part.
-    private static func isHost(_ byte: UInt8) -> Bool {
-        guard Bytes.isTarget(byte) else { return false }
-        switch byte {
-        case UInt8(ascii: "/"), UInt8(ascii: "@"), UInt8(ascii: ","), UInt8(ascii: "?"), UInt8(ascii: "#"),
-            UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "^"),
-            UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
-            return false
-        default: return true
-        }
     }
 
     /// The rules that hold for requests and responses alike (RFC 9112, section 6.3).

@@ -93,7 +93,7 @@ struct FieldBlockDecoder {
             guard pseudo.protocolName == nil || (method == "CONNECT" && allowsExtendedConnect) else {
                 throw .malformed(":protocol was not allowed")
             }
-            guard let scheme = pseudo.scheme, !scheme.isEmpty else { throw .malformed("no :scheme") }
+            guard let scheme = pseudo.scheme, Self.isScheme(scheme) else { throw .malformed("no valid :scheme") }
             guard let path = pseudo.path, path.hasBytePrefix("/") || (path == "*" && method == "OPTIONS") else {
                 throw .malformed("no valid :path")
             }
@@ -106,6 +106,14 @@ struct FieldBlockDecoder {
             headers: try section.finishRequest(), bodyLength: section.bodyLength(isLast: isLast), keepAlive: true,
             expectsContinue: section.expectsContinue && !isLast, protocolName: pseudo.protocolName)
         return Announced(head: head, length: section.contentLength)
+    }
+
+    /// RFC 3986, section 3.1.
+    private static func isScheme(_ text: String) -> Bool {
+        guard let first = text.utf8.first, Bytes.lowercased(first) &- 0x61 < 26 else { return false }
+        return text.utf8.allSatisfy { byte in
+            Bytes.lowercased(byte) &- 0x61 < 26 || Bytes.isDigit(byte) || "+-.".utf8.contains(byte)
+        }
     }
 
     /// Reads the head of a response.
@@ -166,6 +174,7 @@ private struct ReceivedSection {
         }
         // Its crumbs are one field for everybody else (RFC 9113, section 8.2.3).
         if let cookie { headers.add("cookie", cookie) }
+        if let problem = headers.problem { throw .malformed("\(problem)") }
     }
 
     private mutating func add(_ name: String, _ value: String, isTrailer: Bool) throws(FieldBlockDecoder.Fault) {
@@ -214,14 +223,15 @@ private struct ReceivedSection {
     func finishRequest() throws(FieldBlockDecoder.Fault) -> Headers {
         let host = headers.known.contains(.host) ? headers["host"] : nil
         guard let authority = pseudo.authority else {
-            guard host != nil else { throw .malformed("neither :authority nor Host") }
+            guard let host else { throw .malformed("neither :authority nor Host") }
+            guard host.utf8.allSatisfy(Bytes.isHost) else { throw .malformed("an invalid Host") }
             return headers
         }
-        guard !authority.isEmpty, authority.utf8.allSatisfy({ Bytes.isTarget($0) && $0 != UInt8(ascii: "@") }) else {
+        guard !authority.isEmpty, authority.utf8.allSatisfy(Bytes.isHost) else {
             throw .malformed("an invalid :authority")
         }
         if let host {
-            guard host.lowercased() == authority.lowercased() else {
+            guard host.equalsIgnoringCase(authority) else {
                 throw .malformed("a Host that is not the :authority")
             }
             return headers

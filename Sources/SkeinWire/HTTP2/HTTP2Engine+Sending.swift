@@ -244,6 +244,7 @@ extension HTTP2Engine {
             return
         }
         streams[slot].outgoing = nil
+        streams[slot].paceMark = nil
         if outgoing.ownerWaits { notifyDrained(slot, outgoing) }
         guard outgoing.isComplete else { return }
         if let trailers = outgoing.trailers { writeTrailers(trailers, slot) } else { endSending(slot) }
@@ -288,6 +289,8 @@ extension HTTP2Engine {
             .write(to: &output)
         streams[slot].sendWindow.take(count)
         sendWindow.take(count)
+        streams[slot].sent += count
+        sentBytes += count
         idleFrames.earn(3)  // peers that are careful answer each with two WINDOW_UPDATEs, and some with a PING
     }
 

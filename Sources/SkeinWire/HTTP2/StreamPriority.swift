@@ -17,7 +17,7 @@ struct StreamPriority: Equatable {
     init(field: String) {
         isIncremental = false
         for member in field.splitBytes(separator: ",") {
-            let parts = member.splitBytes(separator: ";")[0].splitBytes(separator: "=", maxSplits: 1)
+            let parts = member.prefix(before: ";").splitBytes(separator: "=", maxSplits: 1)
             guard let key = parts.first?.trimmingBlanks() else { continue }
             let value = parts.count == 2 ? parts[1].trimmingBlanks() : "?1"
             switch key {

@@ -33,6 +33,18 @@ package enum Bytes {
         byte &- 0x41 < 26 ? byte | 0x20 : byte
     }
 
+    /// The bytes of `uri-host [ ":" port ]` (RFC 9110, section 7.2): no space, comma, slash or user part.
+    package static func isHost(_ byte: UInt8) -> Bool {
+        guard Bytes.isTarget(byte) else { return false }
+        switch byte {
+        case UInt8(ascii: "/"), UInt8(ascii: "@"), UInt8(ascii: ","), UInt8(ascii: "?"), UInt8(ascii: "#"),
+            UInt8(ascii: "\\"), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "^"),
+            UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
+            return false
+        default: return true
+        }
+    }
+
     /// The value of a hexadecimal digit, or nil.
     @inline(__always)
     package static func hexValue(_ byte: UInt8) -> Int? {

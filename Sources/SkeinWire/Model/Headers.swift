@@ -138,7 +138,7 @@ public struct Headers: Sendable {
     public func listContains(_ name: String, token: String) -> Bool {
         values(name).contains { value in
             value.splitBytes(separator: ",").contains {
-                $0.trimmingBlanks().lowercased() == token.lowercased()
+                $0.trimmingBlanks().equalsIgnoringCase(token)
             }
         }
     }

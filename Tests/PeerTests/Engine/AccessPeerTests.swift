@@ -32,6 +32,14 @@ struct AccessPeerTests {
                     request.session?.renew()
                     return .text("")
                 }
+                routes.get("/lost") { request in
+                    request.session?["count"] = "40"
+                    throw ServerError(404)
+                }
+                routes.get("/renew-and-fail") { request in
+                    request.session?.renew()
+                    throw ServerError(404)
+                }
                 routes.get("/end") { request in
                     request.session?.end()
                     return .text("")
@@ -103,6 +111,9 @@ struct AccessPeerTests {
                     changed = requests.get(f"{base}/{kind}", cookies={"session": "x" + cookie[1:]}).text
                     s.get(f"{base}/{kind}/renew")
                     renewed = [s.cookies["session"] != cookie, s.get(f"{base}/{kind}").text]
+                    lost = [s.get(f"{base}/{kind}/renew-and-fail").status_code, s.get(f"{base}/{kind}").text,
+                            s.get(f"{base}/{kind}/lost").status_code, s.get(f"{base}/{kind}").text]
+                    if lost != ([404, "5", 404, "41"] if kind == "stored" else [404, "5", 404, "6"]): raise Exception(lost)
                     old = requests.get(f"{base}/{kind}", cookies={"session": cookie}).text
                     s.get(f"{base}/{kind}/end")
                     ended = s.get(f"{base}/{kind}").text

@@ -36,7 +36,9 @@ struct HTTP2ServerTests {
 
     @Test("curl: an upgrade from HTTP/1.1, and the next request on the same connection")
     func upgrade() async throws {
-        try await ServerTests.serving { port in
+        try await ServerTests.serving {
+            $0.http2.allowsUpgrade = true
+        } _: { port in
             let base = "http://127.0.0.1:\(port)"
             let two = try await runToEnd(
                 "curl", ["-sS", "--http2", "-w", " %{http_version} %{num_connects}\n", "\(base)/", "\(base)/json"])
@@ -46,8 +48,15 @@ struct HTTP2ServerTests {
                 "curl", ["-sS", "--http2", "-d", "content", "-w", " %{http_version}", "\(base)/echo"])
             #expect(body.output == "content 1.1")
         }
+        // Nobody is offered it by default: it leads past proxies that pass the field on.
+        try await ServerTests.serving { port in
+            let refused = try await runToEnd(
+                "curl", ["-sS", "--http2", "-w", " %{http_version}", "http://127.0.0.1:\(port)/"])
+            #expect(refused.output == "hello world 1.1")
+        }
         try await ServerTests.serving {
             $0.http2.isEnabled = false
+            $0.http2.allowsUpgrade = true
         } _: { port in
             let refused = try await runToEnd(
                 "curl", ["-sS", "--http2", "-w", " %{http_version}", "http://127.0.0.1:\(port)/"])

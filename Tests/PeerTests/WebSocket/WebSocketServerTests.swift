@@ -242,11 +242,39 @@ struct WebSocketServerTests {
         await server.stop()
     }
 
+    @Test(
+        "a message that is begun and does not come to its end is not waited for, whether its peer is silent or says a byte at times"
+    )
+    func unfinished() async throws {
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
+            var options = WebSocketOptions()
+            options.pingInterval = nil
+            options.messageTimeout = .seconds(1)
+            return try request.webSocket(options) { socket in for try await _ in socket {} }
+        }
+        guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+        for trickles in [false, true] {
+            let client = try await RawClient.connect(port)
+            try await client.send(Self.good.joined(separator: "\r\n") + "\r\n\r\n")
+            try await client.untilReceived("\r\n\r\n")
+            // A first fragment of one byte, masked by nothing, and more of them.
+            try await client.send(ByteBuffer(bytes: [0x01, 0x81, 0, 0, 0, 0, 0x61]))
+            for _ in 0..<3 where trickles {
+                try await Task.sleep(for: .milliseconds(250))
+                try await client.send(ByteBuffer(bytes: [0x00, 0x81, 0, 0, 0, 0, 0x61]))
+            }
+            let answer = Array(await client.bytesToEnd().readableBytesView)
+            // A Close with 1008.
+            #expect(answer.firstRange(of: [0x03, 0xF0]) != nil, "\(answer.count) bytes")
+        }
+        await server.stop()
+    }
+
     @Test("an HTTP/2 connection whose streams rest is asked whether it is there, and cut off when it is not")
     func silentConnection() async throws {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
-        configuration.keepAliveTimeout = .milliseconds(200)
-        configuration.bodyTimeout = .milliseconds(200)
+        configuration.keepAliveTimeout = .seconds(1)
+        configuration.bodyTimeout = .seconds(1)
         let server = HTTPServer(configuration) { request in
             var options = WebSocketOptions()
             options.pingInterval = nil
@@ -273,7 +301,7 @@ struct WebSocketServerTests {
         options.usesHTTP2 = true
         options.pingInterval = nil
         let socket = try await Skein(session).webSocket("ws://127.0.0.1:\(port)/", options: options)
-        try await Shard.standard.sleep(until: .after(.seconds(1)))
+        try await Shard.standard.sleep(until: .after(.seconds(3)))
         #expect(socket.closing == nil)
         try await socket.send("still there")
         await socket.close()
