@@ -1,10 +1,11 @@
 // The databases and stores that a session has clients of: one for each address, however often it is asked for.
 
+import SkeinCore
 import Synchronization
 
 /// The clients, by what they were asked for with.
 final class BackEnds: Sendable {
-    private let clients = Mutex<[String: any BackEnd]>([:])
+    private let clients = Mutex<ByteDictionary<any BackEnd>>([:])
     /// Those that were made by their settings; they end with the session, or before it with their last user.
     private let others = Mutex<[Weak]>([])
 

@@ -25,10 +25,12 @@ public final class Skein: Sendable {
     public let configuration: Configuration
     package let session: Session
     package let http: HTTPClient
-    private let requests = Atomic<Int>(0)
+    private let requests: RequestNumbers
+    /// Whether it is a view of another session, which that one ends.
+    private let isShared: Bool
     let backEnds: BackEnds
     /// What is done to each request before it starts; nil for nothing.
-    private let mark: (@Sendable (inout HTTPRequest) -> Void)?
+    let mark: (@Sendable (inout HTTPRequest) -> Void)?
 
     /// A session.
     public init(_ configuration: Configuration = Configuration()) {
@@ -38,6 +40,8 @@ public final class Skein: Sendable {
             maximumQueued: configuration.maximumQueued, order: configuration.order, logger: configuration.logger)
         http = HTTPClient(session: session, configuration: configuration.http)
         backEnds = BackEnds()
+        requests = RequestNumbers()
+        isShared = false
         mark = nil
     }
 
@@ -47,6 +51,8 @@ public final class Skein: Sendable {
         session = other.session
         http = other.http
         backEnds = other.backEnds
+        requests = other.requests
+        isShared = true
         self.mark = mark
     }
 
@@ -118,11 +124,11 @@ public final class Skein: Sendable {
         }
     }
 
-    /// Waits until nothing is queued or under way, whoever started it.
+    /// Waits until nothing is queued or under way, whoever started it, or until the task is cancelled.
     /// - Returns: what it came to since the session began, or since the last summary.
     @discardableResult
     public func fetchAll() async -> Summary {
-        await session.untilIdle()
+        try? await session.untilIdle()
         return session.statistics.takeSummary()
     }
 
@@ -139,11 +145,15 @@ public final class Skein: Sendable {
     }
 
     /// Closes every connection, fails what waits for one with code 705, and ends the threads of the session.
-    /// The session cannot be used after it.
+    /// The session cannot be used after it. What a handler has of its server's client is not its own, and stays.
     public func shutdown() async {
+        guard !isShared else {
+            return session.logger.warning("the client of a request is its server's: it is not shut down")
+        }
         await backEnds.shutdown()
         await http.shutdown()
-        await session.untilIdle()
+        // Its threads have to outlive what is under way, also when the task that shuts down is cancelled.
+        await Task { [session] in try? await session.untilIdle() }.value
         await session.shutdown()
     }
 
@@ -153,7 +163,7 @@ public final class Skein: Sendable {
 
     package func stamp(_ meta: inout Meta, method: String, hasCallback: Bool) {
         meta.stamp(
-            id: requests.wrappingAdd(1, ordering: .relaxed).oldValue, method: method, hasCallback: hasCallback)
+            id: requests.next(), method: method, hasCallback: hasCallback)
     }
 
     private var sessionCallback: Callback? {
@@ -161,6 +171,13 @@ public final class Skein: Sendable {
         guard configuration.report else { return nil }
         return { $0.logger.info("\($0.reportLine)") }
     }
+}
+
+/// Numbers for the requests of a session and of all views of it.
+private final class RequestNumbers: Sendable {
+    private let last = Atomic<Int>(0)
+
+    func next() -> Int { last.wrappingAdd(1, ordering: .relaxed).oldValue }
 }
 
 /// What a session holds at one moment.

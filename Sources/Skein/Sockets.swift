@@ -15,7 +15,8 @@ extension Skein {
         _ url: String, options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(),
         auth: HTTPAuth? = nil, timeout: Duration? = nil, handler: (any WebSocketHandler)? = nil
     ) async throws(SkeinError) -> WebSocket {
-        let request = HTTPRequest(.get, try HTTPURL(webSocket: url), headers: headers, auth: auth, timeout: timeout)
+        var request = HTTPRequest(.get, try HTTPURL(webSocket: url), headers: headers, auth: auth, timeout: timeout)
+        mark?(&request)
         return try await http.webSocket(request, options, handler: handler)
     }
 
@@ -46,6 +47,7 @@ extension Skein {
             problem = error
         }
         var request = HTTPRequest(.get, target, headers: headers, auth: auth, timeout: timeout, meta: meta)
+        mark?(&request)
         stamp(&request, hasCallback: callback != nil)
         return http.exchange(message, request, options, problem: problem, callback: callback)
     }

@@ -101,6 +101,9 @@ public final class PeerProcess: Sendable {
     /// What it has printed.
     public var output: String { String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self) }
 
+    /// Its number.
+    public var id: Int32 { child.id }
+
     /// Bytes of memory that it holds; Linux only.
     public var residentBytes: Int {
         get throws {

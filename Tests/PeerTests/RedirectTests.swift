@@ -1,6 +1,8 @@
+import Foundation
 import PeerSupport
 import Skein
 import SkeinEngine
+import Synchronization
 import Testing
 
 /// Redirects and credentials, against httpbin and nginx, and against a server of ours for what they cannot do wrong.
@@ -38,6 +40,117 @@ struct RedirectTests {
         let far = await Skein(configuration).get(base + "/redirect/4").dispatch()
         #expect(far.statusCode == 711)
         #expect(far.history.count == 3)
+    }
+
+    @Test("a redirect leads to no unix socket, and a login's way is no circle")
+    func ways() async throws {
+        let socket = TestFolder.path("own.sock")
+        let asked = Mutex(0)
+        var local = Engine()
+        local.configuration.addresses = [.unix(path: socket)]
+        local.mount("/") { request in
+            asked.withLock { $0 += 1 }
+            if request.path == "/relative" { return ServerResponse(302, headers: ["Location": "/"]) }
+            return .text("local")
+        }
+        let encoded = socket.replacingOccurrences(of: "/", with: "%2F")
+        var engine = Engine()
+        engine.mount("/") { (request: ServerRequest) async throws -> ServerResponse in
+            switch request.path {
+            case "/socket": return .redirect(to: "http+unix://\(encoded)/", status: 307)
+            case "/login": return ServerResponse(302, headers: ["Location": "/page", "Set-Cookie": "user=ada; Path=/"])
+            case "/again":
+                guard request.cookies["again"] == nil else { return .text("again") }
+                return ServerResponse(302, headers: ["Location": "/again", "Set-Cookie": "again=1"])
+            case "/circle": return ServerResponse(302, headers: ["Location": "/circle", "Set-Cookie": "same=1"])
+            default:
+                if request.cookies["user"] == "ada" { return .text("hello ada") }
+                return ServerResponse(302, headers: ["Location": "/login"])
+            }
+        }
+        try await serving(local) { (_, _) async throws in
+            try await serving(engine) { (port, _) async throws in
+                let base = "http://127.0.0.1:\(port)"
+                let refused = await Skein().post("\(base)/socket", .text("content")).dispatch()
+                #expect(refused.statusCode == 711 && asked.withLock { $0 } == 0, "\(refused.reportLine)")
+                // On a socket that the caller has chosen, a redirect may stay there.
+                #expect(try await Skein().get("http+unix://\(encoded)/relative").dispatch().text() == "local")
+                var configuration = Skein.Configuration()
+                configuration.http.cookies = CookieJar()
+                let skein = Skein(configuration)
+                let page = await skein.get("\(base)/page").dispatch()
+                #expect(try page.text() == "hello ada" && page.history.count == 2, "\(page.reportLine)")
+                #expect(try await skein.get("\(base)/again").dispatch().text() == "again")
+                let theirs = try await curl("-L", "-c", TestFolder.path("login"), "\(base)/page")
+                #expect(theirs == "hello ada")
+                let circle = await skein.get("\(base)/circle").dispatch()
+                #expect(circle.statusCode == 711 && circle.history.count == 1, "\(circle.reportLine)")
+                #expect(await Skein().get("\(base)/page").dispatch().statusCode == 711)
+            }
+        }
+    }
+
+    @Test("the default entry of a .netrc is for the host that was asked for, and an entry of its own for each other")
+    func netrc() async throws {
+        var second = Engine()
+        second.mount("/") { .text($0.headers["Authorization"] ?? "none") }
+        try await serving(second) { (there, _) async throws in
+            var first = Engine()
+            first.mount("/") { (request: ServerRequest) async throws -> ServerResponse in
+                guard request.headers["Authorization"] != nil else { return .text("none") }
+                return ServerResponse(302, headers: ["Location": "http://localhost:\(there)/"])
+            }
+            try await serving(first) { (here, _) async throws in
+                for (text, expected) in [
+                    ("default login a password b\n", "none"),
+                    ("machine localhost login c password d\ndefault login a password b\n", "Basic Yzpk"),
+                ] {
+                    var configuration = Skein.Configuration()
+                    let path = try TestFolder.write(text, as: "netrc")
+                    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+                    configuration.http.credentials = try .netrc(path)
+                    let answer = await Skein(configuration).get("http://127.0.0.1:\(here)/").dispatch()
+                    #expect(try answer.text() == expected, "\(answer.reportLine)")
+                }
+            }
+        }
+    }
+
+    @Test("a session for strangers' URLs connects to the public internet only, whatever a name or a redirect leads to")
+    func publicOnly() async throws {
+        let sockets = try await ScriptedServer.start { _ in
+            [.until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]
+        }
+        var configuration = Skein.Configuration()
+        configuration.logger = .silent
+        configuration.http.addresses = .publicOnly
+        for usesSystem in [false, true] {
+            configuration.http.dns.usesSystemResolver = usesSystem
+            let skein = Skein(configuration)
+            for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+                let refused = await skein.get("http://\(host):\(sockets.port)/").dispatch()
+                #expect(refused.failure?.code == .connectionFailed, "\(host): \(refused.reportLine)")
+                #expect(refused.failure?.message.contains("public internet") == true, "\(host): \(refused.reportLine)")
+            }
+            #expect(
+                await skein.get("http+unix://%2Frun%2Fx.sock/").dispatch().failure?.message.contains("unix socket")
+                    == true)
+            await skein.shutdown()
+        }
+        // A proxy would resolve what is written in another way.
+        configuration.http.proxy = .always(try Proxy("http://127.0.0.1:\(sockets.port)"))
+        let behind = Skein(configuration)
+        for host in [
+            "127.1", "2130706433", "0x7f.1", "127.0.0.1.", "localhost", "LocalHost.", "a.localhost", "10.0.0.1",
+        ] {
+            for scheme in ["http", "https"] {
+                let refused = await behind.get("\(scheme)://\(host)/").dispatch()
+                #expect(refused.failure?.message.contains("public internet") == true, "\(host): \(refused.reportLine)")
+            }
+        }
+        await behind.shutdown()
+        #expect(sockets.connectionCount == 0)
+        await sockets.stop()
     }
 
     @Test(

@@ -47,6 +47,33 @@ extension StringProtocol {
         return self[..<(end ?? endIndex)]
     }
 
+    /// The text behind an index at which an ASCII character stands.
+    package func text(after index: Index) -> SubSequence { self[utf8.index(after: index)...] }
+
+    /// The text without some ASCII characters at its ends.
+    package func droppingBytes(first: Int = 0, last: Int = 0) -> SubSequence {
+        let rest = Substring(self).utf8.dropFirst(first).dropLast(last)
+        return self[rest.startIndex..<rest.endIndex]
+    }
+
+    /// The text in lower case, as far as it is ASCII: protocols know no other letters.
+    package var asciiLowercased: String {
+        String(decoding: utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+    }
+
+    /// The text in upper case, as far as it is ASCII.
+    package var asciiUppercased: String {
+        String(decoding: utf8.map { (0x61...0x7A).contains($0) ? $0 & 0xDF : $0 }, as: UTF8.self)
+    }
+
+    /// Whether both have the same bytes but for the case of ASCII letters.
+    package func equalsIgnoringCase(_ other: some StringProtocol) -> Bool {
+        utf8.count == other.utf8.count
+            && zip(utf8, other.utf8).allSatisfy { left, right in
+                left == right || left ^ right == 0x20 && (0x61...0x7A).contains(left | 0x20)
+            }
+    }
+
     /// The parts between an ASCII character.
     package func splitBytes(
         separator: Unicode.Scalar, maxSplits: Int = .max, omittingEmptySubsequences: Bool = true

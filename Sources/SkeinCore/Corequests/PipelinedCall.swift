@@ -15,6 +15,13 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
     package final let session: Session
     package final let shard: Shard
     private let timeout: TimeAmount?
+    /// Whether the time limit is the call's own, which the wait for its place counts towards.
+    private let isOwnTimeout: Bool
+    private var ownLimit: NIODeadline?
+    @exclusivity(unchecked) private var hasBegun = false
+    /// The caller's deadline.
+    @exclusivity(unchecked) private var limit: NIODeadline?
+    /// For when the timer is set.
     @exclusivity(unchecked) private var deadline: NIODeadline?
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
     @exclusivity(unchecked) private var holdsPlace = false
@@ -24,12 +31,15 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
     /// How often it was sent.
     @exclusivity(unchecked) package final var attempts = 0
 
-    /// - Parameter timeout: from the moment it gets its place; nil when only the caller's deadline counts.
-    @usableFromInline package init(session: Session, shard: Shard, timeout: Duration?) {
+    /// - Parameters:
+    ///   - timeout: the call's own time limit, the wait for its place included.
+    ///   - standard: without one, from the moment it gets its place; nil when only the caller's deadline counts.
+    @usableFromInline package init(session: Session, shard: Shard, timeout: Duration?, standard: Duration?) {
         self.session = session
         self.shard = shard
-        self.timeout = timeout.map { TimeAmount($0) }
-        deadline = Deadline.current?.moment
+        self.timeout = (timeout ?? standard).map { TimeAmount($0) }
+        isOwnTimeout = timeout != nil
+        limit = Deadline.current?.moment
     }
 
     // MARK: What each kind does
@@ -59,7 +69,12 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
         }
     }
 
-    package final func enqueued() { if let deadline { arm(deadline) } }
+    package final func enqueued() {
+        if let timeout, isOwnTimeout { ownLimit = .now() + timeout }
+        let wait = ownLimit ?? timeout.map { .now() + $0 } ?? .distantFuture
+        let moment = min(wait, limit ?? .distantFuture)
+        if moment < .distantFuture { arm(moment) }
+    }
 
     package final func start() {
         holdsPlace = true
@@ -68,42 +83,48 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
     }
 
     private func armFromNow() {
-        guard let timeout else {
-            if let deadline { arm(deadline) }
-            return
-        }
-        let moment = NIODeadline.now() + timeout
-        arm(min(moment, deadline ?? moment))
+        hasBegun = true
+        let moment = min(ownLimit ?? timeout.map { .now() + $0 } ?? .distantFuture, limit ?? .distantFuture)
+        if moment < .distantFuture { arm(moment) } else { disarm() }
     }
 
     package final func cancel(_ error: SkeinError) { shard.run { self.fail(error) } }
 
     package final func tighten(_ deadline: Deadline) {
         shard.run {
-            guard !self.isOver, deadline.moment < self.deadline ?? .distantFuture else { return }
-            self.arm(deadline.moment)
+            guard !self.isOver, deadline.moment < self.limit ?? .distantFuture else { return }
+            self.limit = deadline.moment
+            if deadline.moment < self.deadline ?? .distantFuture { self.arm(deadline.moment) }
         }
     }
 
     package final func timerFired() {
         timer = nil
+        if !hasBegun, ownLimit == nil, let timeout,
+            let moment = session.waitsOn(for: timeout, until: limit ?? .distantFuture, on: shard)
+        {
+            return arm(moment)
+        }
         fail(
             SkeinError(
                 .timeout, peer: peer,
-                because: carrier == nil
-                    ? "no connection was free within the time limit"
-                    : "no answer came within the time limit; whether it was carried out is not known"))
+                because: !hasBegun
+                    ? "no call before it in the queue has ended in time"
+                    : carrier == nil
+                        ? "no connection was free within the time limit"
+                        : "no answer came within the time limit; whether it was carried out is not known"))
     }
 
     private func arm(_ moment: NIODeadline) {
-        deadline = moment
         disarm()
+        deadline = moment
         timer = shard.timers.schedule(self, at: moment)
     }
 
     private func disarm() {
         if let timer { shard.timers.cancel(timer) }
         timer = nil
+        deadline = nil
     }
 
     /// Ends without an answer. On the loop.

@@ -17,7 +17,7 @@ package enum ProcessMemory {
     private static func status(_ name: String) -> Int? {
         guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
             let line = text.splitBytes(separator: "\n").first(where: { $0.hasBytePrefix(name) }),
-            let kibibytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({
+            let kibibytes = line.splitAtBlanks().dropFirst().first.flatMap({
                 Int($0)
             })
         else { return nil }

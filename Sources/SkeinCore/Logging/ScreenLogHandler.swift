@@ -34,10 +34,28 @@ enum LogLine {
         _ level: Logger.Level, _ message: String, _ base: Logger.Metadata, _ extra: Logger.Metadata?, label: String
     ) -> String {
         let merged = base.merging(extra ?? [:]) { $1 }
-        let pairs = merged.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
+        let pairs = visible(merged.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined())
         let time = Date.now.formatted(.iso8601.time(includingFractionalSeconds: true).dateSeparator(.dash))
-        // A message is one line, whatever a peer managed to get into it.
-        let visible = String(message.map { $0.isNewline ? "⏎" : $0 })
-        return "\(time) \(level) \(label): \(visible)\(pairs)\n"
+        return "\(time) \(level) \(label): \(visible(message))\(pairs)\n"
+    }
+
+    /// Text as one line that does nothing to a terminal, whatever a peer managed to get into it.
+    private static func visible(_ text: String) -> String {
+        // Nearly every line is plain ASCII.
+        if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
+        var line = String.UnicodeScalarView()
+        var last: Unicode.Scalar?
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x0A where last == "\r": break  // one end of a line, and not two
+            case 0x0A, 0x0D, 0x85, 0x2028, 0x2029: line.append("⏎")
+            case 0x00..<0x20, 0x7F...0x9F:
+                line.append(
+                    contentsOf: "\\x\(scalar.value < 16 ? "0" : "")\(String(scalar.value, radix: 16))".unicodeScalars)
+            default: line.append(scalar)
+            }
+            last = scalar
+        }
+        return String(line)
     }
 }

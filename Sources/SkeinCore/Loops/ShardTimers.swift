@@ -50,7 +50,8 @@ package final class ShardTimers: @unchecked Sendable {
     private func wake(_ planned: NIODeadline) {
         guard wakeAt == planned else { return }
         wakeAt = nil
-        for target in wheel.expire(now: .now()) { target.timerFired() }
+        // One may take others back that are due, too.
+        for token in wheel.due(now: .now()) { wheel.take(token)?.timerFired() }
         if let next = wheel.nextLook { wakeNoLater(than: next) }
     }
 }

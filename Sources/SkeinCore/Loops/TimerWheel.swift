@@ -71,22 +71,31 @@ package struct TimerWheel<Target> {
         _ = remove(token.index)
     }
 
-    /// Takes out every timer whose moment has come.
-    package mutating func expire(now: NIODeadline) -> [Target] {
+    /// Takes a timer out whose moment has come; nil when it was taken back meanwhile, by one that has fired before it.
+    package mutating func take(_ token: Token) -> Target? {
+        guard entries[Int(token.index)].generation == token.generation else { return nil }
+        return remove(token.index)
+    }
+
+    /// Every timer whose moment has come, to be taken out one by one before the next look.
+    package mutating func due(now: NIODeadline) -> [Token] {
         let nowTick = now.uptimeNanoseconds / tickLength
         guard nowTick > lastTick else { return [] }
-        var expired: [Target] = []
+        var due: [Token] = []
         for tick in (lastTick + 1)...min(nowTick, lastTick + UInt64(slots.count)) {
             var index = slots[Int(tick % UInt64(slots.count))]
             while index != Self.none {
-                let next = entries[Int(index)].next
-                if entries[Int(index)].tick <= nowTick, let target = remove(index) { expired.append(target) }
-                index = next
+                let entry = entries[Int(index)]
+                if entry.tick <= nowTick { due.append(Token(index: index, generation: entry.generation)) }
+                index = entry.next
             }
         }
         lastTick = nowTick
-        return expired
+        return due
     }
+
+    /// Takes out every timer whose moment has come.
+    package mutating func expire(now: NIODeadline) -> [Target] { due(now: now).compactMap { take($0) } }
 
     /// The moment at which it is worth to look again, or nil when no timer is set.
     package var nextLook: NIODeadline? {

@@ -93,11 +93,21 @@ package protocol BackEnd: AnyObject, Sendable {
     /// An exchange that held a place has ended: the next one may start. On the loop.
     package func released(on shard: Shard) { queues[shard].release() }
 
+    /// When an exchange that still waits for its place should be looked at again: a place of its queue became free within a time,
+    /// so that it gets on. Nil when it waits in vain, or its caller's deadline has come.
+    package func waitsOn(for time: TimeAmount, until limit: NIODeadline, on shard: Shard) -> NIODeadline? {
+        let now = NIODeadline.now()
+        let moment = queues[shard].lastRelease + time
+        guard moment > now, limit > now else { return nil }
+        return min(moment, limit)
+    }
+
     /// An exchange is over, its callback included.
     package func ended() { idle.end() }
 
     /// Waits until nothing is queued or under way.
-    package func untilIdle() async { await idle.wait() }
+    /// - Throws: `CancellationError` when the task is cancelled before.
+    package func untilIdle() async throws { try await idle.wait() }
 
     /// Ends the threads of the session. Whatever is still under way must have ended or been failed.
     package func shutdown() async {
@@ -112,6 +122,8 @@ private final class ShardQueue: @unchecked Sendable {
     @exclusivity(unchecked) private var admission: AdmissionQueue<AnyHashable, any Exchange>
     private let maximumQueued: Int
     @exclusivity(unchecked) private var freed = 0
+    /// When a place became free last.
+    @exclusivity(unchecked) private(set) var lastRelease = NIODeadline.uptimeNanoseconds(0)
 
     init(limit: Int, maximumQueued: Int, order: QueueOrder) {
         admission = AdmissionQueue(limit: limit, order: order)
@@ -136,6 +148,7 @@ private final class ShardQueue: @unchecked Sendable {
     /// a recursion as deep as the queue.
     func release() {
         freed += 1
+        if admission.waiting > 0 { lastRelease = .now() }
         guard freed == 1 else { return }
         while freed > 0 {
             while let next = admission.release() {
@@ -152,7 +165,8 @@ private final class ShardQueue: @unchecked Sendable {
 /// Counts what is under way and wakes those who wait for the end of it all.
 private final class IdleSignal: Sendable {
     private let active = Atomic<Int>(0)
-    private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
+    private let waiters = Mutex<[Int: CheckedContinuation<Void, any Error>]>([:])
+    private let numbers = Atomic<Int>(0)
 
     func begin() { active.wrappingAdd(1, ordering: .relaxed) }
 
@@ -161,17 +175,27 @@ private final class IdleSignal: Sendable {
         wake()
     }
 
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            waiters.withLock { $0.append(continuation) }
-            if active.load(ordering: .acquiring) == 0 { wake() }
+    func wait() async throws {
+        let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                waiters.withLock { $0[number] = continuation }
+                if active.load(ordering: .acquiring) == 0 { wake() }
+                if Task.isCancelled { leave(number) }
+            }
+        } onCancel: {
+            leave(number)
         }
+    }
+
+    private func leave(_ number: Int) {
+        waiters.withLock { $0.removeValue(forKey: number) }?.resume(throwing: CancellationError())
     }
 
     private func wake() {
         let woken = waiters.withLock { waiters in
-            defer { waiters = [] }
-            return waiters
+            defer { waiters = [:] }
+            return waiters.values
         }
         for waiter in woken { waiter.resume() }
     }

@@ -11,6 +11,77 @@ import Synchronization
 public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
 
+    /// What the source holds. A consumer that lets go of the stream cancels it by that.
+    package let inlet: ByteStreamInlet<Ending>
+
+    /// A stream fed by a source.
+    /// - Parameter filter: what the bytes go through when the consumer takes them.
+    package init(
+        highWater: Int = 256 << 10, filter: (any ByteStreamFilter)? = nil, source: (any ByteStreamSource)?
+    ) {
+        inlet = ByteStreamInlet(highWater: highWater, filter: filter, source: source)
+    }
+
+    deinit { inlet.consumerLeft() }
+
+    /// What came with the end; nil before it.
+    public var ending: Ending? { inlet.ending }
+
+    /// Adds a piece. Returns false when the source should pause until it is told to resume.
+    @discardableResult
+    package func push(_ bytes: ByteBuffer) -> Bool { inlet.push(bytes) }
+
+    /// Ends the stream well.
+    package func finish(_ ending: Ending) { inlet.finish(ending) }
+
+    /// Ends the stream with an error, which the consumer gets after what has arrived before.
+    package func fail(_ error: any Error) { inlet.fail(error) }
+
+    // MARK: The consumer's side
+
+    /// Walks over the pieces. The second iterator of a stream throws at its first step.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let stream: ByteStream
+        fileprivate let isFirst: Bool
+
+        /// The next piece, or nil at the end.
+        /// - Throws: the connection's error; code 701 on a second pass.
+        public mutating func next() async throws -> ByteBuffer? {
+            guard isFirst else {
+                throw SkeinError(
+                    .exception,
+                    because: "the body was consumed already; keep the bytes of the first pass to use them again")
+            }
+            return try await stream.inlet.nextFiltered()
+        }
+    }
+
+    /// Starts the only pass over the body.
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(stream: self, isFirst: inlet.begin()) }
+
+    /// Reads all that is left into one buffer.
+    /// - Parameter maximum: bytes at most.
+    /// - Throws: code 719 above the maximum; the connection's error; code 701 on a second pass.
+    public func collect(upTo maximum: Int) async throws -> ByteBuffer {
+        let maximum = Swift.min(maximum, Int(Int32.max))  // what one buffer can hold
+        var whole = ByteBuffer()
+        for try await piece in self {
+            guard whole.readableBytes + piece.readableBytes <= maximum else {
+                cancel()
+                throw SkeinError(.contentTooLarge, because: "the body is larger than the limit of \(maximum) bytes")
+            }
+            if whole.readableBytes == 0 { whole = piece } else { whole.writeImmutableBuffer(piece) }
+        }
+        return whole
+    }
+
+    /// Says that the rest is not wanted; the source is told to drop it.
+    public func cancel() { inlet.cancel() }
+}
+
+/// The state of a ``ByteStream``, which both sides share. The source holds it, and not the stream, so that the stream goes when its
+/// consumer lets go of it.
+package final class ByteStreamInlet<Ending: Sendable>: Sendable {
     private enum End {
         case finished(Ending)
         case failed(any Error)
@@ -37,18 +108,13 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
     private let filter: (any ByteStreamFilter)?
     private let state: Mutex<State>
 
-    /// A stream fed by a source.
-    /// - Parameter filter: what the bytes go through when the consumer takes them.
-    package init(
-        highWater: Int = 256 << 10, filter: (any ByteStreamFilter)? = nil, source: (any ByteStreamSource)?
-    ) {
+    init(highWater: Int, filter: (any ByteStreamFilter)?, source: (any ByteStreamSource)?) {
         self.highWater = highWater
         self.filter = filter
         state = Mutex(State(source: source))
     }
 
-    /// What came with the end; nil before it.
-    public var ending: Ending? {
+    var ending: Ending? {
         state.withLock { if case .finished(let ending) = $0.end { ending } else { nil } }
     }
 
@@ -98,65 +164,46 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
 
     // MARK: The consumer's side
 
-    /// Walks over the pieces. The second iterator of a stream throws at its first step.
-    public struct AsyncIterator: AsyncIteratorProtocol {
-        fileprivate let stream: ByteStream
-        fileprivate let isFirst: Bool
-
-        /// The next piece, or nil at the end.
-        /// - Throws: the connection's error; code 701 on a second pass.
-        public mutating func next() async throws -> ByteBuffer? {
-            guard isFirst else {
-                throw SkeinError(
-                    .exception,
-                    because: "the body was consumed already; keep the bytes of the first pass to use them again")
-            }
-            guard let filter = stream.filter else { return try await stream.next() }
-            do {
-                while true {
-                    if let piece = try filter.next() { return piece }
-                    guard let raw = try await stream.next() else { break }
-                    filter.append(raw)
-                }
-                try filter.finish()
-                return nil
-            } catch {
-                stream.cancel()
-                throw error
-            }
-        }
-    }
-
-    /// Starts the only pass over the body.
-    public func makeAsyncIterator() -> AsyncIterator {
+    /// Notes that a pass over the body begins. Returns whether it is the first.
+    func begin() -> Bool {
         let (isFirst, source) = state.withLock { state in
             defer { state.isTaken = true }
             return (!state.isTaken, state.source)
         }
         if isFirst { source?.streamWantsMore() }
-        return AsyncIterator(stream: self, isFirst: isFirst)
+        return isFirst
     }
 
-    /// Reads all that is left into one buffer.
-    /// - Parameter maximum: bytes at most.
-    /// - Throws: code 719 above the maximum; the connection's error; code 701 on a second pass.
-    public func collect(upTo maximum: Int) async throws -> ByteBuffer {
-        var whole = ByteBuffer()
-        for try await piece in self {
-            guard whole.readableBytes + piece.readableBytes <= maximum else {
-                cancel()
-                throw SkeinError(.contentTooLarge, because: "the body is larger than the limit of \(maximum) bytes")
-            }
-            if whole.readableBytes == 0 { whole = piece } else { whole.writeImmutableBuffer(piece) }
-        }
-        return whole
-    }
-
-    /// Says that the rest is not wanted; the source is told to drop it.
-    public func cancel() {
+    func cancel() {
         let source = state.withLock { $0.source }
         fail(SkeinError(.controlledShutdown, because: "the body was cancelled by its consumer"))
         source?.streamWasCancelled()
+    }
+
+    /// Nobody can read the rest any more.
+    func consumerLeft() {
+        let hasEnded = state.withLock { state in
+            defer { state.pieces = [] }
+            return state.end != nil
+        }
+        if !hasEnded { cancel() }
+    }
+
+    /// The next piece behind the filter; nil at the end.
+    func nextFiltered() async throws -> ByteBuffer? {
+        guard let filter else { return try await next() }
+        do {
+            while true {
+                if let piece = try filter.next() { return piece }
+                guard let raw = try await next() else { break }
+                filter.append(raw)
+            }
+            try filter.finish()
+            return nil
+        } catch {
+            cancel()
+            throw error
+        }
     }
 
     private func next() async throws -> ByteBuffer? {

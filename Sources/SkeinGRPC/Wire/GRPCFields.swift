@@ -21,7 +21,7 @@ extension Metadata {
                     continue
                 }
                 for value in field.value.splitBytes(separator: ",") {
-                    addString(String(value.drop { $0 == " " }), forKey: name)
+                    addString(String(Substring(value.utf8.drop { $0 == 0x20 })), forKey: name)
                 }
             }
         }

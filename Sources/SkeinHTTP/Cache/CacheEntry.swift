@@ -98,7 +98,8 @@ struct CacheEntry: Sendable {
 
     /// Whether it is an answer for somebody who asks with such fields (section 4.1).
     func answers(_ asker: CacheAsker) -> Bool {
-        (identity == nil || identity == asker.identity) && varying.allSatisfy { asker.value($0.key) == $0.value }
+        (identity == nil || identity == asker.identity)
+            && varying.allSatisfy { asker.value($0.key).equalsBytes($0.value) }
     }
 
     /// What tells it from others for its URL.

@@ -1,6 +1,7 @@
 // Kept responses in memory, and the order in which they have to go.
 
 import DequeModule
+import SkeinCore
 import Synchronization
 
 /// Keeps entries up to a number of bytes; those used longest ago go first.
@@ -16,8 +17,8 @@ protocol CacheStore: Sendable {
 /// Entries in memory.
 final class MemoryCacheStore: CacheStore {
     private struct State {
-        var entries: [String: [CacheEntry]] = [:]
-        var order: UseOrder<String>
+        var entries = ByteDictionary<[CacheEntry]>()
+        var order: UseOrder<ByteKey>
     }
 
     private let state: Mutex<State>
@@ -26,7 +27,7 @@ final class MemoryCacheStore: CacheStore {
 
     func entries(_ key: String) -> [CacheEntry] {
         state.withLock { state in
-            state.order.use(key)
+            state.order.use(ByteKey(key))
             return state.entries[key] ?? []
         }
     }
@@ -34,11 +35,11 @@ final class MemoryCacheStore: CacheStore {
     func keep(_ entry: CacheEntry) {
         state.withLock { state in
             var entries = state.entries[entry.key] ?? []
-            entries.removeAll { $0.variant == entry.variant }
+            entries.removeAll { $0.variant.equalsBytes(entry.variant) }
             entries.append(entry)
             state.entries[entry.key] = entries
-            for gone in state.order.put(entry.key, size: entries.reduce(0) { $0 + $1.size }) {
-                state.entries[gone] = nil
+            for gone in state.order.put(ByteKey(entry.key), size: entries.reduce(0) { $0 + $1.size }) {
+                state.entries[gone.text] = nil
             }
         }
     }
@@ -46,7 +47,7 @@ final class MemoryCacheStore: CacheStore {
     func remove(_ key: String) {
         state.withLock { state in
             state.entries[key] = nil
-            state.order.remove(key)
+            state.order.remove(ByteKey(key))
         }
     }
 }

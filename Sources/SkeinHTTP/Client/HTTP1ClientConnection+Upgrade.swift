@@ -53,6 +53,11 @@ extension HTTP1ClientConnection {
             exchange.fail(SkeinError(.protocolSwitchingFailed, peer: exchange.peer, because: "\(error)", cause: error))
             return context.close(promise: nil)
         }
+        guard successor.driver.isOpen else {
+            return exchange.fail(
+                SkeinError(
+                    .channelClosed, peer: exchange.peer, because: "the server closed the connection it had upgraded"))
+        }
         successor.adopt(exchange, at: .now())
         successor.driver.receive(remainder)
         successor.driver.flushSoon()

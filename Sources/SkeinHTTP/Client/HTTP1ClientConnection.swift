@@ -38,6 +38,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// The exchange whose body is still being sent; nothing else is sent before its end.
     private var sender: HTTPExchange?
     private var sparesBody = false
+    /// Whether nothing is read, since the consumer of an answer is slower than the server.
+    @exclusivity(unchecked) private var isReadingPaused = false
 
     init(pool: OriginPool, tls: TLSInfo?, connectTimings: ConnectTimings? = nil) {
         self.pool = pool
@@ -69,7 +71,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         let isUpgrade = exchange.request.upgrade != nil
         if isUpgrade, pool.key.purpose == .requests {
             pool.owner.submitAsUpgrade(exchange)
-            return pool.isFree(self)
+            return isIdle ? pool.isFree(self) : ()
         }
         wasReused = wasReused || served > 0
         prepareOutput()
@@ -88,7 +90,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
                 close: !pool.context.configuration.keepAlive, into: &output)
         } catch {
             exchange.failLater(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
-            return pool.isFree(self)
+            // With others under way, it is their end that makes it free.
+            return isIdle ? pool.isFree(self) : ()
         }
         served += 1
         inFlight.append(exchange)
@@ -159,7 +162,9 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             self.sender = nil
             switch outcome {
             case .failed(let fault): if exchange.isOn(self) { exchange.fail(fault) }
-            case .sent where self.inFlight.isEmpty && !self.isClosing: self.pool.isFree(self)
+            case .sent where self.inFlight.isEmpty && !self.isClosing:
+                self.setReading(true)
+                self.pool.isFree(self)
             case .sent, .unwanted: break
             }
         }
@@ -172,6 +177,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         if chunked { HTTP1Encoder.writeChunk(piece, into: &output) } else { output.writeImmutableBuffer(piece) }
         flush()
         lastActivity = .now()
+        // Writing may have found out that the server is gone, which ends the connection before this line.
+        guard self.context != nil else { throw ChannelError.ioOnClosedChannel }
         if !context.channel.isWritable { try await waitUntilWritable() }
     }
 
@@ -234,6 +241,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        // While a successor takes over, writing its first bytes may find out that the server is gone: that is for it to hear.
+        guard self.context != nil else { return context.fireChannelInactive() }
         pool.context.session.statistics.disconnected()
         if !isClosing, socketError == nil {
             do {
@@ -269,7 +278,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             if offersUpgrade { refuseUpgrade() }
             if !exchange.receive(head) { close() }
         case .body(let bytes):
-            if !exchange.receive(bytes) { pauseReading() }
+            if !exchange.receive(bytes) { setReading(false) }
         case .end(let trailers, let reusable):
             finishFirst(trailers, reusable: reusable)
         case .upgraded(_, let remainder) where successor != nil: switchToHTTP2(remainder)
@@ -289,6 +298,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         if !reusable || !isClean || sparesBody || !pool.context.configuration.keepAlive {
             close()
         } else if sender == nil {
+            setReading(true)  // whoever has stopped it has the whole answer now
             pool.isFree(self)  // before the exchange ends, so that the request that follows finds the connection
         }
         exchange.complete(trailers: trailers)
@@ -350,11 +360,13 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         let now = NIODeadline.now()
         if inFlight.isEmpty {
             if !isUsable(at: now) { return close() }
+        } else if isReadingPaused {
+            lastActivity = now
         } else if lastActivity + pool.context.silenceTimeout <= now {
             failFirst(
                 SkeinError(
                     .timeout, peer: pool.origin.description,
-                    because: "nothing moved on the connection for \(pool.context.configuration.silenceTimeout)"))
+                    because: "the server sent nothing for \(pool.context.configuration.silenceTimeout)"))
             return close()
         }
         armTimer()
@@ -367,14 +379,14 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         timer = pool.shard.timers.schedule(self, at: from + min(pool.context.idleTimeout, pool.context.silenceTimeout))
     }
 
-    private func pauseReading() {
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
+    private func setReading(_ isOn: Bool) {
+        guard isReadingPaused == isOn else { return }
+        isReadingPaused = !isOn
+        lastActivity = .now()
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
     }
 
-    func resume(_ exchange: HTTPExchange) {
-        lastActivity = .now()
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
-    }
+    func resume(_ exchange: HTTPExchange) { setReading(true) }
 
     /// An exchange under way was given up. Its answer cannot be skipped, so the connection ends; the others are replayed.
     func abandon(_ exchange: HTTPExchange) {

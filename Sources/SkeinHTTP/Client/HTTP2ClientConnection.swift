@@ -373,7 +373,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
             item.exchange.fail(
                 SkeinError(
                     .timeout, peer: item.exchange.peer,
-                    because: "nothing moved on the stream for \(pool.context.configuration.silenceTimeout)"))
+                    because: "the server sent nothing for \(pool.context.configuration.silenceTimeout)"))
         }
     }
 

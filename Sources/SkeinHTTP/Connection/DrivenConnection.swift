@@ -77,6 +77,11 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         self.handler = handler
         let connected = try await Connector.connect(to: origin.endpoint, on: shard.eventLoop, connectOptions)
             .flatMapThrowing { connected in
+                guard connected.channel.isActive else {
+                    throw SkeinError(
+                        .connectionFailed, peer: self.origin.description,
+                        because: "the server closed the connection at once")
+                }
                 try connected.channel.pipeline.syncOperations.addHandler(handler)
                 return connected
             }.get()

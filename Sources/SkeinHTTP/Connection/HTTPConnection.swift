@@ -73,6 +73,9 @@ public final class HTTPConnection: Sendable {
             origin: origin, shard: shard, connectOptions: options, timeout: timeout, limits: limits)
     }
 
+    /// A connection that nobody has any more is closed.
+    deinit { shard.run { [machine] in machine.disconnect() } }
+
     /// What was agreed about TLS when the connection was made last, the server's certificate included.
     public var tls: TLSInfo? { get async { try? await onLoop { $0.tls } } }
 

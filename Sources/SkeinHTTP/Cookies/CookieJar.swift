@@ -49,7 +49,9 @@ public final class CookieJar: Sendable {
 
     /// Removes the cookies of a name; with a domain, only those of it.
     public func remove(_ name: String, domain: String? = nil) {
-        shelves.withLock { $0.remove { $0.name == name && (domain == nil || $0.domain == domain?.lowercased()) } }
+        shelves.withLock {
+            $0.remove { $0.name.equalsBytes(name) && (domain == nil || $0.domain == domain?.lowercased()) }
+        }
     }
 
     /// Removes all.

@@ -186,10 +186,20 @@ private final class PartFile: @unchecked Sendable {
     /// - Parameter offset: where writing begins, and what is behind it goes; nil for what is no file.
     init(_ path: String, after offset: Int?) throws(SkeinError) {
         self.path = path
-        let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        // Where others may write, too, a link must not lead elsewhere: a file is new, or one of one's own that is taken up again.
+        let isRegular = offset != nil
+        var file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (isRegular ? O_NOFOLLOW | O_EXCL : 0), 0o644)
+        let isThere = file < 0 && isRegular && errno == EEXIST
+        if isThere { file = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
         guard file >= 0 else { throw Self.failure(path) }
         descriptor = file
         guard let offset else { return }
+        var status = stat()
+        let isOwn = fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid()
+        guard !isThere || isOwn else {
+            throw SkeinError(
+                .exception, peer: path, because: "something stands there that is no file of one's own; remove it")
+        }
         guard ftruncate(file, off_t(offset)) == 0, lseek(file, off_t(offset), SEEK_SET) == off_t(offset) else {
             throw Self.failure(path)
         }

@@ -52,6 +52,6 @@ public struct HTTPTimings: Sendable {
     public var tls: Duration?
     /// From the moment it got its place to the head of the last answer, connection and redirects included.
     public var firstByte: Duration?
-    /// From the moment it got its place to the last byte.
+    /// From the moment it got its place to the last byte; nil for an answer that is streamed, which is handed out before.
     public var total: Duration?
 }

@@ -97,7 +97,7 @@ extension HTTPExchange {
         receivedBytes += bytes.readableBytes
         if case .request? = followUp { return drop(bytes) }
         if followUp == nil { events?.dataReceived(self, bytes) }
-        if let stream { return stream.push(bytes) }
+        if let inlet { return inlet.push(bytes) }
         guard let filter else {
             append(bytes)
             return true
@@ -122,14 +122,14 @@ extension HTTPExchange {
             }
             body.writeImmutableBuffer(bytes)
         }
-        if body.readableBytes > maximumBodySize ?? context.configuration.maximumBodySize {
+        if body.readableBytes > min(maximumBodySize ?? context.configuration.maximumBodySize, Int(Int32.max)) {
             fail(tooLarge("more has arrived"))
         }
     }
 
     /// The content has ended: what it went through may find that something is missing.
     func finishFilter() -> SkeinError? {
-        guard let filter, stream == nil else { return nil }
+        guard let filter, inlet == nil else { return nil }
         do {
             try filter.finish()
             return nil

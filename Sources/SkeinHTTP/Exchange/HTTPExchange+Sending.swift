@@ -77,7 +77,7 @@ extension HTTPExchange {
         self.body = ByteBuffer()
         filter = nil  // what is here has gone through it
         publishStream()
-        if body.readableBytes > 0 { stream?.push(body) }
+        if body.readableBytes > 0 { _ = inlet?.push(body) }
         finish(trailers: trailers)
     }
 

@@ -45,7 +45,17 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     /// Which of its carrier's streams it has, over HTTP/2.
     @exclusivity(unchecked) private(set) var carrierStream: HTTP2Stream?
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
+    /// The caller's deadline, which holds for a streamed body, too.
+    private let limit: NIODeadline?
+    /// By when the caller wants the response.
+    @exclusivity(unchecked) private var responseLimit: NIODeadline?
+    /// For when the timer is set.
     @exclusivity(unchecked) private var deadline: NIODeadline?
+    /// By when a request with a time limit of its own has to be over, the wait for its place included.
+    private var ownLimit: NIODeadline?
+    @exclusivity(unchecked) private var hasBegun = false
+    /// Where the body of a streamed answer goes, once the response was handed out.
+    @exclusivity(unchecked) private(set) var inlet: ByteStreamInlet<Headers?>?
     @exclusivity(unchecked) private var holdsPlace = false
     private let made: NIODeadline?
     private var began = NIODeadline.uptimeNanoseconds(0)
@@ -63,7 +73,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         self.corequest = corequest
         self.callback = callback
         shard = corequest.shard
-        deadline = Deadline.current?.moment
+        limit = Deadline.current?.moment
         let context = pools.context
         let mayHaveEvents = context.hasEvents || request.hasExtras
         events = mayHaveEvents ? EventSink(context.configuration.events, request.events) : nil
@@ -88,16 +98,21 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     /// What comes after the answer under way, if that is not the last one.
     var followUp: FollowUp? { detourBox?.detour.followUp }
 
+    private var callersLimit: NIODeadline { min(limit ?? .distantFuture, responseLimit ?? .distantFuture) }
+
     // MARK: Start and end
 
     package func enqueued() {
-        if let deadline { arm(deadline) }
+        let now = NIODeadline.now()
+        ownLimit = request.timeout.map { now + TimeAmount($0) }
+        arm(min(ownLimit ?? now + context.requestTimeout, callersLimit))
         if case .host(let host, _) = request.url.origin.endpoint { context.resolver?.prefetch(host) }
     }
 
     /// Begins with an answer that nobody asked for: a response that the server pushes.
     func startPushed(on connection: any ExchangeCarrier, _ stream: HTTP2Stream) {
         session.adopt()
+        hasBegun = true
         wasTaken(by: connection, on: stream)
         arm(.now() + context.requestTimeout)
     }
@@ -114,6 +129,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     }
 
     private func begin() {
+        hasBegun = true
         events?.beforeRequest(&request)
         if let problem = request.body.problem { return failLater(problem) }
         if request.method == .connect {
@@ -123,8 +139,8 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         let now = NIODeadline.now()
         began = now
         if let made { timings = HTTPTimings(queued: .nanoseconds((now - made).nanoseconds)) }
-        let timeout = now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
-        arm(min(timeout, deadline ?? timeout))
+        let timeout = ownLimit ?? now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
+        arm(min(timeout, callersLimit))
         send(at: now)
     }
 
@@ -134,13 +150,23 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
 
     package func tighten(_ deadline: Deadline) {
         shard.run {
-            guard !self.isOver, deadline.moment < self.deadline ?? .distantFuture else { return }
-            self.arm(deadline.moment)
+            guard !self.isOver, self.inlet == nil, deadline.moment < self.callersLimit else { return }
+            self.responseLimit = deadline.moment
+            if deadline.moment < self.deadline ?? .distantFuture { self.arm(deadline.moment) }
         }
     }
 
     package func timerFired() {
         timer = nil
+        if !hasBegun, ownLimit == nil,
+            let moment = session.waitsOn(for: context.requestTimeout, until: callersLimit, on: shard)
+        {
+            return arm(moment)
+        }
+        guard hasBegun else {
+            return fail(
+                SkeinError(.timeout, peer: peer, because: "no request before it in the queue has ended in time"))
+        }
         let limit = request.timeout ?? context.configuration.timeout
         let what = head == nil ? "no answer" : "the answer was not complete"
         fail(
@@ -149,20 +175,21 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     }
 
     private func arm(_ moment: NIODeadline) {
-        deadline = moment
         disarm()
+        deadline = moment
         timer = shard.timers.schedule(self, at: moment)
     }
 
     private func disarm() {
         if let timer { shard.timers.cancel(timer) }
         timer = nil
+        deadline = nil
     }
 
     package func fail(_ error: SkeinError) {
         guard !isOver else { return }
         // A response that was handed out at its head does not change any more: its stream tells of the failure.
-        if let stream { stream.fail(error) } else { failure = error }
+        if let inlet { inlet.fail(error) } else { failure = error }
         let carrier = self.carrier
         end(failed: true)
         carrier?.abandon(self)
@@ -175,7 +202,8 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
 
     /// The answer is complete and the last one.
     func finish(trailers: Headers?) {
-        if let stream { stream.finish(trailers) } else { self.trailers = trailers }
+        guard !isOver else { return }  // whoever was handed the response may have let go of it
+        if let inlet { inlet.finish(trailers) } else { self.trailers = trailers }
         end(failed: false)
     }
 
@@ -186,25 +214,31 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         timings?.total = .nanoseconds((NIODeadline.now() - began).nanoseconds)
         session.statistics.ended(bytes: receivedBytes, failed: failed)
         if holdsPlace { session.released(on: shard) }
-        if stream == nil { publish() }
+        if inlet == nil { publish(self) }
         events?.afterRequest(self)
         session.ended()
     }
 
     /// Hands the response to those who wait for it.
-    private func publish() {
+    private func publish(_ answer: HTTPAnswer) {
         guard let corequest else { return }
         self.corequest = nil  // the response holds the exchange; the exchange must not hold the response
-        let response = HTTPResponse(self)
+        let response = HTTPResponse(answer)
         corequest.finish(response)
         callback?(response)
     }
 
-    /// Hands out the response at its head; from here on the silence timeout guards the body.
+    /// Hands out the response at its head; from here on the silence timeout guards the body, and the caller's deadline.
+    ///
+    /// The response has a copy of the answer: with its last copy goes the stream, which ends the exchange.
     func publishStream() {
-        stream = BodyStream(filter: filter, source: self)
+        let stream = BodyStream(filter: filter, source: self)
+        inlet = stream.inlet
         disarm()
-        publish()
+        if let limit { arm(limit) }
+        let answer = snapshot
+        answer.stream = stream
+        publish(answer)
     }
 
     // MARK: On a connection

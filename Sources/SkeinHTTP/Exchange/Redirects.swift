@@ -55,7 +55,9 @@ extension RedirectPolicy {
             throw refuse("a redirect leads to no usable URL: \(error.message)")
         }
         // Whoever may write to a socket of this machine is decided there, and not by a server elsewhere.
-        guard case .host = url.origin.endpoint else { throw refuse("a redirect leads to a unix socket") }
+        if case .unix = url.origin.endpoint, url.origin != request.url.origin {
+            throw refuse("a redirect leads to a unix socket")
+        }
         if request.url.origin.isSecure, !url.origin.isSecure, !allowsDowngrade {
             throw refuse("a redirect leads from https to \(url); set redirects.allowsDowngrade to follow it")
         }
@@ -106,7 +108,7 @@ extension HTTPURL {
     func resolving(_ reference: String) throws(SkeinError) -> HTTPURL {
         let reference = reference.prefix(before: "#")
         if reference.rangeOfBytes("://") != nil, let colon = reference.firstByte(":"),
-            reference[..<colon].allSatisfy({ $0.isLetter || $0 == "+" })
+            reference[..<colon].utf8.allSatisfy({ Bytes.lowercased($0) &- 0x61 < 26 || "+-.".utf8.contains($0) })
         {
             return try HTTPURL(String(reference))
         }
@@ -131,7 +133,7 @@ extension HTTPURL {
         let path = target.prefix(before: "?")
         var segments: [Substring] = []
         var endsInDirectory = false
-        for segment in path.dropFirst().splitBytes(separator: "/", omittingEmptySubsequences: false) {
+        for segment in path.droppingBytes(first: 1).splitBytes(separator: "/", omittingEmptySubsequences: false) {
             endsInDirectory = segment == "." || segment == ".."
             if segment == ".." { _ = segments.popLast() } else if segment != "." { segments.append(segment) }
         }

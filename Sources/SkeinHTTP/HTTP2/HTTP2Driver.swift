@@ -94,9 +94,11 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case ChannelEvent.inputClosed? = event as? ChannelEvent else { return }
-        // Nothing more will be asked: what was is answered, and that is the end.
+        // Nothing more will be asked: what was is answered, as far as the windows reach, and that is the end. Whoever has closed
+        // both directions shows it by refusing what we say.
         inputHasEnded = true
-        closeIfDrained()
+        engine.ping()
+        flush()
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -157,6 +159,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
             engine.output.clear()
         }
         isFlushing = false
+        if inputHasEnded { engine.resetUnfinishable() }
         if engine.output.readableBytes > Self.highWater, !isReadingPaused { setReading(false) }
         takeEvents()  // streams whose senders may go on
         closeIfDrained()
@@ -175,6 +178,8 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         guard isOpen, engine.isSending(stream) else { throw ChannelError.ioOnClosedChannel }
         engine.send(piece, isLast: false, on: stream)
         flushSoon()
+        // Writing may have found out that the peer is gone: whoever waits after that is not woken.
+        guard isOpen else { throw ChannelError.ioOnClosedChannel }
         guard engine.notifyWhenDrained(stream) else { return }
         try await withUnsafeThrowingContinuation { waiters[stream.id] = $0 }
     }
@@ -187,8 +192,12 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     }
 
     /// Ends the streams on which the peer neither sends nor takes what it should.
-    package func resetStalled(before moment: NIODeadline) {
+    /// - Parameters:
+    ///   - minimumRate: bytes a second that it has to take of what waits for it; 0 for any.
+    ///   - grace: the time after which that is judged.
+    package func resetStalled(before moment: NIODeadline, minimumRate: Int, grace: TimeAmount) {
         engine.resetStalled(before: moment)
+        if minimumRate > 0 { engine.resetSlow(rate: minimumRate, grace: grace, at: .now()) }
         takeEvents()
         flushSoon()
     }

@@ -45,7 +45,8 @@ public struct CircuitBreakerLayer: HTTPLayer {
                 request,
                 SkeinError(
                     .connectionFailed, peer: origin.description,
-                    because: "\(failures) requests in a row have failed; it is tried again within \(wait)"))
+                    because: "\(failures) requests in a row have failed; it is tried again within \(wait)",
+                    cause: CircuitOpen()))
         }
         let response = await next.send(request)
         note(response, origin)
@@ -68,3 +69,6 @@ public struct CircuitBreakerLayer: HTTPLayer {
         }
     }
 }
+
+/// The cause of a failure of a request that was not sent, since its circuit is open.
+package struct CircuitOpen: Error {}

@@ -21,6 +21,7 @@ public struct BodyReader: AsyncSequence {
     /// - Returns: no bytes at the end.
     /// - Throws: the connection's error.
     public mutating func read(_ count: Int = .max) async throws -> ByteBuffer {
+        let count = Swift.min(Swift.max(0, count), Int(Int32.max))  // what one buffer can hold
         while buffer.readableBytes < count, try await fill() {}
         return buffer.readSlice(length: Swift.min(count, buffer.readableBytes)) ?? ByteBuffer()
     }

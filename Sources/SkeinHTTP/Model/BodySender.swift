@@ -30,9 +30,13 @@ extension AsyncThrowingChunks {
         }
         var sent = 0
         while true {
+            // Whoever wanted it is gone.
+            if Task.isCancelled { return .unwanted }
             let piece: ByteBuffer?
             do {
                 piece = try await next()
+            } catch is CancellationError where Task.isCancelled {
+                return .unwanted
             } catch {
                 return fault("the body's source failed: \(error)", cause: error)
             }

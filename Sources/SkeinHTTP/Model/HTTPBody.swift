@@ -1,6 +1,7 @@
 // What a request carries: bytes that are there, or bytes that are still being made.
 
 import NIOCore
+import NIOPosix
 import SkeinCore
 import SkeinWire
 
@@ -122,10 +123,29 @@ public struct HTTPBody: Sendable {
     }
 
     /// The same content, made smaller for the way; a Content-Encoding field says so to the server, which has to know it.
-    public func compressed(_ coding: ContentCoding) -> HTTPBody {
+    public func compressed(_ coding: ContentCoding) -> HTTPBody { compressed(coding, holding: nil) }
+
+    /// Whether the content is here and so little that it is compressed at once.
+    package var isSmall: Bool {
+        if case .bytes(let bytes) = content { bytes.readableBytes <= BodyPieces.size } else { false }
+    }
+
+    /// The same content, made smaller while it is sent, by a thread that may compute for long.
+    /// - Parameters:
+    ///   - permit: let go of with the content; with one, bytes that are here become a stream, too, unless they are few.
+    ///   - room: bytes of what comes out that are gathered.
+    ///   - keep: called with all of it, when it is not more.
+    package func compressed(
+        _ coding: ContentCoding, holding permit: (any Sendable)?, keeping room: Int = 0,
+        keep: (@Sendable (ByteBuffer) -> Void)? = nil
+    ) -> HTTPBody {
         let codings = [contentEncoding, coding.rawValue].compactMap(\.self).joined(separator: ", ")
         switch content {
         case .none: return self
+        case .bytes(let bytes) where permit != nil && !isSmall:
+            let pieces: Content = .stream(length: nil, isReplayable: true, BodyPieces.of(bytes))
+            return HTTPBody(pieces, contentType: contentType, contentEncoding: contentEncoding, problem: problem)
+                .compressed(coding, holding: permit, keeping: room, keep: keep)
         case .bytes(let bytes):
             return HTTPBody(
                 .bytes(ContentEncoder.encode(bytes, coding)), contentType: contentType, contentEncoding: codings,
@@ -135,15 +155,21 @@ public struct HTTPBody: Sendable {
                 let chunks = makeChunks()
                 let encoder = ContentEncoder(coding)
                 var isOver = false
+                var gathered = keep == nil ? nil : ByteBuffer()
                 return AsyncThrowingChunks {
+                    _ = permit
                     while !isOver {
-                        let piece: ByteBuffer
-                        if let plain = try await chunks.next() {
-                            piece = encoder.encode(plain)
-                        } else {
-                            piece = encoder.finish()
-                            isOver = true
-                        }
+                        try Task.checkCancellation()
+                        let plain = try await chunks.next()
+                        isOver = plain == nil
+                        let loop =
+                            MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
+                        let piece = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) {
+                            plain.map { encoder.encode($0) } ?? encoder.finish()
+                        }.get()
+                        gathered?.writeImmutableBuffer(piece)
+                        if gathered?.readableBytes ?? 0 > room { gathered = nil }
+                        if isOver, let gathered { keep?(gathered) }
                         if piece.readableBytes > 0 { return piece }
                     }
                     return nil

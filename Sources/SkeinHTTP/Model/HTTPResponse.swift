@@ -81,7 +81,8 @@ public struct HTTPResponse: Response {
 
     /// The value of a cookie that the answer sets, else of the session's jar for its URL.
     public func cookie(_ name: String) -> String? {
-        (cookies.last { $0.name == name } ?? jar?.cookies(for: url).first { $0.name == name })?.value
+        (cookies.last { $0.name.equalsBytes(name) } ?? jar?.cookies(for: url).first { $0.name.equalsBytes(name) })?
+            .value
     }
 
     /// Puts a cookie for the answer's host into the session's jar, if it has one.
@@ -101,7 +102,7 @@ public struct HTTPResponse: Response {
 
     /// The body as text.
     ///
-    /// By the charset of the content type; without one, UTF-8 for JSON and XML and ISO-8859-1 for other `text/*`.
+    /// By the charset of the content type; without one, UTF-8 where the bytes are that, and else ISO-8859-1 for `text/*`.
     /// - Throws: code 709 when the content is binary, the charset is unknown, or the bytes are not of it.
     public func text() throws(SkeinError) -> String {
         try MediaType.text(content, contentType: headers["Content-Type"], peer: peer)

@@ -14,26 +14,35 @@ import SkeinWire
 package enum MediaType {
     /// Splits `value; name=value; name="value"` at the semicolons outside of quotes.
     package static func split(_ field: String) -> (value: String, attributes: [String: String]) {
-        var parts: [Substring] = []
-        var start = field.startIndex
         var isQuoted = false
-        for index in field.indices {
-            if field[index] == "\"" { isQuoted.toggle() }
-            if field[index] == ";", !isQuoted {
-                parts.append(field[start..<index])
-                start = field.index(after: index)
+        var isEscaped = false
+        let parts = field.utf8.split(omittingEmptySubsequences: false) { byte in
+            if isEscaped {
+                isEscaped = false
+                return false
             }
-        }
-        parts.append(field[start...])
+            if byte == UInt8(ascii: "\\") { isEscaped = isQuoted }
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            return byte == UInt8(ascii: ";") && !isQuoted
+        }.map { Substring($0) }
         var attributes: [String: String] = [:]
         for part in parts.dropFirst() {
             let pair = part.splitBytes(separator: "=", maxSplits: 1)
             guard pair.count == 2 else { continue }
-            var value = pair[1].trimmingBlanks()
-            if value.count >= 2, value.first == "\"", value.last == "\"" { value = value.dropFirst().dropLast() }
-            attributes[pair[0].trimmingBlanks().lowercased()] = String(value)
+            // The first of a name counts, so that two readers do not see two values.
+            let name = pair[0].trimmingBlanks().asciiLowercased
+            if attributes[name] == nil { attributes[name] = unquoted(pair[1].trimmingBlanks()) }
         }
         return (String(parts[0].trimmingBlanks()), attributes)
+    }
+
+    /// The text of a quoted string, or the text itself (RFC 9110, section 5.6.4). Browsers escape nothing in names of files, so that a
+    /// backslash counts only before a quotation mark and before itself.
+    static func unquoted(_ text: Substring) -> String {
+        guard text.utf8.count >= 2, text.hasBytePrefix("\""), text.hasByteSuffix("\"") else { return String(text) }
+        let inner = text.droppingBytes(first: 1, last: 1)
+        return inner.containsByte("\\")
+            ? inner.replacingBytes("\\\"", with: "\"").replacingBytes("\\\\", with: "\\") : String(inner)
     }
 
     /// Whether a type holds JSON: `application/json` or `…+json`.
@@ -84,13 +93,18 @@ package enum MediaType {
         let (type, attributes) = split(contentType ?? "")
         let lowered = type.lowercased()
         let charset: String
+        if attributes["charset"] == nil, isText(lowered),
+            let text = String(validating: bytes.readableBytesView, as: UTF8.self)
+        {
+            return withoutMark(text)
+        }
         if let named = attributes["charset"] {
             charset = named.lowercased()
         } else if let marked = byteOrderMark(bytes) {
             charset = marked
         } else if isJSON(lowered) || lowered.hasByteSuffix("/xml") || lowered.hasByteSuffix("+xml") {
             charset = "utf-8"
-        } else if lowered.hasBytePrefix("text/") || lowered == "application/x-www-form-urlencoded" {
+        } else if isText(lowered) {
             charset = "iso-8859-1"
         } else {
             throw SkeinError(
@@ -104,7 +118,21 @@ package enum MediaType {
         guard let text = String(bytes: bytes.readableBytesView, encoding: encoding) else {
             throw SkeinError(.invalidContent, peer: peer, because: "the content is not valid \(charset)")
         }
-        return text.first == "\u{FEFF}" ? String(text.dropFirst()) : text
+        return withoutMark(text)
+    }
+
+    private static func withoutMark(_ text: String) -> String {
+        text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
+    }
+
+    /// Whether a type, in lower case, is text whose charset its own rules do not name.
+    private static func isText(_ type: String) -> Bool {
+        type.hasBytePrefix("text/")
+            || [
+                "application/x-www-form-urlencoded", "application/javascript", "application/ecmascript",
+                "application/yaml",
+                "application/toml", "application/graphql", "application/sql", "application/x-ndjson",
+            ].contains(type)
     }
 
     /// The charset that the first bytes tell.

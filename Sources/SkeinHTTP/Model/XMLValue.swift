@@ -38,10 +38,10 @@ public struct XMLValue: Sendable, Hashable {
     }
 
     /// The first element of a name in it, or nil.
-    public subscript(name: String) -> XMLValue? { children.first { $0.name == name } }
+    public subscript(name: String) -> XMLValue? { children.first { $0.name.equalsBytes(name) } }
 
     /// The elements of a name in it.
-    public func all(_ name: String) -> [XMLValue] { children.filter { $0.name == name } }
+    public func all(_ name: String) -> [XMLValue] { children.filter { $0.name.equalsBytes(name) } }
 
     /// The root of a document.
     ///
@@ -93,7 +93,7 @@ private struct XMLReader {
             if take("</") {
                 let name = try self.name()
                 skipBlanks()
-                guard take(">"), let last = open.popLast(), last.name == name else {
+                guard take(">"), let last = open.popLast(), last.name.equalsBytes(name) else {
                     throw fault("</\(name)> closes nothing that is open")
                 }
                 closed = last

@@ -22,6 +22,8 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     /// Bytes that are not with the transport yet above which senders wait.
     private static let highWater = 64 << 10
+    /// Bytes a second of a message that has begun, below which its peer is given up.
+    private static let slowestMessage = 1024
 
     let agreement: WebSocketHandshake.Agreement
     private let role: WebSocketRole
@@ -48,8 +50,9 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     private var keepAlive: NIODeadline?
     /// Bytes of unfinished messages that are counted in the budget for this one.
     @exclusivity(unchecked) private var heldBytes = 0
-    /// When more of the unfinished message came last.
-    @exclusivity(unchecked) private var messageMoved = NIODeadline.now()
+    /// From when and how many bytes on the unfinished message is watched; nil while there is none.
+    @exclusivity(unchecked) private var messageMark: (at: NIODeadline, bytes: Int)?
+    private var timerAt = NIODeadline.distantFuture
     /// What all peers together may make us hold; nil for a client.
     package var budget: MemoryBudget?
     /// The answer to the latest Ping, while the peer does not take it (section 5.5.3 asks for that one only).
@@ -96,8 +99,14 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     /// Counts what the peer makes us hold of a message whose end is not here.
     private func noteHeld() {
         let held = decoder.heldBytes
+        if held == 0 {
+            messageMark = nil
+        } else if messageMark == nil, phase == .open {
+            messageMark = (lastHeard, held)
+            let moment = lastHeard + TimeAmount(options.messageTimeout)
+            if timer == nil || moment < timerAt { arm(at: moment) }
+        }
         guard held != heldBytes else { return }
-        messageMoved = lastHeard
         guard let budget else {
             heldBytes = held
             return
@@ -128,6 +137,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     private func handle(_ event: WebSocketDecoder.Event) {
         switch event {
         case .message(let message):
+            messageMark = nil
             guard !dropsMessages, socket?.deliver(message) == false else { return }
             // Behind our Close, the peer's is waited for, and not for somebody who takes what stands before it.
             if phase == .open { pause() } else { dropsMessages = true }
@@ -149,6 +159,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         guard isPaused else { return }
         isPaused = false
         takeEvents()
+        noteHeld()
         flush()
         if !isPaused { transport?.setReading(true) }
     }
@@ -283,22 +294,35 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             transport?.close()
             return
         }
-        guard let interval = options.pingInterval else {
-            if pings.first != nil { arm(options.pingTimeout) }
-            return
+        let messageEnds = messageMark.map { $0.at + TimeAmount(options.messageTimeout) }
+        if let mark = messageMark, let messageEnds, messageEnds <= now {
+            // While nobody takes what stands before it, the peer cannot be blamed.
+            guard
+                isPaused
+                    || heldBytes - mark.bytes >= Self.slowestMessage * Int(options.messageTimeout.components.seconds)
+            else { return fail(WebSocketError(.policyViolation, "a message was begun and does not come to its end")) }
+            messageMark = (now, heldBytes)
+            return checkPeer()
         }
-        let silentAt = lastHeard + TimeAmount(interval)
-        if keepAlive == nil, silentAt <= now {
-            keepAlive = now
-            control(.ping, ByteBuffer())
+        let asks: NIODeadline?
+        if let interval = options.pingInterval {
+            let silentAt = lastHeard + TimeAmount(interval)
+            if keepAlive == nil, silentAt <= now {
+                keepAlive = now
+                control(.ping, ByteBuffer())
+            }
+            asks = keepAlive.map { $0 + timeout } ?? silentAt
+        } else {
+            asks = pings.isEmpty ? nil : now + timeout
         }
-        arm(at: keepAlive.map { $0 + timeout } ?? silentAt)
+        if let next = [asks, messageEnds].compactMap(\.self).min() { arm(at: next) }
     }
 
     private func arm(_ time: Duration) { arm(at: .now() + TimeAmount(time)) }
 
     private func arm(at moment: NIODeadline) {
         disarm()
+        timerAt = moment
         timer = shard.timers.schedule(self, at: moment)
     }
 
@@ -353,7 +377,10 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             }
         tell(
             WebSocketClosing(error.code, error.reason),
-            SkeinError(code, because: "the peer broke the protocol: \(error.reason)", cause: error))
+            SkeinError(
+                code,
+                because: error.code == .tryAgainLater ? error.reason : "the peer broke the protocol: \(error.reason)",
+                cause: error))
         linger()
     }
 

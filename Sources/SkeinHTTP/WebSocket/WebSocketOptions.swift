@@ -15,8 +15,8 @@ public struct WebSocketOptions: Sendable {
     public var pingInterval: Duration? = .seconds(20)
     /// How long its answer may take before the connection is given up. Default: 20 s.
     public var pingTimeout: Duration = .seconds(20)
-    /// The longest silence in the middle of a message, checked as often as the peer is asked by Pings; then the socket is closed with
-    /// 1008. Default: 60 s.
+    /// The time after which a message that has begun must be complete, or have grown by 1 KiB for each second of it; else the socket
+    /// is closed with 1008. Default: 60 s.
     public var messageTimeout: Duration = .seconds(60)
     /// How long the peer may take to answer a Close. Default: 10 s.
     public var closeTimeout: Duration = .seconds(10)

@@ -9,7 +9,7 @@ public enum AddressPolicy: Hashable, Sendable {
     case all
     /// Those of the public internet: none that is private, of this machine, of the local link, of a group, or reserved (RFC 6890),
     /// and no unix socket. Each address is checked when it is about to be connected to, after its name was resolved. Behind a
-    /// proxy, which resolves names by itself, only addresses in URLs are checked.
+    /// proxy, which resolves names by itself, only what is in URLs is checked: addresses in any way of writing, and `localhost`.
     case publicOnly
 
     /// Why an address must not be connected to; nil when it may.
@@ -23,6 +23,19 @@ public enum AddressPolicy: Hashable, Sendable {
     }
 }
 
+extension AddressPolicy {
+    /// Why a host must not be asked of a proxy, which resolves it by itself; nil when it may.
+    func problem(host: String) -> SkeinError? {
+        let name = host.hasByteSuffix(".") ? String(Substring(host.utf8.dropLast())) : host
+        if let bytes = IPAddress.bytes(name) { return problem(bytes) }
+        // Numbers as old programs write addresses: 127.1, 2130706433, 0x7f.1.
+        var four = in_addr()
+        if inet_aton(name, &four) != 0 { return problem(withUnsafeBytes(of: &four) { Array($0) }) }
+        let small = name.asciiLowercased
+        return small.equalsBytes("localhost") || small.hasByteSuffix(".localhost") ? problem([127, 0, 0, 1]) : nil
+    }
+}
+
 extension IPAddress {
     /// Whether an address of four or sixteen bytes is of the public internet.
     package static func isPublic(_ bytes: [UInt8]) -> Bool {
@@ -31,7 +44,9 @@ extension IPAddress {
         if bytes[0..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF {
             return isPublic(Array(bytes[12...]))
         }
-        if bytes.starts(with: [0, 0x64, 0xFF, 0x9B]) { return isPublic(Array(bytes[12...])) }
+        if bytes.starts(with: [0, 0x64, 0xFF, 0x9B]) {
+            return bytes[4..<12].allSatisfy { $0 == 0 } && isPublic(Array(bytes[12...]))
+        }
         if bytes.starts(with: [0x20, 0x02]) { return isPublic(Array(bytes[2..<6])) }
         // What is assigned for the internet is 2000::/3; of it, 2001::/23 and 2001:db8::/32 are special.
         guard bytes[0] & 0xE0 == 0x20 else { return false }

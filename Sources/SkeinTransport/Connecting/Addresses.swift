@@ -3,7 +3,7 @@
 import SkeinCore
 
 extension Substring {
-    /// The text behind its percent-encoding (RFC 3986, section 2.1); nil when that is malformed.
+    /// The text behind its percent-encoding (RFC 3986, section 2.1); nil when that is malformed or stands for a NUL.
     package var withoutPercents: String? {
         guard utf8.contains(UInt8(ascii: "%")) else { return String(self) }
         var bytes: [UInt8] = []
@@ -14,7 +14,9 @@ extension Substring {
                 continue
             }
             let digits = rest.prefix(2)
-            guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else {
+            guard digits.count == 2, digits.first != UInt8(ascii: "+"),
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16), value != 0
+            else {
                 return nil
             }
             bytes.append(value)
@@ -29,14 +31,14 @@ extension Endpoint {
     package init?(hostAndPort text: Substring, port standard: Int) {
         var host = text
         var digits: Substring = ""
-        if text.first == "[", let end = text.firstByte("]") {
-            host = text[text.index(after: text.startIndex)..<end]
-            let tail = text[text.index(after: end)...]
-            guard tail.isEmpty || tail.first == ":" else { return nil }
-            digits = tail.dropFirst()
+        if text.hasBytePrefix("["), let end = text.firstByte("]") {
+            host = text[..<end].droppingBytes(first: 1)
+            let tail = text.text(after: end)
+            guard tail.isEmpty || tail.hasBytePrefix(":") else { return nil }
+            digits = tail.droppingBytes(first: 1)
         } else if let colon = text.lastByte(":") {
             host = text[..<colon]
-            digits = text[text.index(after: colon)...]
+            digits = text.text(after: colon)
         }
         guard let name = host.withoutPercents, let port = digits.isEmpty ? standard : Int(digits),
             (1...65535).contains(port)

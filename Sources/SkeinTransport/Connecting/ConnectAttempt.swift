@@ -74,6 +74,10 @@ final class ConnectAttempt: @unchecked Sendable {
         switch options.route.proxy?.endpoint ?? endpoint {
         case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
         case .host(let host, let port):
+            guard (1...65535).contains(port), !host.utf8.contains(0) else {
+                throw SkeinError(
+                    .connectionFailed, peer: endpoint.description, because: "there is no such host or port")
+            }
             bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
             if let source = options.sourceAddress {
                 bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: source, port: 0))
@@ -97,7 +101,10 @@ final class ConnectAttempt: @unchecked Sendable {
                 because: "it is a unix socket, and only addresses of the public internet may be connected to here")
         }
         if let bytes = IPAddress.bytes(host), let problem = options.addresses.problem(bytes) { throw problem }
-        guard options.route.proxy == nil else { return }
+        guard options.route.proxy == nil else {
+            if let problem = options.addresses.problem(host: host) { throw problem }
+            return
+        }
         let filter = AddressFilter(options.addresses)
         bootstrap = bootstrap.channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(filter) }
@@ -113,6 +120,12 @@ final class ConnectAttempt: @unchecked Sendable {
         }
         guard case .tunnel(let proxy) = options.route, case .host(let host, let port) = endpoint else {
             return eventLoop.makeSucceededFuture(channel)
+        }
+        guard host.utf8.count <= 255, !host.utf8.contains(0), (1...65535).contains(port) else {
+            return eventLoop.makeFailedFuture(
+                SkeinError(
+                    .connectionFailed, peer: endpoint.description,
+                    because: "no proxy can be told of a host of \(host.utf8.count) bytes at port \(port)"))
         }
         let client: any TunnelClient =
             switch proxy.kind {

@@ -148,6 +148,10 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
         let connection = make(ready)
         do {
+            guard connected.channel.isActive else {
+                throw SkeinError(
+                    .connectionFailed, peer: connection.peer, because: "the server closed the connection at once")
+            }
             try connected.channel.pipeline.syncOperations.addHandler(connection)
             connection.greet()
         } catch {

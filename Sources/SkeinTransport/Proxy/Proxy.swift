@@ -106,11 +106,11 @@ public enum ProxyUse: Hashable, Sendable {
     }
 
     private static func isExempt(_ host: String, _ port: Int, _ list: String) -> Bool {
-        list.split(whereSeparator: { $0 == "," || $0 == " " }).contains { entry in
+        list.splitBytes(separator: ",").flatMap { $0.splitAtBlanks() }.contains { entry in
             if entry == "*" { return true }
             var name = entry.lowercased()[...]
             if let colon = name.lastByte(":"), let number = Int(name[name.index(after: colon)...]),
-                name.filter({ $0 == ":" }).count == 1
+                name.utf8.count(where: { $0 == UInt8(ascii: ":") }) == 1
             {
                 guard number == port else { return false }
                 name = name[..<colon]
@@ -118,7 +118,7 @@ public enum ProxyUse: Hashable, Sendable {
             if name.first == "[", name.last == "]" { name = name.dropFirst().dropLast() }
             if name.hasBytePrefix("*.") { name = name.dropFirst() }
             if name.first == "." { name = name.dropFirst() }
-            return host == name || host.hasByteSuffix(".\(name)")
+            return host.equalsBytes(name) || host.hasByteSuffix(".\(name)")
         }
     }
 }

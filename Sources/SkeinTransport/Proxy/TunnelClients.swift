@@ -152,8 +152,8 @@ struct SOCKS5Client: TunnelClient {
             buffer.writeInteger(UInt8(address.count == 4 ? 1 : 4))
             buffer.writeBytes(address)
         } else {
-            buffer.writeBytes([3, UInt8(clamping: host.utf8.count)])
-            buffer.writeString(String(host.prefix(255)))
+            buffer.writeBytes([3, UInt8(clamping: host.utf8.count)])  // 255 at most, as was checked before
+            buffer.writeBytes(host.utf8.prefix(255))
         }
         buffer.writeInteger(UInt16(port))
         return buffer

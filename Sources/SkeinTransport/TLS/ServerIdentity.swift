@@ -16,7 +16,7 @@ package struct ServerIdentity {
 
     package init(_ names: [Name]) { self.names = names }
 
-    init(_ certificate: NIOSSLCertificate) {
+    package init(_ certificate: NIOSSLCertificate) {
         self.init(
             certificate._subjectAlternativeNames().compactMap { name in
                 switch name.nameType {

@@ -16,6 +16,19 @@ package final class TLSClient: Sendable {
     private struct Key: Hashable {
         let options: TLSOptions
         let protocols: [String]
+        /// Files whose names are equal only as characters are not the same.
+        let files: [ByteKey?]
+
+        init(_ options: TLSOptions, _ protocols: [String]) {
+            self.options = options
+            self.protocols = protocols
+            let roots: String? =
+                switch options.roots {
+                case .system: nil
+                case .file(let path), .directory(let path): path
+                }
+            files = [roots, options.certificateFile, options.keyFile, options.keyLogFile].map { $0.map(ByteKey.init) }
+        }
     }
 
     private let contexts = Mutex<[Key: NIOSSLContext]>([:])
@@ -25,7 +38,7 @@ package final class TLSClient: Sendable {
     /// The context for options.
     /// - Throws: code 713 with what is wrong with a file that the options name.
     package func context(_ options: TLSOptions, protocols: [String]) throws(SkeinError) -> NIOSSLContext {
-        let key = Key(options: options, protocols: protocols)
+        let key = Key(options, protocols)
         if let context = contexts.withLock({ $0[key] }) { return context }
         let context = try Self.make(options, protocols)
         contexts.withLock { contexts in
