@@ -112,12 +112,15 @@ struct ResolveCommand: AsyncParsableCommand {
     ) async -> Bool {
         var addresses: [String] = []
         var problem: String?
-        do {
-            let answers = types.map { resolver.resolve(name, $0, on: shard.eventLoop) }
-            for answer in answers { addresses += try await answer.get().compactMap { IPAddress.text($0) } }
-        } catch {
-            problem = "\(error)"
+        // One kind of address counts when the server fails for the other one, as it does for a connection.
+        for answer in types.map({ resolver.resolve(name, $0, on: shard.eventLoop) }) {
+            do {
+                addresses += try await answer.get().compactMap { IPAddress.text($0) }
+            } catch {
+                problem = "\(error)"
+            }
         }
+        if !addresses.isEmpty { problem = nil }
         if addresses.isEmpty, problem == nil { problem = "704 DNS not found (\(name)): the name has no such address" }
         if json {
             Terminal.say(Self.line(Record(name: name, addresses: addresses, error: problem)))

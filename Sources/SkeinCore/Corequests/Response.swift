@@ -40,8 +40,9 @@ extension Response {
     public func raiseForStatus() throws(SkeinError) {
         if let failure { throw failure }
         guard statusCode <= Self.highestSuccess else {
+            // A status that no server should send counts as 500 (RFC 9110, section 15); from 700 on it would pass for a failure.
             throw SkeinError(
-                SkeinError.Code(rawValue: statusCode), peer: peer,
+                SkeinError.Code(rawValue: statusCode < 600 ? statusCode : 500), peer: peer,
                 because: refusal.map { "\($0)" } ?? "the answer was \(statusCode) \(reason)", cause: refusal)
         }
     }

@@ -45,7 +45,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         self.pool = pool
         self.tls = tls
         self.connectTimings = connectTimings
-        decoder = HTTP1ResponseDecoder(limits: pool.context.configuration.limits)
+        let configuration = pool.context.configuration
+        decoder = HTTP1ResponseDecoder(limits: configuration.limits, parsing: configuration.parsing)
     }
 
     /// Whether nothing is under way.

@@ -31,12 +31,16 @@ public struct HTTP2Configuration: Sendable {
     public var pingTimeout: Duration = .seconds(10)
     /// Takes responses that servers push; nil refuses them (SETTINGS_ENABLE_PUSH 0). Called on an event loop.
     public var onPush: (@Sendable (HTTPResponse) -> Void)?
-    /// Limits of the codec. Default: those of a client, with windows that grow up to 8 MiB a stream.
+    /// Limits of the codec. Default: those of a client, with heads as large as those of
+    /// HTTP/1.1 and windows that grow up to 8 MiB a stream.
     public var limits: HTTP2Limits
 
     /// The defaults.
     public init() {
         limits = HTTP2Limits()
+        limits.headerList = HTTP1Limits.responses.headerBlock
+        limits.headerBlock = HTTP1Limits.responses.headerBlock
+        limits.fieldCount = HTTP1Limits.responses.fieldCount
         limits.streamWindow = 256 << 10
         limits.maximumStreamWindow = 8 << 20
         limits.connectionWindow = 2 << 20

@@ -26,8 +26,10 @@ public struct HTTPConfiguration: Sendable {
     public var maximumBodySize = 256 << 20
     /// Fields for every request that does not set them itself. Default: User-Agent and Accept.
     public var defaultHeaders: Headers = ["User-Agent": "skein/0.1", "Accept": "*/*"]
-    /// Limits of the HTTP/1.1 codec.
-    public var limits = HTTP1Limits()
+    /// Which malformed HTTP/1.1 responses are read. Default: those that curl and browsers read, too.
+    public var parsing = HTTPParsing.tolerant
+    /// Limits of the HTTP/1.1 codec. Default: those of curl, lines of 100 KiB, 5000 fields, 300 KiB for a head.
+    public var limits = HTTP1Limits.responses
     /// Whether redirects are followed, and how far. Default: yes, up to ten.
     public var redirects = RedirectPolicy()
     /// How names become addresses. Default: by Skein's own resolver, with the servers of the system's configuration.

@@ -31,6 +31,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     let connectOptions: ConnectOptions
     let timeout: Duration
     let limits: HTTP1Limits
+    let parsing: HTTPParsing
 
     var channel: (any Channel)?
     var tls: TLSInfo?
@@ -50,13 +51,17 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     var isReadingPaused = false
     var isPipelining = false
 
-    init(origin: Origin, shard: Shard, connectOptions: ConnectOptions, timeout: Duration, limits: HTTP1Limits) {
+    init(
+        origin: Origin, shard: Shard, connectOptions: ConnectOptions, timeout: Duration, limits: HTTP1Limits,
+        parsing: HTTPParsing
+    ) {
         self.origin = origin
         self.shard = shard
         self.connectOptions = connectOptions
         self.timeout = timeout
         self.limits = limits
-        decoder = HTTP1ResponseDecoder(limits: limits)
+        self.parsing = parsing
+        decoder = HTTP1ResponseDecoder(limits: limits, parsing: parsing)
     }
 
     var responsePending: Bool { !pending.isEmpty || reading == .content }
@@ -101,7 +106,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     }
 
     func reset() {
-        decoder = HTTP1ResponseDecoder(limits: limits)
+        decoder = HTTP1ResponseDecoder(limits: limits, parsing: parsing)
         pending = []
         reading = .nothing
         leftover = ByteBuffer()

@@ -57,11 +57,13 @@ public final class HTTPConnection: Sendable {
     ///   - proxy: opens a tunnel to the server. Default: none.
     ///   - connectTimeout: for the connection to be made. Default: 10 s.
     ///   - timeout: the longest wait for bytes from the server. Default: 60 s.
+    ///   - limits: what the server may make the connection hold. Default: as curl.
+    ///   - parsing: which malformed responses are read. Default: those that curl reads.
     /// - Throws: code 701 for a malformed URL.
     public init(
         _ url: String, shard: Shard = .standard, tls: TLSOptions = TLSOptions(), proxy: Proxy? = nil,
         connectTimeout: Duration = .seconds(10),
-        timeout: Duration = .seconds(60), limits: HTTP1Limits = HTTP1Limits()
+        timeout: Duration = .seconds(60), limits: HTTP1Limits = .responses, parsing: HTTPParsing = .tolerant
     ) throws(SkeinError) {
         origin = try HTTPURL(url).origin
         self.shard = shard
@@ -70,7 +72,7 @@ public final class HTTPConnection: Sendable {
         if let proxy { options.route = .tunnel(proxy) }
         if origin.isSecure { options.tls = ConnectOptions.TLS(TLSClient(), tls, protocols: ["http/1.1"]) }
         machine = DrivenConnection(
-            origin: origin, shard: shard, connectOptions: options, timeout: timeout, limits: limits)
+            origin: origin, shard: shard, connectOptions: options, timeout: timeout, limits: limits, parsing: parsing)
     }
 
     /// A connection that nobody has any more is closed.

@@ -40,7 +40,8 @@ extension RedirectPolicy {
     func next(
         after head: ResponseHead, to request: HTTPRequest, _ history: [HTTPHop], cookies: (HTTPRequest) -> String?
     ) throws(SkeinError) -> HTTPRequest? {
-        guard isEnabled, let method = Self.method(head.status, request.method), let location = head.headers["Location"]
+        guard isEnabled, let method = Self.method(head.status, request.method),
+            let location = head.headers.rawValue("Location").map(Percent.encodeNonASCII)
         else { return nil }
         func refuse(_ why: String) -> SkeinError {
             SkeinError(.redirectError, peer: request.url.origin.description, because: why)
@@ -107,8 +108,11 @@ extension HTTPURL {
     /// A reference as it stands in a Location field, seen from this URL (RFC 3986, section 5.2).
     func resolving(_ reference: String) throws(SkeinError) -> HTTPURL {
         let reference = reference.prefix(before: "#")
-        if reference.rangeOfBytes("://") != nil, let colon = reference.firstByte(":"),
-            reference[..<colon].utf8.allSatisfy({ Bytes.lowercased($0) &- 0x61 < 26 || "+-.".utf8.contains($0) })
+        // A scheme makes it a URL of its own, whatever follows: `mailto:` and `javascript:` are no paths (section 4.1).
+        if let colon = reference.firstByte(":"), let first = reference.utf8.first, Bytes.lowercased(first) &- 0x61 < 26,
+            reference[..<colon].utf8.allSatisfy({
+                Bytes.lowercased($0) &- 0x61 < 26 || Bytes.isDigit($0) || "+-.".utf8.contains($0)
+            })
         {
             return try HTTPURL(String(reference))
         }

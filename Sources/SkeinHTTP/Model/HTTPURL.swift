@@ -120,10 +120,6 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             let behind = authority[authority.index(after: end)...]
             guard behind.isEmpty || behind.first == ":" else { throw malformed(text, "something stands behind the ]") }
             portText = behind.isEmpty ? nil : behind.dropFirst()
-            guard host.utf8.allSatisfy({ Bytes.hexValue($0) != nil || $0 == Bytes.colon || $0 == UInt8(ascii: ".") })
-            else {
-                throw malformed(text, "the IPv6 address is malformed")
-            }
         } else if let colon = authority.utf8.firstIndex(of: Bytes.colon) {
             host = authority[..<colon]
             portText = authority[authority.utf8.index(after: colon)...]
@@ -131,15 +127,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             host = authority
         }
         guard !host.isEmpty else { throw malformed(text, "it has no host") }
-        if !host.utf8.allSatisfy({ $0 < 0x80 }) {
-            guard let ascii = DNSName(String(host)) else {
-                throw malformed(text, "the host is no internationalised name")
-            }
-            host = ascii.text[...]
-        }
-        guard host.first == nil || authority.first == "[" || host.utf8.allSatisfy(isHostByte) else {
-            throw malformed(text, "the host holds a character that no host name has")
-        }
+        let name = try authority.first == "[" ? version6(host, in: text) : hostName(host, in: text)
         let usualPort = isSecure ? 443 : 80
         var port = usualPort
         if let portText, !portText.isEmpty {
@@ -149,11 +137,48 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             }
             port = number
         }
-        let name = host.utf8.contains { $0 &- 0x41 < 26 } ? host.lowercased() : String(host)
-        let shown = authority.first == "[" ? "[\(name)]" : name
+        // A zone is nobody's business but this machine's (RFC 6874, section 1).
+        let shown = authority.first == "[" ? "[\(IPAddress.withoutZone(name))]" : name
         return Origin(
             endpoint: .host(name, port: port), authority: port == usualPort ? shown : "\(shown):\(port)",
             isSecure: isSecure)
+    }
+
+    /// An IPv6 address, with the zone of one of the local link: `fe80::1%25eth0` (RFC 6874).
+    private static func version6(_ host: Substring, in text: String) throws(SkeinError) -> String {
+        guard let percent = host.firstByte("%") else {
+            guard IPAddress.bytes(String(host))?.count == 16 else { throw malformed(text, "the IPv6 address is malformed") }
+            return host.asciiLowercased
+        }
+        var zone = host.text(after: percent)
+        if zone.hasBytePrefix("25"), zone.utf8.count > 2 { zone = zone.dropFirst(2) }
+        guard IPAddress.bytes(String(host[..<percent]))?.count == 16, let zone = Percent.decode(zone), !zone.isEmpty,
+            zone.utf8.allSatisfy({ Bytes.isTarget($0) && !"[]/%".utf8.contains($0) })
+        else {
+            throw malformed(text, "the IPv6 address is malformed; write [fe80::1%25eth0] to name an interface")
+        }
+        return host[..<percent].asciiLowercased + "%" + zone
+    }
+
+    /// A host's name or IPv4 address in the one way of writing that DNS and certificates know.
+    private static func hostName(_ text: Substring, in url: String) throws(SkeinError) -> String {
+        guard let decoded = Percent.decode(text) else { throw malformed(url, "the host's percent-encoding is malformed") }
+        var name = decoded
+        if !name.utf8.allSatisfy({ $0 < 0x80 }) {
+            guard let ascii = DNSName(name) else { throw malformed(url, "the host is no internationalised name") }
+            name = ascii.text + (name.hasByteSuffix(".") ? "." : "")
+        }
+        guard name.utf8.allSatisfy(isHostByte) else {
+            throw malformed(url, "the host holds a character that no host name has")
+        }
+        if name.utf8.contains(where: { $0 &- 0x41 < 26 }) { name = name.asciiLowercased }
+        // 127.1, 0x7f.0.0.1 and 2130706433 are addresses for every program that reads them as the C library does.
+        guard let last = name.splitBytes(separator: ".").last, last.utf8.allSatisfy(Bytes.isDigit) || last.hasBytePrefix("0x")
+        else { return name }
+        guard let address = IPAddress.anyNotation(name) else {
+            throw malformed(url, "the host ends in a number and is no IPv4 address")
+        }
+        return address
     }
 
     private static func unix(_ authority: Substring, in text: String) throws(SkeinError) -> Origin {

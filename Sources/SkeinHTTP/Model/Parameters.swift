@@ -65,6 +65,9 @@ package enum Percent {
     /// Encodes what a request target cannot hold: everything but visible ASCII.
     package static func encodeUnsafe(_ text: String) -> String { encode(text) { Bytes.isTarget($0) } }
 
+    /// Encodes bytes above ASCII, whatever charset they were meant in; the others stay.
+    static func encodeNonASCII(_ bytes: some Collection<UInt8>) -> String { encode(bytes) { $0 < 0x80 } }
+
     /// Encodes a form's name or value; a space becomes `+`.
     static func encodeForm(_ text: String) -> String {
         encode(text) { byte in
@@ -117,10 +120,14 @@ package enum Percent {
     }
 
     private static func encode(_ text: String, _ isSafe: (UInt8) -> Bool) -> String {
+        encode(text.utf8, isSafe)
+    }
+
+    private static func encode(_ text: some Collection<UInt8>, _ isSafe: (UInt8) -> Bool) -> String {
         let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.utf8.count + 16)
-        for byte in text.utf8 {
+        bytes.reserveCapacity(text.count + 16)
+        for byte in text {
             if isSafe(byte) {
                 bytes.append(byte)
             } else {

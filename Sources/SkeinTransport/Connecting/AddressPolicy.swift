@@ -26,11 +26,8 @@ public enum AddressPolicy: Hashable, Sendable {
 extension AddressPolicy {
     /// Why a host must not be asked of a proxy, which resolves it by itself; nil when it may.
     func problem(host: String) -> SkeinError? {
-        let name = host.hasByteSuffix(".") ? String(Substring(host.utf8.dropLast())) : host
-        if let bytes = IPAddress.bytes(name) { return problem(bytes) }
-        // Numbers as old programs write addresses: 127.1, 2130706433, 0x7f.1.
-        var four = in_addr()
-        if inet_aton(name, &four) != 0 { return problem(withUnsafeBytes(of: &four) { Array($0) }) }
+        let name = IPAddress.withoutZone(host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host)
+        if let bytes = IPAddress.bytes(IPAddress.anyNotation(name) ?? name) { return problem(bytes) }
         let small = name.asciiLowercased
         return small.equalsBytes("localhost") || small.hasByteSuffix(".localhost") ? problem([127, 0, 0, 1]) : nil
     }

@@ -80,9 +80,14 @@ final class ConnectAttempt: @unchecked Sendable {
             }
             bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
             if let source = options.sourceAddress {
-                bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: source, port: 0))
+                guard let address = try IPAddress.socketAddress(source, port: 0) else {
+                    throw SkeinError(
+                        .connectionFailed, peer: endpoint.description,
+                        because: "the source address \(source.debugDescription) is no IP address")
+                }
+                bootstrap = bootstrap.bind(to: address)
             }
-            if let address = try? SocketAddress(ipAddress: host, port: port) { return bootstrap.connect(to: address) }
+            if let address = try IPAddress.socketAddress(host, port: port) { return bootstrap.connect(to: address) }
             if let resolver = options.resolver {
                 bootstrap = bootstrap.resolver(
                     HappyEyeballsResolver(resolver, eventLoop) {
@@ -165,8 +170,8 @@ final class ConnectAttempt: @unchecked Sendable {
         }
         let promise = eventLoop.makePromise(of: TLSInfo.self)
         do {
-            let name = tls.options.serverName ?? endpoint.host
-            let isAddress = (try? SocketAddress(ipAddress: name, port: 0)) != nil
+            let name = IPAddress.withoutZone(tls.options.serverName ?? endpoint.host)
+            let isAddress = IPAddress.bytes(name) != nil
             let handler = try NIOSSLClientHandler(
                 context: tls.client.context(tls.options, protocols: tls.protocols),
                 serverHostname: isAddress || name.isEmpty ? nil : name)

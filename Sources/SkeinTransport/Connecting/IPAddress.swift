@@ -1,6 +1,7 @@
 // Addresses of the internet between text and bytes.
 
 import NIOCore
+import SkeinCore
 
 #if canImport(Glibc)
     import Glibc
@@ -35,6 +36,39 @@ package enum IPAddress {
     /// The socket address of four or sixteen bytes.
     package static func socketAddress(_ bytes: [UInt8], port: Int) -> SocketAddress? {
         try? SocketAddress(packedIPAddress: ByteBuffer(bytes: bytes), port: port)
+    }
+
+    /// The socket address of an address as people write it; one of the local link may name its interface, `fe80::1%eth0`
+    /// (RFC 4007, section 11).
+    /// - Returns: nil for what is no address.
+    /// - Throws: code 714 when there is no such interface.
+    static func socketAddress(_ text: String, port: Int) throws(SkeinError) -> SocketAddress? {
+        if let bytes = bytes(text) { return socketAddress(bytes, port: port) }
+        guard let percent = text.firstByte("%"), let bytes = bytes(String(text[..<percent])), bytes.count == 16 else {
+            return nil
+        }
+        let zone = String(text.text(after: percent))
+        let index = UInt32(zone) ?? if_nametoindex(zone)
+        guard index > 0, case .v6(let storage)? = socketAddress(bytes, port: port) else {
+            throw SkeinError(
+                .connectionFailed, peer: text, because: "this machine has no network interface \(zone.debugDescription)")
+        }
+        var address = storage.address
+        address.sin6_scope_id = index
+        return SocketAddress(address)
+    }
+
+    /// The usual text of an IPv4 address as old programs write them: `127.1`, `2130706433`, `0x7f.1`, with a dot at the end.
+    package static func anyNotation(_ host: String) -> String? {
+        var four = in_addr()
+        guard inet_aton(host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host, &four) != 0 else { return nil }
+        return text(withUnsafeBytes(of: &four) { Array($0) })
+    }
+
+    /// An address without the interface behind it.
+    package static func withoutZone(_ host: String) -> String {
+        guard let percent = host.firstByte("%"), bytes(String(host[..<percent])) != nil else { return host }
+        return String(host[..<percent])
     }
 
     /// A server written as `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.

@@ -17,8 +17,8 @@ public struct DNSConfiguration: Sendable {
     public var timeout: Duration
     /// How often the list of servers is gone through. Default: `/etc/resolv.conf`, else 2.
     public var attempts: Int
-    /// The least time for which an answer is kept, whatever its own (A17 of the ancestors). Default: 300 s.
-    public var minimumTimeToLive: Duration = .seconds(300)
+    /// The least time for which an answer is kept, whatever its own; aquests had 300 s. Default: 0, each answer's own time.
+    public var minimumTimeToLive: Duration = .zero
     /// The longest time for which an answer is kept. Default: one day.
     public var maximumTimeToLive: Duration = .seconds(86400)
     /// The longest time for which an answer that there is nothing is kept (RFC 2308). Default: 60 s.

@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import SkeinCore
 
 /// A domain name in its canonical form: ASCII, lower case, without the dot at the end.
 package struct DNSName: Hashable, Sendable, CustomStringConvertible {
@@ -9,7 +10,8 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
-    /// A name as people write it; internationalised labels become ASCII (IDNA, RFC 5891).
+    /// A name as people write it; internationalised labels become ASCII by UTS 46, as browsers do it: full-width and
+    /// compatibility letters are mapped, the full stops of other scripts separate labels.
     /// - Returns: nil for what cannot be a name: an empty or too long label, a name of more than 253 bytes.
     package init?(_ text: String) {
         var rest = text[...]
@@ -21,24 +23,19 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
     private init(canonical text: String) { self.text = text }
 
     private static func ascii(_ text: String) -> String? {
-        var labels: [String] = []
-        for label in text.splitBytes(separator: ".", omittingEmptySubsequences: false) {
-            var label = label.lowercased()
-            // The full stops of other scripts are no label's part (RFC 3490, section 3.1).
-            if label.unicodeScalars.contains(where: { ["\u{3002}", "\u{FF0E}", "\u{FF61}"].contains($0) }) {
-                return nil
-            }
-            if !label.utf8.allSatisfy({ $0 < 0x80 }) {
-                guard let encoded = Punycode.encode(label.precomposed) else { return nil }
-                label = "xn--" + encoded
-            }
-            guard (1...63).contains(label.utf8.count), label.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-                return nil
-            }
-            labels.append(label)
+        var name = text
+        if !text.utf8.allSatisfy({ $0 < 0x80 }) {
+            var components = URLComponents()
+            components.scheme = "http"
+            components.host = text
+            // What UTS 46 does not allow stays as it was, percent-encoded.
+            guard let encoded = components.encodedHost, !encoded.containsByte("%") else { return nil }
+            name = encoded
         }
-        let name = labels.joined(separator: ".")
-        return name.utf8.count <= 253 ? name : nil
+        name = name.asciiLowercased
+        guard name.utf8.count <= 253, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+        let labels = name.splitBytes(separator: ".", omittingEmptySubsequences: false)
+        return labels.allSatisfy { (1...63).contains($0.utf8.count) } ? name : nil
     }
 
     /// The number of dots.
@@ -102,63 +99,4 @@ package enum DNSError: String, Error, Hashable, Sendable, CaseIterable {
     case malformedRecord = "a record is malformed"
     case tooManyRecords = "the message holds more records than the limit"
     case truncatedOverTCP = "the message says that it is cut short, and that over TCP"
-}
-
-/// Letters of other scripts as ASCII (RFC 3492).
-enum Punycode {
-    static func encode(_ text: String) -> String? {
-        let scalars = text.unicodeScalars.map(\.value)
-        var output = scalars.filter { $0 < 0x80 }.map { UInt8($0) }
-        let basic = output.count
-        if basic > 0 { output.append(UInt8(ascii: "-")) }
-        var next: UInt32 = 0x80
-        var delta: UInt32 = 0
-        var bias: UInt32 = 72
-        var handled = basic
-        while handled < scalars.count {
-            guard let smallest = scalars.filter({ $0 >= next }).min() else { return nil }
-            let (step, overflow) = (smallest - next).multipliedReportingOverflow(by: UInt32(handled + 1))
-            guard !overflow, scalars.count < 256 else { return nil }
-            delta &+= step
-            next = smallest
-            for scalar in scalars {
-                if scalar < next { delta &+= 1 }
-                guard scalar == next else { continue }
-                var rest = delta
-                var place: UInt32 = 36
-                while true {
-                    let threshold = place <= bias ? 1 : min(26, place - bias)
-                    if rest < threshold { break }
-                    output.append(digit(threshold + (rest - threshold) % (36 - threshold)))
-                    rest = (rest - threshold) / (36 - threshold)
-                    place += 36
-                }
-                output.append(digit(rest))
-                bias = adapt(delta, UInt32(handled + 1), isFirst: handled == basic)
-                delta = 0
-                handled += 1
-            }
-            delta &+= 1
-            next += 1
-        }
-        return String(decoding: output, as: UTF8.self)
-    }
-
-    private static func digit(_ value: UInt32) -> UInt8 { UInt8(value < 26 ? value + 0x61 : value - 26 + 0x30) }
-
-    private static func adapt(_ delta: UInt32, _ count: UInt32, isFirst: Bool) -> UInt32 {
-        var delta = isFirst ? delta / 700 : delta / 2
-        delta += delta / count
-        var place: UInt32 = 0
-        while delta > 455 {
-            delta /= 35
-            place += 36
-        }
-        return place + 36 * delta / (delta + 38)
-    }
-}
-
-extension String {
-    /// Letters and their marks as one character where there is one (Unicode NFC).
-    fileprivate var precomposed: String { (self as NSString).precomposedStringWithCanonicalMapping }
 }

@@ -74,7 +74,7 @@ public enum ProxyUse: Hashable, Sendable {
     /// This one, for everything.
     case always(Proxy)
     /// Those of the environment: `HTTP_PROXY` for http, `HTTPS_PROXY` for https, `ALL_PROXY` for both, in lower or upper case,
-    /// but for the hosts in `NO_PROXY` (names with all below them, addresses, `*`).
+    /// but for the hosts in `NO_PROXY` (names with all below them, addresses, ranges of them such as `10.0.0.0/8`, `*`).
     case environment
 
     /// The way to an endpoint.
@@ -106,7 +106,8 @@ public enum ProxyUse: Hashable, Sendable {
     }
 
     private static func isExempt(_ host: String, _ port: Int, _ list: String) -> Bool {
-        list.splitBytes(separator: ",").flatMap { $0.splitAtBlanks() }.contains { entry in
+        let host = IPAddress.withoutZone(host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host)
+        return list.splitBytes(separator: ",").flatMap { $0.splitAtBlanks() }.contains { entry in
             if entry == "*" { return true }
             var name = entry.lowercased()[...]
             if let colon = name.lastByte(":"), let number = Int(name[name.index(after: colon)...]),
@@ -116,9 +117,11 @@ public enum ProxyUse: Hashable, Sendable {
                 name = name[..<colon]
             }
             if name.first == "[", name.last == "]" { name = name.dropFirst().dropLast() }
+            if let range = AddressRange(String(name)) { return range.contains(host) }
             if name.hasBytePrefix("*.") { name = name.dropFirst() }
-            if name.first == "." { name = name.dropFirst() }
-            return host.equalsBytes(name) || host.hasByteSuffix(".\(name)")
+            if name.hasBytePrefix(".") { name = name.dropFirst() }
+            if name.hasByteSuffix(".") { name = name.dropLast() }
+            return !name.isEmpty && (host.equalsBytes(name) || host.hasByteSuffix(".\(name)"))
         }
     }
 }

@@ -14,7 +14,9 @@ enum BodyDecoder {
     }
 
     /// The next piece, or nil until more bytes arrive.
-    mutating func next(from buffer: inout ByteBuffer, limits: HTTP1Limits) throws(HTTP1Error) -> Piece? {
+    mutating func next(
+        from buffer: inout ByteBuffer, limits: HTTP1Limits, parsing: HTTPParsing = .strict
+    ) throws(HTTP1Error) -> Piece? {
         switch self {
         case .length(let remaining):
             guard remaining > 0 else { return .end(trailers: nil) }
@@ -25,7 +27,7 @@ enum BodyDecoder {
         case .chunked(var decoder):
             self = .untilClose  // the decoder is moved out, changed and moved back, without a copy
             defer { self = .chunked(decoder) }
-            return try decoder.next(from: &buffer, limits: limits)
+            return try decoder.next(from: &buffer, limits: limits, parsing)
         case .untilClose:
             guard let data = buffer.readSlice(length: buffer.readableBytes), data.readableBytes > 0 else { return nil }
             return .data(data)
@@ -48,12 +50,14 @@ struct ChunkedDecoder {
     private var state = State.size(digits: 0, value: 0)
     private var extensionBytes = 0
 
-    mutating func next(from buffer: inout ByteBuffer, limits: HTTP1Limits) throws(HTTP1Error) -> BodyDecoder.Piece? {
+    mutating func next(
+        from buffer: inout ByteBuffer, limits: HTTP1Limits, _ parsing: HTTPParsing
+    ) throws(HTTP1Error) -> BodyDecoder.Piece? {
         while true {
             switch state {
             case .size(let digits, let value):
                 guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
-                state = try afterSize(byte, digits: digits, value: value)
+                state = try afterSize(byte, digits: digits, value: value, parsing)
             case .sizeExtension(let size):
                 guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
                 extensionBytes += 1
@@ -61,14 +65,14 @@ struct ChunkedDecoder {
                 if byte == Bytes.cr {
                     state = .sizeLineFeed(size: size)
                 } else if byte == Bytes.lf {
-                    throw .bareLineFeed
+                    state = try Self.afterSizeLine(size: size, parsing)
                 } else if byte == 0x7F || (byte < 0x20 && byte != Bytes.tab) {
                     throw .controlByte
                 }
             case .sizeLineFeed(let size):
                 guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
                 guard byte == Bytes.lf else { throw .bareCarriageReturn }
-                state = size == 0 ? .trailers(FieldSection()) : .data(remaining: size)
+                state = size == 0 ? .trailers(FieldSection(parsing: parsing)) : .data(remaining: size)
             case .data(let remaining):
                 guard let data = buffer.readSlice(length: min(remaining, buffer.readableBytes)), data.readableBytes > 0
                 else { return nil }
@@ -76,6 +80,11 @@ struct ChunkedDecoder {
                 state = left == 0 ? .dataEnd : .data(remaining: left)
                 return .data(data)
             case .dataEnd:
+                if parsing == .tolerant, buffer.getInteger(at: buffer.readerIndex, as: UInt8.self) == Bytes.lf {
+                    buffer.moveReaderIndex(forwardBy: 1)
+                    state = .size(digits: 0, value: 0)
+                    continue
+                }
                 guard buffer.readableBytes >= 2 else {
                     if let first = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self), first != Bytes.cr {
                         throw .malformedChunk
@@ -99,7 +108,9 @@ struct ChunkedDecoder {
     }
 
     /// A byte of the size line: one more digit, the start of an extension, or the line's end.
-    private func afterSize(_ byte: UInt8, digits: Int, value: Int) throws(HTTP1Error) -> State {
+    private func afterSize(
+        _ byte: UInt8, digits: Int, value: Int, _ parsing: HTTPParsing
+    ) throws(HTTP1Error) -> State {
         if let digit = Bytes.hexValue(byte) {
             guard digits < 16, value <= Int.max >> 4 else { throw .chunkSizeTooLarge }
             return .size(digits: digits + 1, value: value << 4 | digit)
@@ -107,10 +118,16 @@ struct ChunkedDecoder {
         guard digits > 0 else { throw .invalidChunkSize }
         switch byte {
         case Bytes.cr: return .sizeLineFeed(size: value)
-        case Bytes.lf: throw .bareLineFeed
+        case Bytes.lf: return try Self.afterSizeLine(size: value, parsing)
         case UInt8(ascii: ";"), Bytes.space, Bytes.tab: return .sizeExtension(size: value)
         default: throw .invalidChunkSize
         }
+    }
+
+    /// The line of a size ended with an LF alone.
+    private static func afterSizeLine(size: Int, _ parsing: HTTPParsing) throws(HTTP1Error) -> State {
+        guard parsing == .tolerant else { throw .bareLineFeed }
+        return size == 0 ? .trailers(FieldSection(parsing: parsing)) : .data(remaining: size)
     }
 
     private static func readTrailers(

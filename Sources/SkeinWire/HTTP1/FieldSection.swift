@@ -8,8 +8,13 @@ struct FieldSection {
     private(set) var fields: [Headers.Field] = []
     private(set) var known: KnownFields = []
     private(set) var framing = Framing()
+    private let isTolerant: Bool
     private var lineStart = 0
     private var cursor = 0
+    /// Line ends inside folded fields and CRs alone: they become spaces when the section is taken.
+    private var blanks: [Range<Int>] = []
+
+    init(parsing: HTTPParsing = .strict) { isTolerant = parsing == .tolerant }
 
     /// The bytes read so far, once the last line has been taken.
     var consumed: Int { lineStart }
@@ -17,14 +22,20 @@ struct FieldSection {
     /// The section as headers over the bytes it was read from.
     mutating func takeHeaders(_ block: ByteBuffer) -> Headers {
         defer { fields = [] }
+        var block = block
+        for range in blanks {
+            block.setRepeatingByte(Bytes.space, count: range.count, at: block.readerIndex + range.lowerBound)
+        }
         return Headers(parsed: block, fields: fields, known: known)
     }
 
     /// The next line without its CRLF, or nil until more bytes arrive.
-    /// - Throws: on any control byte but tab, on CR or LF alone (RFC 9112, section 2.2), on a line or block over its limit.
+    /// - Parameter unfolds: whether lines that begin with a blank belong to the line before, when reading is tolerant.
+    /// - Throws: on a line or block over its limit; when reading is strict, on any control byte but tab and on CR or LF alone
+    ///   (RFC 9112, section 2.2).
     @inline(__always)
     mutating func nextLine(
-        in bytes: UnsafeRawBufferPointer, longest: Int, largest: Int,
+        in bytes: UnsafeRawBufferPointer, longest: Int, largest: Int, unfolds: Bool = true,
         otherwise tooLarge: HTTP1Error = .headerBlockTooLarge
     ) throws(HTTP1Error) -> Range<Int>? {
         while true {
@@ -32,19 +43,40 @@ struct FieldSection {
             guard cursor &- lineStart <= longest else { throw .lineTooLong }
             guard cursor <= largest else { throw tooLarge }
             guard cursor < bytes.count else { return nil }
+            let next: Int
             switch bytes[cursor] {
             case Bytes.tab:
                 cursor &+= 1
+                continue
             case Bytes.cr:
                 guard cursor &+ 1 < bytes.count else { return nil }
-                guard bytes[cursor &+ 1] == Bytes.lf else { throw .bareCarriageReturn }
-                let line = lineStart..<cursor
-                cursor &+= 2
-                lineStart = cursor
-                return line
-            case Bytes.lf: throw .bareLineFeed
-            default: throw .controlByte
+                guard bytes[cursor &+ 1] == Bytes.lf else {
+                    guard isTolerant else { throw .bareCarriageReturn }
+                    blanks.append(cursor..<(cursor &+ 1))
+                    cursor &+= 1
+                    continue
+                }
+                next = cursor &+ 2
+            case Bytes.lf:
+                guard isTolerant else { throw .bareLineFeed }
+                next = cursor &+ 1
+            default:
+                guard isTolerant, bytes[cursor] != 0 else { throw .controlByte }
+                cursor &+= 1
+                continue
             }
+            if isTolerant, unfolds, cursor > lineStart {
+                guard next < bytes.count else { return nil }
+                if Self.isBlank(bytes[next]) {
+                    blanks.append(cursor..<next)
+                    cursor = next
+                    continue
+                }
+            }
+            let line = lineStart..<cursor
+            cursor = next
+            lineStart = next
+            return line
         }
     }
 
@@ -59,28 +91,39 @@ struct FieldSection {
         var colon = start
         while colon < end, Bytes.isToken(bytes[colon]) { colon &+= 1 }
         guard colon < end else { throw .missingColon }
-        guard bytes[colon] == Bytes.colon else {
-            guard Self.isBlank(bytes[colon]) else { throw .invalidFieldName }
-            throw colon == start ? .obsoleteFolding : .whitespaceBeforeColon
+        var nameEnd = colon
+        if bytes[colon] != Bytes.colon {
+            guard isTolerant, !Self.isBlank(bytes[start]) else {
+                guard Self.isBlank(bytes[colon]) else { throw .invalidFieldName }
+                throw colon == start ? .obsoleteFolding : .whitespaceBeforeColon
+            }
+            while colon < end, bytes[colon] != Bytes.colon { colon &+= 1 }
+            guard colon < end else { throw .missingColon }
+            nameEnd = colon
+            while nameEnd > start, Self.isBlank(bytes[nameEnd &- 1]) { nameEnd &-= 1 }
         }
-        guard colon > start, colon &- start <= Int(UInt16.max) else { throw .invalidFieldName }
+        guard nameEnd > start, nameEnd &- start <= Int(UInt16.max) else { throw .invalidFieldName }
         var value = colon &+ 1
-        while value < end, Self.isBlank(bytes[value]) { value &+= 1 }
-        while end > value, Self.isBlank(bytes[end &- 1]) { end &-= 1 }
-        let kind = KnownFields(name: bytes, at: start, count: colon &- start)
+        while value < end, Self.isOuter(bytes[value]) { value &+= 1 }
+        while end > value, Self.isOuter(bytes[end &- 1]) { end &-= 1 }
+        let kind = KnownFields(name: bytes, at: start, count: nameEnd &- start)
         if fields.isEmpty { fields.reserveCapacity(8) }
         fields.append(
             Headers.Field(
                 name: UInt32(truncatingIfNeeded: start), value: UInt32(truncatingIfNeeded: value),
                 valueLength: UInt32(truncatingIfNeeded: end &- value),
-                nameLength: UInt16(truncatingIfNeeded: colon &- start), known: kind))
+                nameLength: UInt16(truncatingIfNeeded: nameEnd &- start), known: kind))
         guard !kind.isEmpty else { return }
-        try framing.note(kind, seenBefore: known.contains(kind), bytes, value..<end)
+        try framing.note(kind, seenBefore: known.contains(kind), bytes, value..<end, isTolerant: isTolerant)
         known.formUnion(kind)
     }
 
     @inline(__always)
     private static func isBlank(_ byte: UInt8) -> Bool { byte == Bytes.space || byte == Bytes.tab }
+
+    /// Whether a byte at the end of a value does not belong to it: a blank, or the line end of a folded field.
+    @inline(__always)
+    private static func isOuter(_ byte: UInt8) -> Bool { isBlank(byte) || byte == Bytes.cr || byte == Bytes.lf }
 }
 
 /// What the fields of a head say about its body and its connection, gathered while they are read.
@@ -94,14 +137,15 @@ struct Framing {
 
     /// Takes note of a well-known field's value.
     mutating func note(
-        _ kind: KnownFields, seenBefore: Bool, _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>
+        _ kind: KnownFields, seenBefore: Bool, _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>, isTolerant: Bool
     ) throws(HTTP1Error) {
         switch kind {
         case .contentLength:
-            let length = try Self.decimal(bytes, value)
-            if let contentLength, contentLength != length { throw .conflictingContentLengths }
-            contentLength = length
+            guard isTolerant else { return try noteLength(bytes, value) }
+            // One length several times, as a proxy makes it that joins fields (RFC 9110, section 8.6).
+            try Self.forEachPart(of: value, in: bytes) { part throws(HTTP1Error) in try noteLength(bytes, part) }
         case .transferEncoding:
+            if isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "identity") { return }
             // Only `chunked`, once: a coding that we cannot undo leaves the end of the body unknown.
             guard !seenBefore, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "chunked") else {
                 throw .unknownTransferCoding
@@ -112,27 +156,43 @@ struct Framing {
         case .expect:
             expectsContinue = Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "100-continue")
         case .host:
+            // Means nothing in a response.
+            guard !isTolerant else { return }
             if seenBefore { throw .multipleHosts }
             for byte in bytes[value] where !Bytes.isHost(byte) { throw .invalidHost }
         default: break
         }
     }
 
+    private mutating func noteLength(_ bytes: UnsafeRawBufferPointer, _ value: Range<Int>) throws(HTTP1Error) {
+        let length = try Self.decimal(bytes, value)
+        if let contentLength, contentLength != length { throw .conflictingContentLengths }
+        contentLength = length
+    }
+
     private mutating func noteConnection(_ bytes: UnsafeRawBufferPointer, _ value: Range<Int>) {
+        Self.forEachPart(of: value, in: bytes) { part in
+            if Bytes.equal(bytes, part.lowerBound, part.count, lowercase: "close") { close = true }
+            if Bytes.equal(bytes, part.lowerBound, part.count, lowercase: "keep-alive") { keepAlive = true }
+            if Bytes.equal(bytes, part.lowerBound, part.count, lowercase: "upgrade") { upgrade = true }
+        }
+    }
+
+    /// The parts of a comma-separated list, without the blanks around them.
+    private static func forEachPart<Failure: Error>(
+        of value: Range<Int>, in bytes: UnsafeRawBufferPointer, _ take: (Range<Int>) throws(Failure) -> Void
+    ) throws(Failure) {
         var start = value.lowerBound
-        while start < value.upperBound {
+        repeat {
             var end = start
             while end < value.upperBound, bytes[end] != UInt8(ascii: ",") { end &+= 1 }
             var first = start
             var last = end
             while first < last, bytes[first] <= Bytes.space { first &+= 1 }
             while last > first, bytes[last &- 1] <= Bytes.space { last &-= 1 }
-            let count = last &- first
-            if Bytes.equal(bytes, first, count, lowercase: "close") { close = true }
-            if Bytes.equal(bytes, first, count, lowercase: "keep-alive") { keepAlive = true }
-            if Bytes.equal(bytes, first, count, lowercase: "upgrade") { upgrade = true }
+            try take(first..<last)
             start = end &+ 1
-        }
+        } while start <= value.upperBound
     }
 
     /// One or more digits, at most eighteen, so that no sum of lengths overflows (RFC 9110, section 8.6).
@@ -147,14 +207,16 @@ struct Framing {
     }
 
     /// The rules that hold for requests and responses alike (RFC 9112, section 6.3).
-    func check(version: HTTPVersion) throws(HTTP1Error) {
-        guard isChunked else { return }
+    func check(version: HTTPVersion, isTolerant: Bool = false) throws(HTTP1Error) {
+        guard isChunked, !isTolerant else { return }
         if contentLength != nil { throw .contentLengthWithTransferEncoding }
         if version == .http1_0 { throw .transferEncodingInHTTP10 }
     }
 
     /// Whether the connection persists after the message (RFC 9112, section 9.3).
     func persists(version: HTTPVersion) -> Bool {
-        version == .http1_0 ? keepAlive && !close : !close
+        // A sender that names two ends of a message, or one that its version does not have, may mean the other one.
+        if isChunked, contentLength != nil || version == .http1_0 { return false }
+        return version == .http1_0 ? keepAlive && !close : !close
     }
 }

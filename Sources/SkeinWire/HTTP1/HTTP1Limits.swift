@@ -24,4 +24,7 @@ public struct HTTP1Limits: Sendable, Hashable {
         self.chunkExtensions = chunkExtensions
         self.trailers = trailers
     }
+
+    /// Those of a client: heads as large as curl takes them, lines of 100 KiB, 5000 fields, 300 KiB in all.
+    public static let responses = HTTP1Limits(line: 100 << 10, fieldCount: 5000, headerBlock: 300 << 10)
 }

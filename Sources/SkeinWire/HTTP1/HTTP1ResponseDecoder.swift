@@ -38,18 +38,25 @@ public struct HTTP1ResponseDecoder: Sendable {
     }
 
     private let limits: HTTP1Limits
+    private let parsing: HTTPParsing
     private var buffer = ByteBuffer()
     // Beside the state, not in it: moving them in and out for each event would cost more than reading the head.
     private var state = State.head
-    private var section = FieldSection()
+    private var section: FieldSection
     private var statusLine: StatusLine?
     private var body = BodyDecoder.untilClose
     private var isReusable = false
     private var expected = Deque<Expectation>()
 
     /// A decoder at the start of a connection.
-    /// - Parameter limits: what the server may make us hold.
-    public init(limits: HTTP1Limits = HTTP1Limits()) { self.limits = limits }
+    /// - Parameters:
+    ///   - limits: what the server may make us hold.
+    ///   - parsing: what the server may get wrong.
+    public init(limits: HTTP1Limits = .responses, parsing: HTTPParsing = .tolerant) {
+        self.limits = limits
+        self.parsing = parsing
+        section = FieldSection(parsing: parsing)
+    }
 
     /// Takes note of a request that is being sent.
     /// - Parameters:
@@ -87,7 +94,7 @@ public struct HTTP1ResponseDecoder: Sendable {
             guard try readHead(), let line = statusLine else { return nil }
             return try finishHead(line, expectation)
         case .body:
-            switch try body.next(from: &buffer, limits: limits) {
+            switch try body.next(from: &buffer, limits: limits, parsing: parsing) {
             case .data(let data): return .body(data)
             case .end(let trailers): return finish(trailers: trailers)
             case nil: return nil
@@ -122,7 +129,7 @@ public struct HTTP1ResponseDecoder: Sendable {
     private mutating func startHead() {
         state = .head
         statusLine = nil
-        section = FieldSection()
+        section = FieldSection(parsing: parsing)
     }
 
     private mutating func readHead() throws(HTTP1Error) -> Bool {
@@ -130,9 +137,11 @@ public struct HTTP1ResponseDecoder: Sendable {
         return try bytes.withUnsafeReadableBytes { all in
             Result { () throws(HTTP1Error) -> Bool in
                 if statusLine == nil, !HTTPVersion.couldStart(all) { throw .malformedStatusLine }
-                while let line = try section.nextLine(in: all, longest: limits.line, largest: limits.headerBlock) {
+                while let line = try section.nextLine(
+                    in: all, longest: limits.line, largest: limits.headerBlock, unfolds: statusLine != nil)
+                {
                     if statusLine == nil {
-                        statusLine = try StatusLine(all, line)
+                        statusLine = try StatusLine(all, line, parsing)
                     } else {
                         if line.isEmpty { return true }
                         try section.addField(line, in: all, limit: limits.fieldCount)
@@ -158,7 +167,7 @@ public struct HTTP1ResponseDecoder: Sendable {
             return .informational(head)
         }
         if request.isConnect, (200..<300).contains(line.status.code) { return upgrade(head) }
-        try framing.check(version: line.version)
+        try framing.check(version: line.version, isTolerant: parsing == .tolerant)
         isReusable = framing.persists(version: line.version)
         if request.isHead || line.status.forbidsBody {
             state = .end

@@ -64,7 +64,9 @@ struct StatusLine {
     let reason: Range<Int>
 
     /// Takes a status line apart. The space before an absent reason may be absent, too, as many servers have it.
-    init(_ bytes: UnsafeRawBufferPointer, _ line: Range<Int>) throws(HTTP1Error) {
+    init(
+        _ bytes: UnsafeRawBufferPointer, _ line: Range<Int>, _ parsing: HTTPParsing
+    ) throws(HTTP1Error) {
         let start = line.lowerBound
         guard line.count >= 12, bytes[start &+ 8] == Bytes.space else { throw .malformedStatusLine }
         version = try HTTPVersion(bytes, start..<(start &+ 8))
@@ -73,7 +75,8 @@ struct StatusLine {
             guard Bytes.isDigit(bytes[index]) else { throw .malformedStatusLine }
             code = code &* 10 &+ Int(bytes[index] &- 0x30)
         }
-        guard (100...599).contains(code) else { throw .malformedStatusLine }
+        // A status above 599 is a server error of an unknown kind (RFC 9110, section 15).
+        guard code >= 100, code <= 599 || parsing == .tolerant else { throw .malformedStatusLine }
         status = HTTPStatus(code)
         if line.count > 12, bytes[start &+ 12] != Bytes.space { throw .malformedStatusLine }
         reason = min(start &+ 13, line.upperBound)..<line.upperBound

@@ -2,7 +2,7 @@
 
 /// An HTTP status code (RFC 9110, section 15).
 public struct HTTPStatus: Hashable, Sendable, CustomStringConvertible, ExpressibleByIntegerLiteral {
-    /// The three digits, 100 to 599.
+    /// The three digits, 100 to 599; up to 999 in what a tolerant client has received.
     public let code: Int
 
     /// A status from its number.

@@ -60,7 +60,7 @@ public struct Headers: Sendable {
     /// Whether there is no field.
     public var isEmpty: Bool { fields.isEmpty }
 
-    /// The first value of a name, or nil. Setting replaces every value of the name; setting nil removes them.
+    /// The first value of a name, or nil. A value that is not UTF-8 is read as ISO-8859-1; ``rawValue(_:)`` has its bytes. Setting replaces every value of the name; setting nil removes them.
     /// - Parameter name: the field's name in any case.
     public subscript(name: String) -> String? {
         get { firstIndex(of: name).map { value(at: $0) } }
@@ -82,8 +82,14 @@ public struct Headers: Sendable {
     /// - Parameters:
     ///   - name: a token (RFC 9110, section 5.1).
     ///   - value: without control bytes except tab; outer blanks are dropped.
-    public mutating func add(_ name: String, _ value: String) {
-        guard name.utf8.count <= UInt16.max, value.utf8.count <= Int(UInt32.max) / 2 else {
+    public mutating func add(_ name: String, _ value: String) { add(name, bytes: value.utf8) }
+
+    /// Appends a field whose value need not be UTF-8 (RFC 9110, section 5.5: obs-text is opaque).
+    /// - Parameters:
+    ///   - name: a token (RFC 9110, section 5.1).
+    ///   - value: bytes without control bytes except tab.
+    public mutating func add(_ name: String, bytes value: some Collection<UInt8>) {
+        guard name.utf8.count <= UInt16.max, value.count <= Int(UInt32.max) / 2 else {
             problem = problem ?? HeaderProblem(name: String(name.prefix(64)), fault: .tooLong)
             return
         }
@@ -92,7 +98,7 @@ public struct Headers: Sendable {
         let nameLength = bytes.writeString(name)
         bytes.writeStaticString(": ")
         let valueStart = bytes.readableBytes
-        let valueLength = bytes.writeString(value)
+        let valueLength = bytes.writeBytes(value)
         bytes.writeStaticString("\r\n")
         let kind = bytes.withUnsafeReadableBytes { all -> KnownFields? in
             guard nameLength > 0 else { return nil }
@@ -131,7 +137,7 @@ public struct Headers: Sendable {
     public mutating func merge(_ other: Headers) {
         problem = problem ?? other.problem
         for field in other { remove(field.name) }
-        for field in other { add(field.name, field.value) }
+        for index in other.fields.indices { add(other.name(at: index), bytes: other.valueBytes(at: index)) }
     }
 
     /// Whether a comma-separated list field, such as Connection, holds a token, in any case.
@@ -161,8 +167,13 @@ public struct Headers: Sendable {
         bytes.getSlice(at: bytes.readerIndex + Int(offset), length: Int(length)) ?? ByteBuffer()
     }
 
+    /// UTF-8, and else ISO-8859-1: no byte is lost, whatever it meant.
     private func string(_ offset: UInt32, _ length: Int) -> String {
-        bytes.getString(at: bytes.readerIndex + Int(offset), length: length) ?? ""
+        bytes.withUnsafeReadableBytes { all in
+            let part = UnsafeRawBufferPointer(rebasing: all[Int(offset)..<(Int(offset) + length)])
+            if let text = String(validating: part, as: UTF8.self) { return text }
+            return String(String.UnicodeScalarView(part.map { Unicode.Scalar($0) }))
+        }
     }
 
     package func name(at index: Int) -> String {
@@ -186,6 +197,15 @@ public struct Headers: Sendable {
     package func value(at index: Int) -> String {
         string(fields[index].value, Int(fields[index].valueLength))
     }
+
+    /// The value of a field as it stands in the message.
+    package func valueBytes(at index: Int) -> ByteBufferView {
+        slice(fields[index].value, fields[index].valueLength).readableBytesView
+    }
+
+    /// The bytes of a name's first value as they stand in the message; they need not be UTF-8.
+    /// - Parameter name: the field's name in any case.
+    public func rawValue(_ name: String) -> ByteBufferView? { firstIndex(of: name).map(valueBytes) }
 
     /// The bytes of a name's first value, without a copy.
     /// - Parameter name: in small letters.
@@ -243,7 +263,11 @@ extension Headers: ExpressibleByDictionaryLiteral {
 extension Headers: Equatable {
     /// Two sections are equal when their fields are, in order, names without case.
     public static func == (left: Headers, right: Headers) -> Bool {
-        left.elementsEqual(right) { $0.name.lowercased() == $1.name.lowercased() && $0.value == $1.value }
+        left.count == right.count
+            && left.fields.indices.allSatisfy { index in
+                left.lowercaseName(at: index) == right.lowercaseName(at: index)
+                    && left.valueBytes(at: index).elementsEqual(right.valueBytes(at: index))
+            }
     }
 }
 

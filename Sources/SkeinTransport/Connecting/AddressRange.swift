@@ -1,6 +1,6 @@
-// Ranges of addresses, as proxies are named that are trusted.
+// Ranges of addresses, as trusted proxies and hosts without a proxy are named.
 
-import SkeinTransport
+import SkeinCore
 
 /// Addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral {
