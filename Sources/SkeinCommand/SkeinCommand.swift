@@ -1,6 +1,7 @@
 // The command line: what Skein is, in commands that teach themselves.
 
 import ArgumentParser
+import Skein
 
 #if canImport(Glibc)
     import Glibc
@@ -31,28 +32,41 @@ struct SkeinCommand: AsyncParsableCommand {
     static func main() async {
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(CommandLineWords.protected(Array(CommandLine.arguments.dropFirst())))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
                 try command.run()
             }
         } catch {
-            if exitCode(for: error) == .validationFailure {
-                Terminal.complain(fullMessage(for: error))
-                leave(2)
+            let code = exitCode(for: error)
+            let message = fullMessage(for: error)
+            if code == .success {
+                if !message.isEmpty { Terminal.say(message) }  // what was asked for: --help, --version
+            } else if !message.isEmpty {
+                Terminal.complain(message)
             }
-            exit(withError: error)
+            Terminal.leave(code == .validationFailure ? 2 : code.rawValue)
         }
     }
+}
 
-    private static func leave(_ code: CInt) -> Never {
-        #if canImport(Darwin)
-            Darwin.exit(code)
-        #elseif canImport(Musl)
-            Musl.exit(code)
-        #else
-            Glibc.exit(code)
-        #endif
+/// Words that look like options and are none.
+enum CommandLineWords {
+    /// A blank before a word keeps it from being taken for an option, and changes neither a number nor a statement.
+    static func protected(_ words: [String]) -> [String] {
+        guard let command = words.first else { return words }
+        let isStatement: (String) -> Bool
+        switch command {
+        // `--` and a blank, or text of several lines, is a comment that begins a statement.
+        case "sql": isStatement = { $0.hasBytePrefix("--") && ($0.hasBytePrefix("-- ") || $0.containsByte("\n")) }
+        case "rpc", "dynamodb": isStatement = { $0.hasBytePrefix("-") && JSONNumber($0) != nil }
+        default: return words
+        }
+        var isValue = false
+        return words.map { word in
+            defer { isValue = ["-p", "--parameter"].contains(word) }
+            return !isValue && isStatement(word) ? " " + word : word
+        }
     }
 }

@@ -15,15 +15,6 @@ import Synchronization
 extension JSONValue: RPCValue {
     /// JSON's null.
     public static var none: JSONValue { .null }
-
-    /// The elements of an array.
-    public var elements: [JSONValue]? { if case .array(let elements) = self { elements } else { nil } }
-
-    /// The value as one of a type.
-    public func decoded<T: Decodable>(as type: T.Type) throws -> T {
-        if let value = self as? T { return value }
-        return try JSONDecoder().decode(type, from: try JSONEncoder().encode(self))
-    }
 }
 
 /// The functions of a JSON-RPC server: `stub.sum(1, 2)` passes its arguments by position, `stub.sum(a: 1, b: 2)` by name.
@@ -36,6 +27,11 @@ public struct JSONRPC: Sendable {
     public enum Arguments: Sendable {
         case byPosition([any Encodable & Sendable])
         case byName([String: any Encodable & Sendable])
+
+        /// The members of an object as arguments by name.
+        public static func members(_ members: JSONObject) -> Arguments {
+            .byName(Dictionary(members.map { ($0.name, $0.value) }) { $1 })
+        }
     }
 
     private let endpoint: RPCEndpoint
@@ -82,7 +78,7 @@ public struct JSONRPC: Sendable {
     public func call(_ method: String, _ arguments: Arguments = .byPosition([])) -> Call {
         let id = numbers.take()
         return relay(method, .json(Envelope(method: method, arguments: arguments, id: id))) { response in
-            let answer = try response.decode(Answer.self)
+            let answer = try Answer(response.json())
             guard answer.id == id || answer.error != nil else { throw Self.malformed("it answers another call") }
             return answer.outcome
         }
@@ -100,9 +96,9 @@ public struct JSONRPC: Sendable {
         let first = numbers.take(calls.count)
         let envelopes = calls.enumerated().map { Envelope(method: $1.method, arguments: $1.arguments, id: first + $0) }
         return relay("batch", .json(envelopes)) { response in
-            let answers = try response.decodeRecords(JSONValue.self)
-            if answers.count == 1, let answer = try? answers[0].decoded(as: Answer.self), answer.id == nil {
-                return answer.outcome  // the batch as a whole is refused
+            let document = try response.json()
+            guard let answers = document.elements else {
+                return try Answer(document).outcome  // the batch as a whole is refused
             }
             // Answers may come in any order.
             let sorted = answers.sorted { ($0["id"]?.integer ?? .max) < ($1["id"]?.integer ?? .max) }
@@ -116,7 +112,7 @@ public struct JSONRPC: Sendable {
     /// What each call of a ``batch(_:)`` came to, in the order of the calls.
     public static func results(of response: RPCResponse<JSONValue>) throws -> [Result<JSONValue, RPCFault>] {
         try response.raiseForStatus()
-        return try (response.content.elements ?? []).map { try $0.decoded(as: Answer.self).outcome }
+        return try (response.content.elements ?? []).map { try Answer($0).outcome }
     }
 
     private func relay(
@@ -161,20 +157,26 @@ public struct JSONRPC: Sendable {
         }
     }
 
-    private struct Answer: Decodable {
-        struct Fault: Decodable {
-            let code: Int
-            let message: String
-        }
-
+    private struct Answer {
         let id: Int?
-        let result: JSONValue?
-        let error: Fault?
+        let result: JSONValue
+        let error: RPCFault?
 
-        var outcome: Result<JSONValue, RPCFault> {
-            if let error { return .failure(RPCFault(error.code, error.message)) }
-            return .success(result ?? .null)
+        /// - Throws: code 709 when it is no answer of JSON-RPC.
+        init(_ answer: JSONValue) throws {
+            guard answer.members != nil else { throw JSONRPC.malformed("it is no object") }
+            id = answer["id"]?.integer
+            result = answer["result"] ?? .null
+            error = try answer["error"].flatMap { error in
+                if error == .null { return nil }
+                guard let code = error["code"]?.integer, let message = error["message"]?.string else {
+                    throw JSONRPC.malformed("an error has a code and a message")
+                }
+                return RPCFault(code, message)
+            }
         }
+
+        var outcome: Result<JSONValue, RPCFault> { error.map { .failure($0) } ?? .success(result) }
     }
 }
 
@@ -197,8 +199,11 @@ public struct JSONRPCService: Sendable {
     /// - Returns: the document to send, or nil when nothing is to be said: an answer without content then, 204 or, since some
     ///   clients know no other success, 200.
     public func answer(_ content: ByteBuffer) async -> HTTPBody? {
-        guard let document = try? JSONDecoder().decode(JSONValue.self, from: Data(content.readableBytesView)) else {
-            return .json(Self.failure(RPCFault(-32700, "the content is no JSON"), id: .null))
+        let document: JSONValue
+        do {
+            document = try JSONValue(json: content.readableBytesView)
+        } catch {
+            return .json(Self.failure(RPCFault(-32700, "the content is no JSON: \(error)"), id: .null))
         }
         guard let calls = document.elements else { return await one(document).map { .json($0) } }
         guard (1...Self.maximumBatch).contains(calls.count) else {
@@ -227,7 +232,7 @@ public struct JSONRPCService: Sendable {
         }
         do {
             let result = try await function(arguments)
-            let value = try JSONDecoder().decode(JSONValue.self, from: try JSONEncoder().encode(result))
+            let value = try JSON.tree(of: result)
             return .object(["jsonrpc": .string("2.0"), "id": id, "result": value])
         } catch let fault as RPCFault {
             return Self.failure(fault, id: id)
@@ -238,7 +243,7 @@ public struct JSONRPCService: Sendable {
 
     private static func isID(_ id: JSONValue?) -> Bool {
         switch id {
-        case nil, .null?, .string?, .integer?, .number?: true
+        case nil, .null?, .string?, .number?: true
         default: false
         }
     }

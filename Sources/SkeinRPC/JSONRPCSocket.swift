@@ -20,17 +20,6 @@ package final class JSONRPCSocket: WebSocketHandler {
         var waiting: [Int: Inbox<ByteBuffer>] = [:]
     }
 
-    /// The numbers of a call, or of the calls of a batch.
-    private struct Document: Decodable {
-        let ids: [Int?]
-
-        private struct One: Decodable { let id: Int? }
-
-        init(from decoder: any Decoder) throws {
-            if let many = try? [One](from: decoder) { ids = many.map(\.id) } else { ids = [try One(from: decoder).id] }
-        }
-    }
-
     private let request: HTTPRequest
     private let client: HTTPClient
     private let state = Mutex(State())
@@ -70,8 +59,10 @@ package final class JSONRPCSocket: WebSocketHandler {
         }
     }
 
+    /// The numbers of a call, or of the calls of a batch.
     private static func ids(_ bytes: ByteBuffer) -> [Int?] {
-        (try? JSONDecoder().decode(Document.self, from: Data(bytes.readableBytesView)))?.ids ?? []
+        guard let document = try? JSONValue(json: bytes.readableBytesView) else { return [] }
+        return (document.elements ?? [document]).map { $0["id"]?.integer }
     }
 
     private func opened() async throws -> WebSocket {

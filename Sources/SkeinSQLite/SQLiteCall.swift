@@ -14,11 +14,11 @@ protocol SQLiteWorker: Sendable {
 
 /// What has come of a statement.
 struct SQLiteAnswer: Sendable {
-    var rows = Rows.none
-    var command = ""
-    var affected = 0
+    var results: [SQLResult] = []
     var lastInsertID: Int64?
     var bytes = 0
+
+    mutating func add(_ result: SQLResult) { results.append(result) }
 }
 
 /// A call of SQLite.
@@ -56,9 +56,11 @@ final class SQLiteCall: SQLCall, @unchecked Sendable {
         guard !isOver else { return }
         switch result {
         case .success(let answer):
-            rows = answer.rows
-            command = answer.command
-            affected = answer.affected
+            results = answer.results
+            // Of several statements, the rows are those of the last that has some.
+            rows = results.last { !$0.rows.columns.isEmpty }?.rows ?? .none
+            command = results.last?.command ?? ""
+            affected = results.last?.affected ?? 0
             lastInsertID = answer.lastInsertID
             succeed(bytes: answer.bytes)
         case .failure(let error as SQLError): refuse(error)

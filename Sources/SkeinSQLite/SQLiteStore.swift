@@ -8,9 +8,24 @@ import SkeinSQL
 import Synchronization
 
 /// An open database.
+///
+/// A file is only read until something is written: what asks for the write-ahead log changes the file, and a SELECT must not. One that
+/// cannot be written to stays readable.
 final class SQLiteStore: SQLiteWorker {
-    private let writer: any DatabaseWriter
-    private let hasReaders: Bool
+    private enum Access {
+        /// A file that nobody has written to here.
+        case reading(any DatabaseReader)
+        /// A file with its write-ahead log: readers beside a writer.
+        case writing(any DatabaseWriter)
+        /// A database in memory, whose one connection does everything.
+        case alone(any DatabaseWriter)
+    }
+
+    private let access: Mutex<Access>
+    /// Where the writer is opened, away from the event loops.
+    private let opening = DispatchQueue(label: "skein.sqlite.opening")
+    private let options: SQLiteOptions
+    private let configuration: GRDB.Configuration
     /// What is known of statements: whether they only read.
     private let readOnly = Mutex<ByteDictionary<Bool>>([:])
     private let maximumAnswerSize: Int
@@ -35,18 +50,56 @@ final class SQLiteStore: SQLiteWorker {
         maximumAnswerSize = options.maximumAnswerSize
         configuration.foreignKeysEnabled = options.checksForeignKeys
         configuration.label = "skein.sqlite"
+        self.options = options
+        self.configuration = configuration
         do {
-            if let path = options.path {
-                writer = try DatabasePool(path: path, configuration: configuration)
-                hasReaders = true
-            } else {
-                writer = try DatabaseQueue(configuration: configuration)
-                hasReaders = false
-            }
+            access = Mutex(try Self.open(options, configuration))
         } catch {
-            throw SkeinError(
-                .connectionFailed, peer: options.description, because: "the database cannot be opened: \(error)",
-                cause: error)
+            throw Self.unusable(options, error)
+        }
+    }
+
+    private static func open(_ options: SQLiteOptions, _ configuration: GRDB.Configuration) throws -> Access {
+        guard let path = options.path else { return .alone(try DatabaseQueue(configuration: configuration)) }
+        guard FileManager.default.fileExists(atPath: path) else {
+            return .writing(try DatabasePool(path: path, configuration: configuration))
+        }
+        var reading = configuration
+        reading.readonly = true
+        return .reading(try DatabasePool(path: path, configuration: reading))
+    }
+
+    private static func unusable(_ options: SQLiteOptions, _ error: any Error) -> SkeinError {
+        SkeinError(
+            .connectionFailed, peer: options.description, because: "the database cannot be opened: \(error)", cause: error)
+    }
+
+    /// What reads beside the writer, and whether there is a writer; nil for a database in memory.
+    private var reader: (any DatabaseReader, hasWriter: Bool)? {
+        access.withLock { access in
+            switch access {
+            case .reading(let reader): (reader, false)
+            case .writing(let writer): (writer, true)
+            case .alone: nil
+            }
+        }
+    }
+
+    /// The writer of a file that was only read until now; nil when it cannot be written to.
+    private func openWriter() throws -> (any DatabaseWriter)? {
+        try access.withLock { access in
+            guard case .reading = access else { return Self.writer(access) }
+            guard let path = options.path, FileManager.default.isWritableFile(atPath: path) else { return nil }
+            let writer = try DatabasePool(path: path, configuration: configuration)
+            access = .writing(writer)
+            return writer
+        }
+    }
+
+    private static func writer(_ access: Access) -> (any DatabaseWriter)? {
+        switch access {
+        case .writing(let writer), .alone(let writer): writer
+        case .reading: nil
         }
     }
 
@@ -57,28 +110,52 @@ final class SQLiteStore: SQLiteWorker {
         let text = sql.text
         let values = sql.parameters
         let maximum = maximumAnswerSize
-        guard hasReaders, readOnly.withLock({ $0[text] }) ?? Self.looksReadOnly(text) else {
-            return write { done(Self.carryOutAlone(text, values, on: $0, maximum, isWanted)) }
+        let write: @Sendable () -> Void = {
+            self.write { database in
+                done(database.flatMap { Self.carryOutAlone(text, values, on: $0, maximum, isWanted) })
+            }
         }
-        writer.asyncRead { result in
+        guard let (reader, hasWriter) = reader,
+            readOnly.withLock({ $0[text] }) ?? Self.looksReadOnly(text, hasWriter: hasWriter)
+        else { return write() }
+        reader.asyncRead { result in
             do {
                 let database = try result.get()
-                let statement = try Self.statement(text, on: database)
-                self.remember(text, statement.isReadonly)
-                if statement.isReadonly { return done(Self.carryOut(text, values, on: database, maximum, isWanted)) }
+                let isReadOnly = try Self.onlyReads(text, on: database)
+                self.remember(text, isReadOnly)
+                guard isReadOnly else { return write() }
             } catch {
-                // Several statements, or none that can be prepared: the writer says what is wrong with them.
+                // What a reader does not know may be the writer's own, such as a temporary table.
+                if hasWriter { return write() }
             }
-            self.write { done(Self.carryOutAlone(text, values, on: $0, maximum, isWanted)) }
+            done(result.flatMap { Self.carryOut(text, values, on: $0, maximum, isWanted) })
         }
     }
 
-    /// Does something on the writer's queue.
-    func write(_ work: @escaping @Sendable (Database) -> Void) {
-        writer.asyncWriteWithoutTransaction(work)
+    /// Does something on the writer's queue; where nothing can be written, with a reader, whose SQLite says so.
+    func write(_ work: @escaping @Sendable (Result<Database, any Error>) -> Void) {
+        if let writer = access.withLock({ Self.writer($0) }) {
+            return writer.asyncWriteWithoutTransaction { work(.success($0)) }
+        }
+        opening.async {
+            do {
+                if let writer = try self.openWriter() {
+                    writer.asyncWriteWithoutTransaction { work(.success($0)) }
+                } else {
+                    try self.reader?.0.unsafeRead { work(.success($0)) }
+                }
+            } catch {
+                work(.failure(Self.unusable(self.options, error)))
+            }
+        }
     }
 
-    func close() { try? writer.close() }
+    func close() {
+        switch access.withLock({ $0 }) {
+        case .reading(let reader): try? reader.close()
+        case .writing(let writer), .alone(let writer): try? writer.close()
+        }
+    }
 
     private func remember(_ text: String, _ isReadOnly: Bool) {
         readOnly.withLock { known in
@@ -87,8 +164,22 @@ final class SQLiteStore: SQLiteWorker {
         }
     }
 
-    private static func looksReadOnly(_ text: String) -> Bool {
-        ["SELECT", "WITH", "VALUES", "EXPLAIN"].contains(SQLKeyword.first(of: text, nestsComments: false))
+    private static func looksReadOnly(_ text: String, hasWriter: Bool) -> Bool {
+        let word = SQLKeyword.first(of: text, nestsComments: false)
+        // A pragma that only asks does not make a file be opened for writing; one that sets something sets it for the writer.
+        if word == "PRAGMA" { return !hasWriter && !text.containsByte("=") }
+        return ["SELECT", "WITH", "VALUES", "EXPLAIN", ""].contains(word)
+    }
+
+    /// Whether no statement of a text changes anything, its connection included.
+    private static func onlyReads(_ text: String, on database: Database) throws -> Bool {
+        if let statement = try? statement(text, on: database) { return statement.isReadonly }
+        let statements = try database.allStatements(sql: text)
+        while let statement = try statements.next() {
+            let word = SQLKeyword.first(of: statement.sql, nestsComments: false)
+            guard statement.isReadonly, looksReadOnly(word, hasWriter: true) else { return false }
+        }
+        return true
     }
 
     /// Carries out what is no part of a transaction: what it leaves open would be everybody's.
@@ -120,21 +211,21 @@ final class SQLiteStore: SQLiteWorker {
         if let problem = problem(text, values) { return .failure(problem) }
         do {
             var answer = SQLiteAnswer()
-            let before = database.totalChangesCount
+            var binding = SQLiteBinding(values)
             try interrupted(database, unless: isWanted) {
                 if let statement = try? Self.statement(text, on: database) {
-                    try statement.setArguments(StatementArguments(values.map(\.databaseValue)))
+                    try binding.bind(to: statement)
+                    try binding.checkAllWereBound()
                     try collect(statement, on: database, into: &answer, maximum)
                 } else {
-                    let statements = try database.allStatements(
-                        sql: text, arguments: StatementArguments(values.map(\.databaseValue)))
+                    let statements = try database.allStatements(sql: text)
                     while let statement = try statements.next() {
+                        try binding.bind(to: statement)
                         try collect(statement, on: database, into: &answer, maximum)
                     }
+                    try binding.checkAllWereBound()
                 }
             }
-            answer.affected = answer.rows.isEmpty ? database.totalChangesCount - before : answer.rows.count
-            answer.command = SQLKeyword.first(of: text, nestsComments: false)
             answer.lastInsertID = database.lastInsertedRowID
             return .success(answer)
         } catch let error as DatabaseError {
@@ -152,10 +243,13 @@ final class SQLiteStore: SQLiteWorker {
         }
         let isTooLong = values.contains { value in
             switch value {
-            case .text(let text), .json(let text), .numeric(let text): text.utf8.count > 1_000_000_000
+            case .text(let text), .json(let text), .numeric(let text), .literal(let text): text.utf8.count > 1_000_000_000
             case .bytes(let bytes): bytes.count > 1_000_000_000
             default: false
             }
+        }
+        if values.contains(where: { if case .double(let value) = $0 { value.isNaN } else { false } }) {
+            return SkeinError(.exception, because: "SQLite has no NaN, and would store nothing for it; bind a text, or nil")
         }
         return isTooLong ? SkeinError(.contentTooLarge, because: "SQLite takes values of at most 10^9 bytes") : nil
     }
@@ -196,9 +290,11 @@ final class SQLiteStore: SQLiteWorker {
         _ statement: Statement, on database: Database, into answer: inout SQLiteAnswer, _ maximum: Int
     ) throws {
         let names = statement.columnNames
+        let before = database.totalChangesCount
+        let command = SQLKeyword.first(of: statement.sql, nestsComments: false)
         guard !names.isEmpty else {
             try statement.execute()
-            answer.rows = .none
+            answer.add(SQLResult(command: command, affected: database.totalChangesCount - before, rows: .none))
             return
         }
         var cells: [SQLValue] = []
@@ -210,7 +306,7 @@ final class SQLiteStore: SQLiteWorker {
                 throw SkeinError(.exception, because: "the columns have changed meanwhile; execute the statement again")
             }
             for column in names.indices {
-                let value = SQLValue(row[column] as DatabaseValue)
+                let value = SQLValue(statement.sqliteStatement, CInt(column))
                 answer.bytes += value.size
                 cells.append(value)
             }
@@ -220,7 +316,9 @@ final class SQLiteStore: SQLiteWorker {
                     because: "the rows are more than \(maximum) bytes; raise maximumAnswerSize, or use LIMIT")
             }
         }
-        answer.rows = Rows(ValueRowSet(RowColumns(names), cells: cells))
+        let found = Rows(ValueRowSet(RowColumns(names), cells: cells))
+        let changes = database.totalChangesCount - before
+        answer.add(SQLResult(command: command, affected: found.isEmpty ? changes : found.count, rows: found))
     }
 }
 
@@ -258,47 +356,5 @@ extension SQLError {
     init(_ error: DatabaseError) {
         self.init(
             sqlState: "", code: Int(error.extendedResultCode.rawValue), message: error.message ?? "\(error.resultCode)")
-    }
-}
-
-extension SQLValue {
-    fileprivate init(_ value: DatabaseValue) {
-        switch value.storage {
-        case .null: self = .null
-        case .int64(let value): self = .integer(value)
-        case .double(let value): self = .double(value)
-        case .string(let text): self = .text(text)
-        case .blob(let data): self = .bytes(Array(data))
-        }
-    }
-
-    /// The value as SQLite stores it: numbers, text and bytes are themselves, all else is text that SQLite's functions read.
-    fileprivate var databaseValue: DatabaseValue {
-        switch self {
-        case .null: .null
-        case .bool(let value): (value ? 1 : 0).databaseValue
-        case .integer(let value): value.databaseValue
-        case .double(let value): value.databaseValue
-        case .bytes(let bytes): Data(bytes).databaseValue
-        case .timestamp(let value): String(value.description.prefix(before: "+")).databaseValue
-        case .array(let elements): Self.json(elements).databaseValue
-        default: description.databaseValue
-        }
-    }
-
-    /// An array as JSON, for `json_each`.
-    private static func json(_ elements: [SQLValue]) -> String {
-        let parts = elements.map { element -> String in
-            switch element {
-            case .null: return "null"
-            case .bool, .integer, .json: return element.description
-            case .double(let value) where value.isFinite: return "\(value)"
-            case .array(let inner): return json(inner)
-            default:
-                let data = try? JSONEncoder().encode(element.description)
-                return data.map { String(decoding: $0, as: UTF8.self) } ?? "null"
-            }
-        }
-        return "[" + parts.joined(separator: ",") + "]"
     }
 }

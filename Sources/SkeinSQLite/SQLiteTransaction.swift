@@ -9,7 +9,7 @@ import Synchronization
 
 /// The writer's thread while a transaction has it: it carries out what it is given, and gives up when nothing comes.
 final class SQLiteWriterTurn: SQLiteWorker {
-    private typealias Work = @Sendable (Database) -> Void
+    private typealias Work = @Sendable (Result<Database, any Error>) -> Void
 
     private struct State {
         var work: [Work] = []
@@ -17,6 +17,8 @@ final class SQLiteWriterTurn: SQLiteWorker {
     }
 
     private let state = Mutex(State())
+    /// Whether BEGIN was carried out. On the writer's queue only.
+    nonisolated(unsafe) private var hasBegun = false
     private let arrived = DispatchSemaphore(value: 0)
     private let idle: Duration
     private let maximum: Int
@@ -34,7 +36,9 @@ final class SQLiteWriterTurn: SQLiteWorker {
         let values = sql.parameters
         let isLate = state.withLock { state in
             if !state.isOver {
-                state.work.append { done(SQLiteStore.carryOut(text, values, on: $0, self.maximum, isWanted)) }
+                state.work.append { database in
+                    done(database.flatMap { self.carryOut(text, values, on: $0, isWanted) })
+                }
             }
             return state.isOver
         }
@@ -49,6 +53,24 @@ final class SQLiteWriterTurn: SQLiteWorker {
                     because: "the transaction has ended already, or was undone because it did nothing for \(idle)")))
     }
 
+    /// On the writer's queue.
+    private func carryOut(
+        _ text: String, _ values: [SQLValue], on database: Database, _ isWanted: @Sendable () -> Bool
+    ) -> Result<SQLiteAnswer, any Error> {
+        // SQLite undoes a whole transaction when a statement of it is interrupted; what follows would stand on its own.
+        if hasBegun, database.sqliteConnection != nil, !database.isInsideTransaction {
+            if SQLKeyword.first(of: text, nestsComments: false) == "ROLLBACK" { return .success(SQLiteAnswer()) }
+            return .failure(
+                SkeinError(
+                    .exception,
+                    because: "one of the statements has failed in a way that undid the whole transaction, so that nothing "
+                        + "was done"))
+        }
+        let result = SQLiteStore.carryOut(text, values, on: database, maximum, isWanted)
+        if case .success = result, database.sqliteConnection != nil { hasBegun = database.isInsideTransaction }
+        return result
+    }
+
     /// Ends the turn when all that was given is done.
     func end() {
         state.withLock { $0.isOver = true }
@@ -56,7 +78,7 @@ final class SQLiteWriterTurn: SQLiteWorker {
     }
 
     /// Works until the end of the turn. On the writer's queue.
-    func serve(_ database: Database) {
+    func serve(_ database: Result<Database, any Error>) {
         while true {
             let isIdle = arrived.wait(timeout: .now() + idle / .seconds(1)) == .timedOut
             let (work, isOver) = state.withLock { state in
@@ -67,7 +89,7 @@ final class SQLiteWriterTurn: SQLiteWorker {
             for piece in work { piece(database) }
             if isOver { break }
         }
-        if database.sqliteConnection != nil, database.isInsideTransaction {
+        if case .success(let database) = database, database.sqliteConnection != nil, database.isInsideTransaction {
             try? database.rollback()
             // What was prepared for changed tables is not valid any more.
             database.clearSchemaCache()

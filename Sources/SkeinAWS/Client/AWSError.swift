@@ -1,5 +1,6 @@
 // What a service says when it refuses.
 
+import SkeinCore
 import SkeinHTTP
 
 #if canImport(FoundationEssentials)
@@ -30,7 +31,7 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     init(_ response: HTTPResponse) {
-        let said = try? JSONDecoder().decode(Said.self, from: Data(response.content.readableBytesView))
+        let said = try? JSON.decode(Said.self, from: response.content.readableBytesView)
         // `com.amazonaws.sqs#QueueDoesNotExist`, and the name that it had before JSON: `AWS.SimpleQueueService.NonExistentQueue;Sender`.
         let name = said?.__type ?? response.header("X-Amzn-ErrorType") ?? ""
         code =

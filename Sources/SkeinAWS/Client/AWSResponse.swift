@@ -83,7 +83,7 @@ public struct AWSResponse: Response {
     public static var highestSuccess: Int { 299 }
 
     static func read<T: Decodable>(_ type: T.Type, _ body: ByteBuffer) throws -> T {
-        try JSONDecoder().decode(type, from: Data(body.readableBytesView))
+        try JSON.decode(type, from: body.readableBytesView)
     }
 
     /// The item or the items that were asked for; of other calls, the whole answer.

@@ -131,6 +131,7 @@ extension AttributeValue: EncodedTree {
     package static func leaf(_ value: any Encodable, path: [any CodingKey]) throws -> AttributeValue? {
         switch value {
         case let value as AttributeValue: return value
+        case .number(let number) as JSONValue: return .number(number.text)
         case let value as String: return .string(value)
         case let value as Bool: return .bool(value)
         case let value as any BinaryInteger: return .number("\(value)")

@@ -89,7 +89,7 @@ public struct SQSMessage: Sendable, Decodable {
     /// The text as JSON.
     /// - Throws: `DecodingError`.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
-        try JSONDecoder().decode(type, from: Data(body.utf8))
+        try JSON.decode(type, from: body.utf8)
     }
 }
 
@@ -125,7 +125,7 @@ public struct SQSOutgoing: Sendable, ExpressibleByStringLiteral {
     /// A message of a value as JSON.
     /// - Throws: `EncodingError`.
     public init(json value: some Encodable) throws {
-        self.init(String(decoding: try JSONEncoder().encode(value), as: UTF8.self))
+        self.init(String(decoding: try JSON.encode(value), as: UTF8.self))
     }
 
     var input: AWSInput {

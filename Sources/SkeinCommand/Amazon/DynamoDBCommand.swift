@@ -10,7 +10,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
         discussion: AmazonOptions.discussion + """
 
 
-            Items and keys are plain JSON: {"id": "x", "year": 1931}. What is found is printed an item a line, as it comes.
+            Items and keys are plain JSON: {"id": "x", "year": 1931}; bytes are {"$base64": "gA=="}. What is found is printed an item a line, as it comes.
 
               skein dynamodb create posts author:S number:N
               skein dynamodb put posts '{"author": "Ada", "number": 1, "title": "On looms"}'
@@ -23,9 +23,13 @@ struct DynamoDBCommand: AsyncParsableCommand {
         ])
 
     fileprivate static func item(_ word: String) throws -> DynamoItem {
-        let text = Data(try InputFile.bytes(word) ?? [])
-        do { return try DynamoItem(encoding: JSONDecoder().decode(JSONValue.self, from: text)) } catch {
-            throw ValidationError("\(word.prefix(60)) is no JSON object.")
+        do {
+            guard let members = try JSONValue(json: try InputFile.bytes(word) ?? []).members else {
+                throw ValidationError("\(word.prefix(60)) is no JSON object.")
+            }
+            return Dictionary(members.map { ($0.name, AttributeValue(json: $0.value)) }) { $1 }
+        } catch let error as JSONError {
+            throw ValidationError("\(word.prefix(60)) is no JSON: \(error).")
         }
     }
 
@@ -112,7 +116,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
         var value: String
 
         func run() async throws {
-            let value = try AttributeValue(encoding: RPCCommand.value(value))
+            let value = AttributeValue(json: RPCCommand.value(value))
             var query = DynamoQuery(key: "\(name: name) = \(value)")
             query.index = index
             query.isAscending = !descending
@@ -218,24 +222,39 @@ struct DynamoDBCommand: AsyncParsableCommand {
 }
 
 extension DynamoItem {
-    fileprivate var json: JSONValue { .object(mapValues(\.json)) }
+    fileprivate var json: JSONValue { .object(JSONObject(mapValues(\.json))) }
 }
 
 extension AttributeValue {
-    /// The value as plain JSON; bytes are Base64.
+    /// The value of plain JSON, with all digits of its numbers.
+    fileprivate init(json: JSONValue) {
+        switch json {
+        case .null: self = .null
+        case .bool(let value): self = .bool(value)
+        case .number(let number): self = .number(number.text)
+        case .string(let text): self = .string(text)
+        case .array(let elements): self = .list(elements.map { AttributeValue(json: $0) })
+        case .object(let members):
+            self =
+                json.base64.map { .binary($0) }
+                ?? .map(Dictionary(members.map { ($0.name, AttributeValue(json: $0.value)) }) { $1 })
+        }
+    }
+
+    /// The value as plain JSON; bytes are `{"$base64": "…"}`.
     fileprivate var json: JSONValue {
         switch self {
         case .string(let text): .string(text)
-        case .number(let digits):
-            Int(digits).map { .integer($0) } ?? Double(digits).map { .number($0) } ?? .string(digits)
-        case .binary(let data): .string(data.base64EncodedString())
+        case .number(let digits): JSONNumber(digits).map { .number($0) } ?? .string(digits)
+        case .binary(let data): .base64(data)
         case .bool(let value): .bool(value)
         case .null: .null
         case .list(let values): .array(values.map(\.json))
-        case .map(let members): .object(members.mapValues(\.json))
+        case .map(let members): .object(JSONObject(members.mapValues(\.json)))
         case .stringSet(let values): .array(values.sorted().map { .string($0) })
         case .numberSet(let values): .array(values.sorted().map { AttributeValue.number($0).json })
-        case .binarySet(let values): .array(values.map { .string($0.base64EncodedString()) })
+        case .binarySet(let values):
+            .array(values.sorted { $0.lexicographicallyPrecedes($1) }.map { .base64($0) })
         }
     }
 }

@@ -42,7 +42,7 @@ struct SQSCommand: AsyncParsableCommand {
         func run() async throws {
             let outgoing = try messages.map { word in
                 SQSOutgoing(
-                    String(decoding: try InputFile.bytes(word) ?? [], as: UTF8.self), delay: delay.map { .seconds($0) },
+                    try InputFile.utf8(word), delay: delay.map { .seconds($0) },
                     groupID: group)
             }
             try await CommandSession.run { skein in
@@ -85,7 +85,7 @@ struct SQSCommand: AsyncParsableCommand {
                                 .object([
                                     "id": .string(message.id), "body": .string(message.body),
                                     "receipt": .string(message.receipt),
-                                    "attributes": .object(message.systemAttributes.mapValues { .string($0) }),
+                                    "attributes": .object(JSONObject(message.systemAttributes.mapValues { .string($0) })),
                                 ])) : message.body)
                 }
                 guard delete else { return }
@@ -149,7 +149,7 @@ struct SQSCommand: AsyncParsableCommand {
         func run() async throws {
             try await CommandSession.run { skein in
                 let found = try await SQSCommand.queue(queue, skein, amazon).attributes()
-                if amazon.json { return Terminal.say(RowsText.text(.object(found.mapValues { .string($0) }))) }
+                if amazon.json { return Terminal.say(RowsText.text(.object(JSONObject(found.mapValues { .string($0) })))) }
                 for (name, value) in found.sorted(by: { $0.key < $1.key }) { Terminal.say("\(name): \(value)") }
             }
         }

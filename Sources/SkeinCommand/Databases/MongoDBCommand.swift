@@ -113,9 +113,7 @@ struct MongoDBCommand: AsyncParsableCommand {
 
     // MARK: Words
 
-    private func text(_ place: Int) throws -> String {
-        String(decoding: try InputFile.bytes(words[place]) ?? [], as: UTF8.self)
-    }
+    private func text(_ place: Int) throws -> String { try InputFile.utf8(words[place]) }
 
     private func parsed(_ text: String) throws -> Document {
         do { return try Document(extendedJSON: text) } catch {

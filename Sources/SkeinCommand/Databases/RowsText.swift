@@ -7,9 +7,7 @@ enum RowsText {
     /// Columns side by side, numbers to the right.
     static func table(_ rows: Rows) -> String {
         let names = rows.columns
-        let cells = rows.map { row in
-            row.values.map { $0.isNull ? "" : $0.description.replacingBytes("\n", with: "\u{21B5}") }
-        }
+        let cells = rows.map { row in row.values.map { $0.isNull ? "" : visible($0.description) } }
         let widths = names.indices.map { column in cells.reduce(names[column].count) { max($0, $1[column].count) } }
         let isNumber = names.indices.map { column in
             !rows.isEmpty
@@ -30,6 +28,21 @@ enum RowsText {
         let rule = widths.map { String(repeating: "-", count: $0) }.joined(separator: "-+-")
         let count = "(\(rows.count) row\(rows.count == 1 ? "" : "s"))"
         return ([line(names), rule] + cells.map(line) + [count]).joined(separator: "\n")
+    }
+
+    /// Text for a terminal: what would move the cursor or change colours is shown, and not done.
+    private static func visible(_ text: String) -> String {
+        var shown = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x0A: shown.append("\u{21B5}")
+            case 0x0D: shown.append(contentsOf: "\\r".unicodeScalars)
+            case 0x09: shown.append(contentsOf: "\\t".unicodeScalars)
+            case 0..<0x20, 0x7F..<0xA0: shown.append(contentsOf: "\\x\(Hex.encode([UInt8(scalar.value)]))".unicodeScalars)
+            default: shown.append(scalar)
+            }
+        }
+        return String(shown)
     }
 
     /// Lines with commas (RFC 4180); nothing is an empty cell.
@@ -61,14 +74,33 @@ enum RowsText {
         where digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2E || $0 == 0x2D }): digits
         case .json(let text): text
         case .array(let elements): "[" + elements.map(json).joined(separator: ", ") + "]"
-        case .bytes(let bytes): text(.string(Data(bytes).base64EncodedString()))
+        case .bytes(let bytes): text(.base64(bytes))
         default: text(.string(value.description))
         }
     }
 
-    static func text(_ value: JSONValue) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
-        return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
+    static func text(_ value: JSONValue) -> String { value.json }
+
+    /// The cells as they are, with tabs and line ends between: of one cell, its bytes and nothing else.
+    static func raw(_ rows: Rows) -> [UInt8] {
+        let lines = rows.map { row in
+            Array(row.values.map { if case .bytes(let bytes) = $0 { bytes } else { $0.isNull ? [] : Array($0.description.utf8) } }
+                .joined(separator: "\t".utf8))
+        }
+        let all = Array(lines.joined(separator: "\n".utf8))
+        return rows.count == 1 && rows.columns.count == 1 || rows.isEmpty ? all : all + [UInt8(ascii: "\n")]
+    }
+}
+
+extension JSONValue {
+    /// Bytes as JSON, in a form that no text has: `{"$base64": "gA=="}`.
+    static func base64(_ bytes: some Sequence<UInt8>) -> JSONValue {
+        ["$base64": .string(Data(bytes).base64EncodedString())]
+    }
+
+    /// The bytes of such a form.
+    var base64: Data? {
+        guard let members, members.count == 1, let text = members["$base64"]?.string else { return nil }
+        return Data(base64Encoded: text)
     }
 }

@@ -7,9 +7,11 @@ struct SQLCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sql", abstract: "Execute a statement on PostgreSQL or SQLite.",
         discussion: """
-            Values of -p stand for $1, $2 and so on; they are JSON where they are that, else text: 3 is a number, yarn is text. \
-            Several statements, with semicolons between, are executed as one, and answer with the rows of the last. The \
-            password of PostgreSQL may stand in PGPASSWORD. Ends with 1 when the database refuses, or does not answer.
+            Values of -p stand for $1, $2 and so on. The database reads them as they are typed, by the type of their place, like a \
+            literal in quotation marks; null is nothing, and text in quotation marks goes without them. An array of PostgreSQL may be \
+            {1,3} or [1,3]. Several statements, with semicolons between, are executed as one, and each shows what it has come to. \
+            COPY … TO STDOUT and COPY … FROM STDIN use standard output and input. The password of PostgreSQL may stand in PGPASSWORD. \
+            Ends with 1 when the database refuses, or does not answer.
 
               skein sql postgres://weaver@localhost/blog 'SELECT * FROM post WHERE id = $1' -p 7
               skein sql sqlite:blog.db 'SELECT title FROM post' --json
@@ -33,27 +35,76 @@ struct SQLCommand: AsyncParsableCommand {
     @Flag(help: "Print the rows as CSV, with the names of the columns first (RFC 4180).")
     var csv = false
 
+    @Flag(help: "Print the cells as they are, tabs between them; one cell alone goes out as its bytes.")
+    var raw = false
+
     @Option(help: ArgumentHelp("Seconds for the statement.", valueName: "seconds"))
     var timeout: Double = 30
 
     func validate() throws {
-        guard !(json && csv) else { throw ValidationError("--json and --csv exclude each other.") }
+        guard [json, csv, raw].count(where: { $0 }) <= 1 else {
+            throw ValidationError("--json, --csv and --raw exclude each other.")
+        }
         guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0.") }
         do { _ = try DatabaseAddress(url) } catch { throw ValidationError("\(error.message).") }
     }
 
     func run() async throws {
-        let text = String(decoding: try InputFile.bytes(statement) ?? [], as: UTF8.self)
-        try await CommandSession.run { try await execute(text, by: $0) }
+        let text = try InputFile.utf8(statement)
+        try await CommandSession.run { skein in
+            do {
+                try await execute(text, by: skein)
+            } catch let error as SkeinError {
+                guard let place = error.sql?.position.flatMap({ Self.place($0, in: text) }) else { throw error }
+                throw SkeinError(error.code, peer: error.peer, because: "\(error.message)\n\(place)", cause: error.cause)
+            }
+        }
+    }
+
+    /// The line of a statement in which an error was found, and the character below it, as psql shows it.
+    private static func place(_ position: Int, in text: String) -> String? {
+        let scalars = Array(text.unicodeScalars)
+        guard (1...scalars.count + 1).contains(position) else { return nil }
+        let before = scalars[..<(position - 1)]
+        let start = before.lastIndex(of: "\n").map { $0 + 1 } ?? 0
+        let line = scalars[start...].prefix { $0 != "\n" && $0 != "\r" }
+        let head = "LINE \(before.count { $0 == "\n" } + 1): "
+        return head + String(String.UnicodeScalarView(line)) + "\n"
+            + String(repeating: " ", count: head.utf8.count + position - 1 - start) + "^"
     }
 
     private func execute(_ text: String, by skein: Skein) async throws {
         let database: any SQLExecutor = try DatabaseAddress(url).executor(skein)
-        let sql = SQL(unsafe: text, parameters: parameters.map { RPCCommand.value($0).sqlParameter })
+        if let postgres = database as? PostgresClient, parameters.isEmpty, try await copy(text, by: postgres) { return }
+        let sql = SQL(unsafe: text, parameters: parameters.map(Self.parameter))
         let response = await start(sql, on: database).dispatch()
         try response.raiseForStatus()
         for notice in response.notices { Terminal.complain("\(notice.severity): \(notice.message)") }
-        say(response)
+        for result in response.results { say(result) }
+    }
+
+    /// Copies between a table and a standard stream, when a statement does that.
+    private func copy(_ text: String, by postgres: PostgresClient) async throws -> Bool {
+        guard text.splitAtBlanks().first?.equalsIgnoringCase("COPY") == true else { return false }
+        let sql = SQL(unsafe: text)
+        let words = text.asciiUppercased.splitAtBlanks().map { $0.prefix(before: ";", "(") }
+        if words.contains("STDOUT") {
+            for try await piece in postgres.copyOut(sql) { piece.withUnsafeReadableBytes { Terminal.emit($0) } }
+        } else if words.contains("STDIN") {
+            let rows = try await postgres.copyIn(sql, StandardInput.pieces, timeout: .seconds(timeout))
+            if !raw, !csv, !json { Terminal.say("COPY \(rows)") }
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private static func parameter(_ word: String) -> SQLValue {
+        switch try? JSONValue(json: word) {
+        case .null?: .null
+        case .string(let text)?: .literal(text)
+        default: .literal(word)
+        }
     }
 
     /// PostgreSQL takes several statements only where they are meant.
@@ -66,14 +117,17 @@ struct SQLCommand: AsyncParsableCommand {
         return database.execute(sql, timeout: .seconds(timeout), meta: Meta(), callback: nil)
     }
 
-    private func say(_ response: SQLResponse) {
-        let rows = response.content
+    private func say(_ result: SQLResult) {
+        let rows = result.rows
+        if rows.columns.isEmpty, result.command.isEmpty { return }  // an empty statement
         if json {
             Terminal.say(RowsText.json(rows))
+        } else if raw {
+            Terminal.say(bytes: RowsText.raw(rows))
         } else if csv {
             if !rows.columns.isEmpty { Terminal.say(RowsText.csv(rows)) }
         } else if rows.columns.isEmpty {
-            Terminal.say("\(response.command) \(response.affected)")
+            Terminal.say("\(result.command) \(result.affected)")
         } else {
             Terminal.say(RowsText.table(rows))
         }
@@ -101,20 +155,6 @@ enum DatabaseAddress {
         switch self {
         case .postgres(let url): try skein.postgres(url)
         case .sqlite(let address): try skein.sqlite(address)
-        }
-    }
-}
-
-extension JSONValue {
-    /// The value as a parameter; what has parts is JSON.
-    fileprivate var sqlParameter: SQLValue {
-        switch self {
-        case .null: .null
-        case .bool(let value): .bool(value)
-        case .integer(let value): .integer(Int64(value))
-        case .number(let value): .double(value)
-        case .string(let text): .text(text)
-        case .array, .object: (try? .json(encoding: self)) ?? .null
         }
     }
 }

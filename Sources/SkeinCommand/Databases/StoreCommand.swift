@@ -20,6 +20,9 @@ struct StoreCommand: AsyncParsableCommand {
     @Flag(help: "Print the answer as JSON.")
     var json = false
 
+    @Flag(name: [.customShort("x"), .long], help: "Take the last argument of the command from standard input, as its bytes.")
+    var stdin = false
+
     @Option(
         help: ArgumentHelp(
             "Seconds for the command. Default: 10; those that block wait as long as they say.", valueName: "seconds"))
@@ -46,52 +49,74 @@ struct StoreCommand: AsyncParsableCommand {
         case "SUBSCRIBE": try await listen(try await redis.subscribe(words))
         case "PSUBSCRIBE": try await listen(try await redis.psubscribe(words))
         default:
-            let call = redis.send(RedisCommand(command[0], words), timeout: timeout.map { .seconds($0) })
+            var arguments: [any RedisEncodable] = words
+            if stdin { arguments.append(ByteBuffer(bytes: try InputFile.bytes("-") ?? [])) }
+            let call = redis.send(RedisCommand(command[0], arguments), timeout: timeout.map { .seconds($0) })
             let value = try await call.fetch()
-            Terminal.say(json ? RowsText.text(value.json) : Self.text(value))
+            Terminal.say(bytes: (json ? Array(value.json.json.utf8) : Self.text(value)) + [UInt8(ascii: "\n")])
         }
     }
 
     private func listen(_ messages: RedisSubscription) async throws {
         for try await message in messages {
-            Terminal.say(
-                json
-                    ? RowsText.text(.object(["channel": .string(message.channel), "payload": message.payload.json]))
-                    : "\(message.channel): \(message.payload)")
+            if json {
+                let payload = message.payload.json
+                Terminal.say(JSONValue.object(["channel": .string(message.channel), "payload": payload]).json)
+            } else {
+                Terminal.say(bytes: Array("\(message.channel): ".utf8) + Self.text(message.payload) + [UInt8(ascii: "\n")])
+            }
         }
     }
 
-    /// An element a line, what is inside of others further to the right.
-    private static func text(_ value: RedisValue, indent: String = "") -> String {
+    /// An element a line, what is inside of others further to the right; strings are their bytes.
+    private static func text(_ value: RedisValue, indent: String = "") -> [UInt8] {
+        let lineEnd = [UInt8(ascii: "\n")]
         switch value {
         case .array(let list), .set(let list):
-            if list.isEmpty { return indent + "(empty)" }
-            return list.map { text($0, indent: $0.elements == nil ? indent : indent + "  ") }.joined(separator: "\n")
+            if list.isEmpty { return Array((indent + "(empty)").utf8) }
+            return Array(
+                list.map { text($0, indent: $0.elements == nil ? indent : indent + "  ") }.joined(separator: lineEnd))
         case .map(let entries):
-            if entries.isEmpty { return indent + "(empty)" }
-            return entries.map { entry in
-                entry.value.elements == nil && entry.value.entries == nil
-                    ? "\(indent)\(entry.key): \(entry.value)"
-                    : "\(indent)\(entry.key):\n" + text(entry.value, indent: indent + "  ")
-            }.joined(separator: "\n")
-        default: return indent + value.description
+            if entries.isEmpty { return Array((indent + "(empty)").utf8) }
+            return Array(
+                entries.map { entry -> [UInt8] in
+                    let key = text(entry.key, indent: indent)
+                    guard entry.value.elements == nil, !entry.value.isMap else {
+                        return key + ":\n".utf8 + text(entry.value, indent: indent + "  ")
+                    }
+                    return key + ": ".utf8 + text(entry.value)
+                }.joined(separator: lineEnd))
+        case .string(let bytes): return Array(indent.utf8) + bytes.readableBytesView
+        default: return Array((indent + value.description).utf8)
         }
     }
 }
 
 extension RedisValue {
+    fileprivate var isMap: Bool { if case .map = self { true } else { false } }
+
+    /// The value as JSON; bytes that are no text are `{"$base64": "…"}`, and a map with such a key is a list of pairs.
     fileprivate var json: JSONValue {
         switch self {
-        case .null: .null
-        case .string(let bytes): .string(string ?? Data(bytes.readableBytesView).base64EncodedString())
-        case .integer(let value): Int(exactly: value).map { .integer($0) } ?? .string("\(value)")
-        case .double(let value): value.isFinite ? .number(value) : .string("\(value)")
-        case .bool(let value): .bool(value)
-        case .bigNumber(let digits): .string(digits)
-        case .array(let list), .set(let list): .array(list.map(\.json))
+        case .null: return .null
+        case .string(let bytes):
+            let bytes = bytes.readableBytesView
+            return String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .base64(bytes)
+        case .integer(let value): return .integer(value)
+        case .double(let value): return JSONNumber(value).map { .number($0) } ?? .string("\(value)")
+        case .bool(let value): return .bool(value)
+        case .bigNumber(let digits): return JSONNumber(digits).map { .number($0) } ?? .string(digits)
+        case .array(let list), .set(let list): return .array(list.map(\.json))
         case .map(let entries):
-            .object(Dictionary(entries.map { ($0.key.description, $0.value.json) }, uniquingKeysWith: { $1 }))
-        case .error(let error): .object(["error": .string(error.message)])
+            let members = entries.map { (key: $0.key.json.string ?? $0.key.name, value: $0.value.json) }
+            guard members.allSatisfy({ $0.key != nil }) else {
+                return .array(entries.map { .array([$0.key.json, $0.value.json]) })
+            }
+            return .object(JSONObject(members.map { ($0.key ?? "", $0.value) }))
+        case .error(let error): return .object(["error": .string(error.message)])
         }
     }
+
+    /// The text of a key that is a number; nil for what is no text.
+    private var name: String? { if case .string = self { nil } else { description } }
 }

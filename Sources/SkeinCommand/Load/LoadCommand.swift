@@ -164,11 +164,13 @@ extension LoadCommand {
             let message = try InputFile.bytes(data) ?? []
             return .grpc(MethodDescriptor(fullyQualifiedService: names[0], method: names[1]), GRPCBytes(message))
         }
-        let text = try InputFile.bytes(data).map { String(decoding: $0, as: UTF8.self) }
-        if let xmlRPC { return .xmlrpc(xmlRPC, (text.map(RPCCommand.value)?.elements ?? []).map(RPCCommand.xml)) }
+        let text = try data.map(InputFile.utf8)
+        if let xmlRPC {
+            return .xmlrpc(xmlRPC, try (text.map(RPCCommand.value)?.elements ?? []).map { try RPCCommand.xml($0) })
+        }
         if let jsonRPC {
             let value = text.map(RPCCommand.value)
-            return .jsonrpc(jsonRPC, value?.members.map { .byName($0) } ?? .byPosition(value?.elements ?? []))
+            return .jsonrpc(jsonRPC, value?.members.map { .members($0) } ?? .byPosition(value?.elements ?? []))
         }
         return urls[0].lowercased().hasBytePrefix("ws") ? .socket(.text(text ?? "hello")) : .http
     }

@@ -54,7 +54,7 @@ struct ContentOptions: ParsableArguments {
         }
         let files = try upload.map { argument in
             let (name, file) = try Self.pair(argument, "--upload takes NAME=@FILE")
-            return FormPart.file(name, path: String(file.dropFirst()))
+            return try InputFile.part(name, String(file.dropFirst()))
         }
         return .multipart(fields.map { FormPart.field($0.name, $0.value) } + files)
     }

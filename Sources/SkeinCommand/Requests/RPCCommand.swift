@@ -69,11 +69,11 @@ struct RPCCommand: AsyncParsableCommand {
             if isJSON {
                 let stub = try skein.jsonrpc(url, headers: headers, auth: credentials.value)
                 let arguments: JSONRPC.Arguments =
-                    named.flatMap { Self.value($0).members }.map { .byName($0) } ?? .byPosition(values)
+                    named.flatMap { Self.value($0).members }.map { .members($0) } ?? .byPosition(values)
                 try Self.say(await stub.call(method, arguments).fetch())
             } else {
                 let stub = try skein.xmlrpc(url, headers: headers, auth: credentials.value)
-                try Self.say(await stub.call(method, values.map(Self.xml)).fetch())
+                try Self.say(await stub.call(method, try values.map(Self.xml)).fetch())
             }
         } catch let error as SkeinError {
             Terminal.complain("\(error)")
@@ -81,21 +81,33 @@ struct RPCCommand: AsyncParsableCommand {
         }
     }
 
-    static func value(_ text: String) -> JSONValue {
-        (try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))) ?? .string(text)
-    }
+    /// JSON where it is that, else text; nothing of a number is lost.
+    static func value(_ text: String) -> JSONValue { (try? JSONValue(json: text)) ?? .string(text) }
 
-    static func xml(_ value: JSONValue) -> any XMLRPCConvertible {
+    static func xml(_ value: JSONValue) throws(SkeinError) -> XMLRPCValue {
         switch value {
-        case .null: XMLRPCValue.none
-        case .bool(let value): value
-        case .integer(let value): value
-        case .number(let value): value
-        case .string(let value): value
-        case .array(let values): XMLRPCValue.array(values.map { xml($0).xmlrpc })
-        case .object(let members): XMLRPCValue.structure(members.mapValues { xml($0).xmlrpc })
+        case .null: return .none
+        case .bool(let value): return .bool(value)
+        case .number(let number):
+            if let value = number.int { return .integer(value) }
+            guard number.isExactDouble else {
+                throw SkeinError(
+                    .exception, because: "XML-RPC has no number with all digits of \(number); send it as text, in quotation marks")
+            }
+            return .double(number.double)
+        case .string(let value): return .string(value)
+        case .array(let values):
+            var elements: [XMLRPCValue] = []
+            for value in values { elements.append(try xml(value)) }
+            return .array(elements)
+        case .object(let members):
+            var structure: [String: XMLRPCValue] = [:]
+            for (name, value) in members { structure[name] = try xml(value) }
+            return .structure(structure)
         }
     }
+
+    private static func say(_ value: JSONValue) { Terminal.say(value.json) }
 
     private static func say(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
@@ -105,9 +117,4 @@ struct RPCCommand: AsyncParsableCommand {
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         Terminal.say(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
-}
-
-extension JSONValue {
-    /// The members, when it is an object.
-    var members: [String: JSONValue]? { if case .object(let members) = self { members } else { nil } }
 }

@@ -130,11 +130,21 @@ enum InputFile {
             let target = URL(filePath: path).resolvingSymlinksInPath().path
             let kind = try? FileManager.default.attributesOfItem(atPath: target)[.type] as? FileAttributeType
             // A pipe says what it says once; a file is read while it is sent, however large it is.
-            guard kind == .typeRegular else { return try whole(read(path)) }
+            guard kind == .typeRegular, path != "/dev/stdin" else { return try whole(read(path)) }
             guard let file = FileHandle(forReadingAtPath: path) else { throw unreadable(path) }
             return .file(path, contentType: contentType(try file.read(upToCount: 64) ?? Data()))
         }
         return try whole(argument == "-" || argument == "@-" ? read("-") : Array(argument.utf8))
+    }
+
+    /// A file of a form; a pipe, which says what it says once, is read at once.
+    static func part(_ name: String, _ path: String) throws -> FormPart {
+        let target = URL(filePath: path).resolvingSymlinksInPath().path
+        let kind = try? FileManager.default.attributesOfItem(atPath: target)[.type] as? FileAttributeType
+        guard kind != nil, kind != .typeRegular, path != "-" else { return .file(name, path: path) }
+        return FormPart(
+            name, .bytes(try read(path), contentType: "application/octet-stream"),
+            fileName: URL(filePath: path).lastPathComponent)
     }
 
     /// What an argument of TEXT, @FILE or - stands for; nil without one.
@@ -142,6 +152,15 @@ enum InputFile {
         guard let argument else { return nil }
         if argument == "-" || argument == "@-" { return try read("-") }
         return try argument.hasBytePrefix("@") ? read(String(argument.dropFirst())) : Array(argument.utf8)
+    }
+
+    /// The same as text.
+    /// - Throws: when it is not UTF-8.
+    static func utf8(_ argument: String) throws -> String {
+        guard let text = String(validating: try bytes(argument) ?? [], as: UTF8.self) else {
+            throw ValidationError("\(argument.debugDescription) is not text in UTF-8.")
+        }
+        return text
     }
 
     private static func whole(_ bytes: [UInt8]) -> HTTPBody {
@@ -178,15 +197,25 @@ enum InputFile {
         }
     }
 
+    /// All of a file, a pipe, or, as `-`, of standard input.
     private static func read(_ path: String) throws -> [UInt8] {
-        do {
-            return Array(try Data(contentsOf: URL(filePath: path == "-" ? "/dev/stdin" : path)))
-        } catch {
-            throw unreadable(path)
+        let isInput = path == "-" || path == "/dev/stdin"
+        let descriptor = isInput ? 0 : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw unreadable(path) }
+        defer { if !isInput { close(descriptor) } }
+        var content: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = piece.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw unreadable(path) }
+            if count == 0 { return content }
+            content += piece[..<count]
         }
     }
 
     private static func unreadable(_ path: String) -> ValidationError {
-        ValidationError("The file \(path.debugDescription) cannot be read; is its name right?")
+        ValidationError(
+            path == "-" ? "Standard input cannot be read." : "The file \(path.debugDescription) cannot be read; is its name right?")
     }
 }

@@ -69,7 +69,9 @@ struct RequestRunner {
             return Terminal.say(response.reportLine(index))
         }
         if options.headers {
-            Terminal.say("\(response.version) \(response.statusCode) \(response.reason)\n\(response.headers)\n")
+            var head = Array("\(response.version) \(response.statusCode) \(response.reason)\n".utf8)
+            response.headers.write(to: &head)
+            Terminal.say(bytes: head + [UInt8(ascii: "\n")])
         }
         if options.body { response.content.withUnsafeReadableBytes { Terminal.emit($0) } }
     }
@@ -105,5 +107,17 @@ extension HTTPTimings {
         "  "
             + spans.filter { $0.name != "queued" || $0.milliseconds >= 1 }
             .map { "\($0.name) \($0.milliseconds) ms" }.joined(separator: ", ")
+    }
+}
+
+extension Headers {
+    /// Appends the section, a line a field, its values as they came.
+    fileprivate func write(to text: inout [UInt8]) {
+        for index in 0..<count {
+            text += name(at: index).utf8
+            text += ": ".utf8
+            text += valueBytes(at: index)
+            text.append(UInt8(ascii: "\n"))
+        }
     }
 }

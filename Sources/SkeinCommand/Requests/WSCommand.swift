@@ -96,7 +96,7 @@ struct WSCommand: AsyncParsableCommand {
             if send.isEmpty {
                 for await line in StandardInput.lines { try await socket.send(message(line)) }
             } else {
-                for text in send { try await socket.send(message(text)) }
+                for text in send { try await socket.send(message(Array(text.utf8))) }
             }
             if !isInteractive { await silence.last(.seconds(wait)) }
             await socket.close()
@@ -104,7 +104,13 @@ struct WSCommand: AsyncParsableCommand {
         var left = count ?? .max
         for try await message in socket {
             silence.end()
-            Terminal.say(json ? try record(message) : message.text)
+            if json {
+                Terminal.say(record(message))
+            } else if message.kind == .text || Terminal.isRead {
+                Terminal.say(message.text)
+            } else {
+                message.bytes.withUnsafeReadableBytes { Terminal.emit($0) }
+            }
             left -= 1
             if left == 0 { await socket.close() }
         }
@@ -112,18 +118,18 @@ struct WSCommand: AsyncParsableCommand {
         if isInteractive, let closing = socket.closing { Terminal.complain("closed: \(closing)") }
     }
 
-    private func message(_ text: String) -> WebSocketMessage { binary ? .binary(Array(text.utf8)) : .text(text) }
-
-    private func record(_ message: WebSocketMessage) throws -> String {
-        struct Record: Encodable {
-            let opcode: UInt8
-            let data: String
+    private func message(_ line: [UInt8]) throws -> WebSocketMessage {
+        if binary { return .binary(line) }
+        guard let text = String(validating: line, as: UTF8.self) else {
+            throw SkeinError(.exception, because: "a line of the input is not UTF-8; --binary sends bytes")
         }
-        let data =
-            message.kind == .text ? message.text : Data(message.bytes.readableBytesView).base64EncodedString()
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(Record(opcode: message.kind.rawValue, data: data)), as: UTF8.self)
+        return .text(text)
+    }
+
+    private func record(_ message: WebSocketMessage) -> String {
+        let data: JSONValue =
+            message.kind == .text ? .string(message.text) : .base64(message.bytes.readableBytesView)
+        return JSONValue.object(["data": data, "opcode": .integer(message.kind.rawValue)]).json
     }
 }
 
@@ -142,18 +148,6 @@ private final class Silence: @unchecked Sendable {
         while true {
             let left = lock.withLock { since + time - .now }
             guard left > .zero, (try? await Task.sleep(for: left)) != nil else { return }
-        }
-    }
-}
-
-/// The lines of standard input, read by a thread of their own, since reading blocks.
-private enum StandardInput {
-    static var lines: AsyncStream<String> {
-        AsyncStream { continuation in
-            Thread.detachNewThread {
-                while let line = readLine() { continuation.yield(line) }
-                continuation.finish()
-            }
         }
     }
 }

@@ -14,32 +14,48 @@ import SkeinCore
 enum Terminal {
     /// Whether a person watches standard error.
     static let isWatched = isatty(2) == 1
+    /// Whether a person, and no other program, reads standard output.
+    static let isRead = isatty(1) == 1
 
-    /// Writes a line to standard output.
-    static func say(_ line: String) { write(line + "\n", to: 1) }
+    /// Writes a line to standard output. Ends the process when it cannot be written.
+    static func say(_ line: String) { say(bytes: Array((line + "\n").utf8)) }
+
+    /// Writes bytes as they are to standard output. Ends the process when they cannot be written.
+    static func say(bytes: [UInt8]) { bytes.withUnsafeBytes { emit($0) } }
+
+    /// Writes bytes as they are to standard output. Ends the process when they cannot be written.
+    static func emit(_ bytes: UnsafeRawBufferPointer) {
+        guard !FileDescriptorOutput(descriptor: 1).write(bytes) else { return }
+        let problem = errno
+        if problem == EPIPE {
+            // Whoever read has enough: that is how programs end in a pipe.
+            signal(SIGPIPE, SIG_DFL)
+            raise(SIGPIPE)
+        }
+        complain("Standard output cannot be written: \(String(cString: strerror(problem))).")
+        leave(1)
+    }
 
     /// Writes a line to standard error.
-    static func complain(_ line: String) { write(line + "\n", to: 2) }
-
-    /// Writes bytes as they are to standard output.
-    static func emit(_ bytes: UnsafeRawBufferPointer) { _ = writeAll(bytes, to: 1) }
+    static func complain(_ line: String) { FileDescriptorOutput.standardError.write(line + "\n") }
 
     /// Replaces the progress line, when a person watches.
     static func progress(_ line: String) {
         guard isWatched else { return }
-        write("\r\u{1B}[K\(line)", to: 2)
+        FileDescriptorOutput.standardError.write("\r\u{1B}[K\(line)")
     }
 
     /// Removes the progress line.
     static func endProgress() { progress("") }
 
-    private static func write(_ text: String, to descriptor: CInt) {
-        var text = text
-        text.withUTF8 { _ = writeAll(UnsafeRawBufferPointer($0), to: descriptor) }
-    }
-
-    /// Writes all bytes to a descriptor. Returns false when it does not take them.
-    static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Bool {
-        FileDescriptorOutput(descriptor: descriptor).write(bytes)
+    /// Ends the process.
+    static func leave(_ code: CInt) -> Never {
+        #if canImport(Darwin)
+            Darwin.exit(code)
+        #elseif canImport(Musl)
+            Musl.exit(code)
+        #else
+            Glibc.exit(code)
+        #endif
     }
 }

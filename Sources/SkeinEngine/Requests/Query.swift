@@ -1,5 +1,6 @@
 // What a request says beside its path: the query, forms, JSON, cookies.
 
+import SkeinCore
 import SkeinHTTP
 
 #if canImport(FoundationEssentials)
@@ -60,7 +61,9 @@ extension ServerRequest {
         }
         let bytes = try await body.collect(upTo: maximum)
         do {
-            return try JSONDecoder().decode(type, from: Data(bytes.readableBytesView))
+            return try JSON.decode(type, from: bytes.readableBytesView)
+        } catch let error as JSONError {
+            throw ServerError(.badRequest, "the content is no JSON: \(error)")
         } catch let error as DecodingError {
             throw ServerError(.badRequest, "the content is not what it should be: \(Self.reason(error))")
         }

@@ -1,5 +1,6 @@
 // How an engine or an app is asked in tests: in memory, on a port of its own, or where it runs already.
 
+import SkeinCore
 import SkeinHTTP
 
 #if canImport(FoundationEssentials)
@@ -21,7 +22,7 @@ public struct TestResponse: Sendable {
 
     /// The content as a value in JSON.
     public func json<Value: Decodable>(_ type: Value.Type) throws -> Value {
-        try JSONDecoder().decode(type, from: Data(body.readableBytesView))
+        try JSON.decode(type, from: body.readableBytesView)
     }
 }
 

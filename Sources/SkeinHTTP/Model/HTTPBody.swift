@@ -83,10 +83,11 @@ public struct HTTPBody: Sendable {
         .text(parameters.encoded, contentType: "application/x-www-form-urlencoded")
     }
 
-    /// A value as JSON. One that cannot be encoded fails the request with code 701.
+    /// A value as JSON, its members in the order in which its type declares them. One that cannot be encoded fails the request with
+    /// code 701.
     public static func json(_ value: some Encodable) -> HTTPBody {
         do {
-            return .bytes(ByteBuffer(bytes: try JSONEncoder().encode(value)), contentType: "application/json")
+            return .bytes(ByteBuffer(bytes: try JSON.encode(value)), contentType: "application/json")
         } catch {
             let problem = SkeinError(.exception, because: "the body cannot be encoded as JSON", cause: error)
             return HTTPBody(.none, contentType: nil, problem: problem)

@@ -126,7 +126,7 @@ public struct HTTPResponse: Response {
     /// - Throws: code 709 when it does not decode.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
-            return try JSONDecoder().decode(type, from: Data(content.readableBytesView))
+            return try JSON.decode(type, from: content.readableBytesView)
         } catch {
             throw SkeinError(
                 .invalidContent, peer: peer, because: "the body is not the JSON of \(type): \(error)", cause: error)

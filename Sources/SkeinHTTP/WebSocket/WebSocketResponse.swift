@@ -60,7 +60,7 @@ public struct WebSocketResponse: Response {
     /// - Throws: code 709 when it is none.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
-            return try JSONDecoder().decode(type, from: Data(content?.bytes.readableBytesView ?? .init()))
+            return try JSON.decode(type, from: content?.bytes.readableBytesView ?? .init())
         } catch {
             throw SkeinError(.invalidContent, peer: peer, because: "the message is no \(type): \(error)", cause: error)
         }

@@ -27,6 +27,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     @exclusivity(unchecked) private var isComplete = false
     /// Whether the server has begun to carry it out, so that an error is no longer about what was prepared.
     @exclusivity(unchecked) private var isBound = false
+    /// Whether the server has described other columns than those that were bound for.
+    @exclusivity(unchecked) private var hasOtherColumns = false
     @exclusivity(unchecked) private var bytes = 0
     /// Whether the connection was told to stop somebody's work, so that it may have been this one's.
     @exclusivity(unchecked) var mayBeHitByCancel = false
@@ -86,6 +88,10 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
             try answer?.append(row)
         case .bindComplete: isBound = true
         case .closeComplete, .parseComplete, .noData, .portalSuspended: break
+        case .parameterDescription(let types) where !isScript:
+            if let statement, types != statement.parameterTypes { hasOtherColumns = true }
+        case .rowDescription(let columns) where !isScript:
+            if let statement, columns != statement.columns { hasOtherColumns = true }
         case .commandComplete(let tag):
             isComplete = true
             command = tag.command
@@ -93,6 +99,10 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
             connection.saw(tag)
             if answer == nil, let statement, !statement.layout.types.isEmpty {
                 answer = PostgresRowSet(statement.layout)
+            }
+            if isScript {
+                results.append(SQLResult(command: command, affected: affected, rows: answer.map { Rows($0) } ?? .none))
+                answer = nil
             }
         case .rowDescription(let columns):  // in a script, each statement has its own
             answer = PostgresRowSet(PostgresLayout(columns, isBinary: false))
@@ -123,15 +133,28 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError) {
         guard isComplete || error != nil else { throw .unexpected("the server did not complete a statement") }
         guard !isOver else { return }
-        if case .shared = place, status != .idle, giveBack == nil { return fail(PostgresKeyword.leftOpen(peer)) }
-        guard let error else {
+        // A failed one is undone, too, and its error says more.
+        if case .shared = place, status != .idle, giveBack == nil || error == nil {
+            return fail(PostgresKeyword.leftOpen(peer))
+        }
+        guard var error else {
+            if hasOtherColumns, let statement {
+                connection.forget(statement)
+                return fail(
+                    SkeinError(
+                        .invalidContent, peer: peer,
+                        because: "the columns have changed while the statement was carried out; execute it again"))
+            }
             if let answer { rows = Rows(answer) }
+            if let last = results.last(where: { !$0.rows.columns.isEmpty }) { rows = last.rows }
             return succeed(bytes: bytes)
         }
-        if let statement, !isBound, Self.isStale(error) {
+        if let statement, !isBound, error.isStale {
             // What was prepared is not valid any more, which the server finds out before it does anything.
             connection.forget(statement)
+            if error.sqlState == "26000" { connection.noteOtherSession() }
             if attempts < 3, status == .idle { return connection.send(self, at: .now()) }
+            error.hint = error.hint ?? "a table has changed; do the transaction again, for which it is prepared anew"
         }
         if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, attempts < 3, isAtomic {
             // Another caller's cancellation came too late for its own statement; this one was undone.
@@ -205,10 +228,12 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
                     + reason.message, cause: reason))
     }
 
-    /// Whether an error says that a prepared statement has to be prepared again.
-    private static func isStale(_ error: SQLError) -> Bool {
-        error.sqlState == "26000" || error.sqlState == "0A000"
-    }
+}
+
+extension SQLError {
+    /// Whether it says, of a statement that was not bound, that it has to be prepared again: it is not known, or its plan would answer
+    /// with other columns.
+    var isStale: Bool { sqlState == "26000" || sqlState == "0A000" }
 }
 
 /// Statements that change the session they run in, which they must not do to all who share it.
@@ -233,8 +258,8 @@ enum PostgresKeyword {
     static func mayChangeSession(_ text: String) -> Bool {
         ["DO", "CALL"].contains(SQLKeyword.first(of: text))
             || SQLKeyword.mentions(
-                ["set_config", "pg_advisory_lock", "pg_try_advisory_lock", "temp", "setseed", "dblink_connect"],
-                in: text)
+                ["set_config", "pg_advisory_lock", "pg_try_advisory_lock", "setseed", "dblink_connect"], in: text)
+            || SQLKeyword.mentions(["temp", "temporary", "pg_temp"], asWords: true, in: text)
     }
 
     /// A statement has left a shared connection inside of a transaction.

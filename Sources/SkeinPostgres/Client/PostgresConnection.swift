@@ -23,6 +23,10 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     @exclusivity(unchecked) private var whenDrained: (() -> Void)?
     @exclusivity(unchecked) private var statements = ByteDictionary<PostgresStatement>()
     @exclusivity(unchecked) private var statementCount = 0
+    /// What the names of statements begin with: a pooler may give several clients one session of the server.
+    private let namePrefix = "s" + Hex.random(3) + "_"
+    /// Whether statements have no name and are prepared each time, since another session may carry out what follows.
+    @exclusivity(unchecked) private var preparesEachTime: Bool
     @exclusivity(unchecked) private var uses = 0
     @exclusivity(unchecked) private(set) var status = PostgresTransactionStatus.idle
     @exclusivity(unchecked) private var key: (process: UInt32, secret: UInt32)?
@@ -40,6 +44,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     @exclusivity(unchecked) var onNotification: ((PostgresNotification) -> Void)?
     /// Sends a cancellation over a connection of its own.
     private let sendCancel: @Sendable (ByteBuffer) -> Void
+    private static let grace = TimeAmount.seconds(5)
 
     init(
         _ options: PostgresOptions, shard: Shard, connected: Connected, logger: Logger,
@@ -48,6 +53,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         self.options = options
         self.logger = logger
         self.sendCancel = sendCancel
+        preparesEachTime = !options.preparesStatements
         decoder = PostgresDecoder(limit: options.maximumMessageSize)
         startup = PostgresStartup(options, tls: connected.tls)
         super.init(shard: shard, peer: options.description, ready: ready)
@@ -123,6 +129,11 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         uses += 1
         statement.lastUse = uses
         call.starts(with: statement)
+        if statement.name.isEmpty {
+            // Described again, so that other columns than those that were bound for are noticed.
+            PostgresWriter.parse("", statement.text, into: &output)
+            PostgresWriter.describeStatement("", into: &output)
+        }
         PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
         PostgresWriter.executeAll(into: &output)
         pipeline.append(call)
@@ -152,7 +163,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         if let statement = statements[text] { return statement }
         makeRoom()
         statementCount += 1
-        let statement = PostgresStatement(name: "s\(statementCount)", text: text)
+        let statement = PostgresStatement(name: preparesEachTime ? "" : "\(namePrefix)\(statementCount)", text: text)
         statements[text] = statement
         PostgresWriter.parse(statement.name, text, into: &output)
         PostgresWriter.describeStatement(statement.name, into: &output)
@@ -167,14 +178,28 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             let oldest = statements.values.filter(\.isPrepared).min(by: { $0.lastUse < $1.lastUse })
         else { return }
         statements[oldest.text] = nil
-        PostgresWriter.closeStatement(oldest.name, into: &output)
+        close(oldest)
+    }
+
+    /// Lets the server forget a statement.
+    private func close(_ statement: PostgresStatement) {
+        guard statement.isPrepared, !statement.name.isEmpty else { return }
+        PostgresWriter.closeStatement(statement.name, into: &output)
         PostgresWriter.sync(into: &output)
         pipeline.append(PostgresChore())
     }
 
-    /// A statement is not valid any more.
+    /// A statement is not valid any more. Not while an answer is under way: what is written ends with a Sync.
     func forget(_ statement: PostgresStatement) {
-        if statements[statement.text] === statement { statements[statement.text] = nil }
+        guard statements[statement.text] === statement else { return }
+        statements[statement.text] = nil
+        write { _ in close(statement) }
+    }
+
+    /// The server does not know a statement that was prepared on this connection: a pooler gives each transaction another session.
+    func noteOtherSession() {
+        preparesEachTime = true
+        forgetPrepared()
     }
 
     /// Prepares a statement for something that is no call.
@@ -232,9 +257,8 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             }
             if let call = operation as? PostgresCall, let giveBack = call.giveBack {
                 call.giveBack = nil
-                giveBack()
-            }
-            if !isLeased, status != .idle {
+                giveBack()  // undoes what a script has left open, before others are served
+            } else if !isLeased, status != .idle {
                 // What stands behind it was carried out inside of that transaction, and is undone with it.
                 return close(because: PostgresKeyword.leftOpen(peer))
             }
@@ -320,6 +344,18 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         isCancelling = true
         leave()
         sendCancel(PostgresWriter.cancel(process: key.process, secret: key.secret))
+        expectAnswer()
+    }
+
+    /// Gives the server a few seconds to end what was given up; one that says nothing keeps nobody waiting, and no connection.
+    func expectAnswer() {
+        guard let given = pipeline.first else { return }
+        shard.eventLoop.scheduleTask(in: Self.grace) { [weak self, weak given] in
+            guard let self, let given, !self.isClosed, self.pipeline.first === given else { return }
+            self.close(
+                because: SkeinError(
+                    .channelClosed, peer: self.peer, because: "the server did not end a statement that was given up"))
+        }
     }
 
     // MARK: The end

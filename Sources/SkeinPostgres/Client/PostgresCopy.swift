@@ -202,6 +202,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
             if self.isCopying, self.direction == .toServer, !self.isEnded {
                 self.isEnded = true
                 self.loan.connection.write { PostgresWriter.copyFail(failure.message, into: &$0) }
+                self.loan.connection.expectAnswer()
             } else {
                 self.loan.connection.cancelWork()
             }
@@ -236,9 +237,10 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         switch message {
         case .copyIn where direction == .toServer, .copyOut where direction == .fromServer:
             isCopying = true
-            if abortion != nil, direction == .toServer, !isEnded {
+            if direction == .toServer, isEnded || abortion != nil {
+                // Given up, or a second COPY in the same text, for which there is nothing.
                 isEnded = true
-                connection.write { PostgresWriter.copyFail("given up", into: &$0) }
+                connection.write { PostgresWriter.copyFail("there is nothing more to copy", into: &$0) }
             }
             accepted.succeed()
         case .copyIn:

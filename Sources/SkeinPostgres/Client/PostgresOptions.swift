@@ -76,6 +76,10 @@ public struct PostgresOptions: Hashable, Sendable {
     public var timeout: Duration = .seconds(30)
     /// Statements that a connection keeps prepared; the least used one makes room. Default: 256.
     public var statementCache = 256
+    /// Whether statements are prepared once on each connection (`prepared_statements` of a connection string). Default: yes; behind a
+    /// pooler that gives each transaction another session of the server, as PgBouncer does in transaction mode, each is prepared for
+    /// each execution, as soon as that is noticed.
+    public var preparesStatements = true
     /// Bytes of a message from the server at most, which is the size of a row. Default: 64 MiB.
     public var maximumMessageSize = 64 << 20
     /// Bytes of the rows of an answer at most; larger ones are read by `stream`. Default: 256 MiB.

@@ -32,10 +32,12 @@ extension PostgresOperation {
 
 /// A prepared statement and those that wait until it is one.
 final class PostgresStatement: PostgresOperation {
+    /// Empty for one that is prepared for each execution.
     let name: String
     let text: String
     private(set) var parameterTypes: [UInt32] = []
     private(set) var layout = PostgresLayout.none
+    private(set) var columns: [PostgresColumn] = []
     /// The last part of each Bind: in which format each column is wanted.
     private(set) var resultFormats = ByteBuffer()
     private(set) var isPrepared = false
@@ -66,6 +68,7 @@ final class PostgresStatement: PostgresOperation {
         case .parseComplete, .closeComplete: break
         case .parameterDescription(let types): parameterTypes = types
         case .rowDescription(let columns):
+            self.columns = columns
             layout = PostgresLayout(columns, isBinary: true)
             isDescribed = true
         case .noData: isDescribed = true

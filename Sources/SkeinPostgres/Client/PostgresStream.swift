@@ -66,17 +66,22 @@ public struct PostgresRows: AsyncSequence, Sendable {
 /// Unchecked: touched on its connection's loop only, but for the inbox.
 private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     private let loan: PostgresLoan
-    private let statement: PostgresStatement
+    private var statement: PostgresStatement
+    private let sql: SQL
     private let piece: Int
     private let inbox = Inbox<Rows>(maximum: 2)
     private var rows: PostgresRowSet
     private var error: SQLError?
     private var isSuspended = false
     private var isEnding = false
+    private var isBound = false
+    private var isSecond = false
+    private var isUnwanted = false
 
-    private init(_ loan: PostgresLoan, _ statement: PostgresStatement, piece: Int) {
+    private init(_ loan: PostgresLoan, _ statement: PostgresStatement, _ sql: SQL, piece: Int) {
         self.loan = loan
         self.statement = statement
+        self.sql = sql
         self.piece = piece
         rows = PostgresRowSet(statement.layout)
     }
@@ -98,11 +103,8 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
                                         "the statement has \(statement.parameterTypes.count) parameters, not \(values.count)"
                                 ))
                         }
-                        let cursor = PostgresCursor(loan, statement, piece: sequence.piece)
-                        loan.connection.start(cursor) { output in
-                            PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
-                            cursor.ask(&output)
-                        }
+                        let cursor = PostgresCursor(loan, statement, sequence.sql, piece: sequence.piece)
+                        cursor.start()
                         return .success(CursorHandle(cursor))
                     }.mapError { $0 as any Error })
             }
@@ -112,6 +114,14 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         } catch {
             await loan.end()
             throw error
+        }
+    }
+
+    private func start() {
+        loan.connection.start(self) { output in
+            if statement.name.isEmpty { PostgresWriter.parse("", statement.text, into: &output) }
+            PostgresWriter.bind(statement, PostgresParameters(values: sql.parameters), into: &output)
+            ask(&output)
         }
     }
 
@@ -131,6 +141,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     /// The consumer is gone.
     func stop() {
         loan.shard.run {
+            self.isUnwanted = true
             guard !self.isEnding else { return }
             if !self.isSuspended { self.loan.connection.cancelWork() }
             self.sync()
@@ -150,7 +161,8 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
 
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
         switch message {
-        case .bindComplete: break
+        case .parseComplete: break
+        case .bindComplete: isBound = true
         case .dataRow(let row): try rows.append(row)
         case .portalSuspended:
             isSuspended = true
@@ -162,7 +174,6 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         case .emptyQuery: sync()
         case .error(let error):
             self.error = error
-            connection.forget(statement)  // it may be what is wrong
             sync()
         default: throw .unexpected("the server answered an Execute with \(message)")
         }
@@ -176,11 +187,32 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     }
 
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
-        if let error {
-            inbox.finish(.failed(error.failure(peer: connection.peer)))
-        } else {
-            inbox.finish(.finished)
+        if let error, !isBound, error.isStale {
+            connection.forget(statement)
+            if error.sqlState == "26000" { connection.noteOtherSession() }
+            if !isSecond, !isUnwanted { return startAgain(on: connection) }
         }
+        end(error.map { .failed($0.failure(peer: connection.peer)) } ?? .finished, on: connection)
+    }
+
+    /// Prepares the statement anew: a table has changed, or another session of the server was given.
+    private func startAgain(on connection: PostgresConnection) {
+        isSecond = true
+        connection.prepare(sql.text) { result in
+            switch result {
+            case .success(let statement):
+                self.statement = statement
+                self.rows = PostgresRowSet(statement.layout)
+                self.error = nil
+                self.isEnding = false
+                self.start()
+            case .failure(let error): self.end(.failed(error), on: connection)
+            }
+        }
+    }
+
+    private func end(_ end: Inbox<Rows>.End, on connection: PostgresConnection) {
+        inbox.finish(end)
         let loan = loan
         connection.shard.eventLoop.execute { Task { await loan.end() } }
     }

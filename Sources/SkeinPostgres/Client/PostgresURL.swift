@@ -141,6 +141,10 @@ extension PostgresOptions {
         if let seconds = try number("connect_timeout"), seconds > 0 { pool.connectTimeout = .seconds(seconds) }
         if let seconds = try number("timeout") { timeout = .seconds(seconds) }
         if let count = try number("pool_size") { pool.maximum = max(1, count) }
+        if let word = take("prepared_statements") {
+            guard let value = Bool(word) else { throw Self.problem("prepared_statements is true or false") }
+            preparesStatements = value
+        }
         settings["options"] = take("options")
         _ = take("client_encoding")
         if let path = take("search_path") { settings["search_path"] = path }

@@ -20,10 +20,16 @@ struct PostgresParameters {
         switch (value, PostgresType.format(type)) {
         case (.integer(let number), .int2): Int16(exactly: number) != nil
         case (.integer(let number), .int4): Int32(exactly: number) != nil
-        case (.integer, .int8), (.integer, .float8), (.double, .float8), (.double, .float4), (.bool, .bool),
+        // What is beyond the range of the type is sent as text, so that the server says so.
+        case (.double(let number), .float4):
+            !number.isFinite || Float(number).isFinite && (Float(number) != 0 || number == 0)
+        case (.timestamp(let value), .timestamp), (.timestamp(let value), .timestampZoned):
+            !value.isFinite || !value.microseconds.subtractingReportingOverflow(PostgresType.epoch).overflow
+        case (.date(let value), .date):
+            !value.isFinite || !value.days.subtractingReportingOverflow(PostgresType.epochDays).overflow
+        case (.integer, .int8), (.integer, .float8), (.double, .float8), (.bool, .bool),
             (.integer(0), .bool), (.integer(1), .bool), (.bytes, .bytes), (.text, .bytes), (.json, .bytes),
-            (.uuid, .uuid),
-            (.timestamp, .timestamp), (.timestamp, .timestampZoned), (.date, .date):
+            (.uuid, .uuid), (.interval, .interval):
             true
         default: false
         }
@@ -37,7 +43,7 @@ struct PostgresParameters {
         guard isBinary(value, type), let format = PostgresType.format(type) else {
             let start = output.writerIndex
             output.writeInteger(UInt32(0))
-            let length = output.writeString(value.description)
+            let length = output.writeString(Self.text(value, type))
             output.setInteger(UInt32(length), at: start)
             return
         }
@@ -55,13 +61,11 @@ struct PostgresParameters {
             withUnsafeBytes(of: value.uuid) { _ = output.writeBytes($0) }
         case (.timestamp(let value), _):
             let raw = value.microseconds
-            let isInfinite = raw == .max || raw == .min
-            let (moment, overflow) = raw.subtractingReportingOverflow(PostgresType.epoch)
-            output.writeMultipleIntegers(UInt32(8), isInfinite ? raw : overflow ? .min : moment)
+            output.writeMultipleIntegers(UInt32(8), value.isFinite ? raw - PostgresType.epoch : raw)
         case (.date(let value), _):
-            let raw = value.days
-            let (day, overflow) = raw.subtractingReportingOverflow(PostgresType.epochDays)
-            output.writeMultipleIntegers(UInt32(4), raw == .max || raw == .min ? raw : overflow ? .min : day)
+            output.writeMultipleIntegers(UInt32(4), value.isFinite ? value.days - PostgresType.epochDays : value.days)
+        case (.interval(let value), _):
+            output.writeMultipleIntegers(UInt32(16), value.microseconds, value.days, value.months)
         case (.bytes(let bytes), _):
             output.writeInteger(UInt32(bytes.count))
             output.writeBytes(bytes)
@@ -70,5 +74,12 @@ struct PostgresParameters {
             output.writeInteger(UInt32(text.utf8.count))
             output.writeString(text)
         }
+    }
+
+    private static func text(_ value: SQLValue, _ type: UInt32) -> String {
+        if case .literal(let text) = value, PostgresType.isArray(type), let array = PostgresText.array(fromJSON: text) {
+            return array
+        }
+        return value.description
     }
 }

@@ -3,8 +3,15 @@
 /// How the binary form of a type is read.
 enum PostgresFormat: UInt8 {
     case bool, int2, int4, int8, oid, float4, float8, numeric, text, bytes, json, jsonb, uuid
-    case timestamp, timestampZoned, date, time, timeZoned, interval, inet
-    case array, range, multirange, record
+    case timestamp, timestampZoned, date, time, timeZoned, interval
+    case array, range, multirange
+}
+
+/// What stands in a text that has parts.
+indirect enum PostgresTextForm {
+    case record
+    /// - Parameter of: the form of an element; nil for plain text.
+    case array(of: PostgresTextForm?)
 }
 
 /// What is known of a type by its number.
@@ -14,7 +21,7 @@ enum PostgresType {
         switch oid {
         case 16: .bool
         case 17: .bytes
-        case 18, 19, 25, 1042, 1043: .text
+        case 19, 25, 1042, 1043: .text
         case 20: .int8
         case 21: .int2
         case 23: .int4
@@ -23,7 +30,6 @@ enum PostgresType {
         case 3802: .jsonb
         case 700: .float4
         case 701: .float8
-        case 650, 869: .inet
         case 1082: .date
         case 1083: .time
         case 1114: .timestamp
@@ -31,15 +37,32 @@ enum PostgresType {
         case 1186: .interval
         case 1266: .timeZoned
         case 1700: .numeric
-        case 2249: .record
         case 2950: .uuid
         case 3904, 3906, 3908, 3910, 3912, 3926: .range
         case 4451, 4532, 4533, 4534, 4535, 4536: .multirange
-        case 199, 651, 1000, 1001, 1002, 1003, 1005, 1007, 1009, 1014, 1015, 1016, 1021, 1022, 1028, 1041, 1115, 1182,
-            1183, 1185, 1187, 1231, 1270, 2287, 2951, 3807, 3905, 3907, 3909, 3911, 3913, 3927:
+        case 199, 1000, 1001, 1003, 1005, 1007, 1009, 1014, 1015, 1016, 1021, 1022, 1028, 1115, 1182, 1183, 1185, 1187,
+            1231, 1270, 2951, 3807, 3905, 3907, 3909, 3911, 3913, 3927:
             .array
         default: nil
         }
+    }
+
+    /// What a type that is asked for as text consists of: the fields of a record may be of any type, whose binary form only the server
+    /// knows.
+    static func textForm(_ oid: UInt32) -> PostgresTextForm? {
+        switch oid {
+        case 2249: .record
+        case 2287: .array(of: .record)
+        case 651, 1002, 1041: .array(of: nil)
+        default: nil
+        }
+    }
+
+    /// Whether a type is an array, whatever of.
+    static func isArray(_ oid: UInt32) -> Bool {
+        if case .array? = format(oid) { return true }
+        if case .array? = textForm(oid) { return true }
+        return false
     }
 
     /// The type of a range's bounds.

@@ -21,8 +21,9 @@ struct PostgresValueReader {
     /// - Throws: code 709 when the bytes are no value of the type.
     static func read(_ bytes: UnsafeRawBufferPointer, _ type: UInt32, isBinary: Bool) throws -> SQLValue {
         var reader = PostgresValueReader()
-        guard isBinary, let format = PostgresType.format(type) else { return .text(try reader.text(bytes)) }
-        return try reader.value(bytes, type, format)
+        if isBinary, let format = PostgresType.format(type) { return try reader.value(bytes, type, format) }
+        let text = try reader.text(bytes)
+        return PostgresTextReader.value(text, type) ?? .text(text)
     }
 
     private func malformed(_ type: UInt32) -> SkeinError {
@@ -50,7 +51,10 @@ struct PostgresValueReader {
         case .int4: return .integer(Int64(try integer(bytes, type, Int32.self)))
         case .int8: return .integer(try integer(bytes, type, Int64.self))
         case .oid: return .integer(Int64(try integer(bytes, type, UInt32.self)))
-        case .float4: return .double(Double(Float(bitPattern: try integer(bytes, type, UInt32.self))))
+        case .float4:
+            // By its fewest digits: as the nearest Double, 0.1 would be 0.10000000149011612.
+            let value = Float(bitPattern: try integer(bytes, type, UInt32.self))
+            return .double(Double("\(value)") ?? Double(value))
         case .float8: return .double(Double(bitPattern: try integer(bytes, type, UInt64.self)))
         case .numeric: return .numeric(try PostgresNumeric.text(bytes) ?? { throw malformed(type) }())
         case .text: return .text(try text(bytes))
@@ -64,11 +68,15 @@ struct PostgresValueReader {
             return .uuid(UUID(uuid: bytes.loadUnaligned(as: uuid_t.self)))
         case .timestamp, .timestampZoned:
             let raw = try integer(bytes, type, Int64.self)
+            let isZoned = format == .timestampZoned
+            if raw == .max || raw == .min { return .timestamp(SQLTimestamp(microseconds: raw, isZoned: isZoned)) }
             let (moment, overflow) = raw.addingReportingOverflow(PostgresType.epoch)
-            let isInfinite = raw == .max || raw == .min || overflow
-            return .timestamp(
-                SQLTimestamp(
-                    microseconds: isInfinite ? (raw > 0 ? .max : .min) : moment, isZoned: format == .timestampZoned))
+            guard overflow else { return .timestamp(SQLTimestamp(microseconds: moment, isZoned: isZoned)) }
+            // The last years that the server knows (294247 to 294276) are its text.
+            let day: Int64 = 86_400_000_000
+            return .text(
+                SQLTimestamp.text(
+                    days: raw / day + Int64(PostgresType.epochDays), microseconds: raw % day, isZoned: isZoned))
         case .date:
             let raw = try integer(bytes, type, Int32.self)
             let (day, overflow) = raw.addingReportingOverflow(PostgresType.epochDays)
@@ -86,9 +94,7 @@ struct PostgresValueReader {
                     months: Int32(bigEndian: bytes.loadUnaligned(fromByteOffset: 12, as: Int32.self)),
                     days: Int32(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: Int32.self)),
                     microseconds: Int64(bigEndian: bytes.loadUnaligned(as: Int64.self))))
-        case .inet: return .text(try PostgresNetwork.text(bytes) ?? { throw malformed(type) }())
         case .array: return try nested(type) { try $0.array(bytes, type) }
-        case .record: return try nested(type) { try $0.record(bytes, type) }
         case .range: return .range(try range(bytes, type))
         case .multirange: return try multirange(bytes, type)
         }
@@ -106,11 +112,8 @@ struct PostgresValueReader {
         guard let length = buffer.readInteger(as: Int32.self) else { throw malformed(outer) }
         if length == -1 { return .null }
         guard length >= 0, let bytes = buffer.readSlice(length: Int(length)) else { throw malformed(outer) }
-        guard let format = PostgresType.format(type) else {
-            return bytes.withUnsafeReadableBytes { bytes in
-                PostgresText.decode(bytes).map { .text($0) } ?? .bytes(Array(bytes))
-            }
-        }
+        // Only types whose binary form is known are asked for in it.
+        guard let format = PostgresType.format(type) else { throw malformed(outer) }
         return try bytes.withUnsafeReadableBytes { try value($0, type, format) }
     }
 
@@ -120,10 +123,13 @@ struct PostgresValueReader {
             buffer.readInteger(as: Int32.self) != nil, let element = buffer.readInteger(as: UInt32.self)
         else { throw malformed(type) }
         var sizes: [Int] = []
+        var bounds: [Int] = []
         for _ in 0..<dimensions {
-            guard let size = buffer.readInteger(as: Int32.self), size >= 0, buffer.readInteger(as: Int32.self) != nil
+            guard let size = buffer.readInteger(as: Int32.self), size >= 0,
+                let bound = buffer.readInteger(as: Int32.self)
             else { throw malformed(type) }
             sizes.append(Int(size))
+            bounds.append(Int(bound))
         }
         // Each element takes four bytes at least: what promises more than there is makes no memory.
         var all = 1
@@ -133,7 +139,11 @@ struct PostgresValueReader {
             all = product
         }
         if sizes.isEmpty { return .array([]) }
-        return try dimension(sizes[...], &buffer, element, type)
+        let array = try dimension(sizes[...], &buffer, element, type)
+        if bounds.allSatisfy({ $0 == 1 }) { return array }
+        // Arrays of Swift have no lower bounds: one that has is its text.
+        let shown = zip(bounds, sizes).map { "[\($0):\($0 + $1 - 1)]" }.joined()
+        return .text("\(shown)=\(array)")
     }
 
     private mutating func dimension(
@@ -144,19 +154,6 @@ struct PostgresValueReader {
         elements.reserveCapacity(size)
         for _ in 0..<size { elements.append(try dimension(sizes.dropFirst(), &buffer, element, type)) }
         return .array(elements)
-    }
-
-    private mutating func record(_ bytes: UnsafeRawBufferPointer, _ type: UInt32) throws -> SQLValue {
-        var buffer = ByteBuffer(bytes: bytes)
-        guard let count = buffer.readInteger(as: Int32.self), count >= 0, Int(count) <= buffer.readableBytes / 8 else {
-            throw malformed(type)
-        }
-        var fields: [SQLValue] = []
-        for _ in 0..<count {
-            guard let field = buffer.readInteger(as: UInt32.self) else { throw malformed(type) }
-            fields.append(try cell(&buffer, field, in: type))
-        }
-        return .record(fields)
     }
 
     /// Flags: 1 empty, 2 and 4 bounds included, 8 and 16 no bound.
@@ -231,21 +228,6 @@ enum PostgresNumeric {
             place += 1
         }
         return text + "." + fraction.prefix(scale)
-    }
-}
-
-/// `inet` and `cidr` in binary form.
-enum PostgresNetwork {
-    /// Its text; nil when the bytes are no address.
-    static func text(_ bytes: UnsafeRawBufferPointer) -> String? {
-        guard bytes.count >= 4, bytes.count == 4 + Int(bytes[3]) else { return nil }
-        let isNetwork = bytes[2] != 0
-        let bits = Int(bytes[1])
-        let packed = ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: bytes.dropFirst(4)))
-        guard [4, 16].contains(packed.readableBytes), (bytes[0] == 2) == (packed.readableBytes == 4),
-            let address = try? SocketAddress(packedIPAddress: packed, port: 0).ipAddress
-        else { return nil }
-        return isNetwork || bits != packed.readableBytes * 8 ? "\(address)/\(bits)" : address
     }
 }
 

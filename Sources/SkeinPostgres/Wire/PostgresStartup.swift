@@ -41,7 +41,7 @@ struct PostgresStartup {
     func begin(into output: inout ByteBuffer) {
         var settings = [
             ("user", user), ("database", options.database), ("client_encoding", "UTF8"),
-            ("application_name", options.applicationName), ("DateStyle", "ISO"), ("extra_float_digits", "1"),
+            ("application_name", options.applicationName), ("DateStyle", "ISO"),
         ]
         settings += options.settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         PostgresWriter.startup(settings, into: &output)

@@ -23,7 +23,8 @@ public struct InsertQuery: ReturningQuery {
         changed { $0.rows.append(values) }
     }
 
-    /// Rows, by the names of their columns; a column that one of them lacks has its default there.
+    /// Rows, by the names of their columns; a column that one of them lacks has its default there. SQLite has no word for that: its
+    /// rows need the same columns.
     public func data(_ rows: [[String: SQLValue]]) -> Self { rows.reduce(self) { $0.data($1) } }
 
     /// A row made of a value, a column for each of its coding keys.
@@ -47,17 +48,26 @@ public struct InsertQuery: ReturningQuery {
         let columns = Set(rows.flatMap { $0.keys.map(ByteKey.init) }).map(\.text).sorted {
             $0.utf8.lexicographicallyPrecedes($1.utf8)
         }
+        guard !rows.isEmpty else { return .refused("an insertion of no rows; data([:]) adds one of defaults") }
         var sql: SQL = "INSERT INTO \(table)"
         if columns.isEmpty {
-            sql.append(text: " DEFAULT VALUES")
+            guard rows.count == 1 || dialect == .postgres else {
+                return .refused("several rows of defaults; SQLite adds them one by one")
+            }
+            sql.append(
+                text: rows.count == 1 ? " DEFAULT VALUES" : " SELECT FROM generate_series(1, \(rows.count))")
         } else {
+            guard dialect != .sqlite || rows.allSatisfy({ $0.count == columns.count }) else {
+                return .refused(
+                    "rows of different columns; SQLite has no word for a default among values, so add those rows apart")
+            }
             sql.append(" (\(SQL.joined(columns.map(SQL.quoted), separator: ", "))) VALUES ")
             let lines = rows.map { row -> SQL in
                 let cells = columns.map { column -> SQL in
-                    guard let value = row.first(where: { $0.key.equalsBytes(column) })?.value else {
-                        return dialect == .sqlite ? "NULL" : "DEFAULT"
+                    guard let place = row.index(forKey: column), row[place].key.equalsBytes(column) else {
+                        return "DEFAULT"
                     }
-                    return "\(value)"
+                    return "\(row[place].value)"
                 }
                 return "(\(SQL.joined(cells, separator: ", ")))"
             }

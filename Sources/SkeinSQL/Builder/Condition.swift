@@ -100,7 +100,7 @@ public struct Q: Sendable {
         case .gt: "\(column) > \(value)"
         case .gte: "\(column) >= \(value)"
         case .between: between(column, value)
-        case .in: "\(column) IN (\(list: value.elements ?? [value]))"
+        case .in: among(column, value.elements ?? [value])
         case .contains: like(column, "%", value, "%")
         case .startswith: like(column, "", value, "%")
         case .endswith: like(column, "%", value, "")
@@ -108,16 +108,31 @@ public struct Q: Sendable {
         }
     }
 
+    /// Nothing is among no values, and nothing (NULL) is among values where it is one of them: so that the opposite holds for the
+    /// other rows.
+    private static func among(_ column: SQL, _ values: [SQLValue]) -> SQL {
+        let some = values.filter { !$0.isNull }
+        if values.isEmpty { return "1 = 0" }
+        if some.isEmpty { return "\(column) IS NULL" }
+        if some.count == values.count { return "\(column) IN (\(list: some))" }
+        return "(\(column) IN (\(list: some)) OR \(column) IS NULL)"
+    }
+
     private static func between(_ column: SQL, _ value: SQLValue) -> SQL {
-        guard let bounds = value.elements, bounds.count == 2 else { return "\(column) = \(value)" }
+        guard let bounds = value.elements, bounds.count == 2 else {
+            return .refused("between takes two values, and not \(value.elements?.count ?? 1)")
+        }
         return "\(column) BETWEEN \(bounds[0]) AND \(bounds[1])"
     }
 
     /// What stands for any text in a pattern does not do so in the value.
     private static func like(_ column: SQL, _ before: String, _ value: SQLValue, _ after: String) -> SQL {
-        let text = (value.string ?? "").replacingBytes("\\", with: "\\\\").replacingBytes("%", with: "\\%")
+        guard let text = value.string else {
+            return .refused("contains, startswith and endswith take a text; filter(ifPresent:) leaves one out that is missing")
+        }
+        let pattern = text.replacingBytes("\\", with: "\\\\").replacingBytes("%", with: "\\%")
             .replacingBytes(
                 "_", with: "\\_")
-        return "\(column) LIKE \(before + text + after) ESCAPE '\\'"
+        return "\(column) LIKE \(before + pattern + after) ESCAPE '\\'"
     }
 }

@@ -21,10 +21,10 @@ enum RowEncoder {
 
     fileprivate static func cell(_ value: some Encodable) throws -> SQLValue {
         if let value = value as? any SQLConvertible { return value.sqlValue }
-        let data = try JSONEncoder().encode(value)
-        if let text = try? JSONDecoder().decode(String.self, from: data) { return .text(text) }
-        if let number = try? JSONDecoder().decode(Int64.self, from: data) { return .integer(number) }
-        return .json(String(decoding: data, as: UTF8.self))
+        let tree = try JSON.tree(of: value)
+        if let text = tree.string { return .text(text) }
+        if let number = tree.integer { return .integer(Int64(number)) }
+        return .json(tree.json)
     }
 
     private final class Encoding: Encoder {

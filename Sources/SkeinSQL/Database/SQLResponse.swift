@@ -21,6 +21,7 @@ open class SQLCall: PipelinedCall, @unchecked Sendable {
     @exclusivity(unchecked) package final var command = ""
     @exclusivity(unchecked) package final var affected = 0
     @exclusivity(unchecked) package final var lastInsertID: Int64?
+    @exclusivity(unchecked) package final var results: [SQLResult] = []
     @exclusivity(unchecked) package final var notices: [SQLNotice] = []
     @exclusivity(unchecked) fileprivate final var refusal: SQLError?
     @exclusivity(unchecked) fileprivate final var failure: SkeinError?
@@ -106,6 +107,11 @@ public struct SQLResponse: Response {
     public var affected: Int { call.affected }
     /// The row id of the last row that SQLite has inserted.
     public var lastInsertID: Int64? { call.lastInsertID }
+    /// What each statement of a script has come to, in order; of one statement, the one result.
+    public var results: [SQLResult] {
+        guard call.results.isEmpty, call.failure == nil, call.refusal == nil else { return call.results }
+        return [SQLResult(command: command, affected: affected, rows: content)]
+    }
     /// What the database said beside the answer.
     public var notices: [SQLNotice] { call.notices }
     /// 299.
@@ -125,6 +131,22 @@ public struct SQLResponse: Response {
     /// The rows as values of a type.
     /// - Throws: code 709 that names row and column.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] { try content.decode(type) }
+}
+
+/// What one of several statements has come to.
+public struct SQLResult: Sendable {
+    /// The kind of statement, as the database says it.
+    public let command: String
+    /// The rows that were changed, or read.
+    public let affected: Int
+    /// The rows.
+    public let rows: Rows
+
+    package init(command: String, affected: Int, rows: Rows) {
+        self.command = command
+        self.affected = affected
+        self.rows = rows
+    }
 }
 
 /// A list of what rows are made into.

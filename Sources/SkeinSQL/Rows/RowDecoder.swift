@@ -107,9 +107,9 @@ extension RowDecoder {
     fileprivate func decode<T: Decodable>(_ type: T.Type, column: Int) throws -> T {
         if let scalar = type as? any SQLConvertible.Type { return try cell(column, as: scalar, type) }
         let value = try cells.value(row, column)
-        if case .json(let text) = value { return try JSONDecoder().decode(type, from: Data(text.utf8)) }
+        if case .json(let text) = value { return try JSON.decode(type, from: text.utf8) }
         if case .text(let text) = value, text.hasBytePrefix("{") || text.hasBytePrefix("[") {
-            return try JSONDecoder().decode(type, from: Data(text.utf8))
+            return try JSON.decode(type, from: text.utf8)
         }
         do {
             return try T(from: CellDecoder(decoder: self, column: column))

@@ -59,6 +59,12 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
     mutating func append(value: SQLValue) { rest.append((value, "")) }
 
+    /// Whether the text ends with `NOT IN (`.
+    fileprivate var endsInNotIn: Bool {
+        let words = (rest.last?.text ?? first).asciiUppercased.splitAtBlanks().joined(separator: " ")
+        return words.hasByteSuffix("NOT IN (") || words.hasByteSuffix("NOT IN(")
+    }
+
     mutating func append(_ other: SQL) {
         if !other.numbered.isEmpty || !numbered.isEmpty {
             problem = SkeinError(
@@ -100,9 +106,16 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         /// A value whose type is not known, which is bound.
         public mutating func appendInterpolation(_ value: any SQLConvertible) { sql.append(value: value.sqlValue) }
 
-        /// Values, each bound, with commas between: for `IN (…)`. Without values it is `NULL`, which nothing is equal to.
+        /// Values, each bound, with commas between: for `IN (…)`. Without values it is `NULL`, which nothing is equal to;
+        /// behind `NOT IN` the statement is refused then.
         public mutating func appendInterpolation(list values: [some SQLConvertible]) {
-            if values.isEmpty { return sql.append(text: "NULL") }
+            if values.isEmpty {
+                if sql.endsInNotIn {
+                    sql.problem = SkeinError(
+                        .exception, because: "NOT IN of no values would hold for no row; leave the condition out")
+                }
+                return sql.append(text: "NULL")
+            }
             for (place, value) in values.enumerated() {
                 if place > 0 { sql.append(text: ", ") }
                 sql.append(value: value.sqlValue)

@@ -38,14 +38,25 @@ package enum SQLKeyword {
     }
 
     /// Whether some words stand anywhere in a text, in either case; they are given in lower case.
-    package static func mentions(_ words: [StaticString], in text: String) -> Bool {
-        let bytes = text.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
-        return bytes.withUnsafeBytes { bytes in
-            words.contains { word in
-                let word = UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
-                guard word.count <= bytes.count else { return false }
-                return (0...(bytes.count - word.count)).contains { start in
-                    bytes[start] == word[0] && bytes[start..<(start + word.count)].elementsEqual(word)
+    /// - Parameter asWords: whether they count only where no letter, digit or underscore is beside them.
+    package static func mentions(_ words: [StaticString], asWords: Bool = false, in text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { bytes in
+            func lower(_ place: Int) -> UInt8 { (0x41...0x5A).contains(bytes[place]) ? bytes[place] | 0x20 : bytes[place] }
+            func isOfWord(_ place: Int) -> Bool {
+                guard bytes.indices.contains(place) else { return false }
+                let byte = lower(place)
+                return byte &- 0x61 < 26 || byte &- 0x30 < 10 || byte == UInt8(ascii: "_") || byte >= 0x80
+            }
+            // One pass over what may be megabytes: most places do not begin any of the words.
+            return bytes.indices.contains { start in
+                let first = lower(start)
+                return words.contains { word in
+                    let count = word.utf8CodeUnitCount
+                    guard first == word.utf8Start[0], start + count <= bytes.count,
+                        (1..<count).allSatisfy({ lower(start + $0) == word.utf8Start[$0] })
+                    else { return false }
+                    return !asWords || !isOfWord(start - 1) && !isOfWord(start + count)
                 }
             }
         }

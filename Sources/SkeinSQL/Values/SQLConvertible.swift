@@ -1,6 +1,7 @@
 // Which Swift types go into a database and come out of it.
 
 import NIOCore
+import SkeinCore
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -82,7 +83,8 @@ extension Double: SQLConvertible {
 }
 
 extension Float: SQLConvertible {
-    public var sqlValue: SQLValue { .double(Double(self)) }
+    /// The number of floating point with the fewest digits that is the same `Float`: 0.1 stays 0.1.
+    public var sqlValue: SQLValue { .double(Double("\(self)") ?? Double(self)) }
     public init?(sqlValue: SQLValue) {
         guard let value = Double(sqlValue: sqlValue) else { return nil }
         self.init(value)
@@ -108,7 +110,8 @@ extension Decimal: SQLConvertible {
         case .integer(let value): self.init(value)
         case .double(let value) where value.isFinite: self.init(value)
         case .numeric(let text), .text(let text):
-            guard let value = Decimal(string: text) else { return nil }
+            // One with more digits than a Decimal keeps is none.
+            guard let value = Decimal(exactly: text) else { return nil }
             self = value
         default: return nil
         }
@@ -149,15 +152,15 @@ extension UUID: SQLConvertible {
 
 extension Date: SQLConvertible {
     public var sqlValue: SQLValue { .timestamp(SQLTimestamp(self)) }
-    /// A moment; also a day, a date and time of no zone as UTC, text of RFC 3339, and a number of seconds since 1970.
+    /// A moment; also a day, a date and time of no zone as UTC, text of RFC 3339, and a number of seconds since 1970. Infinity is none.
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
-        case .timestamp(let value): self = value.date
-        case .date(let value): self = value.date
+        case .timestamp(let value) where value.isFinite: self = value.date
+        case .date(let value) where value.isFinite: self = value.date
         case .integer(let value): self.init(timeIntervalSince1970: Double(value))
         case .double(let value): self.init(timeIntervalSince1970: value)
         case .text(let text):
-            guard let value = SQLTimestamp(text) else { return nil }
+            guard let value = SQLTimestamp(text), value.isFinite else { return nil }
             self = value.date
         default: return nil
         }

@@ -45,12 +45,24 @@ public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
         case .min: return "-infinity"
         default: break
         }
-        let days = Calendar.floor(microseconds, Calendar.day)
-        let (year, month, day) = Calendar.civil(days)
         let rest = microseconds % Calendar.day
-        let time = SQLTime(microseconds: rest < 0 ? rest + Calendar.day : rest)
-        return Calendar.text(year, month, day, tail: " \(time)\(isZoned ? "+00" : "")")
+        return Self.text(
+            days: Calendar.floor(microseconds, Calendar.day), microseconds: rest < 0 ? rest + Calendar.day : rest,
+            isZoned: isZoned)
     }
+
+    /// The text of a date and time that may be later than any value.
+    /// - Parameters:
+    ///   - days: since the beginning of 1970.
+    ///   - microseconds: since midnight.
+    package static func text(days: Int64, microseconds: Int64, isZoned: Bool) -> String {
+        let (year, month, day) = Calendar.civil(days)
+        return Calendar.text(
+            year, month, day, tail: " \(SQLTime(microseconds: microseconds))\(isZoned ? "+00" : "")")
+    }
+
+    /// Whether it is neither of the infinities.
+    public var isFinite: Bool { microseconds != .max && microseconds != .min }
 
     /// Reads `2026-03-01 12:00:00.5+01` and `2026-03-01T12:00:00Z`.
     public init?(_ text: some StringProtocol) {
@@ -74,8 +86,13 @@ public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
 
     /// A day of the calendar.
     public init(year: Int, month: Int, day: Int) {
-        days = Int32(clamping: Calendar.days(Int64(year), month, day))
+        // No day of the calendar is one of the infinities.
+        let day = Calendar.days(Int64(year), month, day)
+        days = min(max(Int32(clamping: day), .min + 1), .max - 1)
     }
+
+    /// Whether it is neither of the infinities.
+    public var isFinite: Bool { days != .max && days != .min }
 
     /// Its year, month and day.
     public var components: (year: Int, month: Int, day: Int) {
@@ -142,14 +159,21 @@ public struct SQLInterval: Hashable, Sendable, CustomStringConvertible {
         self.microseconds = microseconds
     }
 
-    /// `14 mons 3 days 04:05:06`
+    /// `1 year 2 mons 3 days 04:05:06`: PostgreSQL's own style. A part behind a negative one has its sign, so that it is read alike under
+    /// each of the server's styles.
     public var description: String {
         var parts: [String] = []
-        if months != 0 { parts.append("\(months) mons") }
-        if days != 0 { parts.append("\(days) days") }
+        var isBehindNegative = false
+        for (value, unit) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] where value != 0 {
+            parts.append("\(isBehindNegative && value > 0 ? "+" : "")\(value) \(unit)\(value == 1 ? "" : "s")")
+            isBehindNegative = value < 0
+        }
         if microseconds != 0 || parts.isEmpty {
-            let amount = Int64(clamping: microseconds.magnitude)
-            parts.append((microseconds < 0 ? "-" : "") + SQLTime(microseconds: amount).description)
+            let amount = microseconds.magnitude
+            let seconds = amount / 1_000_000
+            let clock = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { Calendar.two(Int64($0)) }
+            let sign = microseconds < 0 ? "-" : isBehindNegative ? "+" : ""
+            parts.append(sign + clock.joined(separator: ":") + Calendar.fraction(Int64(amount % 1_000_000)))
         }
         return parts.joined(separator: " ")
     }

@@ -45,6 +45,9 @@ public enum SQLValue: Hashable, Sendable {
     case ranges([SQLRange])
     /// A row as a value.
     case record([SQLValue])
+    /// A value as it was typed, for a parameter: the database reads it as what its place takes, as a literal in quotation marks. An
+    /// array may also be written as JSON has it. No cell is one.
+    case literal(String)
 
     /// Whether it is none.
     public var isNull: Bool { if case .null = self { true } else { false } }
@@ -64,7 +67,7 @@ public enum SQLValue: Hashable, Sendable {
     /// A value as JSON text, for a column of type `json` or `jsonb`, or of text.
     /// - Throws: what the encoder throws.
     public static func json(encoding value: some Encodable) throws -> SQLValue {
-        .json(String(decoding: try JSONEncoder().encode(value), as: UTF8.self))
+        .json(String(decoding: try JSON.encode(value), as: UTF8.self))
     }
 }
 
@@ -92,7 +95,7 @@ extension SQLValue: CustomStringConvertible {
         case .integer(let value): "\(value)"
         case .double(let value): Self.text(value)
         case .numeric(let digits): digits
-        case .text(let text), .json(let text): text
+        case .text(let text), .json(let text), .literal(let text): text
         case .bytes(let bytes): "\\x" + Hex.encode(bytes)
         case .uuid(let value): value.uuidString.lowercased()
         case .timestamp(let value): value.description
@@ -102,7 +105,7 @@ extension SQLValue: CustomStringConvertible {
         case .array(let elements): "{" + elements.map(\.asArrayElement).joined(separator: ",") + "}"
         case .range(let range): range.description
         case .ranges(let ranges): "{" + ranges.map(\.description).joined(separator: ",") + "}"
-        case .record(let fields): "(" + fields.map { $0.isNull ? "" : $0.quoted }.joined(separator: ",") + ")"
+        case .record(let fields): "(" + fields.map { $0.isNull ? "" : $0.asField }.joined(separator: ",") + ")"
         }
     }
 
@@ -110,25 +113,40 @@ extension SQLValue: CustomStringConvertible {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Infinity" : "Infinity" }
         let text = "\(value)"
-        return text.hasByteSuffix(".0") ? String(text.dropLast(2)) : text
+        guard text.hasByteSuffix(".0") else { return text }
+        let digits = text.droppingBytes(last: 2)
+        let unsigned = digits.hasBytePrefix("-") ? digits.droppingBytes(first: 1) : digits
+        // From 16 digits on, PostgreSQL writes an exponent.
+        guard unsigned.utf8.count > 15, let first = unsigned.utf8.first else { return String(digits) }
+        var fraction = unsigned.droppingBytes(first: 1)
+        while fraction.hasByteSuffix("0") { fraction = fraction.droppingBytes(last: 1) }
+        let point = fraction.isEmpty ? "" : "."
+        return "\(value < 0 ? "-" : "")\(Unicode.Scalar(first))\(point)\(fraction)e+\(unsigned.utf8.count - 1)"
     }
 
     private var asArrayElement: String {
         switch self {
         case .null: "NULL"
         case .array: description
-        default: quoted
+        default: quoted(special: "{},", escape: "\\") { $0.isEmpty || $0.equalsIgnoringCase("NULL") }
         }
     }
 
-    /// The text, in quotation marks where it has to be, inside of an array, a record or a range.
-    var quoted: String {
+    /// The text, in quotation marks where it has to be, inside of a record.
+    private var asField: String { quoted(special: "(),", escape: nil, \.isEmpty) }
+
+    /// The same inside of a range.
+    fileprivate var asBound: String { quoted(special: "()[],", escape: nil, \.isEmpty) }
+
+    /// - Parameter escape: what stands before a quotation mark or a backslash; nil when both are doubled.
+    private func quoted(special: String, escape: String?, _ mustBe: (String) -> Bool) -> String {
         let text = description
-        let isPlain =
-            !text.isEmpty && text.uppercased() != "NULL"
-            && text.utf8.allSatisfy { $0 > 0x20 && !Array("{}(),[]\"\\".utf8).contains($0) }
-        if isPlain { return text }
-        return "\"" + text.replacingBytes("\\", with: "\\\\").replacingBytes("\"", with: "\\\"") + "\""
+        let isPlain = text.utf8.allSatisfy { byte in
+            byte != 0x20 && !(0x09...0x0D).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+                && !special.utf8.contains(byte)
+        }
+        if isPlain, !mustBe(text) { return text }
+        return "\"" + text.replacingBytes("\\", with: "\\\\").replacingBytes("\"", with: (escape ?? "\"") + "\"") + "\""
     }
 }
 
@@ -160,7 +178,7 @@ public struct SQLRange: Hashable, Sendable, CustomStringConvertible {
     /// `[1,5)`
     public var description: String {
         if isEmpty { return "empty" }
-        return (lower != nil && includesLower ? "[" : "(") + (lower?.quoted ?? "") + "," + (upper?.quoted ?? "")
+        return (lower != nil && includesLower ? "[" : "(") + (lower?.asBound ?? "") + "," + (upper?.asBound ?? "")
             + (upper != nil && includesUpper ? "]" : ")")
     }
 }

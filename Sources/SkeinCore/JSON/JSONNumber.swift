@@ -1,0 +1,100 @@
+// A number of JSON is its digits: what they are worth is decided by whoever reads them.
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A number of JSON (RFC 8259, section 6), by its digits: `1.10` stays that, and so do twenty digits. Equal when the digits are.
+public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
+    /// The digits as they were written.
+    public let text: String
+
+    /// A whole number.
+    public init(_ value: some BinaryInteger) { text = String(value) }
+
+    /// A number of floating point by the fewest digits that name it; nil when it is not finite, which JSON has no form for.
+    public init?(_ value: some BinaryFloatingPoint & CustomStringConvertible) {
+        guard value.isFinite else { return nil }
+        let text = "\(value)"
+        self.text = text.hasByteSuffix(".0") ? String(text.droppingBytes(last: 2)) : text
+    }
+
+    /// A number by its digits; nil for what is none of JSON's, such as `01`, `.5` or `+1`.
+    public init?(_ text: String) {
+        guard (try? JSONParser.value(of: text.utf8)) == .number(JSONNumber(checked: text)) else { return nil }
+        self.text = text
+    }
+
+    init(checked text: String) { self.text = text }
+
+    /// The whole number, if it is one that fits.
+    public var int: Int? { Int(text) }
+    /// The nearest number of floating point.
+    public var double: Double { Double(text) ?? .nan }
+    /// The number with all of its digits; nil when it has more than 38, or is too large.
+    public var decimal: Decimal? { Decimal(exactly: text) }
+
+    /// Whether a `Double` stands for just this number: printed, it has the same digits.
+    package var isExactDouble: Bool { DecimalDigits(text) == DecimalDigits("\(double)") }
+
+    /// The digits.
+    public var description: String { text }
+}
+
+extension Decimal {
+    /// The decimal number of some digits; nil for what is no number, or would lose some of them.
+    package init?(exactly text: String) {
+        guard let digits = DecimalDigits(text), let value = Decimal(string: text),
+            DecimalDigits("\(value)") == digits
+        else { return nil }
+        self = value
+    }
+}
+
+/// A decimal number in one form for each value: `1.10`, `11e-1` and `1.1` are equal.
+package struct DecimalDigits: Equatable {
+    let isNegative: Bool
+    let digits: [UInt8]
+    /// The power of ten of the last digit.
+    let exponent: Int
+
+    /// - Returns: nil for what is no number: digits, a point, an exponent.
+    package init?(_ text: some StringProtocol) {
+        var rest = Substring(text).utf8
+        var isNegative = false
+        if let sign = rest.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") {
+            isNegative = sign == UInt8(ascii: "-")
+            rest.removeFirst()
+        }
+        var digits: [UInt8] = []
+        var exponent = 0
+        var hasPoint = false
+        var hasDigits = false
+        scan: while let byte = rest.popFirst() {
+            switch byte {
+            case 0x30...0x39:
+                hasDigits = true
+                if !digits.isEmpty || byte != 0x30 { digits.append(byte) }
+                if hasPoint { exponent -= 1 }
+            case UInt8(ascii: "."):
+                if hasPoint { return nil }
+                hasPoint = true
+            case UInt8(ascii: "e"), UInt8(ascii: "E"):
+                guard let power = Int(Substring(rest)), power.magnitude < 1 << 40 else { return nil }
+                exponent += power
+                break scan
+            default: return nil
+            }
+        }
+        guard hasDigits else { return nil }
+        while digits.last == 0x30 {
+            digits.removeLast()
+            exponent += 1
+        }
+        self.isNegative = isNegative && !digits.isEmpty
+        self.digits = digits
+        self.exponent = digits.isEmpty ? 0 : exponent
+    }
+}
