@@ -35,8 +35,13 @@ public struct XMLRPC: Sendable {
     /// - Returns: the corequest; `fetch()` gives the result or throws the fault as status 500.
     @discardableResult
     public func call(_ method: String, _ arguments: [any XMLRPCConvertible] = []) -> Call {
-        let body = HTTPBody.xml(XMLRPCCodec.call(method, arguments.map(\.xmlrpc)))
-        return endpoint.call(method, body, accepting: "text/xml") { try XMLRPCCodec.readAnswer($0.text()) }
+        let body: HTTPBody
+        do {
+            body = .xml(try XMLRPCCodec.call(method, arguments.map(\.xmlrpc)))
+        } catch {
+            body = .refused(error)
+        }
+        return endpoint.call(method, body, accepting: "text/xml") { try XMLRPCCodec.readAnswer($0.xml()) }
     }
 
     /// Starts many calls as one (`system.multicall`).
@@ -83,7 +88,7 @@ public struct XMLRPCService: Sendable {
     public func answer(_ content: ByteBuffer) async -> HTTPBody {
         let result: Result<XMLRPCValue, RPCFault>
         do {
-            let (method, arguments) = try XMLRPCCodec.readCall(String(buffer: content))
+            let (method, arguments) = try XMLRPCCodec.readCall(content)
             result = await call(method, arguments)
         } catch {
             result = .failure(RPCFault(-32700, error.message))

@@ -1,5 +1,6 @@
 // Calls and answers of XML-RPC as documents.
 
+import NIOCore
 import SkeinCore
 import SkeinHTTP
 
@@ -13,7 +14,9 @@ import SkeinHTTP
 enum XMLRPCCodec {
     // MARK: Writing
 
-    static func call(_ method: String, _ arguments: [XMLRPCValue]) -> String {
+    /// - Throws: code 701 for a text with a character that XML has no form for (XML 1.0, section 2.2).
+    static func call(_ method: String, _ arguments: [XMLRPCValue]) throws(SkeinError) -> String {
+        for argument in arguments { try check(argument) }
         let parameters = arguments.map { "<param>\(text($0))</param>" }.joined()
         return document("methodCall", "<methodName>\(escaped(method))</methodName><params>\(parameters)</params>")
     }
@@ -27,6 +30,29 @@ enum XMLRPCCodec {
 
     static func value(of fault: RPCFault) -> XMLRPCValue {
         .structure(["faultCode": .integer(fault.code), "faultString": .string(fault.message)])
+    }
+
+    private static func check(_ value: XMLRPCValue) throws(SkeinError) {
+        switch value {
+        case .string(let text): try check(text)
+        case .array(let elements): for element in elements { try check(element) }
+        case .structure(let members):
+            for (name, member) in members {
+                try check(name)
+                try check(member)
+            }
+        default: break
+        }
+    }
+
+    private static func check(_ text: String) throws(SkeinError) {
+        let stranger = text.unicodeScalars.first { scalar in
+            scalar.value < 0x20 && ![0x09, 0x0A, 0x0D].contains(scalar.value) || (0xFFFE...0xFFFF).contains(scalar.value)
+        }
+        guard let stranger else { return }
+        throw SkeinError(
+            .exception,
+            because: "XML has no form for the character U+\(String(stranger.value, radix: 16, uppercase: true)) of a text; send bytes")
     }
 
     private static func document(_ name: String, _ content: String) -> String {
@@ -61,16 +87,15 @@ enum XMLRPCCodec {
 
     // MARK: Reading
 
-    static func readCall(_ text: String) throws(SkeinError) -> (method: String, arguments: [XMLRPCValue]) {
-        let root = try XMLValue(text)
+    static func readCall(_ content: ByteBuffer) throws(SkeinError) -> (method: String, arguments: [XMLRPCValue]) {
+        let root = try XMLValue(content)
         guard root.name == "methodCall", let method = root["methodName"]?.text, !method.isEmpty else {
             throw malformed("it is no methodCall with a methodName")
         }
         return (method, try arguments(root["params"]))
     }
 
-    static func readAnswer(_ text: String) throws(SkeinError) -> Result<XMLRPCValue, RPCFault> {
-        let root = try XMLValue(text)
+    static func readAnswer(_ root: XMLValue) throws(SkeinError) -> Result<XMLRPCValue, RPCFault> {
         guard root.name == "methodResponse" else { throw malformed("it is no methodResponse") }
         if let fault = root["fault"] {
             guard let element = fault["value"] else { throw malformed("the fault has no value") }

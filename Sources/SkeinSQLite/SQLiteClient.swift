@@ -64,7 +64,7 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
     /// Closes it; what is under way is done before.
     package func shutdown() async {
         let store = store
-        await withCheckedContinuation { continuation in store.write { _ in continuation.resume() } }
+        await store.untilWritten()
         store.close()
     }
 }

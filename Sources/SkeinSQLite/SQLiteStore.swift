@@ -150,6 +150,16 @@ final class SQLiteStore: SQLiteWorker {
         }
     }
 
+    /// Waits until what was to be written is; a file that was only read stays as it is.
+    func untilWritten() async {
+        await withCheckedContinuation { continuation in
+            opening.async {
+                guard let writer = self.access.withLock({ Self.writer($0) }) else { return continuation.resume() }
+                writer.asyncWriteWithoutTransaction { _ in continuation.resume() }
+            }
+        }
+    }
+
     func close() {
         switch access.withLock({ $0 }) {
         case .reading(let reader): try? reader.close()

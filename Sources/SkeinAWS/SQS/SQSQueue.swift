@@ -60,7 +60,64 @@ public struct SQSQueue: Sendable {
     /// - Throws: when nothing could be sent at all.
     @discardableResult
     public func sendAll(_ messages: [SQSOutgoing]) async throws -> [SQSFailure] {
-        try await batches("SendMessageBatch", messages, size: \.size) { $0.input }
+        guard url.hasByteSuffix(".fifo") else {
+            return try await batches("SendMessageBatch", messages, size: \.size) { $0.input }
+        }
+        return try await inOrder(messages)
+    }
+
+    /// Sends the messages of each group one batch behind the other, and several groups side by side: what is sent again while later
+    /// ones are on their way would arrive behind them.
+    private func inOrder(_ messages: [SQSOutgoing]) async throws -> [SQSFailure] {
+        var lanes: [[(place: Int, message: SQSOutgoing)]] = []
+        var laneOfGroup = ByteDictionary<Int>()
+        for (place, message) in messages.enumerated() {
+            let group = message.groupID ?? ""
+            let lane = laneOfGroup[group] ?? laneOfGroup.count % 16
+            laneOfGroup[group] = lane
+            if lane == lanes.count { lanes.append([]) }
+            lanes[lane].append((place, message))
+        }
+        return try await withThrowingTaskGroup(of: [SQSFailure].self) { tasks in
+            for lane in lanes { tasks.addTask { try await sendLane(lane) } }
+            var failures: [SQSFailure] = []
+            for try await more in tasks { failures += more }
+            return failures.sorted { $0.index < $1.index }
+        }
+    }
+
+    private func sendLane(_ lane: [(place: Int, message: SQSOutgoing)]) async throws -> [SQSFailure] {
+        var failures: [SQSFailure] = []
+        var broken = ByteDictionary<Int>()
+        var rest = lane[...]
+        while !rest.isEmpty {
+            var batch: [(place: Int, entry: SQSOutgoing)] = []
+            var bytes = 0
+            while let (place, message) = rest.first, batch.count < 10,
+                batch.isEmpty || bytes + message.size <= Self.maximumBatchSize
+            {
+                rest.removeFirst()
+                if let first = broken[message.groupID ?? ""] {
+                    failures.append(
+                        SQSFailure(
+                            index: place, code: "NotSent", message: "number \(first) of its group could not be sent"))
+                    continue
+                }
+                batch.append((place, message))
+                bytes += message.size
+            }
+            guard !batch.isEmpty else { continue }
+            for failure in try await send("SendMessageBatch", batch, keepsOrder: true, { $0.input }) {
+                failures.append(failure)
+                let group = messageGroup(of: failure.index, in: batch)
+                broken[group] = broken[group] ?? failure.index
+            }
+        }
+        return failures
+    }
+
+    private func messageGroup(of place: Int, in batch: [(place: Int, entry: SQSOutgoing)]) -> String {
+        batch.first { $0.place == place }?.entry.groupID ?? ""
     }
 
     // MARK: Receiving
@@ -193,7 +250,8 @@ public struct SQSQueue: Sendable {
     }
 
     private func send<Entry: Sendable>(
-        _ operation: String, _ batch: [(place: Int, entry: Entry)], _ input: @Sendable (Entry) -> AWSInput
+        _ operation: String, _ batch: [(place: Int, entry: Entry)], keepsOrder: Bool = false,
+        _ input: @Sendable (Entry) -> AWSInput
     ) async throws -> [SQSFailure] {
         var waiting = batch
         var failures: [SQSFailure] = []
@@ -202,7 +260,9 @@ public struct SQSQueue: Sendable {
             let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
             let failed =
                 try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []
-            let isLast = attempt == service.options.maximumRetries
+            // What others of the same batch have overtaken is not sent behind them.
+            let isOvertaken = keepsOrder && failed.count < waiting.count
+            let isLast = attempt == service.options.maximumRetries || isOvertaken
             let lasting = failed.filter { $0.SenderFault == true || isLast }
             failures += lasting.map { SQSFailure(index: Int($0.Id) ?? 0, code: $0.Code, message: $0.Message ?? "") }
             let again = Set(failed.filter { $0.SenderFault != true && !isLast }.map(\.Id))

@@ -113,7 +113,16 @@ public struct AWSSigner: Sendable {
 
     private func path(_ url: HTTPURL) -> String {
         let path = String(url.target.prefix(before: "?"))
-        return service == "s3" ? path : Percent.encodePath(path)
+        return service == "s3" ? path : Percent.encodePath(Self.normalised(path))
+    }
+
+    /// The path without dot segments and doubled slashes (the rules of Signature Version 4 for all services but S3).
+    private static func normalised(_ path: String) -> String {
+        var segments: [Substring] = []
+        for segment in path.splitBytes(separator: "/") {
+            if segment == ".." { _ = segments.popLast() } else if segment != "." { segments.append(segment) }
+        }
+        return "/" + segments.joined(separator: "/") + (path.hasByteSuffix("/") && !segments.isEmpty ? "/" : "")
     }
 
     private static func parameters(_ url: HTTPURL) -> [(String, String)] {
@@ -133,9 +142,7 @@ public struct AWSSigner: Sendable {
         for field in request.headers {
             let name = field.name.lowercased()
             guard name.hasBytePrefix("x-amz-") || name == "content-md5" || name == "content-encoding" else { continue }
-            let value =
-                field.value.utf8.contains(UInt8(ascii: " "))
-                ? field.value.splitBytes(separator: " ").joined(separator: " ") : field.value
+            let value = field.value.splitAtBlanks().joined(separator: " ")
             if let known = fields.firstIndex(where: { $0.name == name }) {
                 fields[known].value += ",\(value)"
             } else {

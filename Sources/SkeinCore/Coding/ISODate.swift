@@ -28,13 +28,14 @@ package enum ISODate {
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 
-    /// The moment of a text; nil when it is none.
+    /// The moment of a text; nil when it is none: there is no 30 February, and what is finer than a millisecond would be lost.
     package static func milliseconds(_ text: String) -> Int64? {
         let expression = #/(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)/#
         guard let match = try? expression.wholeMatch(in: text)?.output, let year = Int64(match.1),
             let month = Int64(match.2), let date = Int64(match.3), let hour = Int64(match.4),
             let minute = Int64(match.5), let second = Int64(match.6), (1...12).contains(month),
-            (1...31).contains(date), hour < 24, minute < 60, second <= 60
+            (1...Self.days(inMonth: month, of: year)).contains(date), hour < 24, minute < 60, second <= 60,
+            match.7?.utf8.dropFirst(3).allSatisfy({ $0 == UInt8(ascii: "0") }) ?? true
         else { return nil }
         let yearFromMarch = month > 2 ? year : year - 1
         let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + date - 1
@@ -43,6 +44,14 @@ package enum ISODate {
         let fraction = Int64((match.7.map(String.init) ?? "").padded(to: 3)) ?? 0
         let time = ((hour * 60 + minute) * 60 + second) * 1000 + fraction
         return days * day + time - offset(match.8)
+    }
+
+    private static func days(inMonth month: Int64, of year: Int64) -> Int64 {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
     }
 
     private static func offset(_ zone: Substring) -> Int64 {

@@ -206,10 +206,25 @@ extension FileApp {
 
     func isInside(folder: String) -> Bool {
         guard options.links != .followed else { return true }
-        guard let path = realpath(folder, nil) else { return false }
-        defer { free(path) }
-        let real = String(cString: path)
+        guard let real = Self.realPath(folder) else { return false }
         return real.equalsBytes(root) || isBelowRoot(real)
+    }
+
+    private static func realPath(_ path: String) -> String? {
+        guard let real = FileName.withPath(path, { realpath($0, nil) }) else { return nil }
+        defer { free(real) }
+        return FileName.text(UnsafeRawBufferPointer(start: real, count: strlen(real)))
+    }
+
+    /// Whether a name of a folder leads to something that is served: a file or a folder that can be read and that no link leads out to.
+    func serves(_ path: String, _ state: FileState) -> Bool {
+        guard state.isFile || state.isFolder else { return false }
+        guard FileName.withPath(path, { access($0, state.isFolder ? R_OK | X_OK : R_OK) }) == 0 else { return false }
+        switch options.links {
+        case .followed: return true
+        case .inside: return Self.realPath(path).map { isBelowRoot($0) } ?? false
+        case .refused: return state.isFolder ? isInside(folder: path) : Self.realPath(path)?.equalsBytes(path) ?? false
+        }
     }
 
     private func isBelowRoot(_ path: String) -> Bool { path.hasBytePrefix(root == "/" ? "/" : root + "/") }

@@ -76,9 +76,9 @@ public struct FileApp: App {
         let local = request.localPath
         guard !local.isEmpty else { return "" }
         // A slash that is encoded is a letter of a name, which no file has.
-        guard let text = local.utf8.contains(UInt8(ascii: "%")) ? Percent.decode(local) : local,
+        guard let text = local.utf8.contains(UInt8(ascii: "%")) ? Percent.bytes(local).map(FileName.text) : local,
             text.utf8.count(where: { $0 == UInt8(ascii: "/") }) == local.utf8.count(where: { $0 == UInt8(ascii: "/") }),
-            text.utf8.count < 4096
+            !text.utf8.contains(0), text.utf8.count < 4096
         else { return nil }
         var start = text.utf8.startIndex
         let bytes = text.utf8
@@ -110,7 +110,7 @@ public struct FileApp: App {
         try Self.requireThread()
         guard options.listsFolders, isInside(folder: root + place) else { return try fallback(request) }
         guard place.hasByteSuffix("/") else { return Self.withSlash(request) }
-        return try FolderListing(root + place, showsHidden: options.servesHidden).response(to: request)
+        return try FolderListing(of: self, root + place).response(to: request)
     }
 
     /// Links in a page are relative to its folder, which the client has to know.

@@ -13,17 +13,22 @@ struct FolderListing {
     private struct Entry {
         let name: String
         let state: FileState
+
+        /// The name as it stands in a URL.
+        var reference: String { Percent.encodeUnreserved(FileName.bytes(name)) }
+        /// The name for a reader; what is no character is shown as a question mark.
+        var shown: String { String(decoding: FileName.bytes(name), as: UTF8.self) }
     }
 
     private let entries: [Entry]
 
+    /// Just what the app serves of the folder.
     /// - Throws: ``ServerError`` 403 when it cannot be read.
-    init(_ path: String, showsHidden: Bool) throws(ServerError) {
-        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
-            throw ServerError(.forbidden, "the folder cannot be read")
-        }
-        entries = names.filter { showsHidden || !$0.hasBytePrefix(".") }.compactMap { name in
-            FileState.at("\(path)/\(name)").flatMap { $0.isFile || $0.isFolder ? Entry(name: name, state: $0) : nil }
+    init(of app: FileApp, _ path: String) throws(ServerError) {
+        guard let names = FileName.all(in: path) else { throw ServerError(.forbidden, "the folder cannot be read") }
+        let folder = path.hasByteSuffix("/") ? path : path + "/"
+        entries = names.filter { app.options.servesHidden || !$0.hasBytePrefix(".") }.compactMap { name in
+            FileState.at(folder + name).flatMap { app.serves(folder + name, $0) ? Entry(name: name, state: $0) : nil }
         }.sorted { ($0.state.isFolder ? 0 : 1, $0.name) < ($1.state.isFolder ? 0 : 1, $1.name) }
     }
 
@@ -31,7 +36,8 @@ struct FolderListing {
         guard request.prefersHTML else {
             let list = entries.map { entry in
                 JSONText.object([
-                    ("name", JSONText.string(entry.name)), ("folder", String(entry.state.isFolder)),
+                    ("name", JSONText.string(entry.shown)), ("href", JSONText.string(entry.reference)),
+                    ("folder", String(entry.state.isFolder)),
                     ("size", String(entry.state.size)),
                     ("modified", JSONText.string(CivilTime(entry.state.modified).day)),
                 ])
@@ -44,7 +50,7 @@ struct FolderListing {
             let time = CivilTime(entry.state.modified)
             let slash = entry.state.isFolder ? "/" : ""
             return
-                "<tr><td><a href=\"./\(Percent.encodeUnreserved(entry.name))\(slash)\">\(HTML.escape(entry.name))\(slash)</a></td>"
+                "<tr><td><a href=\"./\(entry.reference)\(slash)\">\(HTML.escape(entry.shown))\(slash)</a></td>"
                 + "<td>\(time.day) \(time.clock)</td><td>\(entry.state.isFolder ? "" : "\(entry.state.size)")</td></tr>"
         }
         var response = ServerResponse.html(

@@ -38,7 +38,7 @@ struct FileState: Hashable, Sendable {
     /// The state of whatever is at a path; nil when there is nothing.
     static func at(_ path: String) -> FileState? {
         var status = stat()
-        return stat(path, &status) == 0 ? FileState(status) : nil
+        return FileName.withPath(path) { stat($0, &status) } == 0 ? FileState(status) : nil
     }
 
     var isFile: Bool { mode & S_IFMT == S_IFREG }
@@ -61,7 +61,7 @@ final class ServedFile: Sendable {
     /// - Throws: ``ServerError`` 503 when the process has no descriptor or memory left for it.
     init?(_ path: String) throws(ServerError) {
         // A pipe would wait for a writer.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        let descriptor = FileName.withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else {
             if [EMFILE, ENFILE, ENOMEM].contains(errno) {
                 throw ServerError(.serviceUnavailable, "too many files are open", headers: ["Retry-After": "1"])
@@ -90,7 +90,7 @@ final class ServedFile: Sendable {
                 guard let start = path.baseAddress else { return nil }
                 let count = readlink("/proc/self/fd/\(descriptor)", start, Int(PATH_MAX))
                 guard count > 0 else { return nil }
-                return String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+                return FileName.text(UnsafeRawBufferPointer(start: start, count: count))
             #endif
         }
     }

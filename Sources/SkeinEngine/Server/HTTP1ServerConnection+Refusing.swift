@@ -3,8 +3,6 @@
 extension HTTP1ServerConnection {
     /// A malformed request: it is answered with its own status, and the connection ends.
     func reject(_ error: HTTP1Error) {
-        // Whoever begins like this does not speak HTTP/1 and would take an answer for something else.
-        if served == 0, error == .malformedVersion { return cutOff() }
         if case .answering(let answering) = phase {
             answering.body?.fail(SkeinError(.bodyError, because: "the request is malformed: \(error)", cause: error))
             if answering.isAnswered || task != nil {

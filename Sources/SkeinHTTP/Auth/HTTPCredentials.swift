@@ -51,25 +51,43 @@ public struct HTTPCredentials: Sendable {
     }
 
     init(netrc text: String) {
+        // As curl reads it: the first entry that fits counts, its words come in any order, and behind `default` nothing does.
         var words = Self.words(text)[...]
-        var host: String??
-        var login: String?
+        var entry: (host: String?, login: String?, password: String?)?
+        func keep() {
+            guard let entry, entry.login != nil || entry.password != nil else { return }
+            let auth = HTTPAuth.basic(entry.login ?? "", entry.password ?? "")
+            guard let host = entry.host else {
+                others = others ?? auth
+                return
+            }
+            if hosts[host.asciiLowercased] == nil { self[host] = auth }
+        }
         while let word = words.popFirst() {
             switch word {
             case "machine":
-                host = .some(words.popFirst())
-                login = nil
+                keep()
+                entry = words.popFirst().map { ($0, nil, nil) }
             case "default":
-                host = .some(nil)
-                login = nil
-            case "login": login = words.popFirst()
-            case "password":
-                guard let password = words.popFirst(), let host else { continue }
-                let auth = HTTPAuth.basic(login ?? "", password)
-                if let host { self[host] = auth } else { others = auth }
+                keep()
+                entry = (nil, nil, nil)
+            case "login": entry?.login = words.popFirst()
+            case "password": entry?.password = words.popFirst()
             case "account": _ = words.popFirst()
             default: continue
             }
+            if word == "machine", others != nil { break }
+        }
+        keep()
+    }
+
+    /// What stands behind a backslash in quotes.
+    private static func escaped(_ letter: Unicode.Scalar) -> Unicode.Scalar {
+        switch letter {
+        case "n": "\n"
+        case "r": "\r"
+        case "t": "\t"
+        default: letter
         }
     }
 
@@ -90,7 +108,7 @@ public struct HTTPCredentials: Sendable {
                     rest.removeFirst()
                     var word = String.UnicodeScalarView()
                     while let letter = rest.popFirst(), letter != "\"" {
-                        word.append(letter == "\\" ? rest.popFirst() ?? letter : letter)
+                        word.append(letter == "\\" ? rest.popFirst().map(Self.escaped) ?? letter : letter)
                     }
                     words.append(String(word))
                 } else {

@@ -94,6 +94,9 @@ public struct HTTPBody: Sendable {
         }
     }
 
+    /// Content that cannot be made: the request fails with the reason.
+    package static func refused(_ problem: SkeinError) -> HTTPBody { HTTPBody(.none, contentType: nil, problem: problem) }
+
     /// Pieces from a sequence, sent as they are made and no faster than the peer takes them.
     /// - Parameters:
     ///   - pieces: walked over once for each time the request is sent.

@@ -112,9 +112,9 @@ public struct HTTPResponse: Response {
     /// - Throws: code 709 when it is not JSON.
     public func json() throws -> JSONValue { try decode(JSONValue.self) }
 
-    /// The body as an XML tree.
+    /// The body as an XML tree, by the charset of its byte order mark, of the content type, or of its own declaration.
     /// - Throws: code 709 when it is not well-formed, or declares a document type.
-    public func xml() throws(SkeinError) -> XMLValue { try XMLValue(try text()) }
+    public func xml() throws(SkeinError) -> XMLValue { try XMLValue(content, contentType: headers["Content-Type"]) }
 
     /// What the body means: the JSON tree when the content type says JSON, else nil.
     public var data: JSONValue? {

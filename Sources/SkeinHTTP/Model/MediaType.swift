@@ -111,6 +111,10 @@ package enum MediaType {
                 .invalidContent, peer: peer,
                 because: "the content is binary (\(contentType ?? "no content type")); read its bytes from content")
         }
+        return try self.text(bytes, charset: charset, peer: peer)
+    }
+
+    private static func text(_ bytes: ByteBuffer, charset: String, peer: String?) throws(SkeinError) -> String {
         guard let encoding = encodings[charset] else {
             throw SkeinError(
                 .invalidContent, peer: peer, because: "the charset \(charset.debugDescription) is not known")
@@ -119,6 +123,26 @@ package enum MediaType {
             throw SkeinError(.invalidContent, peer: peer, because: "the content is not valid \(charset)")
         }
         return withoutMark(text)
+    }
+
+    /// The text of an XML document.
+    static func xmlText(_ bytes: ByteBuffer, contentType: String?) throws(SkeinError) -> String {
+        let said = contentType.flatMap { split($0).attributes["charset"] }
+        let charset = byteOrderMark(bytes) ?? said ?? declaredCharset(bytes) ?? "utf-8"
+        return try text(bytes, charset: charset.asciiLowercased, peer: nil)
+    }
+
+    /// What an XML declaration says; without a byte order mark, the first characters tell how wide one is (XML 1.0, appendix F).
+    private static func declaredCharset(_ bytes: ByteBuffer) -> String? {
+        let start = bytes.readableBytesView.prefix(256)
+        if start.starts(with: [0, 0x3C, 0, 0x3F]) { return "utf-16be" }
+        if start.starts(with: [0x3C, 0, 0x3F, 0]) { return "utf-16le" }
+        guard start.starts(with: "<?xml".utf8) else { return nil }
+        let declaration = String(decoding: start, as: UTF8.self).prefix(before: ">")
+        guard let name = declaration.rangeOfBytes("encoding") else { return nil }
+        let rest = declaration[name.upperBound...].utf8.drop { " \t\r\n=".utf8.contains($0) }
+        guard let quote = rest.first, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else { return nil }
+        return String(Substring(rest.dropFirst().prefix { $0 != quote }))
     }
 
     private static func withoutMark(_ text: String) -> String {
@@ -145,6 +169,9 @@ package enum MediaType {
     private static let encodings: [String: String.Encoding] = [
         "utf-8": .utf8, "utf8": .utf8, "us-ascii": .ascii, "ascii": .ascii,
         "iso-8859-1": .isoLatin1, "latin-1": .isoLatin1, "latin1": .isoLatin1, "windows-1252": .windowsCP1252,
+        "iso-8859-2": .isoLatin2, "latin2": .isoLatin2, "windows-1250": .windowsCP1250, "windows-1251": .windowsCP1251,
+        "windows-1253": .windowsCP1253, "windows-1254": .windowsCP1254, "shift_jis": .shiftJIS, "euc-jp": .japaneseEUC,
+        "iso-2022-jp": .iso2022JP, "utf-32": .utf32,
         "utf-16": .utf16, "utf-16le": .utf16LittleEndian, "utf-16be": .utf16BigEndian,
     ]
 }

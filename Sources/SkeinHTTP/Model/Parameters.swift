@@ -80,6 +80,9 @@ package enum Percent {
     /// Encodes everything but letters, digits and `-._~` (RFC 3986, section 2.3).
     package static func encodeUnreserved(_ text: String) -> String { encode(text, isUnreserved) }
 
+    /// The same of bytes.
+    package static func encodeUnreserved(_ bytes: [UInt8]) -> String { encode(bytes, isUnreserved) }
+
     /// Encodes a path for a signature: like ``encodeUnreserved(_:)``, but the slashes stay.
     package static func encodePath(_ text: String) -> String {
         encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") }
@@ -104,6 +107,11 @@ package enum Percent {
 
     /// Undoes the encoding, or nil when a `%` is not followed by two digits or the bytes are not UTF-8.
     package static func decode(_ text: some StringProtocol) -> String? {
+        bytes(text).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    /// Undoes the encoding, or nil when a `%` is not followed by two digits.
+    package static func bytes(_ text: some StringProtocol) -> [UInt8]? {
         var bytes: [UInt8] = []
         var rest = text.utf8.makeIterator()
         while let byte = rest.next() {
@@ -116,7 +124,7 @@ package enum Percent {
             }
             bytes.append(UInt8(high << 4 | low))
         }
-        return String(validating: bytes, as: UTF8.self)
+        return bytes
     }
 
     private static func encode(_ text: String, _ isSafe: (UInt8) -> Bool) -> String {

@@ -1,5 +1,6 @@
 // XML without a type: for looking around in an answer.
 
+import NIOCore
 import SkeinCore
 import SkeinWire
 
@@ -53,6 +54,14 @@ public struct XMLValue: Sendable, Hashable {
     public init(_ text: String, maximumDepth: Int = 100) throws(SkeinError) {
         var parser = XMLReader(text, maximumDepth: maximumDepth)
         self = try parser.document()
+    }
+
+    /// The root of a document that is still bytes. Its charset is what its byte order mark tells, else the content type's, else what it
+    /// declares, else UTF-8 (RFC 7303, section 3).
+    /// - Parameter contentType: the content type that came with it, if any.
+    /// - Throws: code 709, as above, and when the charset is not known or the bytes are not of it.
+    public init(_ bytes: ByteBuffer, contentType: String? = nil, maximumDepth: Int = 100) throws(SkeinError) {
+        try self.init(MediaType.xmlText(bytes, contentType: contentType), maximumDepth: maximumDepth)
     }
 }
 

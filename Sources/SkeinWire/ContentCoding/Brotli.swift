@@ -11,7 +11,7 @@ final class BrotliDecoder: DecodingStage {
 
     func step(_ input: inout ByteBuffer, into output: UnsafeMutableRawBufferPointer) throws(ContentCodingError) -> Int {
         if BrotliDecoderIsFinished(state) != 0 {
-            input.clear()
+            guard input.readableBytes == 0 else { throw .trailing(.brotli) }
             return 0
         }
         var result = BROTLI_DECODER_RESULT_ERROR

@@ -36,6 +36,8 @@ public enum ContentCoding: String, Sendable, CaseIterable {
 package enum ContentCodingError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The bytes are not of the coding.
     case malformed(ContentCoding)
+    /// Something stands behind the end of what was coded.
+    case trailing(ContentCoding)
     /// The content ends in the middle.
     case truncated(ContentCoding)
     /// So many times larger than what was sent that it is meant to do harm.
@@ -46,6 +48,7 @@ package enum ContentCodingError: Error, Sendable, Equatable, CustomStringConvert
     package var description: String {
         switch self {
         case .malformed(let coding): "the content is not what \(coding.rawValue) makes"
+        case .trailing(let coding): "something stands behind the end of the content, coded with \(coding.rawValue)"
         case .truncated(let coding): "the content, coded with \(coding.rawValue), ends in the middle"
         case .ratio(let limit): "the content becomes more than \(limit) times as large as it was sent"
         case .tooMany(let count): "the content has \(count) codings on one another"

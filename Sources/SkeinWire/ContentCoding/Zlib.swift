@@ -41,11 +41,9 @@ final class Inflater: DecodingStage {
 
     func step(_ input: inout ByteBuffer, into output: UnsafeMutableRawBufferPointer) throws(ContentCodingError) -> Int {
         if isAtEnd {
-            // Another member may follow (RFC 1952, section 2.2); anything else behind the end is nobody's content.
-            guard frame == .gzip, input.readableBytesView.first == 0x1F else {
-                input.clear()
-                return 0
-            }
+            guard let next = input.readableBytesView.first else { return 0 }
+            // Another member may follow (RFC 1952, section 2.2), and nothing else: curl refuses that, too.
+            guard frame == .gzip, next == 0x1F else { throw .trailing(coding) }
             inflateReset(stream)
             isAtEnd = false
         }

@@ -72,7 +72,7 @@ struct ChunkedDecoder {
             case .sizeLineFeed(let size):
                 guard let byte = buffer.readInteger(as: UInt8.self) else { return nil }
                 guard byte == Bytes.lf else { throw .bareCarriageReturn }
-                state = size == 0 ? .trailers(FieldSection(parsing: parsing)) : .data(remaining: size)
+                state = size == 0 ? .trailers(FieldSection(parsing: parsing, isTrailer: true)) : .data(remaining: size)
             case .data(let remaining):
                 guard let data = buffer.readSlice(length: min(remaining, buffer.readableBytes)), data.readableBytes > 0
                 else { return nil }
@@ -95,7 +95,7 @@ struct ChunkedDecoder {
                 state = .size(digits: 0, value: 0)
             case .trailers(var section):
                 state = .finished
-                let trailers = try Self.readTrailers(&section, from: &buffer, limits: limits)
+                let trailers = try Self.readTrailers(&section, from: &buffer, limits: limits, parsing)
                 guard let trailers else {
                     state = .trailers(section)
                     return nil
@@ -127,11 +127,11 @@ struct ChunkedDecoder {
     /// The line of a size ended with an LF alone.
     private static func afterSizeLine(size: Int, _ parsing: HTTPParsing) throws(HTTP1Error) -> State {
         guard parsing == .tolerant else { throw .bareLineFeed }
-        return size == 0 ? .trailers(FieldSection(parsing: parsing)) : .data(remaining: size)
+        return size == 0 ? .trailers(FieldSection(parsing: parsing, isTrailer: true)) : .data(remaining: size)
     }
 
     private static func readTrailers(
-        _ section: inout FieldSection, from buffer: inout ByteBuffer, limits: HTTP1Limits
+        _ section: inout FieldSection, from buffer: inout ByteBuffer, limits: HTTP1Limits, _ parsing: HTTPParsing
     ) throws(HTTP1Error) -> Headers? {
         let bytes = buffer
         let complete = try bytes.withUnsafeReadableBytes { all in
@@ -145,7 +145,10 @@ struct ChunkedDecoder {
                 return false
             }
         }.get()
-        guard section.known.isDisjoint(with: .forbiddenInTrailers) else { throw .forbiddenTrailer }
+        // A client does nothing with them but show them (RFC 9110, section 6.5.1).
+        guard parsing == .tolerant || section.known.isDisjoint(with: .forbiddenInTrailers) else {
+            throw .forbiddenTrailer
+        }
         guard complete, let block = buffer.readSlice(length: section.consumed) else { return nil }
         return section.takeHeaders(block)
     }

@@ -9,12 +9,16 @@ struct FieldSection {
     private(set) var known: KnownFields = []
     private(set) var framing = Framing()
     private let isTolerant: Bool
+    private let isTrailer: Bool
     private var lineStart = 0
     private var cursor = 0
     /// Line ends inside folded fields and CRs alone: they become spaces when the section is taken.
     private var blanks: [Range<Int>] = []
 
-    init(parsing: HTTPParsing = .strict) { isTolerant = parsing == .tolerant }
+    init(parsing: HTTPParsing = .strict, isTrailer: Bool = false) {
+        isTolerant = parsing == .tolerant
+        self.isTrailer = isTrailer
+    }
 
     /// The bytes read so far, once the last line has been taken.
     var consumed: Int { lineStart }
@@ -114,6 +118,8 @@ struct FieldSection {
                 valueLength: UInt32(truncatingIfNeeded: end &- value),
                 nameLength: UInt16(truncatingIfNeeded: nameEnd &- start), known: kind))
         guard !kind.isEmpty else { return }
+        // Whatever stands in a trailer says nothing about the message, whose end is here.
+        if isTrailer, isTolerant { return known.formUnion(kind) }
         try framing.note(kind, seenBefore: known.contains(kind), bytes, value..<end, isTolerant: isTolerant)
         known.formUnion(kind)
     }
@@ -130,6 +136,8 @@ struct FieldSection {
 struct Framing {
     var contentLength: Int?
     var isChunked = false
+    /// Whether `chunked` is said twice.
+    private var isDoubled = false
     var close = false
     var keepAlive = false
     var upgrade = false
@@ -147,9 +155,10 @@ struct Framing {
         case .transferEncoding:
             if isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "identity") { return }
             // Only `chunked`, once: a coding that we cannot undo leaves the end of the body unknown.
-            guard !seenBefore, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "chunked") else {
+            guard !seenBefore || isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "chunked") else {
                 throw .unknownTransferCoding
             }
+            isDoubled = isChunked
             isChunked = true
         case .connection:
             noteConnection(bytes, value)
@@ -216,7 +225,7 @@ struct Framing {
     /// Whether the connection persists after the message (RFC 9112, section 9.3).
     func persists(version: HTTPVersion) -> Bool {
         // A sender that names two ends of a message, or one that its version does not have, may mean the other one.
-        if isChunked, contentLength != nil || version == .http1_0 { return false }
+        if isChunked, contentLength != nil || version == .http1_0 || isDoubled { return false }
         return version == .http1_0 ? keepAlive && !close : !close
     }
 }

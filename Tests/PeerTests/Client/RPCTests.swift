@@ -175,7 +175,7 @@ struct RPCTests {
         #expect(
             try await stub.echo([1, 2], ["k": 1.5], "ü").fetch()
                 == .array([
-                    .array([.array([.integer(1), .integer(2)]), .object(["k": .number(1.5)]), .string("ü")]),
+                    .array([.array([.integer(1), .integer(2)]), .object(["k": 1.5]), .string("ü")]),
                     .object([:]),
                 ]))
         try await stub.notify("note", .byPosition(["seen"])).commit()

@@ -252,14 +252,3 @@ struct WatchingPeerTests {
         }
     }
 }
-
-extension JSONValue {
-    /// The number, if it is one.
-    fileprivate var double: Double? {
-        switch self {
-        case .integer(let value): Double(value)
-        case .number(let value): value
-        default: nil
-        }
-    }
-}
