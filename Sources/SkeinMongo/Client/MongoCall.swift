@@ -259,6 +259,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     /// Gives back the connection that it had alone, when that has let go of it.
     private func letGo() {
         guard let whenOver else { return }
+        carrier = nil  // another call's from now on, which the end of this one must not touch
         self.whenOver = nil
         shard.eventLoop.execute(whenOver)
     }

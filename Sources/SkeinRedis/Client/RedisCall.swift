@@ -145,6 +145,7 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
     /// Gives back the connection that it had alone, when that has let go of it.
     func giveBackOwn() {
         guard let whenOver else { return }
+        carrier = nil  // another call's from now on, which the end of this one must not touch
         self.whenOver = nil
         shard.eventLoop.execute(whenOver)
     }

@@ -21,7 +21,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     /// Whether this user may use MULTI, which has to be known before commands are sent that are meant to be one.
     @exclusivity(unchecked) private var mayUseMulti: Bool?
     /// Transactions that wait for it to be known.
-    @exclusivity(unchecked) private var heldTransactions: [RedisCall] = []
+    @exclusivity(unchecked) private var held: [RedisCall] = []
     @exclusivity(unchecked) private var isAskingForMulti = false
     /// Whether the server speaks RESP3.
     @exclusivity(unchecked) private(set) var speaksRESP3 = false
@@ -39,15 +39,16 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
 
     // MARK: Sending
 
-    override var underWay: Int { pipeline.count + heldTransactions.count }
+    override var underWay: Int { pipeline.count + held.count }
     override var onlyAbandoned: Bool {
-        pipeline.allSatisfy(\.isAbandoned) && heldTransactions.allSatisfy(\.isAbandoned)
+        pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isAbandoned)
     }
 
     override func encode(_ call: PipelinedCall) {
         let call = unsafeDowncast(call, to: RedisCall.self)
-        if case .transaction = call.commands, mayUseMulti != true {
-            heldTransactions.append(call)
+        let wantsMulti = if case .transaction = call.commands { mayUseMulti != true } else { false }
+        guard !wantsMulti, !isAskingForMulti else {
+            held.append(call)  // in its turn behind the question, and so are those that follow it
             return askForMulti(into: &output)
         }
         pipeline.append(call)
@@ -56,33 +57,45 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
 
     /// Without the permission for MULTI, the commands behind it would be carried out all the same, each by itself. So it is asked for
     /// once, with nothing behind it. DISCARD lets go of watched keys, too: who watches some has to call this before.
-    func learnWhetherMulti() { if mayUseMulti == nil { write { askForMulti(into: &$0) } } }
+    func learnWhetherMulti() { if mayUseMulti != true { write { askForMulti(into: &$0) } } }
 
     private func askForMulti(into output: inout ByteBuffer) {
         guard !isAskingForMulti else { return }
         isAskingForMulti = true
+        var refusal: RedisError?
+        pipeline.append(Question { if case .success(.error(let error)) = $0 { refusal = error } })
         pipeline.append(
             Question { [weak self] result in
                 guard let self, case .success(let value) = result else { return }
-                self.isAskingForMulti = false
-                let held = self.heldTransactions
-                self.heldTransactions = []
-                if case .error(let error) = value {
-                    self.mayUseMulti = false
-                    for call in held { call.receive(.error(error), on: self) }
-                    return
+                if refusal == nil, case .error(let error) = value {
+                    // In a transaction that cannot be left, every command would only be queued.
+                    return self.close(
+                        because: SkeinError(
+                            .connectionFailed, peer: self.peer,
+                            because: "the user may use MULTI and not DISCARD, and needs both: \(error)", cause: error))
                 }
-                self.mayUseMulti = true
-                self.write { output in
-                    for call in held where !call.isOver {
-                        self.pipeline.append(call)
-                        call.write(into: &output)
-                    }
-                }
+                self.learned(refusal)
             })
-        pipeline.append(Question { _ in })
         RESPEncoder.write(RedisCommand("MULTI"), into: &output)
         RESPEncoder.write(RedisCommand("DISCARD"), into: &output)
+    }
+
+    /// Writes what has waited, in its order.
+    private func learned(_ refusal: RedisError?) {
+        isAskingForMulti = false
+        mayUseMulti = refusal == nil
+        let calls = held
+        held = []
+        write { output in
+            for call in calls where !call.isOver {
+                if let refusal, case .transaction = call.commands {
+                    call.receive(.error(refusal), on: self)
+                } else {
+                    pipeline.append(call)
+                    call.write(into: &output)
+                }
+            }
+        }
     }
 
     /// Sends a command of the connection's own.
@@ -205,10 +218,10 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     override func loseCalls(_ reason: SkeinError) {
         let lost = pipeline
         pipeline = []
-        let held = heldTransactions
-        heldTransactions = []
+        let unsent = held
+        held = []
         for operation in lost { operation.lost(reason) }
-        for call in held { call.wasNotSent(reason) }
+        for call in unsent { call.wasNotSent(reason) }
         onPush = nil
         onReply = nil
     }

@@ -34,7 +34,9 @@ struct RedisConnector: Sendable {
         _ place: Int, _ shard: Shard, _ preparations: [RedisCommand]
     ) -> EventLoopFuture<PipelineConnection> {
         open(options.hosts[place], shard, preparations).flatMapError { error in
-            place + 1 < options.hosts.count
+            // What a host says about the user holds for the others, which must not be told the password for nothing.
+            if (error as? SkeinError)?.code == .unknownAuthentication { return shard.eventLoop.makeFailedFuture(error) }
+            return place + 1 < options.hosts.count
                 ? first(place + 1, shard, preparations) : shard.eventLoop.makeFailedFuture(error)
         }
     }

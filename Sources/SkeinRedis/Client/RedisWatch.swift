@@ -21,6 +21,7 @@ extension RedisClient {
         let loan = RedisLoan(connection, session)
         // Whoever gets it next must find no keys watched and nothing else changed.
         defer {
+            loan.end()
             connection.shard.run {
                 if loan.hasChangedSession { connection.close() } else { pool.giveBack(connection) }
             }
@@ -51,6 +52,7 @@ public final class RedisLoan: RedisCommands, Sendable {
     private let session: Session
     private let route: LoanRoute
     private let changed = Atomic<Bool>(false)
+    private let isOver = Atomic<Bool>(false)
 
     /// Whether a command was sent that concerns the connection.
     var hasChangedSession: Bool { changed.load(ordering: .acquiring) }
@@ -60,6 +62,9 @@ public final class RedisLoan: RedisCommands, Sendable {
         self.session = session
         route = LoanRoute(connection)
     }
+
+    /// The connection is somebody else's from now on.
+    fileprivate func end() { isOver.store(true, ordering: .releasing) }
 
     /// Starts a command and returns at once.
     @discardableResult
@@ -76,7 +81,13 @@ public final class RedisLoan: RedisCommands, Sendable {
             request, route: route, session: session, shard: connection.shard, timeout: nil,
             standard: nil, meta: Meta(), callback: nil)
         let corequest = call.handle
-        call.submitWithinAnother()
+        if isOver.load(ordering: .acquiring) {
+            session.refuse(
+                call, SkeinError(.exception, peer: connection.peer, because: "the connection was given back already"),
+                on: connection.shard)
+        } else {
+            call.submitWithinAnother()
+        }
         return corequest
     }
 }

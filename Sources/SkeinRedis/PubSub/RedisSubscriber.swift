@@ -52,6 +52,10 @@ final class RedisSubscriber: @unchecked Sendable {
     /// Adds a listener; the future succeeds when the server has confirmed it.
     func add(_ listener: RedisSubscription.Listener, to channels: [RedisChannel]) -> EventLoopFuture<Void> {
         ready().flatMap { connection in
+            guard !listener.inbox.hasEnded else {  // given up while the connection was made
+                self.closeIfUnused()
+                return self.shard.eventLoop.makeFailedFuture(CancellationError())
+            }
             var confirmations: [EventLoopFuture<Void>] = []
             for channel in channels {
                 let isFirst = self.subscriptions[channel] == nil

@@ -50,6 +50,8 @@ struct RESPDecoder {
         var elements: [RedisValue]
     }
 
+    /// Bytes of a line without an end in which its end was looked for.
+    private var searched = 0
     private var buffer = ByteBuffer()
     private var stack: [Frame] = []
     private let limits: RESPLimits
@@ -129,10 +131,11 @@ struct RESPDecoder {
                 return (type, place, isNegative ? -value : value)
             }
             // No small number: the line's end is looked for.
-            place = 1
+            place = max(1, searched)
             while place &+ 1 < count, bytes[place] != 0x0D || bytes[place &+ 1] != 0x0A { place &+= 1 }
             return (type, place &+ 1 < count ? place : -1, nil)
         }
+        searched = end >= 0 ? 0 : count &- 1
         guard end >= 0 else {
             guard count <= limits.maximumLine else { throw .tooLong(count) }
             return nil

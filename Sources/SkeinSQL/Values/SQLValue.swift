@@ -140,7 +140,8 @@ extension SQLValue: CustomStringConvertible {
 
     /// - Parameter escape: what stands before a quotation mark or a backslash; nil when both are doubled.
     private func quoted(special: String, escape: String?, _ mustBe: (String) -> Bool) -> String {
-        let text = description
+        // Inside of something, PostgreSQL writes the first letter only.
+        let text = if case .bool(let value) = self { value ? "t" : "f" } else { description }
         let isPlain = text.utf8.allSatisfy { byte in
             byte != 0x20 && !(0x09...0x0D).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
                 && !special.utf8.contains(byte)

@@ -96,7 +96,8 @@ struct PostgresTypeTests {
             }
         }
         let record = try await db.execute("SELECT ROW(1, 'a', NULL::int, ARRAY[1.5])").one()
-        #expect(record[0] == .record([1, "a", .null, [.numeric("1.5")]]))
+        // Its fields may be of any type, whose text only the server knows.
+        #expect(record[0] == .record(["1", "a", .null, "{1.5}"]))
         await skein.shutdown()
     }
 

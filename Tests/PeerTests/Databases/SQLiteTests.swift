@@ -51,7 +51,7 @@ struct SQLiteTests {
         for wrong in [
             SQL(unsafe: "SELECT $1"), SQL(unsafe: "SELECT 1", parameters: [2]), SQL(unsafe: "SELECT $1; SELECT 2"),
         ] {
-            #expect(await db.execute(wrong).dispatch().statusCode == 500)
+            #expect(await db.execute(wrong).dispatch().failure?.code == .exception)
         }
         let other = try skein.sqlite(SQLiteOptions())
         #expect(await other.execute("SELECT * FROM people").dispatch().statusCode == 500)

@@ -128,7 +128,7 @@ struct HostileRequestTests {
         Attack("a method with a colon", "G:T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         Attack("an old version", "GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505),
         Attack("a new version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
-        Attack("a version in small letters", "GET / http/1.1\r\nHost: a\r\n\r\n", 0),
+        Attack("a version in small letters", "GET / http/1.1\r\nHost: a\r\n\r\n", 400),
         Attack("bare line feeds", "GET / HTTP/1.1\nHost: a\n\n", 400),
         Attack("raw bytes in the target", "GET /\u{FF} HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         Attack("TLS on a clear port", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{FC}\u{3}\u{3}", 400),

@@ -4,9 +4,10 @@ import Testing
 
 /// Feeds pieces as the answers to some methods, then the end of the connection; tells what came, a line an event.
 private func decode(
-    _ pieces: [ByteBuffer], to methods: [HTTPMethod] = [.get], mayUpgrade: Bool = false, closes: Bool = false
+    _ pieces: [ByteBuffer], to methods: [HTTPMethod] = [.get], mayUpgrade: Bool = false, closes: Bool = false,
+    parsing: HTTPParsing = .strict
 ) -> [String] {
-    var decoder = HTTP1ResponseDecoder()
+    var decoder = HTTP1ResponseDecoder(parsing: parsing)
     for method in methods { decoder.expectResponse(to: method, mayUpgrade: mayUpgrade) }
     var lines: [String] = []
     var body = ""
@@ -150,6 +151,26 @@ struct ResponseDecoderTests {
     func malformed(input: String, error: HTTP1Error) {
         #expect(decode(input).last == "error \(error.rawValue)")
         #expect(decode(Array(input.utf8).map { ByteBuffer(bytes: [$0]) }).last == "error \(error.rawValue)")
+    }
+
+    @Test(
+        "tolerant reading takes it, however it is cut",
+        arguments: [
+            ("HTTP/1.1 702 Odd\r\nContent-Length: 0\r\n\r\n", "head HTTP/1.1 702 [Odd] none"),
+            ("HTTP/1.1 200 OK\nX: y\nContent-Length: 0\n\n", "head HTTP/1.1 200 [OK] none"),
+            ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length:\r\n\t0\r\n\r\n", "head HTTP/1.1 200 [OK] none"),
+            ("HTTP/1.1 200 OK\r\nX : a\rb\r\nContent-Length: 0, 0\r\n\r\n", "head HTTP/1.1 200 [OK] none"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n",
+                "head HTTP/1.1 200 [OK] streamed"
+            ),
+        ])
+    func tolerant(input: String, head: String) {
+        let lines = decode([ByteBuffer(string: input)], parsing: .tolerant)
+        #expect(lines.first == head && lines.last?.hasPrefix("end []") == true, "\(lines)")
+        #expect(decode(Array(input.utf8).map { ByteBuffer(bytes: [$0]) }, parsing: .tolerant) == lines)
+        // What could be two messages for two readers ends the connection.
+        #expect(lines.last?.contains("closing") == input.contains("chunked"))
     }
 
     @Test("a 101 that nobody asked for is an error", arguments: [1, 2])

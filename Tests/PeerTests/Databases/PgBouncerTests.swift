@@ -1,0 +1,109 @@
+import Foundation
+import PeerSupport
+import Skein
+import Testing
+
+/// PgBouncer between: each transaction may be on another session of the server.
+@Suite("PgBouncer", .serialized, .inTurn, .timeLimit(.minutes(2)))
+struct PgBouncerTests {
+    private static let bouncer = SharedPeer { () async throws -> Int in
+        let server = try await PostgresPeer.shared.get()
+        let port = try await Ports.free()
+        let folder = TestFolder.path("bouncer")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try "\"weaver\" \"\"\n".write(toFile: "\(folder)/users", atomically: true, encoding: .utf8)
+        let file = try TestFolder.write(
+            """
+            [databases]
+            postgres = host=127.0.0.1 port=\(server.port)
+            [pgbouncer]
+            listen_addr = 127.0.0.1
+            listen_port = \(port)
+            auth_type = trust
+            auth_file = \(folder)/users
+            pool_mode = transaction
+            default_pool_size = 3
+            unix_socket_dir =
+            """, as: "bouncer.ini")
+        if getuid() == 0 {
+            _ = try await runToEnd("chown", ["-R", "postgres", folder, file])
+            _ = try PeerProcess("setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", "/usr/sbin/pgbouncer", file], log: "\(folder).log")
+        } else {
+            _ = try PeerProcess("/usr/sbin/pgbouncer", [file], log: "\(folder).log")
+        }
+        try await Ports.untilOpen(port)
+        return port
+    }
+
+    @Test("two clients in transaction mode, by default and by option", arguments: ["", "?prepared_statements=false"])
+    func transactionMode(options: String) async throws {
+        let port = try await Self.bouncer.get()
+        let url = "postgres://weaver@127.0.0.1:\(port)/postgres\(options)"
+        let clients = [Skein(), Skein()]
+        let databases = try clients.map { try $0.postgres(url) }
+        try await databases[0].execute("CREATE TABLE IF NOT EXISTS bounced (n int, s text)").commit()
+        for round in 0..<20 {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (number, db) in databases.enumerated() {
+                    for index in 0..<10 {
+                        group.addTask {
+                            #expect(try await db.execute("SELECT \(index)::int + \(round)").one(Int.self) == index + round)
+                            try await db.execute("INSERT INTO bounced VALUES (\(number), \("a\(index)"))").commit()
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+        #expect(try await databases[1].execute("SELECT count(*) FROM bounced").one(Int.self) == 400)
+        let sum = try await databases[0].transaction { transaction in
+            try await transaction.execute("UPDATE bounced SET n = n + 1").commit()
+            return try await transaction.execute("SELECT sum(n) FROM bounced").one(Int.self)
+        }
+        #expect(sum == 600)
+        var count = 0
+        for try await row in databases[1].stream("SELECT s FROM bounced WHERE n = \(2)", piece: 50) {
+            #expect(row["s"]?.string?.hasPrefix("a") == true)
+            count += 1
+        }
+        #expect(count == 200)
+        try await databases[0].execute("DROP TABLE bounced").commit()
+        for client in clients { await client.shutdown() }
+    }
+
+    @Test("a statement heals when a table has changed, alone, in a transaction and in a stream")
+    func changedTables() async throws {
+        let peer = try await PostgresPeer.shared.get()
+        let skein = Skein()
+        let db = try skein.postgres(peer.url(query: "pool_size=1"))
+        _ = try await peer.query("DROP TABLE IF EXISTS healing; CREATE TABLE healing (a int); INSERT INTO healing VALUES (1)")
+        func alone() async throws -> [String] { try await db.execute("SELECT * FROM healing").fetch().columns }
+        func within() async throws -> [String] {
+            try await db.transaction { try await $0.execute("SELECT * FROM healing").fetch().columns }
+        }
+        func streamed() async throws -> [String] {
+            for try await row in db.stream("SELECT * FROM healing") { return row.columns }
+            return []
+        }
+        for _ in 0..<2 {
+            #expect(try await alone() == ["a"])
+            #expect(try await within() == ["a"])
+            #expect(try await streamed() == ["a"])
+        }
+        for number in 0..<3 {
+            _ = try await peer.query("ALTER TABLE healing ADD COLUMN b\(number) int")
+            let columns = ["a"] + (0...number).map { "b\($0)" }
+            #expect(try await streamed() == columns)
+            _ = try await peer.query("ALTER TABLE healing ALTER COLUMN a TYPE \(number % 2 == 0 ? "text" : "int USING a::int")")
+            #expect(try await alone() == columns)
+            _ = try await peer.query("ALTER TABLE healing ALTER COLUMN b0 TYPE \(number % 2 == 0 ? "text" : "int USING b0::int")")
+            // Inside of a transaction it fails once, with a word of what to do, and then not any more.
+            let first = await #expect(throws: SkeinError.self) { try await within() }
+            #expect(first?.sql?.hint?.contains("again") == true)
+            #expect(try await within() == columns)
+        }
+        // What was prepared in vain is given back.
+        #expect(try await db.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%healing%'").one(Int.self) <= 3)
+        await skein.shutdown()
+    }
+}
