@@ -47,12 +47,15 @@ enum XMLRPCCodec {
 
     private static func check(_ text: String) throws(SkeinError) {
         let stranger = text.unicodeScalars.first { scalar in
-            scalar.value < 0x20 && ![0x09, 0x0A, 0x0D].contains(scalar.value) || (0xFFFE...0xFFFF).contains(scalar.value)
+            scalar.value < 0x20 && ![0x09, 0x0A, 0x0D].contains(scalar.value)
+                || (0xFFFE...0xFFFF).contains(scalar.value)
         }
         guard let stranger else { return }
         throw SkeinError(
             .exception,
-            because: "XML has no form for the character U+\(String(stranger.value, radix: 16, uppercase: true)) of a text; send bytes")
+            because:
+                "XML has no form for the character U+\(String(stranger.value, radix: 16, uppercase: true)) of a text; send bytes"
+        )
     }
 
     private static func document(_ name: String, _ content: String) -> String {

@@ -23,7 +23,8 @@ struct SQLiteBinding {
             let place = try place(of: sqlite3_bind_parameter_name(handle, index).map { String(cString: $0) })
             guard values.indices.contains(place) else {
                 throw SkeinError(
-                    .exception, because: "the statement has a parameter \(place + 1), and \(values.count) values were given")
+                    .exception,
+                    because: "the statement has a parameter \(place + 1), and \(values.count) values were given")
             }
             bound.insert(place)
             let code = values[place].bind(to: handle, at: index)
@@ -47,7 +48,8 @@ struct SQLiteBinding {
     func checkAllWereBound() throws {
         guard bound.count == values.count else {
             throw SkeinError(
-                .exception, because: "the statement has \(bound.count) parameters, and \(values.count) values were given")
+                .exception,
+                because: "the statement has \(bound.count) parameters, and \(values.count) values were given")
         }
     }
 }
@@ -65,7 +67,8 @@ extension SQLValue {
             self = String(validating: bytes, as: UTF8.self).map { .text($0) } ?? .bytes(Array(bytes))
         case SQLITE_BLOB:
             let start = sqlite3_column_blob(statement, column)
-            self = .bytes(Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))))
+            self = .bytes(
+                Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))))
         default: self = .null
         }
     }

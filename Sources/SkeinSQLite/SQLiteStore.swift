@@ -71,7 +71,8 @@ final class SQLiteStore: SQLiteWorker {
 
     private static func unusable(_ options: SQLiteOptions, _ error: any Error) -> SkeinError {
         SkeinError(
-            .connectionFailed, peer: options.description, because: "the database cannot be opened: \(error)", cause: error)
+            .connectionFailed, peer: options.description, because: "the database cannot be opened: \(error)",
+            cause: error)
     }
 
     /// What reads beside the writer, and whether there is a writer; nil for a database in memory.
@@ -253,13 +254,15 @@ final class SQLiteStore: SQLiteWorker {
         }
         let isTooLong = values.contains { value in
             switch value {
-            case .text(let text), .json(let text), .numeric(let text), .literal(let text): text.utf8.count > 1_000_000_000
+            case .text(let text), .json(let text), .numeric(let text), .literal(let text):
+                text.utf8.count > 1_000_000_000
             case .bytes(let bytes): bytes.count > 1_000_000_000
             default: false
             }
         }
         if values.contains(where: { if case .double(let value) = $0 { value.isNaN } else { false } }) {
-            return SkeinError(.exception, because: "SQLite has no NaN, and would store nothing for it; bind a text, or nil")
+            return SkeinError(
+                .exception, because: "SQLite has no NaN, and would store nothing for it; bind a text, or nil")
         }
         return isTooLong ? SkeinError(.contentTooLarge, because: "SQLite takes values of at most 10^9 bytes") : nil
     }

@@ -63,7 +63,8 @@ final class SQLiteWriterTurn: SQLiteWorker {
             return .failure(
                 SkeinError(
                     .exception,
-                    because: "one of the statements has failed in a way that undid the whole transaction, so that nothing "
+                    because:
+                        "one of the statements has failed in a way that undid the whole transaction, so that nothing "
                         + "was done"))
         }
         let result = SQLiteStore.carryOut(text, values, on: database, maximum, isWanted)

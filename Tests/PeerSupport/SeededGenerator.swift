@@ -13,7 +13,9 @@ extension SeededGenerator {
     public mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(number(0...255)) } }
 
     /// A text of characters that are hard on quotation, among others.
-    public mutating func text(_ count: Int, from alphabet: String = "aZ09 ,;'\"\\{}()[]%_\n\r\tüß€😀\u{301}\u{600}") -> String {
+    public mutating func text(_ count: Int, from alphabet: String = "aZ09 ,;'\"\\{}()[]%_\n\r\tüß€😀\u{301}\u{600}")
+        -> String
+    {
         let scalars = Array(alphabet.unicodeScalars)
         return String(String.UnicodeScalarView((0..<count).map { _ in pick(scalars) }))
     }

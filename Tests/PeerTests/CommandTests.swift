@@ -195,7 +195,9 @@ struct CommandTests {
         let lines = try await run("ws", "--wait", "0.2", "\(url)/echo", input: "one\ntwo\n")
         #expect(lines.code == 0 && lines.output == "one\ntwo\n", "\(lines.errors)")
         let counted = try await run("ws", "--count", "1", "--json", "--binary", "--send", "hi", "\(url)/echo")
-        #expect(counted.code == 0 && counted.output == "{\"data\":{\"$base64\":\"aGk=\"},\"opcode\":2}\n", "\(counted.errors)")
+        #expect(
+            counted.code == 0 && counted.output == "{\"data\":{\"$base64\":\"aGk=\"},\"opcode\":2}\n",
+            "\(counted.errors)")
         let refused = try await run("ws", "--send", "hi", "\(url)/forbidden")
         #expect(refused.code == 1 && refused.errors.contains("403"), "\(refused.errors)")
         let closed = try await run("ws", "--send", "hi", "--wait", "5", "\(url)/close?code=1011&reason=broken")

@@ -230,6 +230,69 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
+    @Test(
+        "one kind of address counts when the server fails for the other one, in a session and in skein resolve",
+        arguments: [UInt16(0x8182), 0x8184, 0x8185, 0], [true, false])
+    func partly(flags: UInt16, hasIPv4: Bool) async throws {
+        // SERVFAIL, NOTIMP, REFUSED, and silence for the other kind.
+        let names = try await ScriptedDNSServer.start { question, _ in
+            let type = question.getInteger(at: question.writerIndex - 11 - 4, as: UInt16.self)
+            if (type == 1) == hasIPv4 {
+                let address: [UInt8] = hasIPv4 ? [127, 0, 0, 1] : Array(repeating: 0, count: 15) + [1]
+                return [ScriptedDNSServer.answer(question, address: address)]
+            }
+            return flags == 0 ? [] : [ScriptedDNSServer.answer(question, address: [], flags: flags)]
+        }
+        let server = HTTPServer(
+            ServerConfiguration(addresses: [hasIPv4 ? .tcp("127.0.0.1", port: 0) : .tcp("::1", port: 0)], threads: 1)
+        ) { _ in .text("here") }
+        guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+        var configuration = Skein.Configuration()
+        configuration.http.dns = Self.configuration([names.address])
+        let skein = Skein(configuration)
+        #expect(try await skein.get("http://partly.test:\(port)/").dispatch().text() == "here")
+        let found = try await runToEnd(
+            CommandTests.skein, ["resolve", "partly.test", "--timeout", "0.2", "--server", names.address])
+        #expect(found.code == 0 && found.output == "partly.test \(hasIPv4 ? "127.0.0.1" : "::1")\n", "\(found.output)")
+        await skein.shutdown()
+        await server.stop()
+        await names.stop()
+    }
+
+    @Test("an answer is kept for its own time, or for the least that is set")
+    func kept() async throws {
+        for (minimum, expected) in [(Duration.zero, 2), (.seconds(300), 1)] {
+            let names = try await ScriptedDNSServer.start { question, _ in
+                var answer = ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])
+                answer.setInteger(UInt32(1), at: answer.writerIndex - 10)  // a second
+                return [answer]
+            }
+            let resolver = resolver([names.address]) { $0.minimumTimeToLive = minimum }
+            _ = try await Self.addresses(resolver, "short.test")
+            _ = try await Self.addresses(resolver, "short.test")
+            #expect(names.questions == 1)
+            try await Task.sleep(for: .seconds(1.1))
+            _ = try await Self.addresses(resolver, "short.test")
+            #expect(names.questions == expected)
+            await resolver.close()
+            await names.stop()
+        }
+    }
+
+    @Test("an address of the local link with its interface is connected to; the server is not told of it")
+    func zone() async throws {
+        let server = HTTPServer(ServerConfiguration(addresses: [.tcp("::1", port: 0)], threads: 1)) { request in
+            .text(request.headers["Host"] ?? "")
+        }
+        guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
+        let skein = Skein()
+        #expect(try await skein.get("http://[::1%25lo]:\(port)/").dispatch().text() == "[::1]:\(port)")
+        let none = await skein.get("http://[::1%25nothing0]:\(port)/").dispatch()
+        #expect(none.statusCode == 714 && none.failure?.message.contains("nothing0") == true)
+        await skein.shutdown()
+        await server.stop()
+    }
+
     @Test("skein resolve asks and prints; load and get take addresses by hand")
     func command() async throws {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"

@@ -21,6 +21,12 @@ struct URLTests {
             ("http://a#b", "a", 80, "a", "/"),
             ("http://Bücher.Example/", "xn--bcher-kva.example", 80, "xn--bcher-kva.example", "/"),
             ("https://a/", "a", 443, "a", "/"), ("https://a:80/", "a", 80, "a:80", "/"),
+            ("http://[fe80::1%25eth0]:81/x", "fe80::1%eth0", 81, "[fe80::1]:81", "/x"),
+            ("http://[FE80::1%eth0]/", "fe80::1%eth0", 80, "[fe80::1]", "/"),
+            ("http://127.1/", "127.0.0.1", 80, "127.0.0.1", "/"),
+            ("http://0x7f000001/", "127.0.0.1", 80, "127.0.0.1", "/"),
+            ("http://ex%61mple.org/", "example.org", 80, "example.org", "/"),
+            ("http://b%C3%BCcher.example/", "xn--bcher-kva.example", 80, "xn--bcher-kva.example", "/"),
             ("http://under_score.local/", "under_score.local", 80, "under_score.local", "/"),
         ])
     func parsed(text: String, host: String, port: Int, authority: String, target: String) throws {
@@ -52,7 +58,10 @@ struct URLTests {
         #expect(try base.resolving("//other:8443/c").description == "https://other:8443/c")
         #expect(try base.resolving("http://other/c?d=http://e/").description == "http://other/c?d=http://e/")
         #expect(try base.resolving("/c?d=http://e/").description == "https://a/c?d=http://e/")
-        #expect(throws: SkeinError.self) { try base.resolving("ftp://other/") }
+        for reference in ["ftp://other/", "mailto:a@b", "javascript:alert(1)", "data:,x", "tel:1", "g:h", "http:g"] {
+            #expect(throws: SkeinError.self, "\(reference)") { try base.resolving(reference) }
+        }
+        #expect(try base.resolving("./g:h").target == "/g:h")
     }
 
     @Test("a unix socket is named by its percent-encoded path")
@@ -68,7 +77,10 @@ struct URLTests {
         arguments: [
             "", "example.org", "/path", "http:/a", "http://", "http:///path", "http://a:x/", "http://a:0/",
             "http://a:65536/", "http://a:-1/",
-            "http://[::1/", "http://[::1]x/", "http://[gg]/", "http://a b/", "http://a\u{0}/", "http://a/\r\nX: y",
+            "http://[::1/", "http://[::1]x/", "http://[1.2.3.4]/", "http://[::1%25]/", "http://[::1%25a/b]/",
+            "http://256.1.1.1/",
+            "http://a%00b/", "http://a%2Fb/", "http://a%zz/", "http://1.2.3.4.5/", "http://[gg]/", "http://a b/",
+            "http://a\u{0}/", "http://a/\r\nX: y",
             "http://u:p@a/", "ftp://a/",
             "http://a\\b/", "http+unix://%2/", "http+unix:///x", "http://a/\u{7F}",
         ])

@@ -14,13 +14,17 @@ struct DNSTests {
             ("BÜCHER.example", "xn--bcher-kva.example"), ("bu\u{308}cher.example", "xn--bcher-kva.example"),
             ("münchen.de", "xn--mnchen-3ya.de"), ("例え.テスト", "xn--r8jz45g.xn--zckzah"), ("a_b.c", "a_b.c"),
             ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"),
+            // UTS 46: full-width and compatibility letters, the full stops of other scripts, what is ignored.
+            ("ＥＸＡＭＰＬＥ.org", "example.org"), ("Ⅳ.example", "iv.example"), ("例え。jp", "xn--r8jz45g.jp"),
+            ("a\u{AD}b.example", "ab.example"), ("faß.de", "xn--fa-hia.de"), ("ａ．ｂ", "a.b"), ("☃.net", "xn--n3h.net"),
         ])
     func names(text: String, expected: String) { #expect(DNSName(text)?.text == expected) }
 
     @Test(
         "what is no name",
         arguments: [
-            "", ".", "a..b", ".a", "a b", String(repeating: "a", count: 64),
+            "", ".", "a..b", ".a", "a b", "℀.de", "a\u{200D}b.de", "ü b.de", "\u{301}a.de",
+            String(repeating: "a", count: 64),
             Array(repeating: "abcdefgh", count: 32).joined(separator: "."),
         ])
     func noNames(text: String) { #expect(DNSName(text) == nil) }

@@ -45,6 +45,15 @@ struct ProxyTests {
             (["http_proxy": "a:1", "no_proxy": "x.test:81"], "x.test", false, "http://a:1"),
             (["http_proxy": "a:1", "no_proxy": "x.test:80"], "x.test", false, nil),
             (["http_proxy": "a:1", "no_proxy": "127.0.0.1,::1"], "::1", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "127.0.0.0/8"], "127.1.2.3", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "10.0.0.0/8"], "127.0.0.1", false, "http://a:1"),
+            (["http_proxy": "a:1", "no_proxy": "2001:db8::/32"], "2001:db8::7", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "0:0:0:0:0:0:0:1"], "::1", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "fe80::/10"], "fe80::1%eth0", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "x.test."], "x.test", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "x.test"], "x.test.", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "x.test."], "a.x.test.", false, nil),
+            (["http_proxy": "a:1", "no_proxy": "."], "x.test", false, "http://a:1"),
         ] as [([String: String], String, Bool, String?)])
     func environment(variables: [String: String], host: String, isSecure: Bool, expected: String?) throws {
         let proxy = try ProxyUse.proxy(in: variables, host: host, port: 80, isSecure: isSecure)

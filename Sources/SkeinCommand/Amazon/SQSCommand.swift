@@ -85,7 +85,8 @@ struct SQSCommand: AsyncParsableCommand {
                                 .object([
                                     "id": .string(message.id), "body": .string(message.body),
                                     "receipt": .string(message.receipt),
-                                    "attributes": .object(JSONObject(message.systemAttributes.mapValues { .string($0) })),
+                                    "attributes": .object(
+                                        JSONObject(message.systemAttributes.mapValues { .string($0) })),
                                 ])) : message.body)
                 }
                 guard delete else { return }
@@ -149,7 +150,9 @@ struct SQSCommand: AsyncParsableCommand {
         func run() async throws {
             try await CommandSession.run { skein in
                 let found = try await SQSCommand.queue(queue, skein, amazon).attributes()
-                if amazon.json { return Terminal.say(RowsText.text(.object(JSONObject(found.mapValues { .string($0) })))) }
+                if amazon.json {
+                    return Terminal.say(RowsText.text(.object(JSONObject(found.mapValues { .string($0) }))))
+                }
                 for (name, value) in found.sorted(by: { $0.key < $1.key }) { Terminal.say("\(name): \(value)") }
             }
         }

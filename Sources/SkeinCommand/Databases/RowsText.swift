@@ -38,7 +38,8 @@ enum RowsText {
             case 0x0A: shown.append("\u{21B5}")
             case 0x0D: shown.append(contentsOf: "\\r".unicodeScalars)
             case 0x09: shown.append(contentsOf: "\\t".unicodeScalars)
-            case 0..<0x20, 0x7F..<0xA0: shown.append(contentsOf: "\\x\(Hex.encode([UInt8(scalar.value)]))".unicodeScalars)
+            case 0..<0x20, 0x7F..<0xA0:
+                shown.append(contentsOf: "\\x\(Hex.encode([UInt8(scalar.value)]))".unicodeScalars)
             default: shown.append(scalar)
             }
         }
@@ -84,7 +85,10 @@ enum RowsText {
     /// The cells as they are, with tabs and line ends between: of one cell, its bytes and nothing else.
     static func raw(_ rows: Rows) -> [UInt8] {
         let lines = rows.map { row in
-            Array(row.values.map { if case .bytes(let bytes) = $0 { bytes } else { $0.isNull ? [] : Array($0.description.utf8) } }
+            Array(
+                row.values.map {
+                    if case .bytes(let bytes) = $0 { bytes } else { $0.isNull ? [] : Array($0.description.utf8) }
+                }
                 .joined(separator: "\t".utf8))
         }
         let all = Array(lines.joined(separator: "\n".utf8))

@@ -56,7 +56,8 @@ struct SQLCommand: AsyncParsableCommand {
                 try await execute(text, by: skein)
             } catch let error as SkeinError {
                 guard let place = error.sql?.position.flatMap({ Self.place($0, in: text) }) else { throw error }
-                throw SkeinError(error.code, peer: error.peer, because: "\(error.message)\n\(place)", cause: error.cause)
+                throw SkeinError(
+                    error.code, peer: error.peer, because: "\(error.message)\n\(place)", cause: error.cause)
             }
         }
     }

@@ -20,7 +20,9 @@ struct StoreCommand: AsyncParsableCommand {
     @Flag(help: "Print the answer as JSON.")
     var json = false
 
-    @Flag(name: [.customShort("x"), .long], help: "Take the last argument of the command from standard input, as its bytes.")
+    @Flag(
+        name: [.customShort("x"), .long],
+        help: "Take the last argument of the command from standard input, as its bytes.")
     var stdin = false
 
     @Option(
@@ -63,7 +65,8 @@ struct StoreCommand: AsyncParsableCommand {
                 let payload = message.payload.json
                 Terminal.say(JSONValue.object(["channel": .string(message.channel), "payload": payload]).json)
             } else {
-                Terminal.say(bytes: Array("\(message.channel): ".utf8) + Self.text(message.payload) + [UInt8(ascii: "\n")])
+                Terminal.say(
+                    bytes: Array("\(message.channel): ".utf8) + Self.text(message.payload) + [UInt8(ascii: "\n")])
             }
         }
     }

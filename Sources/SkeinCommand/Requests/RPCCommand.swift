@@ -92,7 +92,8 @@ struct RPCCommand: AsyncParsableCommand {
             if let value = number.int { return .integer(value) }
             guard number.isExactDouble else {
                 throw SkeinError(
-                    .exception, because: "XML-RPC has no number with all digits of \(number); send it as text, in quotation marks")
+                    .exception,
+                    because: "XML-RPC has no number with all digits of \(number); send it as text, in quotation marks")
             }
             return .double(number.double)
         case .string(let value): return .string(value)

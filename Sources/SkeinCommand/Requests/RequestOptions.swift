@@ -216,6 +216,8 @@ enum InputFile {
 
     private static func unreadable(_ path: String) -> ValidationError {
         ValidationError(
-            path == "-" ? "Standard input cannot be read." : "The file \(path.debugDescription) cannot be read; is its name right?")
+            path == "-"
+                ? "Standard input cannot be read."
+                : "The file \(path.debugDescription) cannot be read; is its name right?")
     }
 }

@@ -12,7 +12,9 @@ enum StandardInput {
                 read { piece in
                     var lines = (rest + piece).split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
                     rest = lines.popLast().map(Array.init) ?? []
-                    for line in lines { continuation.yield(Array(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)) }
+                    for line in lines {
+                        continuation.yield(Array(line.last == UInt8(ascii: "\r") ? line.dropLast() : line))
+                    }
                 }
                 if !rest.isEmpty { continuation.yield(rest) }
                 continuation.finish()

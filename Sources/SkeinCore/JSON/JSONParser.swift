@@ -177,7 +177,9 @@ struct JSONParser {
         if place < bytes.count, bytes[place] | 0x20 == UInt8(ascii: "e") {
             mayBeHuge = true
             place += 1
-            if place < bytes.count, bytes[place] == UInt8(ascii: "+") || bytes[place] == UInt8(ascii: "-") { place += 1 }
+            if place < bytes.count, bytes[place] == UInt8(ascii: "+") || bytes[place] == UInt8(ascii: "-") {
+                place += 1
+            }
             guard skipDigits() > 0 else { throw malformed("a number has a digit in its exponent") }
         }
         guard makesValues || mayBeHuge else { return .null }

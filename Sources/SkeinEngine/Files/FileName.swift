@@ -69,5 +69,7 @@ enum FileName {
         return names
     }
 
-    private static func isEscape(_ scalar: Unicode.Scalar) -> Bool { (escape + 0x80...escape + 0xFF).contains(scalar.value) }
+    private static func isEscape(_ scalar: Unicode.Scalar) -> Bool {
+        (escape + 0x80...escape + 0xFF).contains(scalar.value)
+    }
 }

@@ -95,7 +95,9 @@ public struct HTTPBody: Sendable {
     }
 
     /// Content that cannot be made: the request fails with the reason.
-    package static func refused(_ problem: SkeinError) -> HTTPBody { HTTPBody(.none, contentType: nil, problem: problem) }
+    package static func refused(_ problem: SkeinError) -> HTTPBody {
+        HTTPBody(.none, contentType: nil, problem: problem)
+    }
 
     /// Pieces from a sequence, sent as they are made and no faster than the peer takes them.
     /// - Parameters:

@@ -147,11 +147,13 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     /// An IPv6 address, with the zone of one of the local link: `fe80::1%25eth0` (RFC 6874).
     private static func version6(_ host: Substring, in text: String) throws(SkeinError) -> String {
         guard let percent = host.firstByte("%") else {
-            guard IPAddress.bytes(String(host))?.count == 16 else { throw malformed(text, "the IPv6 address is malformed") }
+            guard IPAddress.bytes(String(host))?.count == 16 else {
+                throw malformed(text, "the IPv6 address is malformed")
+            }
             return host.asciiLowercased
         }
         var zone = host.text(after: percent)
-        if zone.hasBytePrefix("25"), zone.utf8.count > 2 { zone = zone.dropFirst(2) }
+        if zone.hasBytePrefix("25") { zone = zone.dropFirst(2) }
         guard IPAddress.bytes(String(host[..<percent]))?.count == 16, let zone = Percent.decode(zone), !zone.isEmpty,
             zone.utf8.allSatisfy({ Bytes.isTarget($0) && !"[]/%".utf8.contains($0) })
         else {
@@ -162,7 +164,9 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
 
     /// A host's name or IPv4 address in the one way of writing that DNS and certificates know.
     private static func hostName(_ text: Substring, in url: String) throws(SkeinError) -> String {
-        guard let decoded = Percent.decode(text) else { throw malformed(url, "the host's percent-encoding is malformed") }
+        guard let decoded = Percent.decode(text) else {
+            throw malformed(url, "the host's percent-encoding is malformed")
+        }
         var name = decoded
         if !name.utf8.allSatisfy({ $0 < 0x80 }) {
             guard let ascii = DNSName(name) else { throw malformed(url, "the host is no internationalised name") }
@@ -173,7 +177,8 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         }
         if name.utf8.contains(where: { $0 &- 0x41 < 26 }) { name = name.asciiLowercased }
         // 127.1, 0x7f.0.0.1 and 2130706433 are addresses for every program that reads them as the C library does.
-        guard let last = name.splitBytes(separator: ".").last, last.utf8.allSatisfy(Bytes.isDigit) || last.hasBytePrefix("0x")
+        guard let last = name.splitBytes(separator: ".").last,
+            last.utf8.allSatisfy(Bytes.isDigit) || last.hasBytePrefix("0x")
         else { return name }
         guard let address = IPAddress.anyNotation(name) else {
             throw malformed(url, "the host ends in a number and is no IPv4 address")

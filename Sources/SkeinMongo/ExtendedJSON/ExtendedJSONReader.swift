@@ -61,7 +61,8 @@ private enum ExtendedJSONReader {
         if let whole = number.int { return BSON(whole) }
         guard number.text.utf8.contains(where: { ".eE".utf8.contains($0) }) else {
             throw BSONError(
-                "\(number) is no integer of 64 bits; write {\"$numberDecimal\": \"\(number)\"}, or \(number).0 for a double")
+                "\(number) is no integer of 64 bits; write {\"$numberDecimal\": \"\(number)\"}, or \(number).0 for a double"
+            )
         }
         return .double(number.double)
     }

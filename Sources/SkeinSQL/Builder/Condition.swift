@@ -128,7 +128,8 @@ public struct Q: Sendable {
     /// What stands for any text in a pattern does not do so in the value.
     private static func like(_ column: SQL, _ before: String, _ value: SQLValue, _ after: String) -> SQL {
         guard let text = value.string else {
-            return .refused("contains, startswith and endswith take a text; filter(ifPresent:) leaves one out that is missing")
+            return .refused(
+                "contains, startswith and endswith take a text; filter(ifPresent:) leaves one out that is missing")
         }
         let pattern = text.replacingBytes("\\", with: "\\\\").replacingBytes("%", with: "\\%")
             .replacingBytes(

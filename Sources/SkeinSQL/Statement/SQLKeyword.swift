@@ -42,7 +42,9 @@ package enum SQLKeyword {
     package static func mentions(_ words: [StaticString], asWords: Bool = false, in text: String) -> Bool {
         var text = text
         return text.withUTF8 { bytes in
-            func lower(_ place: Int) -> UInt8 { (0x41...0x5A).contains(bytes[place]) ? bytes[place] | 0x20 : bytes[place] }
+            func lower(_ place: Int) -> UInt8 {
+                (0x41...0x5A).contains(bytes[place]) ? bytes[place] | 0x20 : bytes[place]
+            }
             func isOfWord(_ place: Int) -> Bool {
                 guard bytes.indices.contains(place) else { return false }
                 let byte = lower(place)

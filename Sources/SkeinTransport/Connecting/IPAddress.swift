@@ -51,7 +51,8 @@ package enum IPAddress {
         let index = UInt32(zone) ?? if_nametoindex(zone)
         guard index > 0, case .v6(let storage)? = socketAddress(bytes, port: port) else {
             throw SkeinError(
-                .connectionFailed, peer: text, because: "this machine has no network interface \(zone.debugDescription)")
+                .connectionFailed, peer: text, because: "this machine has no network interface \(zone.debugDescription)"
+            )
         }
         var address = storage.address
         address.sin6_scope_id = index
@@ -61,7 +62,9 @@ package enum IPAddress {
     /// The usual text of an IPv4 address as old programs write them: `127.1`, `2130706433`, `0x7f.1`, with a dot at the end.
     package static func anyNotation(_ host: String) -> String? {
         var four = in_addr()
-        guard inet_aton(host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host, &four) != 0 else { return nil }
+        guard inet_aton(host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host, &four) != 0 else {
+            return nil
+        }
         return text(withUnsafeBytes(of: &four) { Array($0) })
     }
 

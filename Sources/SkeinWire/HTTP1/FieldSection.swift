@@ -155,7 +155,8 @@ struct Framing {
         case .transferEncoding:
             if isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "identity") { return }
             // Only `chunked`, once: a coding that we cannot undo leaves the end of the body unknown.
-            guard !seenBefore || isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "chunked") else {
+            guard !seenBefore || isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "chunked")
+            else {
                 throw .unknownTransferCoding
             }
             isDoubled = isChunked

@@ -27,7 +27,9 @@ struct PgBouncerTests {
             """, as: "bouncer.ini")
         if getuid() == 0 {
             _ = try await runToEnd("chown", ["-R", "postgres", folder, file])
-            _ = try PeerProcess("setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", "/usr/sbin/pgbouncer", file], log: "\(folder).log")
+            _ = try PeerProcess(
+                "setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", "/usr/sbin/pgbouncer", file],
+                log: "\(folder).log")
         } else {
             _ = try PeerProcess("/usr/sbin/pgbouncer", [file], log: "\(folder).log")
         }
@@ -47,7 +49,8 @@ struct PgBouncerTests {
                 for (number, db) in databases.enumerated() {
                     for index in 0..<10 {
                         group.addTask {
-                            #expect(try await db.execute("SELECT \(index)::int + \(round)").one(Int.self) == index + round)
+                            #expect(
+                                try await db.execute("SELECT \(index)::int + \(round)").one(Int.self) == index + round)
                             try await db.execute("INSERT INTO bounced VALUES (\(number), \("a\(index)"))").commit()
                         }
                     }
@@ -76,7 +79,8 @@ struct PgBouncerTests {
         let peer = try await PostgresPeer.shared.get()
         let skein = Skein()
         let db = try skein.postgres(peer.url(query: "pool_size=1"))
-        _ = try await peer.query("DROP TABLE IF EXISTS healing; CREATE TABLE healing (a int); INSERT INTO healing VALUES (1)")
+        _ = try await peer.query(
+            "DROP TABLE IF EXISTS healing; CREATE TABLE healing (a int); INSERT INTO healing VALUES (1)")
         func alone() async throws -> [String] { try await db.execute("SELECT * FROM healing").fetch().columns }
         func within() async throws -> [String] {
             try await db.transaction { try await $0.execute("SELECT * FROM healing").fetch().columns }
@@ -94,16 +98,20 @@ struct PgBouncerTests {
             _ = try await peer.query("ALTER TABLE healing ADD COLUMN b\(number) int")
             let columns = ["a"] + (0...number).map { "b\($0)" }
             #expect(try await streamed() == columns)
-            _ = try await peer.query("ALTER TABLE healing ALTER COLUMN a TYPE \(number % 2 == 0 ? "text" : "int USING a::int")")
+            _ = try await peer.query(
+                "ALTER TABLE healing ALTER COLUMN a TYPE \(number % 2 == 0 ? "text" : "int USING a::int")")
             #expect(try await alone() == columns)
-            _ = try await peer.query("ALTER TABLE healing ALTER COLUMN b0 TYPE \(number % 2 == 0 ? "text" : "int USING b0::int")")
+            _ = try await peer.query(
+                "ALTER TABLE healing ALTER COLUMN b0 TYPE \(number % 2 == 0 ? "text" : "int USING b0::int")")
             // Inside of a transaction it fails once, with a word of what to do, and then not any more.
             let first = await #expect(throws: SkeinError.self) { try await within() }
             #expect(first?.sql?.hint?.contains("again") == true)
             #expect(try await within() == columns)
         }
         // What was prepared in vain is given back.
-        #expect(try await db.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%healing%'").one(Int.self) <= 3)
+        #expect(
+            try await db.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%healing%'").one(
+                Int.self) <= 3)
         await skein.shutdown()
     }
 }

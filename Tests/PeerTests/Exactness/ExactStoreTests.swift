@@ -54,12 +54,19 @@ struct ExactStoreTests {
         let peer = try await AWSPeer.shared.get()
         let environment = ["AWS_ACCESS_KEY_ID": "AKTEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"]
         func skein(_ words: String...) async throws -> Finished {
-            try await runToEnd(Self.skein, ["dynamodb", words[0], "--endpoint", peer.endpoint] + words.dropFirst(), environment: environment)
+            try await runToEnd(
+                Self.skein, ["dynamodb", words[0], "--endpoint", peer.endpoint] + words.dropFirst(),
+                environment: environment)
         }
         #expect(try await skein("create", "exact", "id:S").code == 0)
         var random = SeededGenerator(seed: 9)
-        var numbers = ["12345678901234567890", "0.1", "1e-30", "-7", "12345678901234567890123456789012345678", "18446744073709551615"]
-        while numbers.count < 40 { numbers.append("\(random.digits(random.number(1...20))).\(random.digits(random.number(1...17)))") }
+        var numbers = [
+            "12345678901234567890", "0.1", "1e-30", "-7", "12345678901234567890123456789012345678",
+            "18446744073709551615",
+        ]
+        while numbers.count < 40 {
+            numbers.append("\(random.digits(random.number(1...20))).\(random.digits(random.number(1...17)))")
+        }
         let members = numbers.enumerated().map { "\"n\($0)\": \($1)" }.joined(separator: ", ")
         let put = try await skein("put", "exact", "{\"id\": \"x\", \(members), \"b\": {\"$base64\": \"gAE=\"}}")
         #expect(put.code == 0, "\(put.errors)")
@@ -96,14 +103,20 @@ struct ExactStoreTests {
             #expect(run.code == 0 && run.output == "[[\(word)],{}]\n", "\(run.errors)")
         }
         for (body, sentence) in [
-            ("[1,]", "comma"), ("\"\\ud800\"", "surrogate"), ("1E400", "1E400"), ("{\"a\":1,\"a\":2}", "twice"), ("01", "0"),
+            ("[1,]", "comma"), ("\"\\ud800\"", "surrogate"), ("1E400", "1E400"), ("{\"a\":1,\"a\":2}", "twice"),
+            ("01", "0"),
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[1,]}", "comma"),
         ] {
             let server = try await ScriptedServer.start { _ in
-                [.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")]
+                [
+                    .send(
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+                    )
+                ]
             }
             let run = try await runToEnd(Self.skein, ["rpc", "--json-rpc", "http://127.0.0.1:\(server.port)/", "f"])
-            #expect(run.code == 1 && run.errors.contains("709") && run.errors.contains(sentence), "\(body): \(run.errors)")
+            #expect(
+                run.code == 1 && run.errors.contains("709") && run.errors.contains(sentence), "\(body): \(run.errors)")
             let skein = Skein()
             let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
             #expect(throws: SkeinError.self) { try response.json() }
@@ -113,7 +126,8 @@ struct ExactStoreTests {
         }
     }
 
-    @Test("XML-RPC: negative numbers are arguments, documents are read by their charset, and what has no form is refused")
+    @Test(
+        "XML-RPC: negative numbers are arguments, documents are read by their charset, and what has no form is refused")
     func xmlRPC() async throws {
         let url = "http://127.0.0.1:\(try await RPCTests.xmlPort())/RPC2"
         let run = try await runToEnd(Self.skein, ["rpc", url, "echo", "-5"])
@@ -134,18 +148,24 @@ struct ExactStoreTests {
         for charset in ["iso-8859-1", "utf-8", "utf-16"] {
             let peer = try PeerProcess(Peers.python(), ["-c", script, charset], log: TestFolder.path("\(charset).log"))
             let port = try await peer.untilPrinted("listening ")
-            #expect(try await (try skein.xmlrpc("http://127.0.0.1:\(port)/RPC2")).hello().fetch(String.self) == "Grüße", "\(charset)")
+            #expect(
+                try await (try skein.xmlrpc("http://127.0.0.1:\(port)/RPC2")).hello().fetch(String.self) == "Grüße",
+                "\(charset)")
             await peer.stop()
         }
         await skein.shutdown()
     }
 
-    @Test("XML by its byte order mark, its content type and its own declaration", arguments: [
-        ([0xFE, 0xFF], String.Encoding.utf16BigEndian, nil, ""), ([], .utf16LittleEndian, nil, "<?xml version='1.0' encoding='utf-16'?>"),
-        ([], .isoLatin1, nil, "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>"), ([], .isoLatin1, "text/xml; charset=latin1", ""),
-        ([0xEF, 0xBB, 0xBF], .utf8, "text/xml", ""), ([], .utf8, "application/xml", "<?xml version='1.0'?>"),
-        ([], .windowsCP1252, nil, "<?xml version='1.0' encoding='windows-1252'?>"),
-    ] as [([UInt8], String.Encoding, String?, String)])
+    @Test(
+        "XML by its byte order mark, its content type and its own declaration",
+        arguments: [
+            ([0xFE, 0xFF], String.Encoding.utf16BigEndian, nil, ""),
+            ([], .utf16LittleEndian, nil, "<?xml version='1.0' encoding='utf-16'?>"),
+            ([], .isoLatin1, nil, "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>"),
+            ([], .isoLatin1, "text/xml; charset=latin1", ""),
+            ([0xEF, 0xBB, 0xBF], .utf8, "text/xml", ""), ([], .utf8, "application/xml", "<?xml version='1.0'?>"),
+            ([], .windowsCP1252, nil, "<?xml version='1.0' encoding='windows-1252'?>"),
+        ] as [([UInt8], String.Encoding, String?, String)])
     func xml(mark: [UInt8], encoding: String.Encoding, type: String?, declaration: String) throws {
         let bytes = try #require("\(declaration)<a>ü</a>".data(using: encoding))
         #expect(try XMLValue(ByteBuffer(bytes: mark + bytes), contentType: type).text == "ü")
@@ -161,7 +181,8 @@ struct ExactStoreTests {
     @Test("40 paths are signed as botocore signs them")
     func signatures() async throws {
         let paths = [
-            "/", "//a", "/a/../b", "/./a", "/a//b", "/a/./b/", "/a/b/../../c", "/..", "/a/..", "/%20", "/a%2Fb", "/a+b", "/ä", "/~a-_.",
+            "/", "//a", "/a/../b", "/./a", "/a//b", "/a/./b/", "/a/b/../../c", "/..", "/a/..", "/%20", "/a%2Fb", "/a+b",
+            "/ä", "/~a-_.",
             "/a/b/c/", "/a?x=1&y=2", "/?b=2&a=1&a=0", "/a%252Fb",
         ]
         let script = """
@@ -190,7 +211,8 @@ struct ExactStoreTests {
             Peers.python(), ["-c", script, String(decoding: try JSONEncoder().encode(urls), as: UTF8.self)])
         let theirs = try JSONValue(json: run.output).elements ?? []
         #expect(theirs.count == paths.count, "\(run.errors)")
-        let signer = AWSSigner(AWSCredentials(accessKey: "AKTEST", secretKey: "secret"), region: "us-east-1", service: "execute-api")
+        let signer = AWSSigner(
+            AWSCredentials(accessKey: "AKTEST", secretKey: "secret"), region: "us-east-1", service: "execute-api")
         for (url, signature) in zip(urls, theirs) {
             let signed = signer.sign(
                 HTTPRequest(.get, try HTTPURL(url[1])), at: Date(timeIntervalSince1970: 1_440_938_160))
@@ -206,14 +228,17 @@ struct ExactStoreTests {
         let options = AWSOptions(
             region: "eu-west-1", endpoint: peer.endpoint,
             credentials: AWSCredentials(accessKey: "AKTEST", secretKey: "secret"))
-        let queue = try await skein.sqs(options).createQueue("exact.fifo", attributes: ["ContentBasedDeduplication": "true"])
+        let queue = try await skein.sqs(options).createQueue(
+            "exact.fifo", attributes: ["ContentBasedDeduplication": "true"])
         let messages = (0..<90).map { SQSOutgoing("\($0)", groupID: $0 % 3 == 0 ? "a" : "b") }
         #expect(try await queue.sendAll(messages).isEmpty)
         var found: [String: [Int]] = [:]
         while true {
             let some = try await queue.messages(wait: .zero)
             if some.isEmpty { break }
-            for message in some { found[message.systemAttributes["MessageGroupId"] ?? "", default: []].append(Int(message.body) ?? -1) }
+            for message in some {
+                found[message.systemAttributes["MessageGroupId"] ?? "", default: []].append(Int(message.body) ?? -1)
+            }
             _ = try await queue.deleteAll(some)
         }
         #expect(found["a"] == Array(stride(from: 0, to: 90, by: 3)))

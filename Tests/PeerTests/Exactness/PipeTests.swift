@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import PeerSupport
 import Skein
@@ -11,6 +12,11 @@ struct PipeTests {
     }
 
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
+
+    /// What the server says of content: its SHA-256.
+    private static func hash(_ text: String) -> String {
+        SHA256.hash(data: Data(text.utf8)).map { String(format: "%02x", $0) }.joined()
+    }
 
     @Test("standard input, substituted files and /dev/stdin are read from a pipe")
     func input() async throws {
@@ -28,14 +34,17 @@ struct PipeTests {
             let run = try await shell(line)
             #expect(run.code == 0 && run.output == expected, "\(line): \(run.output)\(run.errors)")
         }
-        for line in ["printf 'piped body' | skein post -d - --body \(echo)", "skein post -d @<(printf 'piped body') --body \(echo)",
+        for line in [
+            "printf 'piped body' | skein post -d - --body \(echo)",
+            "skein post -d @<(printf 'piped body') --body \(echo)",
             "printf 'piped body' | skein post -d @/dev/stdin --body \(echo)",
         ] {
             let run = try await shell(line)
-            #expect(run.code == 0 && run.output.contains("piped body"), "\(line): \(run.output)\(run.errors)")
+            #expect(
+                run.code == 0 && run.output.contains(Self.hash("piped body")), "\(line): \(run.output)\(run.errors)")
         }
         let many = try await shell("head -c 300000 /dev/zero | tr '\\0' x | skein post -d - --body \(echo)")
-        #expect(many.code == 0 && many.output.contains(String(repeating: "x", count: 300_000)))
+        #expect(many.code == 0 && many.output.contains(Self.hash(String(repeating: "x", count: 300_000))))
         let missing = try await shell("skein sql sqlite::memory: @/nowhere")
         #expect(missing.code == 2 && missing.errors.contains("/nowhere"))
     }
@@ -48,51 +57,64 @@ struct PipeTests {
         let ws = try await WebSocketClientTests.url()
         for line in [
             "skein --help", "skein --version", "skein sql --help", "skein sql sqlite::memory: 'select 1'",
-            "skein sql --json sqlite::memory: 'select 1'", "skein sql --csv sqlite::memory: 'select 1'", "skein get \(base)/hello",
+            "skein sql --json sqlite::memory: 'select 1'", "skein sql --csv sqlite::memory: 'select 1'",
+            "skein get \(base)/hello",
             "skein get --body \(base)/hello", "skein get --headers \(base)/hello", "skein get --json \(base)/hello",
             "skein redis \(redis) PING", "skein resolve localhost", "skein rpc --json-rpc \(json) echo 1",
             "skein ws --send hi --count 1 \(ws)/echo", "skein load -n 10 \(base)/hello", "skein demo -n 10",
         ] {
             let run = try await shell("\(line) > /dev/full")
-            #expect(run.code == 1 && run.errors.contains("cannot be written: No space left"), "\(line): \(run.code) \(run.errors)")
+            #expect(
+                run.code == 1 && run.errors.contains("cannot be written: No space left"),
+                "\(line): \(run.code) \(run.errors)")
         }
-        let closed = try await shell("skein sql sqlite::memory: 'with recursive n(i) as (select 1 union all select i+1 from n limit 100000) select i from n' | head -1; echo ${PIPESTATUS[0]}")
+        let closed = try await shell(
+            "skein sql sqlite::memory: 'with recursive n(i) as (select 1 union all select i+1 from n limit 100000) select i from n' | head -1; echo ${PIPESTATUS[0]}"
+        )
         #expect(closed.errors.isEmpty && closed.output.hasSuffix("\n141\n"), "\(closed.errors)")
     }
 
     @Test("several statements show what each has come to; COPY uses the standard streams; an error shows its place")
     func postgres() async throws {
         let url = try await PostgresPeer.shared.get().url()
-        let several = try await shell("skein sql --csv \(url) 'select 1 as a; create temp table c (x int); select 2.50 as b, true as c'")
+        let several = try await shell(
+            "skein sql --csv \(url) 'select 1 as a; create temp table c (x int); select 2.50 as b, true as c'")
         #expect(several.output == "a\r\n1\nb,c\r\n2.50,true\n", "\(several.errors)")
         let table = try await shell("skein sql \(url) 'create temp table c (x int); insert into c values (1), (2)'")
         #expect(table.output == "CREATE TABLE 0\nINSERT 2\n", "\(table.errors)")
         let out = try await shell("skein sql \(url) \"COPY (VALUES (1, 'a'), (2, NULL)) TO STDOUT\"")
         #expect(out.code == 0 && out.output == "1\ta\n2\t\\N\n", "\(out.errors)")
         let into = try await shell(
-            "skein sql \(url) 'create table if not exists copied (n int, t text)' && printf '1\\ta\\n2\\tb\\n' | skein sql \(url) 'COPY copied FROM STDIN' && skein sql --raw \(url) 'select string_agg(t, $$,$$ order by n) from copied'")
+            "skein sql \(url) 'create table if not exists copied (n int, t text)' && printf '1\\ta\\n2\\tb\\n' | skein sql \(url) 'COPY copied FROM STDIN' && skein sql --raw \(url) 'select string_agg(t, $$,$$ order by n) from copied'"
+        )
         #expect(into.output == "CREATE TABLE 0\nCOPY 2\na,b", "\(into.errors)")
         let wrong = try await shell("skein sql \(url) $'select 1,\\n  nothing from pg_class'")
-        #expect(wrong.code == 1 && wrong.errors.contains("LINE 2:   nothing from pg_class\n          ^"), "\(wrong.errors)")
+        #expect(
+            wrong.code == 1 && wrong.errors.contains("LINE 2:   nothing from pg_class\n          ^"), "\(wrong.errors)")
         let hint = try await shell("skein sql \(url) 'select reltypee from pg_class'")
         #expect(hint.errors.contains("Perhaps you meant") && hint.errors.contains("LINE 1"), "\(hint.errors)")
-        let strange = try await shell("skein sql \(url) \"select E'a\\\\rb\\\\e[31mc\\\\td' as s\"")
+        let strange = try await shell("skein sql \(url) \"select E'a\\\\rb\\\\x1b[31mc\\\\td' as s\"")
         #expect(strange.output.contains("a\\rb\\x1b[31mc\\td"), "\(strange.output)\(strange.errors)")
     }
 
-    @Test(".netrc is read as curl reads it", arguments: [
-        "machine 127.0.0.1 password p login l", "machine 127.0.0.1 login a password b machine 127.0.0.1 login c password d",
-        "default login x password y\nmachine 127.0.0.1 login a password b", "machine 127.0.0.1 login only",
-        "macdef m\nmachine 127.0.0.1 login z password z\n\nmachine 127.0.0.1 login a password \"b c\\\"d\"",
-        "machine 127.0.0.1\n  login a\n  account q\n  password b\n", "machine other login o password o default login d password e",
-        "# machine 127.0.0.1 login no password no\nmachine 127.0.0.1 login a password b#c",
-    ])
+    @Test(
+        ".netrc is read as curl reads it",
+        arguments: [
+            "machine 127.0.0.1 password p login l",
+            "machine 127.0.0.1 login a password b machine 127.0.0.1 login c password d",
+            "default login x password y\nmachine 127.0.0.1 login a password b", "machine 127.0.0.1 login only",
+            "macdef m\nmachine 127.0.0.1 login z password z\n\nmachine 127.0.0.1 login a password \"b c\\\"d\"",
+            "machine 127.0.0.1\n  login a\n  account q\n  password b\n",
+            "machine other login o password o default login d password e",
+            "# machine 127.0.0.1 login no password no\nmachine 127.0.0.1 login a password b#c",
+        ])
     func netrc(text: String) async throws {
         let echo = "http://127.0.0.1:\(try await Peers.shared.servicesPort())/echo"
         let file = try TestFolder.write(text, as: "netrc")
         chmod(file, 0o600)
         let curl = try await runToEnd("curl", ["-s", "-v", "-o", "/dev/null", "--netrc-file", file, echo])
-        let theirs = curl.errors.split(whereSeparator: \.isNewline).first { $0.hasPrefix("> Authorization: Basic ") }?.dropFirst(23)
+        let theirs = curl.errors.split(whereSeparator: \.isNewline).first { $0.hasPrefix("> Authorization: Basic ") }?
+            .dropFirst(23)
             .trimmingCharacters(in: .whitespacesAndNewlines)
         let credentials = try HTTPCredentials.netrc(file)
         var configuration = Skein.Configuration()

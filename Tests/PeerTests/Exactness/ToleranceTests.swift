@@ -39,7 +39,9 @@ struct ToleranceTests {
         }
 
         /// With fields, and content in chunks.
-        static func chunked(_ name: String, _ fields: String, _ content: String = ToleranceTests.chunks, isStrict: Bool = false)
+        static func chunked(
+            _ name: String, _ fields: String, _ content: String = ToleranceTests.chunks, isStrict: Bool = false
+        )
             -> Case
         { Case(name, "HTTP/1.1 200 OK\r\n\(fields)\r\n\r\n\(content)", isStrict: isStrict) }
     }
@@ -63,8 +65,11 @@ struct ToleranceTests {
         Case("chunks in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(chunks)"),
         .field("a transfer coding of identity", "Transfer-Encoding: identity"),
         .chunked("chunked in two fields", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
-        .chunked("a trailer that must not be one", "Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n"),
-        .chunked("an extension of a chunk", "Transfer-Encoding: chunked", "5;a=b\r\nhello\r\n0\r\n\r\n", isStrict: true),
+        .chunked(
+            "a trailer that must not be one", "Transfer-Encoding: chunked",
+            "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n"),
+        .chunked(
+            "an extension of a chunk", "Transfer-Encoding: chunked", "5;a=b\r\nhello\r\n0\r\n\r\n", isStrict: true),
         .chunked("blanks behind a size", "Transfer-Encoding: chunked", "5  \r\nhello\r\n0\r\n\r\n", isStrict: true),
         .chunked("a size that is no number", "Transfer-Encoding: chunked", "x\r\nhello\r\n0\r\n\r\n"),
         .chunked("an unknown transfer coding", "Transfer-Encoding: gzip, chunked"),
@@ -74,7 +79,8 @@ struct ToleranceTests {
         .field("a line of 90 000 bytes", "X-A: " + String(repeating: "a", count: 90_000), isStrict: true),
         .field("a thousand fields", (0..<1000).map { "X-\($0): a" }.joined(separator: "\r\n"), isStrict: true),
         Case(
-            "bytes that are no UTF-8", bytes: Array("HTTP/1.1 200 OK\r\nX-A: caf".utf8) + [0xE9]
+            "bytes that are no UTF-8",
+            bytes: Array("HTTP/1.1 200 OK\r\nX-A: caf".utf8) + [0xE9]
                 + Array("\r\nContent-Length: 5\r\n\r\nhello".utf8), isStrict: true),
         Case("no reason", "HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello", isStrict: true),
         Case("a blank line before the status", "\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
@@ -95,7 +101,8 @@ struct ToleranceTests {
                 + Array("tail".utf8)),
         Case(
             "gzip of two members",
-            bytes: Array("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 50\r\n\r\n".utf8) + gzipped + gzipped,
+            bytes: Array("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 50\r\n\r\n".utf8) + gzipped
+                + gzipped,
             isStrict: true, difference: "RFC 1952, section 2.2: the members of a file stand one behind the other"),
     ]
 
@@ -112,7 +119,8 @@ struct ToleranceTests {
     func besideCurl(item: Case) async throws {
         let server = try await serve(item.response)
         let url = "http://127.0.0.1:\(server.port)/"
-        let curl = try await runToEnd("curl", ["-s", "--compressed", "--max-time", "10", "-o", "-", "-w", " %{http_code}", url])
+        let curl = try await runToEnd(
+            "curl", ["-s", "--compressed", "--max-time", "10", "-o", "-", "-w", " %{http_code}", url])
         let skein = Skein()
         let response = await skein.get(url).dispatch()
         if item.difference == nil {
@@ -164,10 +172,12 @@ struct ToleranceTests {
         await skein.shutdown()
     }
 
-    @Test("a connection is not used again behind a response whose end could be another one", arguments: [
-        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\(chunks)",
-        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n\(chunks)",
-    ])
+    @Test(
+        "a connection is not used again behind a response whose end could be another one",
+        arguments: [
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\(chunks)",
+            "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n\(chunks)",
+        ])
     func closed(response: String) async throws {
         let server = try await ScriptedServer.start { _ in [.send(response), .wait, .send(response), .wait] }
         let skein = Skein()
@@ -182,7 +192,8 @@ struct ToleranceTests {
 
     @Test("a redirect to bytes that are no UTF-8 leads to them, percent-encoded, as with curl")
     func latin1Location() async throws {
-        let head = Array("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /caf".utf8) + [0xE9] + Array("\r\n\r\n".utf8)
+        let head =
+            Array("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /caf".utf8) + [0xE9] + Array("\r\n\r\n".utf8)
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         let skein = Skein()
         let server = try await ScriptedServer.start { _ in
