@@ -66,10 +66,11 @@ struct SQLCommand: AsyncParsableCommand {
     private static func place(_ position: Int, in text: String) -> String? {
         let scalars = Array(text.unicodeScalars)
         guard (1...scalars.count + 1).contains(position) else { return nil }
+        func isLineEnd(_ scalar: Unicode.Scalar) -> Bool { scalar.value == 0x0A || scalar.value == 0x0D }
         let before = scalars[..<(position - 1)]
-        let start = before.lastIndex(of: "\n").map { $0 + 1 } ?? 0
-        let line = scalars[start...].prefix { $0 != "\n" && $0 != "\r" }
-        let head = "LINE \(before.count { $0 == "\n" } + 1): "
+        let start = before.lastIndex(where: isLineEnd).map { $0 + 1 } ?? 0
+        let line = scalars[start...].prefix { !isLineEnd($0) }
+        let head = "LINE \(before.count { $0.value == 0x0A } + 1): "
         return head + String(String.UnicodeScalarView(line)) + "\n"
             + String(repeating: " ", count: head.utf8.count + position - 1 - start) + "^"
     }
