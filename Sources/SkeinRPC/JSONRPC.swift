@@ -28,10 +28,8 @@ public struct JSONRPC: Sendable {
         case byPosition([any Encodable & Sendable])
         case byName([String: any Encodable & Sendable])
 
-        /// The members of an object as arguments by name.
-        public static func members(_ members: JSONObject) -> Arguments {
-            .byName(Dictionary(members.map { ($0.name, $0.value) }) { $1 })
-        }
+        /// The members of an object as arguments by name, in their order.
+        case members(JSONObject)
     }
 
     private let endpoint: RPCEndpoint
@@ -152,6 +150,7 @@ public struct JSONRPC: Sendable {
             switch arguments {
             case .byPosition(let values) where values.isEmpty: break
             case .byPosition(let values): try container.encode(values.map { Argument(value: $0) }, forKey: .params)
+            case .members(let members): try container.encode(JSONValue.object(members), forKey: .params)
             case .byName(let values): try container.encode(values.mapValues { Argument(value: $0) }, forKey: .params)
             }
         }

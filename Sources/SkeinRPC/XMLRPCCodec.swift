@@ -16,15 +16,25 @@ enum XMLRPCCodec {
 
     /// - Throws: code 701 for a text with a character that XML has no form for (XML 1.0, section 2.2).
     static func call(_ method: String, _ arguments: [XMLRPCValue]) throws(SkeinError) -> String {
+        try check(method)
         for argument in arguments { try check(argument) }
         let parameters = arguments.map { "<param>\(text($0))</param>" }.joined()
         return document("methodCall", "<methodName>\(escaped(method))</methodName><params>\(parameters)</params>")
     }
 
     static func answer(_ result: Result<XMLRPCValue, RPCFault>) -> String {
-        switch result {
-        case .success(let value): document("methodResponse", "<params><param>\(text(value))</param></params>")
-        case .failure(let fault): document("methodResponse", "<fault>\(text(Self.value(of: fault)))</fault>")
+        do throws(SkeinError) {
+            switch result {
+            case .success(let value):
+                try check(value)
+                return document("methodResponse", "<params><param>\(text(value))</param></params>")
+            case .failure(let fault):
+                try check(fault.message)
+                return document("methodResponse", "<fault>\(text(Self.value(of: fault)))</fault>")
+            }
+        } catch {
+            let fault = RPCFault(-32603, error.message)
+            return document("methodResponse", "<fault>\(text(Self.value(of: fault)))</fault>")
         }
     }
 

@@ -21,7 +21,16 @@ final class SQLiteStore: SQLiteWorker {
         case alone(any DatabaseWriter)
     }
 
-    private let access: Mutex<Access>
+    private typealias Work = @Sendable (Result<Database, any Error>) -> Void
+
+    private struct State {
+        var access: Access
+        /// Whether the writer is being opened; what is to be written waits, in its order.
+        var isOpening = false
+        var waiting: [Work] = []
+    }
+
+    private let state: Mutex<State>
     /// Where the writer is opened, away from the event loops.
     private let opening = DispatchQueue(label: "skein.sqlite.opening")
     private let options: SQLiteOptions
@@ -53,7 +62,7 @@ final class SQLiteStore: SQLiteWorker {
         self.options = options
         self.configuration = configuration
         do {
-            access = Mutex(try Self.open(options, configuration))
+            state = Mutex(State(access: try Self.open(options, configuration)))
         } catch {
             throw Self.unusable(options, error)
         }
@@ -66,7 +75,13 @@ final class SQLiteStore: SQLiteWorker {
         }
         var reading = configuration
         reading.readonly = true
-        return .reading(try DatabasePool(path: path, configuration: reading))
+        do {
+            return .reading(try DatabasePool(path: path, configuration: reading))
+        } catch {
+            // What another program has left behind when it ended has to be undone first, which is writing.
+            guard FileManager.default.isWritableFile(atPath: path) else { throw error }
+            return .writing(try DatabasePool(path: path, configuration: configuration))
+        }
     }
 
     private static func unusable(_ options: SQLiteOptions, _ error: any Error) -> SkeinError {
@@ -77,23 +92,12 @@ final class SQLiteStore: SQLiteWorker {
 
     /// What reads beside the writer, and whether there is a writer; nil for a database in memory.
     private var reader: (any DatabaseReader, hasWriter: Bool)? {
-        access.withLock { access in
-            switch access {
+        state.withLock { state in
+            switch state.access {
             case .reading(let reader): (reader, false)
             case .writing(let writer): (writer, true)
             case .alone: nil
             }
-        }
-    }
-
-    /// The writer of a file that was only read until now; nil when it cannot be written to.
-    private func openWriter() throws -> (any DatabaseWriter)? {
-        try access.withLock { access in
-            guard case .reading = access else { return Self.writer(access) }
-            guard let path = options.path, FileManager.default.isWritableFile(atPath: path) else { return nil }
-            let writer = try DatabasePool(path: path, configuration: configuration)
-            access = .writing(writer)
-            return writer
         }
     }
 
@@ -135,40 +139,78 @@ final class SQLiteStore: SQLiteWorker {
 
     /// Does something on the writer's queue; where nothing can be written, with a reader, whose SQLite says so.
     func write(_ work: @escaping @Sendable (Result<Database, any Error>) -> Void) {
-        if let writer = access.withLock({ Self.writer($0) }) {
-            return writer.asyncWriteWithoutTransaction { work(.success($0)) }
+        let (writer, mustOpen) = state.withLock { state -> ((any DatabaseWriter)?, Bool) in
+            if !state.isOpening, let writer = Self.writer(state.access) { return (writer, false) }
+            state.waiting.append(work)
+            defer { state.isOpening = true }
+            return (nil, !state.isOpening)
         }
-        opening.async {
-            do {
-                if let writer = try self.openWriter() {
-                    writer.asyncWriteWithoutTransaction { work(.success($0)) }
-                } else {
-                    try self.reader?.0.unsafeRead { work(.success($0)) }
-                }
-            } catch {
-                work(.failure(Self.unusable(self.options, error)))
+        if let writer { return writer.asyncWriteWithoutTransaction { work(.success($0)) } }
+        if mustOpen { opening.async { self.open() } }
+    }
+
+    /// Opens the writer, and carries out what has waited for it. On the queue for that.
+    private func open() {
+        let result = Result { try openWriter() }
+        while true {
+            let work = state.withLock { state in
+                if case .success(let writer?) = result { state.access = .writing(writer) }
+                defer { state.waiting = [] }
+                // Only when nothing waits any more, what comes next goes to the writer by itself.
+                if state.waiting.isEmpty { state.isOpening = false }
+                return state.waiting
             }
+            if work.isEmpty { return }
+            for piece in work { carryOut(piece, result) }
         }
+    }
+
+    private func carryOut(_ work: @escaping Work, _ writer: Result<(any DatabaseWriter)?, any Error>) {
+        do {
+            if let writer = try writer.get() {
+                writer.asyncWriteWithoutTransaction { work(.success($0)) }
+            } else {
+                try reader?.0.unsafeRead { work(.success($0)) }
+            }
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+            work(.failure(SQLError(error)))
+        } catch {
+            work(.failure(Self.unusable(options, error)))
+        }
+    }
+
+    /// The writer of a file that was only read until now; nil when it cannot be written to.
+    private func openWriter() throws -> (any DatabaseWriter)? {
+        guard let path = options.path, FileManager.default.isWritableFile(atPath: path) else { return nil }
+        // The change to a write-ahead log waits until nobody reads, this process included.
+        for attempt in 1... {
+            do {
+                return try DatabasePool(path: path, configuration: configuration)
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY && attempt < 6 {}
+        }
+        return nil
     }
 
     /// Waits until what was to be written is; a file that was only read stays as it is.
     func untilWritten() async {
         await withCheckedContinuation { continuation in
             opening.async {
-                guard let writer = self.access.withLock({ Self.writer($0) }) else { return continuation.resume() }
+                guard let writer = self.state.withLock({ Self.writer($0.access) }) else { return continuation.resume() }
                 writer.asyncWriteWithoutTransaction { _ in continuation.resume() }
             }
         }
     }
 
     func close() {
-        switch access.withLock({ $0 }) {
+        switch state.withLock({ $0.access }) {
         case .reading(let reader): try? reader.close()
         case .writing(let writer), .alone(let writer): try? writer.close()
         }
     }
 
     private func remember(_ text: String, _ isReadOnly: Bool) {
+        // Where a pragma is carried out depends on whether there is a writer.
+        guard SQLKeyword.first(of: text, nestsComments: false) != "PRAGMA" else { return }
         readOnly.withLock { known in
             if known.count > 1000 { known = [:] }
             known[text] = isReadOnly
@@ -178,12 +220,28 @@ final class SQLiteStore: SQLiteWorker {
     private static func looksReadOnly(_ text: String, hasWriter: Bool) -> Bool {
         let word = SQLKeyword.first(of: text, nestsComments: false)
         // A pragma that only asks does not make a file be opened for writing; one that sets something sets it for the writer.
-        if word == "PRAGMA" { return !hasWriter && !text.containsByte("=") }
+        if word == "PRAGMA" { return !hasWriter && asks(text) }
         return ["SELECT", "WITH", "VALUES", "EXPLAIN", ""].contains(word)
+    }
+
+    /// Whether a pragma has no value, or one that says what is asked about.
+    private static func asks(_ pragma: String) -> Bool {
+        guard !pragma.containsByte("="), let open = pragma.firstByte("(") else { return !pragma.containsByte("=") }
+        let asking = [
+            "table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
+            "foreign_key_check",
+            "integrity_check", "quick_check",
+        ]
+        let name = pragma[..<open].splitAtBlanks().last?.splitBytes(separator: ".").last ?? ""
+        return asking.contains { name.equalsIgnoringCase($0) }
     }
 
     /// Whether no statement of a text changes anything, its connection included.
     private static func onlyReads(_ text: String, on database: Database) throws -> Bool {
+        // Those that were let through only tell something.
+        if ["PRAGMA", "EXPLAIN"].contains(SQLKeyword.first(of: text, nestsComments: false)) {
+            return (try? statement(text, on: database)) != nil
+        }
         if let statement = try? statement(text, on: database) { return statement.isReadonly }
         let statements = try database.allStatements(sql: text)
         while let statement = try statements.next() {

@@ -24,7 +24,8 @@ struct JSONTests {
             ("[-]", "digit", 2),
             ("nul", "no value", 0), ("NaN", "no value", 0), ("1 1", "behind", 2), ("\"\\ud800\"", "surrogate", 1),
             ("\"\\ud800\\u0041\"", "surrogate", 1), ("\"\\udc00\"", "surrogate", 1), ("\"\\u12\"", "four digits", 1),
-            ("\"\\x\"", "escape", 1), ("\"a\nb\"", "control", 2), ("\"a", "no end", 2), ("1E400", "1E400", 0),
+            ("\"\\u-000\"", "four digits", 1), ("\"\\u+041\"", "four digits", 1), ("\"\\x\"", "escape", 1),
+            ("\"a\nb\"", "control", 2), ("\"a", "no end", 2), ("1E400", "1E400", 0),
             ("{\"a\":1,\"a\":2}", "twice", 7), ("{\"a\":1,\"\\u0061\":2}", "twice", 7), ("{1:2}", "name", 1),
             ("{\"a\" 1}", "colon", 5),
             ("\u{FEFF}1", "mark", 0), ("'a'", "no value", 0), ("[1]]", "behind", 3), ("// a", "no value", 0),
@@ -52,7 +53,13 @@ struct JSONTests {
             value.elements?.compactMap { value -> JSONNumber? in
                 if case .number(let number) = value { number } else { nil }
             } ?? []
-        #expect(numbers.map(\.int) == [nil, nil, -7, nil, nil, nil])
+        #expect(numbers.map(\.int) == [nil, nil, -7, 100, nil, nil])
+        for (text, int) in [
+            ("5.0", 5), ("-12.50e1", -125), ("0.0", 0), ("1e18", 1_000_000_000_000_000_000), ("1e19", nil),
+            ("1e-1", nil),
+        ] {
+            #expect(JSONNumber(text)?.int == int, "\(text)")
+        }
         #expect(
             numbers[0].decimal == Decimal(string: "1.1")
                 && numbers[1].decimal == Decimal(string: "12345678901234567890"))

@@ -147,4 +147,20 @@ struct SCRAMTests {
         "passwords are made comparable",
         arguments: [("I\u{AD}X", "IX"), ("\u{AA}", "a"), ("\u{2168}", "IX"), ("a\u{A0}b", "a b"), ("plain", "plain")])
     func preparation(given: String, expected: String) { #expect(SASLprep.prepare(given) == expected) }
+
+    @Test("texts with parts are read to the depth that the server knows, and no further")
+    func textForms() {
+        #expect(PostgresTextReader.value("{{a,NULL},{\"NULL\",\"\\\"\"}}", 1002) == [["a", .null], ["NULL", "\""]])
+        #expect(PostgresTextReader.value("(1,\"a \"\"b\"\"\",,)", 2249) == .record(["1", "a \"b\"", .null, .null]))
+        #expect(PostgresTextReader.value("()", 2249) == .record([.null]))
+        #expect(PostgresTextReader.value("{\"(1,\\\"x y\\\")\",NULL}", 2287) == [.record(["1", "x y"]), .null])
+        for text in [
+            String(repeating: "{", count: 1_000_000), String(repeating: "(", count: 100_000), "{", "{a", "{a}b",
+            "[2:3]={1,2}", "(", "",
+        ] {
+            for type: UInt32 in [1002, 2249, 2287, 651] {
+                #expect(PostgresTextReader.value(text, type) == nil, "\(text.prefix(20))")
+            }
+        }
+    }
 }

@@ -107,7 +107,7 @@ public struct SQSQueue: Sendable {
                 bytes += message.size
             }
             guard !batch.isEmpty else { continue }
-            for failure in try await send("SendMessageBatch", batch, keepsOrder: true, { $0.input }) {
+            for failure in try await send("SendMessageBatch", batch, group: { $0.groupID ?? "" }, { $0.input }) {
                 failures.append(failure)
                 let group = messageGroup(of: failure.index, in: batch)
                 broken[group] = broken[group] ?? failure.index
@@ -250,7 +250,7 @@ public struct SQSQueue: Sendable {
     }
 
     private func send<Entry: Sendable>(
-        _ operation: String, _ batch: [(place: Int, entry: Entry)], keepsOrder: Bool = false,
+        _ operation: String, _ batch: [(place: Int, entry: Entry)], group: (@Sendable (Entry) -> String)? = nil,
         _ input: @Sendable (Entry) -> AWSInput
     ) async throws -> [SQSFailure] {
         var waiting = batch
@@ -260,15 +260,34 @@ public struct SQSQueue: Sendable {
             let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
             let failed =
                 try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []
-            // What others of the same batch have overtaken is not sent behind them.
-            let isOvertaken = keepsOrder && failed.count < waiting.count
-            let isLast = attempt == service.options.maximumRetries || isOvertaken
-            let lasting = failed.filter { $0.SenderFault == true || isLast }
+            let isLast = attempt == service.options.maximumRetries
+            var again = Set(failed.filter { $0.SenderFault != true && !isLast }.map(\.Id))
+            if let group { again = Self.inOrder(waiting, again, Set(failed.map(\.Id)), group) }
+            let lasting = failed.filter { !again.contains($0.Id) }
             failures += lasting.map { SQSFailure(index: Int($0.Id) ?? 0, code: $0.Code, message: $0.Message ?? "") }
-            let again = Set(failed.filter { $0.SenderFault != true && !isLast }.map(\.Id))
             waiting = waiting.filter { again.contains("\($0.place)") }
         }
         return failures
+    }
+}
+
+extension SQSQueue {
+    /// Those of a batch that may be sent once more without a change of the order inside of their groups: no later one of the group
+    /// has been taken, and no earlier one has failed for good.
+    fileprivate static func inOrder<Entry>(
+        _ batch: [(place: Int, entry: Entry)], _ candidates: Set<String>, _ failed: Set<String>,
+        _ group: (Entry) -> String
+    ) -> Set<String> {
+        var groups = ByteDictionary<[String]>()
+        for (place, entry) in batch { groups[group(entry)] = (groups[group(entry)] ?? []) + ["\(place)"] }
+        var again: Set<String> = []
+        for ids in groups.values {
+            // What was taken stands first, and what failed behind it: only then nothing has overtaken anything.
+            let rest = ids.drop { !failed.contains($0) }
+            guard rest.allSatisfy({ failed.contains($0) }) else { continue }
+            again.formUnion(rest.prefix { candidates.contains($0) })
+        }
+        return again
     }
 }
 

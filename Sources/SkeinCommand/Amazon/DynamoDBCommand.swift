@@ -27,7 +27,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
             guard let members = try JSONValue(json: try InputFile.bytes(word) ?? []).members else {
                 throw ValidationError("\(word.prefix(60)) is no JSON object.")
             }
-            return Dictionary(members.map { ($0.name, AttributeValue(json: $0.value)) }) { $1 }
+            return try members.dictionary { try AttributeValue(json: $0) }
         } catch let error as JSONError {
             throw ValidationError("\(word.prefix(60)) is no JSON: \(error).")
         }
@@ -116,7 +116,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
         var value: String
 
         func run() async throws {
-            let value = AttributeValue(json: RPCCommand.value(value))
+            let value = try AttributeValue(json: RPCCommand.value(value))
             var query = DynamoQuery(key: "\(name: name) = \(value)")
             query.index = index
             query.isAscending = !descending
@@ -227,17 +227,15 @@ extension DynamoItem {
 
 extension AttributeValue {
     /// The value of plain JSON, with all digits of its numbers.
-    fileprivate init(json: JSONValue) {
+    fileprivate init(json: JSONValue) throws {
         switch json {
         case .null: self = .null
         case .bool(let value): self = .bool(value)
         case .number(let number): self = .number(number.text)
         case .string(let text): self = .string(text)
-        case .array(let elements): self = .list(elements.map { AttributeValue(json: $0) })
+        case .array(let elements): self = .list(try elements.map { try AttributeValue(json: $0) })
         case .object(let members):
-            self =
-                json.base64.map { .binary($0) }
-                ?? .map(Dictionary(members.map { ($0.name, AttributeValue(json: $0.value)) }) { $1 })
+            self = try json.base64.map { .binary($0) } ?? .map(members.dictionary { try AttributeValue(json: $0) })
         }
     }
 

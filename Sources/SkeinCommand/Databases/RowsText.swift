@@ -6,7 +6,7 @@ import Skein
 enum RowsText {
     /// Columns side by side, numbers to the right.
     static func table(_ rows: Rows) -> String {
-        let names = rows.columns
+        let names = rows.columns.map(visible)
         let cells = rows.map { row in row.values.map { $0.isNull ? "" : visible($0.description) } }
         let widths = names.indices.map { column in cells.reduce(names[column].count) { max($0, $1[column].count) } }
         let isNumber = names.indices.map { column in

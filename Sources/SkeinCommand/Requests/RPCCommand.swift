@@ -104,6 +104,9 @@ struct RPCCommand: AsyncParsableCommand {
         case .object(let members):
             var structure: [String: XMLRPCValue] = [:]
             for (name, value) in members { structure[name] = try xml(value) }
+            guard structure.count == members.count else {
+                throw SkeinError(.exception, because: "two names of a structure differ only in their Unicode form")
+            }
             return .structure(structure)
         }
     }

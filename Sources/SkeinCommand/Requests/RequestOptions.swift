@@ -204,14 +204,11 @@ enum InputFile {
         guard descriptor >= 0 else { throw unreadable(path) }
         defer { if !isInput { close(descriptor) } }
         var content: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = piece.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw unreadable(path) }
-            if count == 0 { return content }
-            content += piece[..<count]
+        while let piece = FileDescriptorInput.read(descriptor) {
+            if piece.isEmpty { return content }
+            content += piece
         }
+        throw unreadable(path)
     }
 
     private static func unreadable(_ path: String) -> ValidationError {

@@ -35,6 +35,9 @@ struct TransportOptions: ParsableArguments {
         help: ArgumentHelp("Ask this DNS server; may be repeated. Default: the system's.", valueName: "address[:port]"))
     var dnsServer: [String] = []
 
+    @Flag(help: "Refuse responses that RFC 9112 does not let a server send; without it, what curl reads is read.")
+    var strict = false
+
     func validate() throws {
         for entry in resolve { _ = try Self.parse(entry) }
         if let proxy { do { _ = try Proxy(proxy) } catch { throw ValidationError("\(error.message).") } }
@@ -60,6 +63,7 @@ struct TransportOptions: ParsableArguments {
         }
         if !dnsServer.isEmpty { configuration.dns.servers = dnsServer }
         configuration.proxy = proxy.flatMap { try? Proxy($0) }.map { .always($0) } ?? .environment
+        if strict { configuration.parsing = .strict }
         if insecure { configuration.tls.verify = .none }
         if let cacert { configuration.tls.roots = InputFile.isDirectory(cacert) ? .directory(cacert) : .file(cacert) }
         configuration.tls.certificateFile = cert

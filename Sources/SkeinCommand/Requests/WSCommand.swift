@@ -94,7 +94,7 @@ struct WSCommand: AsyncParsableCommand {
         let silence = Silence()
         let speaking = Task {
             if send.isEmpty {
-                for await line in StandardInput.lines { try await socket.send(message(line)) }
+                for try await line in StandardInput.lines { try await socket.send(message(line)) }
             } else {
                 for text in send { try await socket.send(message(Array(text.utf8))) }
             }

@@ -1,53 +1,57 @@
-// Standard input while it comes, read by a thread of its own, since reading blocks.
+// Standard input while it comes, read by a thread of its own, since reading blocks, and no faster than it is taken.
 
 import Foundation
 import Skein
 
 enum StandardInput {
-    /// Its lines, without their ends, as bytes.
-    static var lines: AsyncStream<[UInt8]> {
-        AsyncStream { continuation in
-            Thread.detachNewThread {
-                var rest: [UInt8] = []
-                read { piece in
-                    var lines = (rest + piece).split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-                    rest = lines.popLast().map(Array.init) ?? []
-                    for line in lines {
-                        continuation.yield(Array(line.last == UInt8(ascii: "\r") ? line.dropLast() : line))
-                    }
-                }
-                if !rest.isEmpty { continuation.yield(rest) }
-                continuation.finish()
-            }
-        }
-    }
-
-    /// Its bytes, a piece at a time, and no faster than they are taken.
+    /// Its bytes, a piece at a time.
     static var pieces: Pieces { Pieces() }
+    /// Its lines, without their ends, as bytes.
+    static var lines: Lines { Lines() }
 
     struct Pieces: AsyncSequence, Sendable {
         func makeAsyncIterator() -> AsyncIterator { AsyncIterator() }
 
         struct AsyncIterator: AsyncIteratorProtocol {
+            /// - Throws: code 701 when it cannot be read, which is not its end.
             func next() async throws -> ByteBuffer? {
-                await withCheckedContinuation { continuation in
-                    Thread.detachNewThread { continuation.resume(returning: readPiece().map { ByteBuffer(bytes: $0) }) }
+                let piece = await withCheckedContinuation { continuation in
+                    Thread.detachNewThread { continuation.resume(returning: FileDescriptorInput.read(0)) }
                 }
+                guard let piece else { throw SkeinError(.exception, because: "standard input cannot be read") }
+                return piece.isEmpty ? nil : ByteBuffer(bytes: piece)
             }
         }
     }
 
-    private static func read(_ take: ([UInt8]) -> Void) {
-        while let piece = readPiece() { take(piece) }
-    }
+    struct Lines: AsyncSequence, Sendable {
+        func makeAsyncIterator() -> AsyncIterator { AsyncIterator() }
 
-    /// The next bytes; nil at the end.
-    private static func readPiece() -> [UInt8]? {
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = piece.withUnsafeMutableBytes { Foundation.read(0, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            return count > 0 ? Array(piece[..<count]) : nil
+        struct AsyncIterator: AsyncIteratorProtocol {
+            private let pieces = Pieces.AsyncIterator()
+            private var buffer = ByteBuffer()
+            /// Bytes of the buffer in which no line ends.
+            private var searched = 0
+
+            mutating func next() async throws -> [UInt8]? {
+                while true {
+                    let view = buffer.readableBytesView
+                    if let end = view.dropFirst(searched).firstIndex(of: UInt8(ascii: "\n")) {
+                        let line = Array(view[..<end])
+                        buffer.moveReaderIndex(forwardBy: line.count + 1)
+                        searched = 0
+                        return line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+                    }
+                    searched = view.count
+                    guard let piece = try await pieces.next() else {
+                        defer { buffer.clear() }
+                        searched = 0
+                        return view.isEmpty ? nil : Array(view)
+                    }
+                    buffer.discardReadBytes()
+                    buffer.writeImmutableBuffer(piece)
+                }
+            }
         }
     }
 }

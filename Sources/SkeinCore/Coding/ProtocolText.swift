@@ -117,6 +117,31 @@ extension StringProtocol {
     }
 }
 
+extension String {
+    /// The text of bytes; nil when they are no UTF-8.
+    ///
+    /// The library's checking initializer is several times slower than the one that mends: mending is done, and looked at.
+    package init?(checkedUTF8 bytes: UnsafeRawBufferPointer) {
+        var text = String(decoding: bytes, as: UTF8.self)
+        let isSame = text.withUTF8 { made in
+            guard made.count == bytes.count, let one = made.baseAddress, let other = bytes.baseAddress else {
+                return made.count == bytes.count
+            }
+            return memcmp(one, other, made.count) == 0
+        }
+        guard isSame else { return nil }
+        self = text
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Text as a key: equal to another one when the bytes are.
 package struct ByteKey: Hashable, Sendable, CustomStringConvertible {
     package let text: String

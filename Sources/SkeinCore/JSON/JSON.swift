@@ -57,7 +57,7 @@ extension Dictionary: TreeOfJSON where Key == String, Value == JSONValue {
         guard let members = value.members else {
             throw DecodingError.typeMismatch(Self.self, .init(codingPath: [], debugDescription: "it is no object"))
         }
-        return Dictionary(members.map { ($0.name, $0.value) }) { $1 }
+        return try members.dictionary { $0 }
     }
 }
 

@@ -29,8 +29,15 @@ public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
 
     init(checked text: String) { self.text = text }
 
-    /// The whole number, if it is one that fits.
-    public var int: Int? { Int(text) }
+    /// The whole number, if it is one that fits: `5`, and also `5.0` and `1e3`.
+    public var int: Int? {
+        if let number = Int(text) { return number }
+        guard let digits = DecimalDigits(text), digits.exponent >= 0, digits.digits.count + digits.exponent <= 19 else {
+            return nil
+        }
+        let whole = digits.digits + Array(repeating: 0x30, count: digits.exponent)
+        return Int((digits.isNegative ? "-" : "") + (whole.isEmpty ? "0" : String(decoding: whole, as: UTF8.self)))
+    }
     /// The nearest number of floating point.
     public var double: Double { Double(text) ?? .nan }
     /// The number with all of its digits; nil when it has more than 38, or is too large.

@@ -48,6 +48,17 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
         try entries.map { ($0.name, try transform($0.value)) }
     }
 
+    /// The members as a dictionary.
+    /// - Throws: ``JSONError`` when two names differ only in their Unicode form: for a dictionary they are one.
+    package func dictionary<T>(_ transform: (JSONValue) throws -> T) throws -> [String: T] {
+        var members: [String: T] = [:]
+        for entry in entries { members[entry.name] = try transform(entry.value) }
+        guard members.count == entries.count else {
+            throw JSONError(message: "two names of an object differ only in their Unicode form", offset: 0)
+        }
+        return members
+    }
+
     /// Adds a member whose name does not stand there.
     mutating func append(_ name: String, _ value: JSONValue) {
         entries.append((name, value))

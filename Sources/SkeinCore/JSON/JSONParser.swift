@@ -280,7 +280,9 @@ struct JSONParser {
     private mutating func unit(at start: Int) throws(JSONError) -> UInt16 {
         guard place + 4 <= bytes.count else { throw malformed("\\u has four digits", at: start) }
         let digits = String(decoding: bytes[place..<(place + 4)], as: UTF8.self)
-        guard let value = UInt16(digits, radix: 16), digits.utf8.first != UInt8(ascii: "+") else {
+        guard let value = UInt16(digits, radix: 16),
+            digits.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") })
+        else {
             throw malformed("\\u has four digits", at: start)
         }
         place += 4

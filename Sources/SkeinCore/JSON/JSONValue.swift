@@ -92,18 +92,6 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 extension JSONValue: Codable {
     /// Reads whatever value stands there.
     public init(from decoder: any Decoder) throws {
-        if let container = try? decoder.container(keyedBy: TreeKey.self) {
-            self = .object(
-                JSONObject(
-                    try container.allKeys.map { ($0.stringValue, try container.decode(JSONValue.self, forKey: $0)) }))
-            return
-        }
-        if var container = try? decoder.unkeyedContainer() {
-            var elements: [JSONValue] = []
-            while !container.isAtEnd { elements.append(try container.decode(JSONValue.self)) }
-            self = .array(elements)
-            return
-        }
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -113,6 +101,14 @@ extension JSONValue: Codable {
             self = .integer(value)
         } else if let value = try? container.decode(String.self) {
             self = .string(value)
+        } else if let members = try? decoder.container(keyedBy: TreeKey.self) {
+            self = .object(
+                JSONObject(try members.allKeys.map { ($0.stringValue, try members.decode(JSONValue.self, forKey: $0)) })
+            )
+        } else if var list = try? decoder.unkeyedContainer() {
+            var elements: [JSONValue] = []
+            while !list.isAtEnd { elements.append(try list.decode(JSONValue.self)) }
+            self = .array(elements)
         } else if let value = try? container.decode(Decimal.self), let number = JSONNumber("\(value)") {
             self = .number(number)
         } else if let number = JSONNumber(try container.decode(Double.self)) {

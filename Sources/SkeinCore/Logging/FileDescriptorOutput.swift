@@ -3,13 +3,41 @@
 #if canImport(Glibc)
     import Glibc
     private let systemWrite = Glibc.write
+    private let systemRead = Glibc.read
 #elseif canImport(Musl)
     import Musl
     private let systemWrite = Musl.write
+    private let systemRead = Musl.read
 #elseif canImport(Darwin)
     import Darwin
     private let systemWrite = Darwin.write
+    private let systemRead = Darwin.read
 #endif
+
+/// Reads from a file descriptor that may wait.
+package enum FileDescriptorInput {
+    /// The next bytes; none at the end.
+    /// - Returns: nil when they cannot be read; `errno` says why.
+    package static func read(_ descriptor: CInt, atMost maximum: Int = 64 << 10) -> [UInt8]? {
+        var failed = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: maximum) { buffer, count in
+            while true {
+                let got = systemRead(descriptor, buffer.baseAddress, buffer.count)
+                if got >= 0 {
+                    count = got
+                    return
+                }
+                if errno == EINTR { continue }
+                var question = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                guard errno == EAGAIN || errno == EWOULDBLOCK, poll(&question, 1, -1) >= 0 || errno == EINTR else {
+                    failed = true
+                    return
+                }
+            }
+        }
+        return failed ? nil : bytes
+    }
+}
 
 /// A file descriptor that takes all bytes of a call, or says that it does not.
 package struct FileDescriptorOutput: Sendable {
@@ -33,6 +61,12 @@ package struct FileDescriptorOutput: Sendable {
         while !rest.isEmpty {
             let count = systemWrite(descriptor, rest.baseAddress, rest.count)
             if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EAGAIN || errno == EWOULDBLOCK {
+                // Somebody else who has the descriptor wants it so.
+                var question = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&question, 1, -1) >= 0 || errno == EINTR else { return false }
+                continue
+            }
             guard count > 0 else { return false }
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }

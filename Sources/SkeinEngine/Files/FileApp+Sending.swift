@@ -1,5 +1,6 @@
 // From a file to what this client should get of it: whole, in parts, smaller, or nothing since it has it already.
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
@@ -213,7 +214,7 @@ extension FileApp {
     private static func realPath(_ path: String) -> String? {
         guard let real = FileName.withPath(path, { realpath($0, nil) }) else { return nil }
         defer { free(real) }
-        return FileName.text(UnsafeRawBufferPointer(start: real, count: strlen(real)))
+        return EscapedBytes.text(UnsafeRawBufferPointer(start: real, count: strlen(real)))
     }
 
     /// Whether a name of a folder leads to something that is served: a file or a folder that can be read and that no link leads out to.

@@ -1,6 +1,7 @@
 // A folder that is served: from a path to a file, from a file to what this client should get of it.
 
 import NIOPosix
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
@@ -76,7 +77,7 @@ public struct FileApp: App {
         let local = request.localPath
         guard !local.isEmpty else { return "" }
         // A slash that is encoded is a letter of a name, which no file has.
-        guard let text = local.utf8.contains(UInt8(ascii: "%")) ? Percent.bytes(local).map(FileName.text) : local,
+        guard let text = local.utf8.contains(UInt8(ascii: "%")) ? Percent.bytes(local).map(EscapedBytes.text) : local,
             text.utf8.count(where: { $0 == UInt8(ascii: "/") }) == local.utf8.count(where: { $0 == UInt8(ascii: "/") }),
             !text.utf8.contains(0), text.utf8.count < 4096
         else { return nil }

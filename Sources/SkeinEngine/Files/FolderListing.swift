@@ -1,5 +1,6 @@
 // What is in a folder, for people and for programs.
 
+import SkeinCore
 import SkeinHTTP
 
 #if canImport(FoundationEssentials)
@@ -15,9 +16,9 @@ struct FolderListing {
         let state: FileState
 
         /// The name as it stands in a URL.
-        var reference: String { Percent.encodeUnreserved(FileName.bytes(name)) }
+        var reference: String { Percent.encodeUnreserved(EscapedBytes.bytes(name)) }
         /// The name for a reader; what is no character is shown as a question mark.
-        var shown: String { String(decoding: FileName.bytes(name), as: UTF8.self) }
+        var shown: String { String(decoding: EscapedBytes.bytes(name), as: UTF8.self) }
     }
 
     private let entries: [Entry]

@@ -1,6 +1,7 @@
 // A file that is open to be sent: as pieces, or by the kernel from the disk to the socket.
 
 import NIOPosix
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
@@ -90,7 +91,7 @@ final class ServedFile: Sendable {
                 guard let start = path.baseAddress else { return nil }
                 let count = readlink("/proc/self/fd/\(descriptor)", start, Int(PATH_MAX))
                 guard count > 0 else { return nil }
-                return FileName.text(UnsafeRawBufferPointer(start: start, count: count))
+                return EscapedBytes.text(UnsafeRawBufferPointer(start: start, count: count))
             #endif
         }
     }

@@ -9,7 +9,10 @@ package struct Challenge: Equatable {
 
     /// The challenges of a response's fields, in order. What cannot be read is left out.
     static func all(in headers: Headers, field: String = "WWW-Authenticate") -> [Challenge] {
-        headers.values(field).flatMap { parse($0) }
+        // What could not be sent back is no challenge.
+        headers.values(field).flatMap { parse($0) }.filter { challenge in
+            !challenge.parameters.values.contains { $0.utf8.contains { $0 < 0x20 || $0 == 0x7F } }
+        }
     }
 
     package static func parse(_ field: String) -> [Challenge] {

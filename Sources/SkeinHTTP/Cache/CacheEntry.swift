@@ -178,8 +178,11 @@ struct CacheEntry: Sendable {
     /// The request that asks whether it is still right (section 4.3.1).
     func validation(of request: HTTPRequest) -> HTTPRequest {
         var validation = request
-        if let tag = headers["ETag"] { validation.headers["If-None-Match"] = tag }
-        if let date = headers["Last-Modified"] { validation.headers["If-Modified-Since"] = date }
+        for (name, condition) in [("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since")] {
+            guard let value = headers.rawValue(name) else { continue }
+            validation.headers.remove(condition)
+            validation.headers.add(condition, bytes: value)
+        }
         return validation
     }
 

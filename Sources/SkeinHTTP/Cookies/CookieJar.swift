@@ -91,11 +91,14 @@ public final class CookieJar: Sendable {
             ? nil : cookies.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: "; ")
     }
 
+    /// The fields that set cookies; bytes that are no UTF-8 go back as they came.
+    static func fields(_ headers: Headers) -> [String] { headers.rawValues("Set-Cookie").map(EscapedBytes.text) }
+
     /// Takes what a response sets.
     func store(_ headers: Headers, from url: HTTPURL) {
         guard headers.contains("Set-Cookie") else { return }
         let now = now()
-        for field in headers.values("Set-Cookie") {
+        for field in Self.fields(headers) {
             guard let cookie = accept(field, from: url, now) else { continue }
             shelves.withLock { shelves in
                 // What was set over TLS is not covered up by somebody without it.

@@ -14,13 +14,17 @@ extension HTTPClientContext {
     func cookies(for request: HTTPRequest) -> String? {
         let own = CookieJar.field(request.cookies)
         let kept = configuration.cookies?.field(for: request.url)
-        let all = [request.headers["Cookie"], kept, own].compactMap(\.self).joined(separator: "; ")
+        let all = [request.headers.rawValue("Cookie").map(EscapedBytes.text), kept, own].compactMap(\.self).joined(
+            separator: "; ")
         return all.isEmpty ? nil : all
     }
 
     /// Adds the fields that follow from the request's settings and the session's; not credentials, which may take a while.
     func complete(_ request: inout HTTPRequest) {
-        if let cookies = cookies(for: request) { request.headers["Cookie"] = cookies }
+        if let cookies = cookies(for: request) {
+            request.headers.remove("Cookie")
+            request.headers.add("Cookie", bytes: EscapedBytes.bytes(cookies))
+        }
         if !request.acceptedTypes.isEmpty, !request.headers.contains("Accept") {
             request.headers["Accept"] = request.acceptedTypes.joined(separator: ", ")
         }

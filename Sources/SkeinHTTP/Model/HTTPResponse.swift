@@ -76,7 +76,7 @@ public struct HTTPResponse: Response {
 
     /// The cookies that the answer sets and may set where it comes from, in order, whether or not there is a jar.
     public var cookies: [Cookie] {
-        headers.values("Set-Cookie").compactMap { CookieJar.anybodys.accept($0, from: url, .now) }
+        CookieJar.fields(headers).compactMap { CookieJar.anybodys.accept($0, from: url, .now) }
     }
 
     /// The value of a cookie that the answer sets, else of the session's jar for its URL.

@@ -128,8 +128,15 @@ package enum MediaType {
     /// The text of an XML document.
     static func xmlText(_ bytes: ByteBuffer, contentType: String?) throws(SkeinError) -> String {
         let said = contentType.flatMap { split($0).attributes["charset"] }
-        let charset = byteOrderMark(bytes) ?? said ?? declaredCharset(bytes) ?? "utf-8"
-        return try text(bytes, charset: charset.asciiLowercased, peer: nil)
+        if let charset = byteOrderMark(bytes) ?? said {
+            return try text(bytes, charset: charset.asciiLowercased, peer: nil)
+        }
+        let declared = declaredCharset(bytes)?.asciiLowercased ?? "utf-8"
+        // Programs that write into memory declare what that has, and a charset that is not known may be ASCII all the same.
+        if encodings[declared] == nil, let text = String(validating: bytes.readableBytesView, as: UTF8.self) {
+            return text
+        }
+        return try text(bytes, charset: declared, peer: nil)
     }
 
     /// What an XML declaration says; without a byte order mark, the first characters tell how wide one is (XML 1.0, appendix F).
@@ -142,7 +149,9 @@ package enum MediaType {
         guard let name = declaration.rangeOfBytes("encoding") else { return nil }
         let rest = declaration[name.upperBound...].utf8.drop { " \t\r\n=".utf8.contains($0) }
         guard let quote = rest.first, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else { return nil }
-        return String(Substring(rest.dropFirst().prefix { $0 != quote }))
+        let declared = String(Substring(rest.dropFirst().prefix { $0 != quote }))
+        // What can be read a byte at a time is no wider, whatever it says.
+        return ["utf-16", "utf-32", "ucs-"].contains { declared.asciiLowercased.hasBytePrefix($0) } ? nil : declared
     }
 
     private static func withoutMark(_ text: String) -> String {

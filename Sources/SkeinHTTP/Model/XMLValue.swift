@@ -136,8 +136,11 @@ private struct XMLReader {
     private static func append(_ text: String, to open: inout [XMLValue]) {
         guard !text.isEmpty, !open.isEmpty else { return }
         let last = open.count - 1
-        if case .text(let before)? = open[last].nodes.last {
-            open[last].nodes[open[last].nodes.count - 1] = .text(before + text)
+        if case .text(var whole)? = open[last].nodes.last {
+            // Taken out, so that it is made longer and not copied.
+            open[last].nodes.removeLast()
+            whole += text
+            open[last].nodes.append(.text(whole))
         } else {
             open[last].nodes.append(.text(text))
         }

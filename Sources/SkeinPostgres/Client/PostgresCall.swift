@@ -74,6 +74,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         error = nil
         isComplete = false
         isBound = false
+        hasOtherColumns = false
+        results = []
         bytes = 0
     }
 
@@ -83,13 +85,12 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         switch message {
         case .dataRow(let row):
             received(bytes: row.readableBytes)
-            guard !isOver else { return }
+            guard !isOver, !hasOtherColumns else { return }
             if answer == nil { answer = PostgresRowSet(statement?.layout ?? .none) }
             try answer?.append(row)
         case .bindComplete: isBound = true
         case .closeComplete, .parseComplete, .noData, .portalSuspended: break
-        case .parameterDescription(let types) where !isScript:
-            if let statement, types != statement.parameterTypes { hasOtherColumns = true }
+        case .parameterDescription where !isScript: break  // those that it was prepared with
         case .rowDescription(let columns) where !isScript:
             if let statement, columns != statement.columns { hasOtherColumns = true }
         case .commandComplete(let tag):
@@ -119,7 +120,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         }
     }
 
-    var openRows: PostgresRowSet? { isOver ? nil : answer }
+    var openRows: PostgresRowSet? { isOver || hasOtherColumns ? nil : answer }
 
     func received(bytes count: Int) {
         bytes += count
@@ -143,13 +144,15 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
                 return fail(
                     SkeinError(
                         .invalidContent, peer: peer,
-                        because: "the columns have changed while the statement was carried out; execute it again"))
+                        because:
+                            "a table has changed, so that the rows are others than those that were asked for; what the statement "
+                            + "has changed stands, and it reads well the next time"))
             }
             if let answer { rows = Rows(answer) }
             if let last = results.last(where: { !$0.rows.columns.isEmpty }) { rows = last.rows }
             return succeed(bytes: bytes)
         }
-        if let statement, !isBound, error.isStale {
+        if let statement, !isBound, error.isStale || hasOtherColumns {
             // What was prepared is not valid any more, which the server finds out before it does anything.
             connection.forget(statement)
             if error.sqlState == "26000" { connection.noteOtherSession() }

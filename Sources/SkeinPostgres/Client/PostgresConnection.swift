@@ -23,6 +23,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     @exclusivity(unchecked) private var whenDrained: (() -> Void)?
     @exclusivity(unchecked) private var statements = ByteDictionary<PostgresStatement>()
     @exclusivity(unchecked) private var statementCount = 0
+    @exclusivity(unchecked) private var hasDroppedStatements = false
     /// What the names of statements begin with: a pooler may give several clients one session of the server.
     private let namePrefix = "s" + Hex.random(3) + "_"
     /// Whether statements have no name and are prepared each time, since another session may carry out what follows.
@@ -129,11 +130,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         uses += 1
         statement.lastUse = uses
         call.starts(with: statement)
-        if statement.name.isEmpty {
-            // Described again, so that other columns than those that were bound for are noticed.
-            PostgresWriter.parse("", statement.text, into: &output)
-            PostgresWriter.describeStatement("", into: &output)
-        }
+        if statement.name.isEmpty { PostgresWriter.prepareAgain(statement, into: &output) }
         PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
         PostgresWriter.executeAll(into: &output)
         pipeline.append(call)
@@ -198,7 +195,9 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     /// The server does not know a statement that was prepared on this connection: a pooler gives each transaction another session.
     func noteOtherSession() {
-        preparesEachTime = true
+        // Somebody who had the connection alone may have dropped them all.
+        if !hasDroppedStatements { preparesEachTime = true }
+        hasDroppedStatements = false
         forgetPrepared()
     }
 
@@ -316,7 +315,9 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         switch tag.command {
         case "PREPARE": hasNamedStatements = true
         case "LOAD": isSpoiled = true
-        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE": forgetPrepared()
+        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE":
+            hasDroppedStatements = true
+            forgetPrepared()
         default: break
         }
     }

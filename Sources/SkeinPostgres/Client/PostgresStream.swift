@@ -76,6 +76,8 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     private var isEnding = false
     private var isBound = false
     private var isSecond = false
+    /// Whether the server has described other columns than those that were bound for.
+    private var hasOtherColumns = false
     private var isUnwanted = false
 
     private init(_ loan: PostgresLoan, _ statement: PostgresStatement, _ sql: SQL, piece: Int) {
@@ -119,7 +121,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
 
     private func start() {
         loan.connection.start(self) { output in
-            if statement.name.isEmpty { PostgresWriter.parse("", statement.text, into: &output) }
+            if statement.name.isEmpty { PostgresWriter.prepareAgain(statement, into: &output) }
             PostgresWriter.bind(statement, PostgresParameters(values: sql.parameters), into: &output)
             ask(&output)
         }
@@ -157,15 +159,18 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     // MARK: The answer
 
     var isAbandoned: Bool { false }
-    var openRows: PostgresRowSet? { rows }
+    var openRows: PostgresRowSet? { hasOtherColumns ? nil : rows }
 
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
         switch message {
-        case .parseComplete: break
+        case .parseComplete, .parameterDescription: break
+        case .rowDescription(let columns): hasOtherColumns = columns != statement.columns
         case .bindComplete: isBound = true
+        case .dataRow where hasOtherColumns: break
         case .dataRow(let row): try rows.append(row)
         case .portalSuspended:
             isSuspended = true
+            if hasOtherColumns { return sync() }
             if deliver(), !isEnding { connection.write { ask(&$0) } }
         case .commandComplete(let tag):
             connection.saw(tag)
@@ -187,7 +192,18 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     }
 
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
-        if let error, !isBound, error.isStale {
+        if hasOtherColumns, error == nil {
+            connection.forget(statement)
+            return end(
+                .failed(
+                    SkeinError(
+                        .invalidContent, peer: connection.peer,
+                        because:
+                            "a table has changed, so that the rows are others than those that were asked for; walk again"
+                    )),
+                on: connection)
+        }
+        if let error, !isBound, error.isStale || hasOtherColumns {
             connection.forget(statement)
             if error.sqlState == "26000" { connection.noteOtherSession() }
             if !isSecond, !isUnwanted { return startAgain(on: connection) }
@@ -200,7 +216,9 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         isSecond = true
         connection.prepare(sql.text) { result in
             switch result {
+            case .success where self.isUnwanted: self.end(.finished, on: connection)
             case .success(let statement):
+                self.hasOtherColumns = false
                 self.statement = statement
                 self.rows = PostgresRowSet(statement.layout)
                 self.error = nil

@@ -80,6 +80,12 @@ struct PostgresParameters {
         if case .literal(let text) = value, PostgresType.isArray(type), let array = PostgresText.array(fromJSON: text) {
             return array
         }
+        if case .double(let number) = value, let format = PostgresType.format(type),
+            [.int2, .int4, .int8].contains(format),
+            let whole = Int64(exactly: number)
+        {
+            return "\(whole)"  // which has no exponent, as the text of a number of floating point may have
+        }
         return value.description
     }
 }

@@ -34,7 +34,7 @@ struct PostgresTextParser {
         let value: SQLValue?
         switch form {
         case .record: value = record()
-        case .array(let element): value = array(element)
+        case .array(let element): value = array(element, depth: 1)
         }
         return place == bytes.count ? value : nil
     }
@@ -50,7 +50,6 @@ struct PostgresTextParser {
     private mutating func record() -> SQLValue? {
         guard take("(") else { return nil }
         var fields: [SQLValue] = []
-        if take(")") { return .record([]) }
         repeat {
             let isEmpty = next == UInt8(ascii: ",") || next == UInt8(ascii: ")")
             fields.append(isEmpty ? .null : .text(word(until: "),").text))
@@ -58,13 +57,14 @@ struct PostgresTextParser {
         return take(")") ? .record(fields) : nil
     }
 
-    private mutating func array(_ element: PostgresTextForm?) -> SQLValue? {
-        guard take("{") else { return nil }
+    private mutating func array(_ element: PostgresTextForm?, depth: Int) -> SQLValue? {
+        // The server knows six dimensions.
+        guard depth <= 6, take("{") else { return nil }
         var elements: [SQLValue] = []
         if take("}") { return .array([]) }
         repeat {
             if next == UInt8(ascii: "{") {
-                guard let inner = array(element) else { return nil }
+                guard let inner = array(element, depth: depth + 1) else { return nil }
                 elements.append(inner)
                 continue
             }

@@ -234,24 +234,5 @@ enum PostgresNumeric {
 /// Text as the server sends it.
 enum PostgresText {
     /// The text, or nil when the bytes are no UTF-8.
-    ///
-    /// The library's checking initializer is several times slower than the one that mends: mending is done, and looked at.
-    static func decode(_ bytes: UnsafeRawBufferPointer) -> String? {
-        var text = String(decoding: bytes, as: UTF8.self)
-        let isSame = text.withUTF8 { made in
-            guard made.count == bytes.count, let one = made.baseAddress, let other = bytes.baseAddress else {
-                return made.count == bytes.count
-            }
-            return memcmp(one, other, made.count) == 0
-        }
-        return isSame ? text : nil
-    }
+    static func decode(_ bytes: UnsafeRawBufferPointer) -> String? { String(checkedUTF8: bytes) }
 }
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif

@@ -47,12 +47,21 @@ enum PostgresWriter {
         message("Q", into: &output) { $0.writeNullTerminatedString(text) }
     }
 
-    static func parse(_ name: String, _ text: String, into output: inout ByteBuffer) {
+    /// - Parameter types: those of the parameters, where they are known.
+    static func parse(_ name: String, _ text: String, types: [UInt32] = [], into output: inout ByteBuffer) {
         message("P", into: &output) {
             $0.writeNullTerminatedString(name)
             $0.writeNullTerminatedString(text)
-            $0.writeInteger(UInt16(0))
+            $0.writeInteger(UInt16(types.count))
+            for type in types { $0.writeInteger(type) }
         }
+    }
+
+    /// Prepares a statement once more without a name, for the execution that follows. Its parameters have the types that they are
+    /// written in, and it is described again, so that other columns than those that were asked for are noticed.
+    static func prepareAgain(_ statement: PostgresStatement, into output: inout ByteBuffer) {
+        parse("", statement.text, types: statement.parameterTypes, into: &output)
+        describeStatement("", into: &output)
     }
 
     static func describeStatement(_ name: String, into output: inout ByteBuffer) {

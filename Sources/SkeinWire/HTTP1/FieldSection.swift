@@ -104,7 +104,8 @@ struct FieldSection {
             while colon < end, bytes[colon] != Bytes.colon { colon &+= 1 }
             guard colon < end else { throw .missingColon }
             nameEnd = colon
-            while nameEnd > start, Self.isBlank(bytes[nameEnd &- 1]) { nameEnd &-= 1 }
+            while nameEnd > start, Self.isOuter(bytes[nameEnd &- 1]) { nameEnd &-= 1 }
+            for index in start..<nameEnd where bytes[index] < Bytes.space { throw .invalidFieldName }
         }
         guard nameEnd > start, nameEnd &- start <= Int(UInt16.max) else { throw .invalidFieldName }
         var value = colon &+ 1

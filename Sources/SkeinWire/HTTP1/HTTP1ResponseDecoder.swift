@@ -198,6 +198,10 @@ public struct HTTP1ResponseDecoder: Sendable {
     /// The phrase as sent; the standard one is not made anew for each response.
     private static func reason(_ line: StatusLine, in block: ByteBuffer) -> String {
         if line.status == .ok, line.reason.count == 2 { return "OK" }
-        return block.getString(at: line.reason.lowerBound, length: line.reason.count) ?? ""
+        return block.withUnsafeReadableBytes { all in
+            let phrase = UnsafeRawBufferPointer(rebasing: all[line.reason])
+            if Bytes.firstControl(in: phrase, from: 0, to: phrase.count) == phrase.count { return Headers.text(phrase) }
+            return phrase.map { $0 < 0x20 || $0 == 0x7F ? Bytes.space : $0 }.withUnsafeBytes(Headers.text)
+        }
     }
 }

@@ -21,7 +21,7 @@ extension HTTP2Engine {
         defaults: Headers = Headers(), contentType: String? = nil, bodyLength: BodyLength,
         hasTrailers: Bool = false, protocolName: String? = nil
     ) throws(HeaderProblem) -> HTTP2Stream {
-        if let problem = headers.problem { throw problem }
+        if let problem = headers.problemAsText { throw problem }
         guard !method.rawValue.isEmpty, method.rawValue.utf8.allSatisfy(Bytes.isToken) else {
             throw HeaderProblem(name: "method", fault: .forbiddenByte)
         }
@@ -64,7 +64,7 @@ extension HTTP2Engine {
         _ status: HTTPStatus, headers: Headers, contentType: String?, length: Int?, date: String?, isLast: Bool,
         on stream: HTTP2Stream
     ) throws(HeaderProblem) {
-        if let problem = headers.problem { throw problem }
+        if let problem = headers.problemAsText { throw problem }
         guard let slot = streams.slot(of: stream), streams[slot].sending == .head else { return }
         packer.begin()
         packer.add(":status", status == .ok ? "200" : String(status.code))
@@ -82,7 +82,7 @@ extension HTTP2Engine {
     package mutating func promise(
         path: String, scheme: String, authority: String, headers: Headers, on parent: HTTP2Stream
     ) throws(HeaderProblem) -> HTTP2Stream? {
-        if let problem = headers.problem { throw problem }
+        if let problem = headers.problemAsText { throw problem }
         guard path.hasBytePrefix("/"), path.utf8.allSatisfy(Bytes.isTarget) else {
             throw HeaderProblem(name: "pushed path", fault: .forbiddenByte)
         }
@@ -158,7 +158,7 @@ extension HTTP2Engine {
     /// - Throws: `HeaderProblem` when a field cannot be sent.
     package mutating func finish(_ trailers: Headers?, on stream: HTTP2Stream) throws(HeaderProblem) {
         guard let trailers, !trailers.isEmpty else { return send(ByteBuffer(), isLast: true, on: stream) }
-        if let problem = trailers.problem { throw problem }
+        if let problem = trailers.problemAsText { throw problem }
         guard let slot = streams.slot(of: stream), streams[slot].sending == .body else { return }
         guard streams[slot].outgoing == nil else {
             let outgoing = outgoing(slot)

@@ -2,6 +2,7 @@
 // bytes that arrived, built ones into bytes that are ready to be sent; strings are made when somebody asks.
 
 import NIOCore
+import SkeinCore
 
 /// The fields of a message's header or trailer section (RFC 9110, section 5), in order, names compared without case.
 ///
@@ -23,6 +24,8 @@ public struct Headers: Sendable {
     package private(set) var known: KnownFields
     /// Whether ``bytes`` is exactly the section in wire form, so that sending it is one copy.
     private var isWireForm: Bool
+    /// Whether a value may be no UTF-8.
+    private var mayHoldOtherBytes = false
     private var fault: Fault?
 
     /// Why the section cannot be sent: the first field that an application set wrongly.
@@ -52,6 +55,18 @@ public struct Headers: Sendable {
         self.fields = fields
         self.known = known
         isWireForm = false
+        mayHoldOtherBytes = true
+    }
+
+    /// The same for a version whose fields are text on their way (HPACK is written by a library that knows no other).
+    package var problemAsText: HeaderProblem? {
+        if let problem { return problem }
+        guard mayHoldOtherBytes else { return nil }
+        let stranger = fields.indices.first { index in
+            let value = valueBytes(at: index)
+            return value.contains { $0 >= 0x80 } && String(validating: value, as: UTF8.self) == nil
+        }
+        return stranger.map { HeaderProblem(name: name(at: $0), fault: .notText) }
     }
 
     /// The number of field lines.
@@ -82,13 +97,18 @@ public struct Headers: Sendable {
     /// - Parameters:
     ///   - name: a token (RFC 9110, section 5.1).
     ///   - value: without control bytes except tab; outer blanks are dropped.
-    public mutating func add(_ name: String, _ value: String) { add(name, bytes: value.utf8) }
+    public mutating func add(_ name: String, _ value: String) { append(name, value.utf8) }
 
     /// Appends a field whose value need not be UTF-8 (RFC 9110, section 5.5: obs-text is opaque).
     /// - Parameters:
     ///   - name: a token (RFC 9110, section 5.1).
     ///   - value: bytes without control bytes except tab.
     public mutating func add(_ name: String, bytes value: some Collection<UInt8>) {
+        mayHoldOtherBytes = true
+        append(name, value)
+    }
+
+    private mutating func append(_ name: String, _ value: some Collection<UInt8>) {
         guard name.utf8.count <= UInt16.max, value.count <= Int(UInt32.max) / 2 else {
             problem = problem ?? HeaderProblem(name: String(name.prefix(64)), fault: .tooLong)
             return
@@ -168,11 +188,13 @@ public struct Headers: Sendable {
     }
 
     /// UTF-8, and else ISO-8859-1: no byte is lost, whatever it meant.
+    static func text(_ bytes: UnsafeRawBufferPointer) -> String {
+        String(checkedUTF8: bytes) ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+    }
+
     private func string(_ offset: UInt32, _ length: Int) -> String {
         bytes.withUnsafeReadableBytes { all in
-            let part = UnsafeRawBufferPointer(rebasing: all[Int(offset)..<(Int(offset) + length)])
-            if let text = String(validating: part, as: UTF8.self) { return text }
-            return String(String.UnicodeScalarView(part.map { Unicode.Scalar($0) }))
+            Self.text(UnsafeRawBufferPointer(rebasing: all[Int(offset)..<(Int(offset) + length)]))
         }
     }
 
@@ -206,6 +228,11 @@ public struct Headers: Sendable {
     /// The bytes of a name's first value as they stand in the message; they need not be UTF-8.
     /// - Parameter name: the field's name in any case.
     public func rawValue(_ name: String) -> ByteBufferView? { firstIndex(of: name).map(valueBytes) }
+
+    /// The bytes of every value of a name, in order.
+    public func rawValues(_ name: String) -> [ByteBufferView] {
+        fields.indices.filter { matches($0, name) }.map(valueBytes)
+    }
 
     /// The bytes of a name's first value, without a copy.
     /// - Parameter name: in small letters.
@@ -284,6 +311,8 @@ public struct HeaderProblem: Error, Sendable, Equatable, CustomStringConvertible
         case emptyName = "its name is empty"
         /// The name is not a token, or the value holds CR, LF, NUL or another control byte.
         case forbiddenByte = "its name is not a token or its value holds a line break, NUL or another control byte"
+        /// The value is not UTF-8, which HTTP/2 does not carry here.
+        case notText = "its value is not UTF-8, which is sent over HTTP/1.1 only"
         /// The name or the value is longer than any peer takes.
         case tooLong = "it is too long"
     }

@@ -74,6 +74,47 @@ struct PgBouncerTests {
         for client in clients { await client.shutdown() }
     }
 
+    @Test("statements that are prepared each time notice that a table has changed, with their types as they were bound")
+    func changedBehindAPooler() async throws {
+        let peer = try await PostgresPeer.shared.get()
+        let skein = Skein()
+        let db = try skein.postgres(peer.url(query: "pool_size=1&prepared_statements=false"))
+        _ = try await peer.query(
+            "DROP TABLE IF EXISTS bound; CREATE TABLE bound (a int, b int); INSERT INTO bound VALUES (1, 2)")
+        func read() async throws -> [String] {
+            try await db.execute("SELECT * FROM bound LIMIT 1").fetch()[0].values.map(\.description)
+        }
+        func streamed() async throws -> [String] {
+            for try await row in db.stream("SELECT b FROM bound LIMIT 1") { return row.values.map(\.description) }
+            return []
+        }
+        func write() async throws { try await db.execute("INSERT INTO bound (b) VALUES (\(7))").commit() }
+        #expect(try await read() == ["1", "2"])
+        #expect(try await streamed() == ["2"])
+        try await write()
+        _ = try await peer.query("ALTER TABLE bound ADD COLUMN c text DEFAULT 'new'")
+        #expect(try await read() == ["1", "2", "new"])
+        _ = try await peer.query("ALTER TABLE bound ALTER COLUMN b TYPE float4")
+        // Once the rows are others than those that were asked for, and then they are right.
+        _ = try? await read()
+        #expect(try await read() == ["1", "2", "new"])
+        _ = try? await streamed()
+        #expect(try await streamed() == ["2"])
+        try await write()
+        #expect(try await peer.query("SELECT string_agg(b::text, ',' ORDER BY b) FROM bound") == "2,7,7")
+        // The neighbours on the connection do not notice anything.
+        _ = try await peer.query(
+            "ALTER TABLE bound DROP COLUMN c; ALTER TABLE bound DROP COLUMN a; ALTER TABLE bound ADD d int")
+        let calls = (0..<20).map { number in
+            number % 2 == 0 ? db.execute("SELECT \(number)::int") : db.execute("SELECT * FROM bound LIMIT 1")
+        }
+        for (number, call) in calls.enumerated() where number % 2 == 0 {
+            #expect(try await call.one(Int.self) == number)
+        }
+        _ = try await peer.query("DROP TABLE bound")
+        await skein.shutdown()
+    }
+
     @Test("a statement heals when a table has changed, alone, in a transaction and in a stream")
     func changedTables() async throws {
         let peer = try await PostgresPeer.shared.get()

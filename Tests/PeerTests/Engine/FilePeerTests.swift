@@ -234,6 +234,47 @@ struct FilePeerTests {
         #expect(try await code(.followed, "/sibling/secret.txt") == "200")
     }
 
+    @Test(
+        "a list is just what is served: no link that leads out, nothing that cannot be read, and names that are no UTF-8"
+    )
+    func listedIsServed() async throws {
+        let folder = TestFolder.path("names")
+        let script = """
+            mkdir -p "$0/sub" && cd "$0" && printf a > $'caf\\xe9.txt' && printf b > $'x\\xf4\\x8f\\xbe\\x80.txt' && printf c > plain.txt
+            ln -s plain.txt inner.txt; ln -s /etc/passwd out.txt; ln -s /etc outdir; ln -s nowhere broken; mkfifo pipe
+            printf d > $'sub/\\xff\\xfe'; printf e > .hidden
+            """
+        let made = try await runToEnd("bash", ["-c", script, folder])
+        #expect(made.code == 0, "\(made.errors)")
+        var options = FileOptions()
+        options.listsFolders = true
+        var engine = Engine()
+        engine.mount("/", .directory(folder, options))
+        try await serving(engine) { (port, _) async throws in
+            let base = "http://127.0.0.1:\(port)"
+            func list(_ path: String) async throws -> [String] {
+                let text = try await curl("-H", "Accept: application/json", base + path)
+                return try JSONValue(json: text).elements?.compactMap { $0["href"]?.string } ?? []
+            }
+            let names = try await list("/")
+            #expect(Set(names) == ["caf%E9.txt", "x%F4%8F%BE%80.txt", "plain.txt", "inner.txt", "sub"])
+            for (name, content) in [
+                ("caf%E9.txt", "a"), ("x%F4%8F%BE%80.txt", "b"), ("plain.txt", "c"), ("inner.txt", "c"),
+            ] {
+                #expect(try await curl("\(base)/\(name)") == content, "\(name)")
+            }
+            #expect(try await list("/sub/") == ["%FF%FE"])
+            #expect(try await curl("\(base)/sub/%FF%FE") == "d")
+            let page = try await curl("-H", "Accept: text/html", "\(base)/")
+            #expect(page.contains("href=\"./caf%E9.txt\"") && !page.contains("out.txt"))
+            for name in [
+                "out.txt", "broken", "pipe", "outdir/passwd", "x%80.txt", "caf%C3%A9.txt", "%00", "sub%2F%FF%FE",
+            ] {
+                #expect(try await curl("-o", "/dev/null", "-w", "%{http_code}", "\(base)/\(name)") != "200", "\(name)")
+            }
+        }
+    }
+
     @Test("folders: a slash, an index, a list for people and for programs")
     func folders() async throws {
         var engine = Engine()

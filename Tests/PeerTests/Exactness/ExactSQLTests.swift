@@ -341,6 +341,8 @@ struct ExactSQLTests {
         #expect(try await db.execute("SELECT '12.50'::numeric").one(Decimal.self) == Decimal(string: "12.5"))
         let day = SQLTimestamp(microseconds: .min + 1)
         #expect(await db.execute("SELECT \(day)::timestamptz").dispatch().refusal != nil)
+        #expect(try await db.execute("SELECT \(1e15)::int8").one(Int.self) == 1_000_000_000_000_000)
+        #expect(try await db.execute("SELECT ROW(NULL)").one()[0] == .record([.null]))
         let lite = try skein.sqlite("sqlite::memory:")
         #expect(await lite.execute("SELECT \(Double.nan)").dispatch().failure?.message.contains("NaN") == true)
         await skein.shutdown()
@@ -433,6 +435,48 @@ struct ExactSQLTests {
         chmod(path, 0o644)
         try await db.execute("INSERT INTO t VALUES (8)").commit()
         #expect(try await db.execute("SELECT count(*) FROM t").one(Int.self) == 2)
+        await skein.shutdown()
+    }
+
+    @Test(
+        "what a program that crashed has left behind is undone, settings are for the writer, and the first writes keep their order"
+    )
+    func firstWrites() async throws {
+        let path = TestFolder.path("crashed.db")
+        let script = """
+            import os, sqlite3, sys
+            db = sqlite3.connect(sys.argv[1], isolation_level=None)
+            db.execute("PRAGMA cache_size = 1"); db.execute("CREATE TABLE t (a)"); db.execute("INSERT INTO t VALUES (1)")
+            db.execute("BEGIN"); db.execute("INSERT INTO t SELECT randomblob(1000) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) SELECT i FROM n)")
+            os._exit(1)
+            """
+        _ = try await runToEnd(Peers.python(), ["-c", script, path])
+        let skein = Skein()
+        #expect(FileManager.default.fileExists(atPath: path + "-journal"))
+        #expect(try await (try skein.sqlite("sqlite:\(path)")).execute("SELECT count(*) FROM t").one(Int.self) == 1)
+        let other = TestFolder.path("order.db")
+        _ = try await runToEnd(
+            Peers.python(),
+            ["-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('CREATE TABLE seed (a)')", other])
+        let db = try skein.sqlite("sqlite:\(other)")
+        let calls = [db.execute("CREATE TABLE t (a)")] + (0..<50).map { db.execute("INSERT INTO t VALUES (\($0))") }
+        for call in calls { try await call.commit() }
+        #expect(
+            try await db.execute("SELECT group_concat(a) FROM t").one(String.self)
+                == (0..<50).map(String.init).joined(separator: ","))
+        let settings = TestFolder.path("settings.db")
+        _ = try await runToEnd(
+            Peers.python(),
+            [
+                "-c",
+                "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript('CREATE TABLE p (a PRIMARY KEY); CREATE TABLE c (a REFERENCES p)')",
+                settings,
+            ])
+        let third = try skein.sqlite("sqlite:\(settings)")
+        #expect(try await third.execute("PRAGMA foreign_keys").one(Int.self) == 1)
+        try await third.execute("PRAGMA foreign_keys(0)").commit()
+        try await third.execute("INSERT INTO c VALUES (7)").commit()
+        #expect(try await third.execute("PRAGMA foreign_keys").one(Int.self) == 0)
         await skein.shutdown()
     }
 

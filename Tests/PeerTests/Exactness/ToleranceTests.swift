@@ -94,6 +94,9 @@ struct ToleranceTests {
         Case(
             "a length with a sign", "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
             difference: "RFC 9110, section 8.6: a length is digits, and a wrong one is not guessed at"),
+        .field(
+            "CR before a colon", "Content-Length\r: 99",
+            difference: "a name with a CR in it is none: what stands before and behind us could read another field"),
         .field("an empty name", ": one", difference: "a field without a name says nothing"),
         Case(
             "gzip with bytes behind it",
@@ -188,6 +191,36 @@ struct ToleranceTests {
         #expect(server.connectionCount == 2)
         await server.stop()
         await skein.shutdown()
+    }
+
+    @Test(
+        "a cookie of bytes that are no UTF-8 goes back as it came; over HTTP/2 such a field is refused with a sentence")
+    func latin1Cookie() async throws {
+        let head =
+            Array("HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 0\r\nSet-Cookie: a=caf".utf8) + [0xE9]
+        let server = try await ScriptedServer.start { _ in
+            [
+                .sendBytes(ByteBuffer(bytes: head + Array("\r\n\r\n".utf8))), .wait,
+                .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+            ]
+        }
+        var configuration = Skein.Configuration()
+        configuration.http.cookies = CookieJar()
+        let skein = Skein(configuration)
+        let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
+        #expect(response.statusCode == 200)
+        #expect(response.request.headers.rawValue("Cookie").map(Array.init) == Array("a=caf".utf8) + [0xE9])
+        await server.stop()
+        configuration.http.http2.use = .priorKnowledge
+        let second = Skein(configuration)
+        var headers = Headers()
+        headers.add("X-A", bytes: [0xE9])
+        let refused = await second.request(
+            .get, "http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().many)/hello", headers: headers
+        ).dispatch()
+        #expect(refused.failure?.message.contains("not UTF-8") == true, "\(refused.reason)")
+        await skein.shutdown()
+        await second.shutdown()
     }
 
     @Test("a redirect to bytes that are no UTF-8 leads to them, percent-encoded, as with curl")

@@ -157,6 +157,7 @@ struct ResponseDecoderTests {
         "tolerant reading takes it, however it is cut",
         arguments: [
             ("HTTP/1.1 702 Odd\r\nContent-Length: 0\r\n\r\n", "head HTTP/1.1 702 [Odd] none"),
+            ("HTTP/1.1 200 OK\rX: y\u{1}\r\nContent-Length: 0\r\n\r\n", "head HTTP/1.1 200 [OK X: y ] none"),
             ("HTTP/1.1 200 OK\nX: y\nContent-Length: 0\n\n", "head HTTP/1.1 200 [OK] none"),
             ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length:\r\n\t0\r\n\r\n", "head HTTP/1.1 200 [OK] none"),
             ("HTTP/1.1 200 OK\r\nX : a\rb\r\nContent-Length: 0, 0\r\n\r\n", "head HTTP/1.1 200 [OK] none"),
