@@ -29,6 +29,8 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     /// Whether statements have no name and are prepared each time, since another session may carry out what follows.
     @exclusivity(unchecked) private var preparesEachTime: Bool
     @exclusivity(unchecked) private var uses = 0
+    /// Operations that were answered.
+    @exclusivity(unchecked) private var answered = 0
     @exclusivity(unchecked) private(set) var status = PostgresTransactionStatus.idle
     @exclusivity(unchecked) private var key: (process: UInt32, secret: UInt32)?
     /// What the server has said about itself.
@@ -247,6 +249,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             guard let operation = pipeline.popFirst() else {
                 throw .unexpected("the server is ready without being asked")
             }
+            answered &+= 1
             if operation is PostgresCall { isCancelling = false }
             do throws(PostgresProtocolError) {
                 try operation.ready(status, on: self)
@@ -350,9 +353,10 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     /// Gives the server a few seconds to end what was given up; one that says nothing keeps nobody waiting, and no connection.
     func expectAnswer() {
-        guard let given = pipeline.first else { return }
-        shard.eventLoop.scheduleTask(in: Self.grace) { [weak self, weak given] in
-            guard let self, let given, !self.isClosed, self.pipeline.first === given else { return }
+        guard !pipeline.isEmpty else { return }
+        let count = answered
+        shard.eventLoop.scheduleTask(in: Self.grace) { [weak self] in
+            guard let self, !self.isClosed, self.answered == count else { return }
             self.close(
                 because: SkeinError(
                     .channelClosed, peer: self.peer, because: "the server did not end a statement that was given up"))
