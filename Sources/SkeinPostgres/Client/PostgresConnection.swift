@@ -351,6 +351,12 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         expectAnswer()
     }
 
+    /// Stops the work that the server is at, of one who has the connection alone. What it has sent already is not read for nobody.
+    func abandonWork() {
+        cancelWork()
+        close()
+    }
+
     /// Gives the server a few seconds to end what was given up; one that says nothing keeps nobody waiting, and no connection.
     func expectAnswer() {
         guard !pipeline.isEmpty else { return }

@@ -203,8 +203,10 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
                 self.isEnded = true
                 self.loan.connection.write { PostgresWriter.copyFail(failure.message, into: &$0) }
                 self.loan.connection.expectAnswer()
-            } else {
+            } else if self.direction == .toServer {
                 self.loan.connection.cancelWork()
+            } else {
+                self.loan.connection.abandonWork()
             }
             self.inbox.finish(.failed(failure))
             self.resume()
@@ -224,8 +226,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         loan.shard.run {
             guard !self.isOver, self.abortion == nil else { return }
             self.isUnwanted = true
-            self.loan.connection.cancelWork()
-            self.resume()
+            self.loan.connection.abandonWork()
         }
     }
 

@@ -145,8 +145,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         loan.shard.run {
             self.isUnwanted = true
             guard !self.isEnding else { return }
-            if !self.isSuspended { self.loan.connection.cancelWork() }
-            self.sync()
+            if self.isSuspended { self.sync() } else { self.loan.connection.abandonWork() }
         }
     }
 
