@@ -108,7 +108,7 @@ struct AccessPeerTests {
                     counts = [s.get(f"{base}/{kind}").text for _ in range(3)]
                     cookie = s.cookies["session"]
                     flags = requests.get(f"{base}/{kind}").headers["Set-Cookie"]
-                    changed = requests.get(f"{base}/{kind}", cookies={"session": "x" + cookie[1:]}).text
+                    changed = requests.get(f"{base}/{kind}", cookies={"session": ("y" if cookie[0] == "x" else "x") + cookie[1:]}).text
                     s.get(f"{base}/{kind}/renew")
                     renewed = [s.cookies["session"] != cookie, s.get(f"{base}/{kind}").text]
                     lost = [s.get(f"{base}/{kind}/renew-and-fail").status_code, s.get(f"{base}/{kind}").text,
