@@ -13,16 +13,24 @@ import Testing
 struct ExactStoreTests {
     private static let skein = CommandTests.skein
 
-    @Test("300 binary values of Redis: what redis-cli prints goes to a pipe, and JSON tells text from bytes")
+    @Test("2000 binary values of Redis: what redis-cli prints goes to a pipe, and JSON tells text from bytes")
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
         let skein = Skein()
         let redis = try skein.redis(peer.url("/7"))
         var random = SeededGenerator(seed: 5)
         var values: [[UInt8]] = [[0x80], Array("gA==".utf8), [], [0], [0x0A], [0x0D, 0x0A]]
-        while values.count < 300 { values.append(random.bytes(random.number(0...12))) }
+        while values.count < 2000 { values.append(random.bytes(random.number(0...12))) }
+        let sets = values.enumerated().map { redis.set("exact:\($0)", ByteBuffer(bytes: $1)) }
+        for set in sets { try await set.commit() }
+        for start in stride(from: 0, to: values.count, by: 100) {
+            try await redis.send(
+                RedisCommand("RPUSH", ["exact:list"] + values[start..<start + 100].map { ByteBuffer(bytes: $0) })
+            ).commit()
+        }
+        let list = try await Self.bytes("\(Self.skein) redis \(peer.url("/7")) LRANGE exact:list 0 -1")
+        #expect(list == (try await Self.bytes("redis-cli -p \(peer.port) -n 7 LRANGE exact:list 0 -1")))
         for (number, value) in values.enumerated() {
-            try await redis.set("exact:\(number)", ByteBuffer(bytes: value)).commit()
             #expect(try await redis.get("exact:\(number)").fetch(Data.self) == Data(value))
         }
         for number in 0..<60 {
@@ -49,7 +57,9 @@ struct ExactStoreTests {
         return Array(try Data(contentsOf: URL(filePath: path)))
     }
 
-    @Test("numbers of DynamoDB arrive with the digits that were typed; boto3 reads them, and they come back")
+    @Test(
+        "2000 attributes of DynamoDB arrive as they were typed, numbers with their digits; boto3 reads them, and they come back"
+    )
     func dynamo() async throws {
         let peer = try await AWSPeer.shared.get()
         let environment = ["AWS_ACCESS_KEY_ID": "AKTEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"]
@@ -60,39 +70,125 @@ struct ExactStoreTests {
         }
         #expect(try await skein("create", "exact", "id:S").code == 0)
         var random = SeededGenerator(seed: 9)
-        var numbers = [
+        var special = [
             "12345678901234567890", "0.1", "1e-30", "-7", "12345678901234567890123456789012345678",
             "18446744073709551615",
         ]
-        while numbers.count < 40 {
-            numbers.append("\(random.digits(random.number(1...20))).\(random.digits(random.number(1...17)))")
+        var items: [JSONValue] = []
+        for place in 0..<20 {
+            var members: JSONObject = ["id": .string("x\(place)")]
+            for number in 0..<100 {
+                members["n\(number)"] =
+                    switch random.number(0...3) {
+                    case 0: .string(random.text(random.number(1...9)))
+                    case 1: ["$base64": .string(Data(random.bytes(random.number(1...9))).base64EncodedString())]
+                    case 2: [.string("l"), nil, true, .integer(random.number(0...9))]
+                    default:
+                        .number(
+                            try #require(
+                                JSONNumber(
+                                    special.popLast()
+                                        ?? "\(random.digits(random.number(1...20))).\(random.digits(random.number(1...17)))"
+                                )))
+                    }
+            }
+            items.append(.object(members))
         }
-        let members = numbers.enumerated().map { "\"n\($0)\": \($1)" }.joined(separator: ", ")
-        let put = try await skein("put", "exact", "{\"id\": \"x\", \(members), \"b\": {\"$base64\": \"gAE=\"}}")
+        let files = try items.map { "@" + (try TestFolder.write($0.json, as: "item")) }
+        let put = try await runToEnd(
+            Self.skein, ["dynamodb", "put", "--endpoint", peer.endpoint, "exact"] + files, environment: environment)
         #expect(put.code == 0, "\(put.errors)")
         let script = """
-            import boto3, json, sys
+            import base64, boto3, decimal, json, sys
+            from boto3.dynamodb.types import Binary
             table = boto3.resource("dynamodb", endpoint_url=sys.argv[1], region_name="eu-west-1",
                 aws_access_key_id="AKTEST", aws_secret_access_key="secret").Table("exact")
-            item = table.get_item(Key={"id": "x"})["Item"]
-            print(json.dumps({k: v.value.hex() if k == "b" else str(v) for k, v in item.items()}))
+            def plain(v):
+                if isinstance(v, Binary): return {"$base64": base64.b64encode(v.value).decode()}
+                if isinstance(v, decimal.Decimal): return {"digits": str(v)}
+                if isinstance(v, list): return [plain(x) for x in v]
+                return v
+            print(json.dumps({i["id"]: {k: plain(v) for k, v in i.items()} for i in table.scan()["Items"]}))
             """
         let theirs = try await runToEnd(Peers.python(), ["-c", script, peer.endpoint])
         let found = try JSONValue(json: theirs.output)
-        for (place, number) in numbers.enumerated() {
-            let read = try #require(found["n\(place)"]?.string)
-            #expect(Decimal(string: read) == Decimal(string: number), "\(number): \(read)")
-        }
-        #expect(found["b"]?.string == "8001")
-        let back = try JSONValue(json: try await skein("get", "exact", "{\"id\": \"x\"}").output)
-        for (place, number) in numbers.enumerated() {
-            guard case .number(let digits)? = back["n\(place)"] else {
-                Issue.record("no number n\(place)")
-                continue
+        func same(_ value: JSONValue, _ other: JSONValue?) -> Bool {
+            switch (value, other) {
+            case (.number(let number), .number(let digits)?): number.decimal == digits.decimal && number.decimal != nil
+            case (.number(let number), let other?):
+                number.decimal == other["digits"]?.string.flatMap { Decimal(string: $0) }
+            case (.array(let elements), .array(let others)?):
+                elements.count == others.count && zip(elements, others).allSatisfy { same($0, $1) }
+            default: value == other
             }
-            #expect(Decimal(string: digits.text) == Decimal(string: number))
         }
-        #expect(back["b"] == ["$base64": "gAE="])
+        let back = try await skein("scan", "exact", "--json")
+        let ours = try JSONValue(json: back.output).elements ?? []
+        #expect(ours.count == 20, "\(back.errors)")
+        for item in items {
+            let id = try #require(item["id"]?.string)
+            let mine = ours.first { $0["id"]?.string == id }
+            for (name, value) in try #require(item.members) {
+                #expect(same(value, found[id]?[name]), "\(name): \(value), boto3: \(found[id]?[name] ?? nil)")
+                #expect(same(value, mine?[name]), "\(name): \(value), back: \(mine?[name] ?? nil)")
+            }
+        }
+    }
+
+    @Test("2000 values of MongoDB, inserted by the program, are the same for pymongo and when they come back")
+    func mongo() async throws {
+        let peer = try await MongoPeer()
+        var random = SeededGenerator(seed: 21)
+        var documents: [JSONValue] = []
+        for place in 0..<20 {
+            var members: JSONObject = ["_id": ["$numberInt": .string("\(place)")]]
+            for number in 0..<100 {
+                members["v\(number)"] =
+                    switch random.number(0...7) {
+                    case 0: ["$numberInt": .string("\(random.number(-2_147_483_648...2_147_483_647))")]
+                    case 1: ["$numberLong": .string("\(Int64(bitPattern: random.next()))")]
+                    case 2: ["$numberDouble": .string("\(Double(random.number(-999_999...999_999)) / 1000 + 0.0001)")]
+                    case 3: .string(random.text(random.number(0...9)))
+                    case 4: ["$date": ["$numberLong": .string("\(random.number(-9_999_999_999...9_999_999_999_999))")]]
+                    case 5:
+                        [
+                            "$binary": [
+                                "base64": .string(Data(random.bytes(random.number(0...9))).base64EncodedString()),
+                                "subType": "00",
+                            ]
+                        ]
+                    case 6: [true, nil, ["x": .string(random.text(3))]]
+                    default: ["$oid": .string(random.bytes(12).map { String(format: "%02x", $0) }.joined())]
+                    }
+            }
+            documents.append(.object(members))
+        }
+        let file = try TestFolder.write(JSONValue.array(documents).json, as: "documents")
+        let put = try await runToEnd(Self.skein, ["mongo", peer.uri(""), "exact.values", "insert", "@\(file)"])
+        #expect(put.code == 0, "\(put.errors)")
+        let script = """
+            import sys, pymongo
+            from bson.json_util import dumps, CANONICAL_JSON_OPTIONS
+            from bson.codec_options import CodecOptions, DatetimeConversion
+            options = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+            db = pymongo.MongoClient("127.0.0.1", int(sys.argv[1]))["exact"].with_options(codec_options=options)
+            print(dumps(list(db["values"].find()), json_options=CANONICAL_JSON_OPTIONS))
+            """
+        let theirs = try await runToEnd(Peers.python(), ["-c", script, "\(peer.port)"])
+        let found = try JSONValue(json: theirs.output).elements ?? []
+        let back = try await runToEnd(
+            Self.skein, ["mongo", peer.uri(""), "exact.values", "find", "--json", "--canonical"])
+        let ours = try JSONValue(json: back.output).elements ?? []
+        #expect(found.count == 20 && ours.count == 20, "\(theirs.errors)\(back.errors)")
+        for document in documents {
+            for (name, value) in try #require(document.members) {
+                let mine = ours.first { $0["_id"] == document["_id"] }?[name]
+                let other = found.first { $0["_id"] == document["_id"] }?[name]
+                #expect(mine == value, "\(name)")
+                #expect(other == value, "\(name)")
+            }
+        }
+        await peer.stop()
     }
 
     @Test("JSON-RPC: all digits go and come; what is no JSON is an error with a sentence")
