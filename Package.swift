@@ -146,7 +146,7 @@ let package = Package(
         .target(
             name: "PeerSupport", dependencies: nio + [.product(name: "NIOHPACK", package: "swift-nio-http2")],
             path: "Tests/PeerSupport"),
-        .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", logging]),
+        .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", "PeerSupport", logging]),
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
         .testTarget(
             name: "SkeinDatabaseTests",

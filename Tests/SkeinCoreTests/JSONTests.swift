@@ -1,4 +1,5 @@
 import Foundation
+import PeerSupport
 import SkeinCore
 import Testing
 
@@ -68,6 +69,29 @@ struct JSONTests {
         #expect(
             JSONNumber("01") == nil && JSONNumber("") == nil && JSONNumber("1 ") == nil && JSONNumber("-5")?.int == -5)
         #expect(JSONNumber(Double.infinity) == nil && JSONNumber(1.0)?.text == "1")
+    }
+
+    @Test("mutated documents: what is read is JSON for Foundation, too, and is written as it was read")
+    func fuzzed() throws {
+        let seeds = [
+            "{\"a\": [1, -2.50e+3, true, null, \"x\\u00e9\\n\\\"\"], \"b\": {\"c\": {}, \"d\": []}, \"ü\": \"😀\\ud83d\\ude00\"}",
+            "[[[[0.1, 1e-7, 12345678901234567890]]], \"\\\\/\\/\\b\\f\\r\\t\", false]",
+        ].map { Array($0.utf8) }
+        var mutator = Mutator(random: SeededGenerator(seed: 8))
+        let inputs = ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 20_000
+        var read = 0
+        for number in 0..<inputs {
+            let input = mutator.mutate(seeds[number % 2], with: seeds[(number + 1) % 2])
+            guard let value = try? JSONValue(json: input) else { continue }
+            read += 1
+            #expect(
+                (try? JSONSerialization.jsonObject(with: Data(input), options: .fragmentsAllowed)) != nil,
+                "\(String(decoding: input, as: UTF8.self))")
+            let text = value.json
+            #expect(try JSONValue(json: text) == value)
+            #expect(try JSONValue(json: text).json.equalsBytes(text))
+        }
+        #expect(read > inputs / 40)
     }
 
     private struct Ordered: Codable, Equatable {
