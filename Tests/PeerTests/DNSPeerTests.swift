@@ -279,6 +279,25 @@ struct DNSPeerTests {
         }
     }
 
+    @Test("a name whose answers may not be kept is not asked for by every request that waits")
+    func zeroTimeToLive() async throws {
+        let names = try await ScriptedDNSServer.start { question, _ in
+            var answer = ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])
+            answer.setInteger(UInt32(0), at: answer.writerIndex - 10)
+            return [answer]
+        }
+        let port = try await Peers.shared.nginxPort()
+        var configuration = Skein.Configuration()
+        configuration.concurrency = 2
+        configuration.http.dns = Self.configuration([names.address])
+        let skein = Skein(configuration)
+        let calls = (0..<1000).map { _ in skein.get("http://fleeting.test:\(port)/hello") }
+        for call in calls { #expect(await call.dispatch().statusCode == 200) }
+        #expect(names.questions < 20)
+        await skein.shutdown()
+        await names.stop()
+    }
+
     @Test("an address of the local link with its interface is connected to; the server is not told of it")
     func zone() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("::1", port: 0)], threads: 1)) { request in

@@ -62,7 +62,9 @@ struct FuzzTests {
                 for method in methods { decoder.expectResponse(to: method, mayUpgrade: number % 5 == 0) }
                 let isRead = drive(input, &mutator, { decoder.append($0) }) {
                     guard let event = try decoder.next() else { return false }
-                    if case .head(let head) = event { events.append("\(head.status) \(head.bodyLength) \(head.headers)") }
+                    if case .head(let head) = event {
+                        events.append("\(head.status) \(head.bodyLength) \(head.headers)")
+                    }
                     return true
                 }
                 if isRead { found[parsing] = events } else { refused += 1 }

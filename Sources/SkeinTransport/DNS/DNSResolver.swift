@@ -14,6 +14,7 @@ package final class DNSResolver: @unchecked Sendable {
     private let hosts: HostsFile
     private let servers: DNSServers
     private let cache: Mutex<DNSCache>
+    private let prefetched = Mutex<[DNSName: NIODeadline]>([:])
     private var inFlight: [DNSQuestion: EventLoopFuture<DNSOutcome>] = [:]
 
     /// A resolver over one loop of the process's own, for what has no session.
@@ -42,9 +43,20 @@ package final class DNSResolver: @unchecked Sendable {
     package func prefetch(_ host: String) {
         // Called for each request that waits: a name of which anything is known is not asked for again.
         guard IPAddress.bytes(host) == nil, let name = DNSName(host), hosts.addresses(name) == nil,
-            cached(DNSQuestion(name, .a)) == nil
+            cached(DNSQuestion(name, .a)) == nil, isDue(name)
         else { return }
         for type in [DNSRecordType.a, .aaaa] { _ = resolve(host, type, on: eventLoop) }
+    }
+
+    /// Whether a name was not prefetched within the last second: an answer that may not be kept would be asked for without end.
+    private func isDue(_ name: DNSName) -> Bool {
+        let now = NIODeadline.now()
+        return prefetched.withLock { prefetched in
+            if let last = prefetched[name], now - last < .seconds(1) { return false }
+            if prefetched.count >= 1000 { prefetched = [:] }
+            prefetched[name] = now
+            return true
+        }
     }
 
     /// The addresses of a host.
