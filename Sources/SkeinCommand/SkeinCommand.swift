@@ -51,7 +51,7 @@ struct SkeinCommand: AsyncParsableCommand {
     }
 }
 
-/// Words that look like options and are none.
+/// Arguments that begin like options, such as negative numbers and statements behind a comment.
 enum CommandLineWords {
     /// A blank before a word keeps it from being taken for an option, and changes neither a number nor a statement.
     static func protected(_ words: [String]) -> [String] {

@@ -106,7 +106,7 @@ extension SQLValue {
         var text = String(text)
         return text.withUTF8 { bytes in
             bytes.withMemoryRebound(to: CChar.self) { chars in
-                // A text of no bytes is not none.
+                // An empty text has no address, and must not be bound as NULL.
                 guard let start = chars.baseAddress else { return sqlite3_bind_text(statement, index, "", 0, copied) }
                 return sqlite3_bind_text64(
                     statement, index, start, sqlite3_uint64(chars.count), copied, UInt8(SQLITE_UTF8))

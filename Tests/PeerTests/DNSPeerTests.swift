@@ -261,17 +261,14 @@ struct DNSPeerTests {
 
     @Test("an answer is kept for its own time, or for the least that is set")
     func kept() async throws {
-        for (minimum, expected) in [(Duration.zero, 2), (.seconds(300), 1)] {
+        for (seconds, minimum, expected) in [(UInt32(0), Duration.zero, 2), (0, .seconds(300), 1), (60, .zero, 1)] {
             let names = try await ScriptedDNSServer.start { question, _ in
                 var answer = ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])
-                answer.setInteger(UInt32(1), at: answer.writerIndex - 10)  // a second
+                answer.setInteger(seconds, at: answer.writerIndex - 10)
                 return [answer]
             }
             let resolver = resolver([names.address]) { $0.minimumTimeToLive = minimum }
             _ = try await Self.addresses(resolver, "short.test")
-            _ = try await Self.addresses(resolver, "short.test")
-            #expect(names.questions == 1)
-            try await Task.sleep(for: .seconds(1.1))
             _ = try await Self.addresses(resolver, "short.test")
             #expect(names.questions == expected)
             await resolver.close()

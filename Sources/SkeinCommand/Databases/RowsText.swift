@@ -30,7 +30,7 @@ enum RowsText {
         return ([line(names), rule] + cells.map(line) + [count]).joined(separator: "\n")
     }
 
-    /// Text for a terminal: what would move the cursor or change colours is shown, and not done.
+    /// Text for a terminal. Control characters are replaced by visible ones, so that a value cannot move the cursor or change colours.
     private static func visible(_ text: String) -> String {
         var shown = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {

@@ -28,7 +28,7 @@ package enum ISODate {
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 
-    /// The moment of a text; nil when it is none: there is no 30 February, and what is finer than a millisecond would be lost.
+    /// The moment of a text. Nil when the date does not exist, such as 30 February, or is finer than a millisecond, which would be lost.
     package static func milliseconds(_ text: String) -> Int64? {
         let expression = #/(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)/#
         guard let match = try? expression.wholeMatch(in: text)?.output, let year = Int64(match.1),

@@ -120,7 +120,8 @@ extension StringProtocol {
 extension String {
     /// The text of bytes; nil when they are no UTF-8.
     ///
-    /// The library's checking initializer is several times slower than the one that mends: mending is done, and looked at.
+    /// `String(validating:)` is several times slower than `String(decoding:)`, which replaces malformed bytes; so the text is decoded,
+    /// and then compared with the bytes.
     package init?(checkedUTF8 bytes: UnsafeRawBufferPointer) {
         var text = String(decoding: bytes, as: UTF8.self)
         let isSame = text.withUTF8 { made in

@@ -9,7 +9,7 @@
 /// The one way in which values become JSON and JSON becomes values.
 package enum JSON {
     /// A value of a document.
-    /// - Throws: ``JSONError`` for what is no JSON, `DecodingError` for what is none of the type.
+    /// - Throws: ``JSONError`` when the document is not JSON, `DecodingError` when it does not fit the type.
     package static func decode<T: Decodable>(_ type: T.Type, from document: some Collection<UInt8>) throws -> T {
         if let type = type as? any TreeOfJSON.Type, let value = try type.made(of: document) as? T { return value }
         // The library's decoder lets commas stand before an end, and takes the first of two members with one name.

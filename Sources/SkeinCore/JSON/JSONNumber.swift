@@ -21,7 +21,7 @@ public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
         self.text = text.hasByteSuffix(".0") ? String(text.droppingBytes(last: 2)) : text
     }
 
-    /// A number by its digits; nil for what is none of JSON's, such as `01`, `.5` or `+1`.
+    /// A number by its digits; nil when JSON does not allow them, as with `01`, `.5` or `+1`.
     public init?(_ text: String) {
         guard (try? JSONParser.value(of: text.utf8)) == .number(JSONNumber(checked: text)) else { return nil }
         self.text = text

@@ -62,7 +62,7 @@ package struct FileDescriptorOutput: Sendable {
             let count = systemWrite(descriptor, rest.baseAddress, rest.count)
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN || errno == EWOULDBLOCK {
-                // Somebody else who has the descriptor wants it so.
+                // Another process that shares the descriptor has made it non-blocking.
                 var question = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 guard poll(&question, 1, -1) >= 0 || errno == EINTR else { return false }
                 continue

@@ -74,14 +74,14 @@ public struct DigestAuthentication: Middleware {
         return ServerError(.unauthorized, "a name and a password are needed", headers: headers)
     }
 
-    /// How often each nonce was used, so that what somebody has heard cannot be said again. Of each user so many are known; what is
-    /// older than they are is too old, so that one user cannot take the room of others.
+    /// How often each nonce was used, so that a recorded request cannot be replayed. A fixed number of nonces is kept for each user, and
+    /// older ones are refused, so that one user cannot take the room of others.
     private final class NonceCounts: Sendable {
         private static let perUser = 100
 
         private struct Known {
             var last: [String: (number: UInt32, begun: Int)] = [:]
-            /// What was begun no later is not known any more.
+            /// Nonces made at this time or before are forgotten, and refused.
             var forgotten = Int.min
         }
 

@@ -67,7 +67,7 @@ public struct FileApp: App {
         return try file(place, state, request)
     }
 
-    /// Lets work go on only where waiting and computing hold up nobody.
+    /// Throws on an event loop, where waiting and computing would delay its other connections.
     static func requireThread() throws(NeedsThread) {
         if MultiThreadedEventLoopGroup.currentEventLoop != nil { throw NeedsThread() }
     }

@@ -74,7 +74,7 @@ public struct ServerConfiguration: Sendable {
     }
     /// The proxies in front, whose word about the client is taken. Default: none.
     public var trustedProxies: [AddressRange] = []
-    /// The fields in which they say it. Those of the other family are removed from requests, since nobody has checked them.
+    /// The fields in which they say it. Those of the other family are removed from requests, since no proxy vouches for them.
     /// Default: `X-Forwarded-For` and its kin.
     public var forwarding = Forwarding.xForwarded
 

@@ -9,7 +9,7 @@ package struct Challenge: Equatable {
 
     /// The challenges of a response's fields, in order. What cannot be read is left out.
     static func all(in headers: Headers, field: String = "WWW-Authenticate") -> [Challenge] {
-        // What could not be sent back is no challenge.
+        // A challenge with control characters could not be repeated in the answer to it, and is left out.
         headers.values(field).flatMap { parse($0) }.filter { challenge in
             !challenge.parameters.values.contains { $0.utf8.contains { $0 < 0x20 || $0 == 0x7F } }
         }

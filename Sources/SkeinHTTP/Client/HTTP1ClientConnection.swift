@@ -311,8 +311,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             let code: SkeinError.Code
             switch error {
             case .unexpectedUpgrade: code = .protocolSwitchingFailed
-            case _ where error.concernsHead: code = .responseHeaderError
-            default: code = .bodyError
+            case _ where decoder.isReadingBody: code = .bodyError
+            default: code = .responseHeaderError
             }
             failFirst(
                 SkeinError(

@@ -115,7 +115,8 @@ extension DrivenConnection {
             } catch .truncated {
                 throw fail(.bodyError, "the connection ended in the middle of the answer")
             } catch {
-                throw fail(error.concernsHead ? .responseHeaderError : .bodyError, "the answer is malformed: \(error)")
+                let code: SkeinError.Code = decoder.isReadingBody ? .bodyError : .responseHeaderError
+                throw fail(code, "the answer is malformed: \(error)")
             }
             if let failure { throw failure }
             if peerHasFinished { throw fail(.noData, "the server closed the connection without an answer") }

@@ -75,7 +75,7 @@ public final class HTTPConnection: Sendable {
             origin: origin, shard: shard, connectOptions: options, timeout: timeout, limits: limits, parsing: parsing)
     }
 
-    /// A connection that nobody has any more is closed.
+    /// Closes the connection when the last reference to it is gone.
     deinit { shard.run { [machine] in machine.disconnect() } }
 
     /// What was agreed about TLS when the connection was made last, the server's certificate included.

@@ -137,7 +137,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             }
             port = number
         }
-        // A zone is nobody's business but this machine's (RFC 6874, section 1).
+        // A zone means something on this machine only, and is not sent (RFC 6874, section 1).
         let shown = authority.first == "[" ? "[\(IPAddress.withoutZone(name))]" : name
         return Origin(
             endpoint: .host(name, port: port), authority: port == usualPort ? shown : "\(shown):\(port)",

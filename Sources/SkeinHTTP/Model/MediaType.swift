@@ -132,7 +132,7 @@ package enum MediaType {
             return try text(bytes, charset: charset.asciiLowercased, peer: nil)
         }
         let declared = declaredCharset(bytes)?.asciiLowercased ?? "utf-8"
-        // Programs that write into memory declare what that has, and a charset that is not known may be ASCII all the same.
+        // Some programs declare the charset of their own strings and send UTF-8; and text in an unknown charset is often ASCII.
         if encodings[declared] == nil, let text = String(validating: bytes.readableBytesView, as: UTF8.self) {
             return text
         }

@@ -50,7 +50,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     private var keepAlive: NIODeadline?
     /// Bytes of unfinished messages that are counted in the budget for this one.
     @exclusivity(unchecked) private var heldBytes = 0
-    /// From when and how many bytes on the unfinished message is watched; nil while there is none.
+    /// The time since which the unfinished message is watched, and its bytes at that time; nil while there is none.
     @exclusivity(unchecked) private var messageMark: (at: NIODeadline, bytes: Int)?
     private var timerAt = NIODeadline.distantFuture
     /// What all peers together may make us hold; nil for a client.
@@ -296,7 +296,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         }
         let messageEnds = messageMark.map { $0.at + TimeAmount(options.messageTimeout) }
         if let mark = messageMark, let messageEnds, messageEnds <= now {
-            // While nobody takes what stands before it, the peer cannot be blamed.
+            // While the application does not take earlier messages, the delay is not the peer's.
             guard
                 isPaused
                     || heldBytes - mark.bytes >= Self.slowestMessage * Int(options.messageTimeout.components.seconds)

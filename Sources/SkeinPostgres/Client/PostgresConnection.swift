@@ -97,7 +97,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
             return true
         }
         let text = call.sql.text
-        // The same text may have been prepared for somebody who had the connection alone.
+        // The same text may have been prepared while the connection was leased, when more is allowed.
         if !isLeased, let problem = statements[text].map(\.sharedProblem) ?? PostgresKeyword.problem(text) {
             call.failLater(problem)
             return true
@@ -197,7 +197,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     /// The server does not know a statement that was prepared on this connection: a pooler gives each transaction another session.
     func noteOtherSession() {
-        // Somebody who had the connection alone may have dropped them all.
+        // A lease may have dropped all prepared statements (DEALLOCATE, DISCARD).
         if !hasDroppedStatements { preparesEachTime = true }
         hasDroppedStatements = false
         forgetPrepared()
@@ -351,13 +351,13 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         expectAnswer()
     }
 
-    /// Stops the work that the server is at, of one who has the connection alone. What it has sent already is not read for nobody.
+    /// Cancels the work of a lease and closes the connection, so that rows which nobody will read are not received.
     func abandonWork() {
         cancelWork()
         close()
     }
 
-    /// Gives the server a few seconds to end what was given up; one that says nothing keeps nobody waiting, and no connection.
+    /// Gives the server a few seconds to end a cancelled statement; then the connection is closed.
     func expectAnswer() {
         guard !pipeline.isEmpty else { return }
         let count = answered

@@ -29,7 +29,7 @@ struct PostgresTextParser {
 
     init(_ text: String) { bytes = Array(text.utf8) }
 
-    /// The whole text as a value; nil when it is none of that form, such as an array with lower bounds.
+    /// The whole text as a value; nil when it does not have that form, such as an array with lower bounds.
     mutating func value(_ form: PostgresTextForm) -> SQLValue? {
         let value: SQLValue?
         switch form {
@@ -111,7 +111,7 @@ struct PostgresTextParser {
 }
 
 extension PostgresText {
-    /// An array that is written as JSON has it, as PostgreSQL has it; nil when it is none.
+    /// PostgreSQL's text of an array that is written in JSON; nil when the text is not such an array.
     static func array(fromJSON text: String) -> String? {
         guard text.trimmingBlanks().hasBytePrefix("["), let elements = (try? JSONValue(json: text))?.elements else {
             return nil

@@ -63,7 +63,7 @@ public final class RedisLoan: RedisCommands, Sendable {
         route = LoanRoute(connection)
     }
 
-    /// The connection is somebody else's from now on.
+    /// Ends the loan: commands that are sent from now on fail, since the connection goes to others.
     fileprivate func end() { isOver.store(true, ordering: .releasing) }
 
     /// Starts a command and returns at once.

@@ -108,8 +108,8 @@ public struct Q: Sendable {
         }
     }
 
-    /// Nothing is among no values, and nothing (NULL) is among values where it is one of them: so that the opposite holds for the
-    /// other rows.
+    /// A column in a list of values. An empty list matches no row, and a nil in the list matches NULL, so that the negation matches
+    /// exactly the other rows.
     private static func among(_ column: SQL, _ values: [SQLValue]) -> SQL {
         let some = values.filter { !$0.isNull }
         if values.isEmpty { return "1 = 0" }

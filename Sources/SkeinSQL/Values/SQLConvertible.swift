@@ -110,7 +110,7 @@ extension Decimal: SQLConvertible {
         case .integer(let value): self.init(value)
         case .double(let value) where value.isFinite: self.init(value)
         case .numeric(let text), .text(let text):
-            // One with more digits than a Decimal keeps is none.
+            // A number with more digits than a Decimal keeps would be rounded.
             guard let value = Decimal(exactly: text) else { return nil }
             self = value
         default: return nil
@@ -152,7 +152,7 @@ extension UUID: SQLConvertible {
 
 extension Date: SQLConvertible {
     public var sqlValue: SQLValue { .timestamp(SQLTimestamp(self)) }
-    /// A moment; also a day, a date and time of no zone as UTC, text of RFC 3339, and a number of seconds since 1970. Infinity is none.
+    /// A moment; also a day, a date and time of no zone as UTC, text of RFC 3339, and a number of seconds since 1970. Infinity gives nil.
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
         case .timestamp(let value) where value.isFinite: self = value.date

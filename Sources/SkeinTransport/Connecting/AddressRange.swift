@@ -1,4 +1,4 @@
-// Ranges of addresses, as trusted proxies and hosts without a proxy are named.
+// Ranges of IP addresses. Trusted proxies and the hosts that are reached without a proxy are named by them.
 
 import SkeinCore
 

@@ -57,16 +57,6 @@ public enum HTTP1Error: String, Error, Hashable, Sendable, CaseIterable {
         default: 400
         }
     }
-
-    /// Whether the head of the message is at fault, and not its body.
-    package var concernsHead: Bool {
-        switch self {
-        case .invalidChunkSize, .chunkSizeTooLarge, .malformedChunk, .chunkExtensionsTooLarge, .trailersTooLarge,
-            .forbiddenTrailer:
-            false
-        default: true
-        }
-    }
 }
 
 extension HTTP1Error: CustomStringConvertible {

@@ -75,6 +75,9 @@ public struct HTTP1ResponseDecoder: Sendable {
         state == .head && statusLine == nil && buffer.readableBytes == 0
     }
 
+    /// Whether the decoder stands in the content or its trailers. After ``next()`` has thrown, the violation is there.
+    package var isReadingBody: Bool { state == .body }
+
     /// Whether bytes are left that no event has taken yet.
     public var hasBufferedBytes: Bool { buffer.readableBytes > 0 }
 

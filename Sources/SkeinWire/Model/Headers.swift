@@ -75,7 +75,9 @@ public struct Headers: Sendable {
     /// Whether there is no field.
     public var isEmpty: Bool { fields.isEmpty }
 
-    /// The first value of a name, or nil. A value that is not UTF-8 is read as ISO-8859-1; ``rawValue(_:)`` has its bytes. Setting replaces every value of the name; setting nil removes them.
+    /// The first value of a name, or nil. Setting replaces every value of the name; setting nil removes them.
+    ///
+    /// A value that is not UTF-8 is read as ISO-8859-1; ``rawValue(_:)`` has its bytes.
     /// - Parameter name: the field's name in any case.
     public subscript(name: String) -> String? {
         get { firstIndex(of: name).map { value(at: $0) } }

@@ -154,6 +154,25 @@ struct ToleranceTests {
         await skein.shutdown()
     }
 
+    @Test(
+        "a violation has the code of its place: the head, or the content with its trailers",
+        arguments: [
+            ("HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n", SkeinError.Code.responseHeaderError),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", .bodyError),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: a\n\r\n", .bodyError),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX : a\r\n\r\n", .bodyError),
+        ])
+    func places(response: String, code: SkeinError.Code) async throws {
+        let server = try await serve(Array(response.utf8))
+        var configuration = Skein.Configuration()
+        configuration.http.parsing = .strict
+        let skein = Skein(configuration)
+        let answer = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
+        #expect(answer.failure?.code == code, "\(answer.reason)")
+        await server.stop()
+        await skein.shutdown()
+    }
+
     @Test("folds and CRs become spaces, bytes stay bytes, statuses above 599 throw as 500")
     func values() async throws {
         let fields = "HTTP/1.1 704 Odd\r\nX-A: one\r\n two\r\nX-B: a\rb\r\nX-C: caf".utf8
