@@ -156,10 +156,13 @@ struct DroppedTests {
         let early = await own
         #expect(
             early.failure?.code == .timeout
-                && early.failure?.message.contains("all attempts and waiting included") == true,
+                && early.failure?.message.contains("the time limit (0.3 seconds") == true,
             "\(early.reportLine)")
         let late = await standard
-        #expect(late.failure?.code == .timeout && late.failure?.message.contains("queue") == true, "\(late.reportLine)")
+        #expect(
+            late.failure?.code == .timeout
+                && late.failure?.message.contains("no request before it in the queue") == true,
+            "\(late.reportLine)")
         #expect((.seconds(2)..<(.seconds(8))).contains(ContinuousClock.now - begun))
         holder.cancel()
         await skein.shutdown()

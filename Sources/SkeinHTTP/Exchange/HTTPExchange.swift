@@ -163,11 +163,14 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         {
             return arm(moment)
         }
-        guard hasBegun else {
-            return fail(
-                SkeinError(.timeout, peer: peer, because: "no request before it in the queue has ended in time"))
-        }
         let limit = request.timeout ?? context.configuration.timeout
+        guard hasBegun else {
+            let why =
+                ownLimit == nil
+                ? "no request before it in the queue has ended in time"
+                : "the time limit (\(limit) or the caller's deadline) passed in the queue"
+            return fail(SkeinError(.timeout, peer: peer, because: why))
+        }
         let what = head == nil ? "no answer" : "the answer was not complete"
         fail(
             SkeinError(
