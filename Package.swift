@@ -146,6 +146,18 @@ let package = Package(
         .target(
             name: "PeerSupport", dependencies: nio + [.product(name: "NIOHPACK", package: "swift-nio-http2")],
             path: "Tests/PeerSupport"),
+        .target(
+            name: "SkeinSimulation",
+            dependencies: nio + [
+                "Skein", "SkeinEngine", "PeerSupport", collections,
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            path: "Tests/SkeinSimulation"),
+        .executableTarget(
+            name: "skein-simulate",
+            dependencies: ["SkeinSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/SimulationCommand"),
+        .testTarget(name: "SimulationTests", dependencies: ["SkeinSimulation"]),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", "PeerSupport", logging]),
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
         .testTarget(

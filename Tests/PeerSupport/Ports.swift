@@ -12,18 +12,24 @@ public enum SupportLoops {
 
 /// Finds ports and waits for those who listen on them.
 public enum Ports {
-    private static let taken = Mutex<Set<Int>>([])
+    /// Below the ports that the system gives out by itself: between this search and the moment when the peer binds its
+    /// port, no other socket can be given the same one.
+    private static let range = 20_000..<30_000
+    private static let next = Mutex(Int.random(in: range))
 
     /// A port on which nobody listens, another one each time.
     public static func free() async throws -> Int {
-        while true {
-            let channel = try await ServerBootstrap(group: SupportLoops.group)
-                .bind(host: "127.0.0.1", port: 0).get()
-            let port = channel.localAddress?.port
+        for _ in range {
+            let port = next.withLock { next in
+                next = next + 1 < range.upperBound ? next + 1 : range.lowerBound
+                return next
+            }
+            let channel = try? await ServerBootstrap(group: SupportLoops.group).bind(host: "127.0.0.1", port: port).get()
+            guard let channel else { continue }
             try await channel.close()
-            guard let port else { throw PeerError("no port was bound") }
-            if taken.withLock({ $0.insert(port).inserted }) { return port }
+            return port
         }
+        throw PeerError("every port from \(range.lowerBound) to \(range.upperBound) is in use")
     }
 
     /// Waits until somebody accepts connections on a port.

@@ -70,8 +70,8 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
     }
 
     package final func enqueued() {
-        if let timeout, isOwnTimeout { ownLimit = .now() + timeout }
-        let wait = ownLimit ?? timeout.map { .now() + $0 } ?? .distantFuture
+        if let timeout, isOwnTimeout { ownLimit = shard.now + timeout }
+        let wait = ownLimit ?? timeout.map { shard.now + $0 } ?? .distantFuture
         let moment = min(wait, limit ?? .distantFuture)
         if moment < .distantFuture { arm(moment) }
     }
@@ -84,7 +84,7 @@ open class PipelinedCall: Exchange, TimerTarget, @unchecked Sendable {
 
     private func armFromNow() {
         hasBegun = true
-        let moment = min(ownLimit ?? timeout.map { .now() + $0 } ?? .distantFuture, limit ?? .distantFuture)
+        let moment = min(ownLimit ?? timeout.map { shard.now + $0 } ?? .distantFuture, limit ?? .distantFuture)
         if moment < .distantFuture { arm(moment) } else { disarm() }
     }
 

@@ -28,6 +28,9 @@ public final class Shard: Sendable {
     /// A shard over one loop of the process's own, for what has no session.
     public static let standard = Shard(index: 0, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
 
+    /// The time as the loop tells it: a simulation has a clock of its own.
+    package var now: NIODeadline { eventLoop.now }
+
     /// Whether the caller runs on this shard's loop.
     public var isCurrent: Bool { eventLoop.inEventLoop }
 
@@ -40,7 +43,7 @@ public final class Shard: Sendable {
     /// - Parameter deadline: the moment; one that has passed returns at once.
     /// - Throws: `CancellationError` when the task is cancelled before.
     public func sleep(until deadline: Deadline) async throws {
-        if deadline.hasPassed { return }
+        if deadline.moment <= now { return }
         let task = eventLoop.scheduleTask(deadline: deadline.moment) {}
         await withTaskCancellationHandler {
             _ = try? await task.futureResult.get()

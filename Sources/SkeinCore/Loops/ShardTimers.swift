@@ -20,7 +20,7 @@ package final class ShardTimers: @unchecked Sendable {
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
-        wheel = TimerWheel(tick: .milliseconds(10), now: .now())
+        wheel = TimerWheel(tick: .milliseconds(10), now: eventLoop.now)
     }
 
     /// The timers that are set.
@@ -51,7 +51,7 @@ package final class ShardTimers: @unchecked Sendable {
         guard wakeAt == planned else { return }
         wakeAt = nil
         // One may take others back that are due, too.
-        for token in wheel.due(now: .now()) { wheel.take(token)?.timerFired() }
+        for token in wheel.due(now: eventLoop.now) { wheel.take(token)?.timerFired() }
         if let next = wheel.nextLook { wakeNoLater(than: next) }
     }
 }

@@ -50,7 +50,7 @@ package protocol BackEnd: AnyObject, Sendable {
         usable = min(count, places)
         queues = ShardLocal(shards) { shard in
             let share = places / count + (shard.index < places % count ? 1 : 0)
-            return ShardQueue(limit: share, maximumQueued: max(1, maximumQueued / count), order: order)
+            return ShardQueue(shard: shard, limit: share, maximumQueued: max(1, maximumQueued / count), order: order)
         }
     }
 
@@ -96,7 +96,7 @@ package protocol BackEnd: AnyObject, Sendable {
     /// When an exchange that still waits for its place should be looked at again: a place of its queue became free within a time,
     /// so that it gets on. Nil when it waits in vain, or its caller's deadline has come.
     package func waitsOn(for time: TimeAmount, until limit: NIODeadline, on shard: Shard) -> NIODeadline? {
-        let now = NIODeadline.now()
+        let now = shard.now
         let moment = queues[shard].lastRelease + time
         guard moment > now, limit > now else { return nil }
         return min(moment, limit)
@@ -120,12 +120,14 @@ package protocol BackEnd: AnyObject, Sendable {
 /// Unchecked: touched on its shard's loop only.
 private final class ShardQueue: @unchecked Sendable {
     @exclusivity(unchecked) private var admission: AdmissionQueue<AnyHashable, any Exchange>
+    private let shard: Shard
     private let maximumQueued: Int
     @exclusivity(unchecked) private var freed = 0
     /// When a place became free last.
     @exclusivity(unchecked) private(set) var lastRelease = NIODeadline.uptimeNanoseconds(0)
 
-    init(limit: Int, maximumQueued: Int, order: QueueOrder) {
+    init(shard: Shard, limit: Int, maximumQueued: Int, order: QueueOrder) {
+        self.shard = shard
         admission = AdmissionQueue(limit: limit, order: order)
         self.maximumQueued = maximumQueued
     }
@@ -148,7 +150,7 @@ private final class ShardQueue: @unchecked Sendable {
     /// a recursion as deep as the queue.
     func release() {
         freed += 1
-        if admission.waiting > 0 { lastRelease = .now() }
+        if admission.waiting > 0 { lastRelease = shard.now }
         guard freed == 1 else { return }
         while freed > 0 {
             while let next = admission.release() {

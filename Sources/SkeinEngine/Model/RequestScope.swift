@@ -57,7 +57,7 @@ final class RequestScope: @unchecked Sendable {
     // MARK: The log
 
     /// When the head was here.
-    let received = NIODeadline.now()
+    let received: NIODeadline
     /// When the answer's head was.
     @exclusivity(unchecked) var answered: NIODeadline?
     @exclusivity(unchecked) var status: HTTPStatus?
@@ -90,6 +90,7 @@ final class RequestScope: @unchecked Sendable {
         self.peer = peer
         self.channel = channel
         number = owner.nextRequest()
+        received = owner.shard.now
     }
 
     /// Finds the path to route by, where no engine has done so.
@@ -100,7 +101,7 @@ final class RequestScope: @unchecked Sendable {
     /// An answer is on its way.
     func answered(_ status: HTTPStatus) {
         self.status = status
-        answered = .now()
+        answered = owner.shard.now
     }
 
     /// Reads or changes what is kept.

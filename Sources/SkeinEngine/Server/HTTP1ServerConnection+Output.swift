@@ -47,9 +47,9 @@ extension HTTP1ServerConnection {
         // Writing may have found out that the client is gone, which ends the connection before this line.
         guard self.context != nil else { throw ChannelError.ioOnClosedChannel }
         guard !context.channel.isWritable else { return }
-        let begun = NIODeadline.now()
+        let begun = shard.now
         try await withUnsafeThrowingContinuation { writableWaiter = $0 }
-        waited += .now() - begun
+        waited += shard.now - begun
         if pace.isTooSlow(answering.scope.bytesSent, within: waited) {
             cutOff()
             throw ChannelError.ioOnClosedChannel
@@ -60,7 +60,7 @@ extension HTTP1ServerConnection {
     func write(_ region: FileRegion) async -> Bool {
         guard let context, case .answering(let answering) = phase else { return false }
         setDeadline(owner.context.bodyTimeout)
-        let begun = NIODeadline.now()
+        let begun = shard.now
         regionIsUnderWay = true
         defer { regionIsUnderWay = false }
         do {
@@ -69,7 +69,7 @@ extension HTTP1ServerConnection {
             return false
         }
         answering.scope.bytesSent += region.readableBytes
-        waited += .now() - begun
+        waited += shard.now - begun
         return !pace.isTooSlow(answering.scope.bytesSent, within: waited)
     }
 
@@ -119,7 +119,7 @@ extension HTTP1ServerConnection {
     // MARK: Back-pressure
 
     func pauseReading() {
-        if !isReadingPaused { pausedAt = .now() }
+        if !isReadingPaused { pausedAt = shard.now }
         isReadingPaused = true
         try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
     }
@@ -127,7 +127,7 @@ extension HTTP1ServerConnection {
     func resumeReading() {
         // A client that was not read could not send.
         if isReadingPaused, case .answering(var answering) = phase, !answering.isReceived {
-            answering.begun = answering.begun + (.now() - pausedAt)
+            answering.begun = answering.begun + (shard.now - pausedAt)
             phase = .answering(answering)
         }
         isReadingPaused = false
@@ -140,7 +140,7 @@ extension HTTP1ServerConnection {
             guard case .answering(var answering) = self.phase else { return }
             if answering.owesContinue {
                 answering.owesContinue = false
-                answering.begun = .now()
+                answering.begun = self.shard.now
                 self.phase = .answering(answering)
                 self.prepareOutput()
                 HTTP1Encoder.writeContinue(into: &self.output)

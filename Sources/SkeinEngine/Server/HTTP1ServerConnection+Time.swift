@@ -4,7 +4,7 @@ extension HTTP1ServerConnection {
     /// Sets the deadline for what the connection waits for now, after the decoder has taken what there was.
     func keepTime() {
         switch phase {
-        case .idle where decoder.isBetweenRequests: deadline = .now() + owner.context.keepAliveTimeout
+        case .idle where decoder.isBetweenRequests: deadline = shard.now + owner.context.keepAliveTimeout
         case .idle:
             phase = .head
             setDeadline(owner.context.headerTimeout)
@@ -17,7 +17,7 @@ extension HTTP1ServerConnection {
     }
 
     func setDeadline(_ time: TimeAmount) {
-        deadline = .now() + time
+        deadline = shard.now + time
         if timerAt > deadline { armTimer() }
     }
 
@@ -32,7 +32,7 @@ extension HTTP1ServerConnection {
     func timerFired() {
         timer = nil
         timerAt = .distantFuture
-        guard deadline <= .now() else { return armTimer() }
+        guard deadline <= shard.now else { return armTimer() }
         switch phase {
         case .head where served == 0 && !decoder.hasBufferedBytes: cutOff()  // never said a word
         case .head: refuse(.requestTimeout, "the request's head did not arrive in time")

@@ -120,10 +120,10 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         case .lingering, .closed: return
         case .idle:
             phase = .head
-            deadline = .now() + owner.context.headerTimeout
+            deadline = shard.now + owner.context.headerTimeout
         case .head: break
         case .answering(let answering):
-            let now = NIODeadline.now()
+            let now = shard.now
             deadline = now + owner.context.bodyTimeout
             if !answering.isReceived, pace.isTooSlow(answering.received, since: answering.begun, at: now) {
                 return refuseSlow(answering)
@@ -221,7 +221,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
             answering.isReceived = true
         } else {
             answering.body = BodyStream(source: self)
-            answering.begun = .now()
+            answering.begun = shard.now
         }
         phase = .answering(answering)
         let request = ServerRequest(

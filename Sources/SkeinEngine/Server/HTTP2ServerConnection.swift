@@ -13,8 +13,8 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     let tls: NIOSSLServerHandler?
     /// The requests under way, by the slots of their streams.
     @exclusivity(unchecked) private var streams: [HTTP2ServerStream?] = []
-    private let begun = NIODeadline.now()
-    @exclusivity(unchecked) private var lastAnswer = NIODeadline.now()
+    private let begun: NIODeadline
+    @exclusivity(unchecked) private var lastAnswer: NIODeadline
     private var timer: ShardTimers.Token?
     private var pingSent: NIODeadline?
     let peer: ServerPeer
@@ -25,8 +25,10 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         self.tls = tls
         self.peer = peer
         self.owner = owner
+        begun = owner.shard.now
+        lastAnswer = begun
         let engine = HTTP2Engine(
-            .server, limits: owner.context.configuration.http2.limits, allowsExtendedConnect: true, at: .now())
+            .server, limits: owner.context.configuration.http2.limits, allowsExtendedConnect: true, at: begun)
         driver = HTTP2Driver(engine: engine, eventLoop: owner.shard.eventLoop)
         driver.owner = self
         armTimer()
@@ -114,13 +116,13 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     private func armTimer() {
         let context = owner.context
         let span = min(context.headerTimeout, context.bodyTimeout, context.keepAliveTimeout)
-        timer = owner.shard.timers.schedule(self, at: .now() + max(.milliseconds(50), span))
+        timer = owner.shard.timers.schedule(self, at: owner.shard.now + max(.milliseconds(50), span))
     }
 
     /// Looks after silence, stalled streams and idleness; armed once and again, not for each request.
     func timerFired() {
         timer = nil
-        let now = NIODeadline.now()
+        let now = owner.shard.now
         if !driver.engine.isSettled, now >= begun + owner.context.headerTimeout { return cutOff() }
         if driver.engine.streamCount == 0 {
             if now >= max(lastAnswer, begun) + owner.context.keepAliveTimeout { driver.closeWhenDrained() }

@@ -16,7 +16,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     private let scope: RequestScope
     private let maximum: Int
     /// When the content began, less the time in which it was not read.
-    private var begun = NIODeadline.now()
+    private var begun: NIODeadline
     private var withheldAt = NIODeadline.distantPast
     /// When all of the answer was with the engine, while the client still sends.
     private var answeredEarly: NIODeadline?
@@ -35,6 +35,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     init(_ stream: HTTP2Stream, of connection: HTTP2ServerConnection, head: RequestHead?) {
         self.stream = stream
         self.connection = connection
+        begun = connection.owner.shard.now
         scope = RequestScope(head, owner: connection.owner, peer: connection.peer)
         maximum = head.map { connection.owner.context.maximumSize(of: $0) } ?? 0
         owesContinue = head?.expectsContinue ?? false
@@ -63,13 +64,13 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             if !isLast, received > Self.discardLimit { driver.cancel(stream, .noError) }
         } else if received > maximum {
             body?.fail(ServerError(.contentTooLarge, "the content is larger than \(maximum) bytes"))
-        } else if !isLast, owner.context.pace.isTooSlow(received, since: begun, at: .now()) {
+        } else if !isLast, owner.context.pace.isTooSlow(received, since: begun, at: owner.shard.now) {
             body?.fail(ServerError(.requestTimeout, "the request's content comes too slowly"))
             driver.cancel(stream, .cancel)
         } else if body?.push(bytes) ?? true {
             driver.engine.consumed(bytes.readableBytes, on: stream)
         } else {
-            if withheld == 0 { withheldAt = .now() }
+            if withheld == 0 { withheldAt = owner.shard.now }
             withheld += bytes.readableBytes
         }
         if isLast { receivedAll(nil) }
@@ -85,13 +86,13 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         owner.shard.run {
             if self.owesContinue, !self.isAnswered {
                 self.owesContinue = false
-                self.begun = .now()
+                self.begun = self.owner.shard.now
                 self.inform(.continue, Headers())
             }
             guard self.withheld > 0 else { return }
             self.driver.engine.consumed(self.withheld, on: self.stream)
             self.withheld = 0
-            self.begun = self.begun + (.now() - self.withheldAt)
+            self.begun = self.begun + (self.owner.shard.now - self.withheldAt)
             self.driver.flushSoon()
         }
     }
@@ -187,7 +188,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         }
         guard driver.engine.isReceiving(stream) else { return connection.forget(stream) }
         // Answered early: what is still to come is thrown away, if it is not much and comes soon.
-        answeredEarly = .now()
+        answeredEarly = owner.shard.now
         body?.cancel()
         if received > Self.discardLimit {
             driver.cancel(stream, .noError)

@@ -113,6 +113,13 @@ public final class HTTPServer: Service {
         return shards
     }
 
+    /// Serves connections that somebody else makes, on loops that somebody else runs.
+    /// - Returns: what makes a connection of the server of a channel; called on the channel's loop, before it is active.
+    package func attach(to group: ShardGroup) async throws -> @Sendable (any Channel) throws -> Void {
+        let shards = try await makeShards(group)
+        return { channel in try Self.begin(on: channel, shards, tls: nil, expectsHeader: false) }
+    }
+
     /// Stops to listen, lets requests under way finish, and ends every connection.
     public func stop() async {
         let last = state.withLock { state in
@@ -233,17 +240,22 @@ public final class HTTPServer: Service {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { [expectsHeader = context.configuration.expectsProxyHeader] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard let shard = shards.first(where: { $0.shard.isCurrent }) else {
-                        throw SkeinError(.exception, because: "a connection was accepted on a foreign loop")
-                    }
-                    let pipeline = channel.pipeline.syncOperations
-                    if expectsHeader, channel.localAddress?.ipAddress != nil {
-                        try pipeline.addHandler(ProxyHeaderHandler())
-                    }
-                    let handler = tls.map { NIOSSLServerHandler(context: $0.context) }
-                    if let handler { try pipeline.addHandler(handler) }
-                    try pipeline.addHandler(HTTP1ServerConnection(owner: shard, tls: handler))
+                    try Self.begin(on: channel, shards, tls: tls, expectsHeader: expectsHeader)
                 }
             }
+    }
+
+    /// Makes a connection of the server of a channel.
+    private static func begin(
+        on channel: any Channel, _ shards: [ServerShard], tls: ServerTLS?, expectsHeader: Bool
+    ) throws {
+        guard let shard = shards.first(where: { $0.shard.isCurrent }) else {
+            throw SkeinError(.exception, because: "a connection was accepted on a foreign loop")
+        }
+        let pipeline = channel.pipeline.syncOperations
+        if expectsHeader, channel.localAddress?.ipAddress != nil { try pipeline.addHandler(ProxyHeaderHandler()) }
+        let handler = tls.map { NIOSSLServerHandler(context: $0.context) }
+        if let handler { try pipeline.addHandler(handler) }
+        try pipeline.addHandler(HTTP1ServerConnection(owner: shard, tls: handler))
     }
 }

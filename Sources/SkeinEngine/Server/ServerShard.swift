@@ -34,7 +34,7 @@ final class ServerShard: @unchecked Sendable {
     func record(_ scope: RequestScope) {
         guard !scope.isRecorded else { return }
         scope.isRecorded = true
-        let now = NIODeadline.now()
+        let now = shard.now
         statistics.add(scope, finished: now)
         log?.add(scope, finished: now)
     }

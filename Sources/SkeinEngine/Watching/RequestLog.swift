@@ -145,7 +145,7 @@ final class ShardLog: TimerTarget, @unchecked Sendable {
         if lines.readableBytes >= Self.enough {
             flush()
         } else if timer == nil {
-            timer = shard.timers.schedule(self, at: .now() + Self.pause)
+            timer = shard.timers.schedule(self, at: shard.now + Self.pause)
         }
     }
 

@@ -58,7 +58,7 @@ extension HTTP1ClientConnection {
                 SkeinError(
                     .channelClosed, peer: exchange.peer, because: "the server closed the connection it had upgraded"))
         }
-        successor.adopt(exchange, at: .now())
+        successor.adopt(exchange, at: pool.shard.now)
         successor.driver.receive(remainder)
         successor.driver.flushSoon()
         pool.hasRoom(successor)

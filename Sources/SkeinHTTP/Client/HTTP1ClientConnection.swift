@@ -19,14 +19,14 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     let pool: OriginPool
     let tls: TLSInfo?
     var connectTimings: ConnectTimings?
-    private let born = NIODeadline.now()
+    private let born: NIODeadline
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
     @exclusivity(unchecked) var inFlight = Deque<HTTPExchange>()
     @exclusivity(unchecked) var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var output = ByteBuffer()
     @exclusivity(unchecked) private var outputIsWritten = true
     private var flushIsScheduled = false
-    @exclusivity(unchecked) private var lastActivity = NIODeadline.now()
+    @exclusivity(unchecked) private var lastActivity: NIODeadline
     var timer: ShardTimers.Token?
     private var socketError: (any Error)?
     @exclusivity(unchecked) var isClosing = false
@@ -45,6 +45,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         self.pool = pool
         self.tls = tls
         self.connectTimings = connectTimings
+        born = pool.shard.now
+        lastActivity = born
         let configuration = pool.context.configuration
         decoder = HTTP1ResponseDecoder(limits: configuration.limits, parsing: configuration.parsing)
     }
@@ -62,7 +64,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     func canPipeline(_ exchange: HTTPExchange) -> Bool {
         !isClosing && sender == nil && holder == nil && inFlight.count < pool.context.configuration.pipelineDepth
             && inFlight.allSatisfy { $0.request.method.isIdempotent && !$0.request.isStreamed }
-            && NIODeadline.now() < born + pool.context.maximumAge
+            && pool.shard.now < born + pool.context.maximumAge
     }
 
     // MARK: Sending
@@ -177,7 +179,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         prepareOutput()
         if chunked { HTTP1Encoder.writeChunk(piece, into: &output) } else { output.writeImmutableBuffer(piece) }
         flush()
-        lastActivity = .now()
+        lastActivity = pool.shard.now
         // Writing may have found out that the server is gone, which ends the connection before this line.
         guard self.context != nil else { throw ChannelError.ioOnClosedChannel }
         if !context.channel.isWritable { try await waitUntilWritable() }
@@ -223,7 +225,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        lastActivity = .now()
+        lastActivity = pool.shard.now
         decoder.append(unwrapInboundIn(data))
         do {
             while !isClosing, let event = try decoder.next() { handle(event) }
@@ -358,7 +360,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     func timerFired() {
         timer = nil
         guard !isClosing else { return }
-        let now = NIODeadline.now()
+        let now = pool.shard.now
         if inFlight.isEmpty {
             if !isUsable(at: now) { return close() }
         } else if isReadingPaused {
@@ -376,14 +378,14 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// Sets the timer, when the connection is made and each time it has fired too early.
     func armTimer() {
         let from = max(
-            lastActivity, .now() - min(pool.context.idleTimeout, pool.context.silenceTimeout) + .milliseconds(100))
+            lastActivity, pool.shard.now - min(pool.context.idleTimeout, pool.context.silenceTimeout) + .milliseconds(100))
         timer = pool.shard.timers.schedule(self, at: from + min(pool.context.idleTimeout, pool.context.silenceTimeout))
     }
 
     private func setReading(_ isOn: Bool) {
         guard isReadingPaused == isOn else { return }
         isReadingPaused = !isOn
-        lastActivity = .now()
+        lastActivity = pool.shard.now
         try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
     }
 

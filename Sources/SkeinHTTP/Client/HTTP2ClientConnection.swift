@@ -31,8 +31,8 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     private var tunnels: [Int: HTTP2Tunnel] = [:]
     /// Exchanges that want such a stream, while it is not known whether the server has any.
     private var heldUpgrades: [HTTPExchange] = []
-    private let born = NIODeadline.now()
-    @exclusivity(unchecked) private var lastUse = NIODeadline.now()
+    private let born: NIODeadline
+    @exclusivity(unchecked) private var lastUse: NIODeadline
     private var timer: ShardTimers.Token?
     private var pingSent: NIODeadline?
     private var isGone = false
@@ -43,9 +43,11 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         self.pool = pool
         self.tls = tls
         self.connectTimings = connectTimings
+        born = pool.shard.now
+        lastUse = born
         let configuration = pool.context.configuration.http2
         let engine = HTTP2Engine(
-            .client, limits: configuration.limits, acceptsPush: configuration.onPush != nil, at: .now())
+            .client, limits: configuration.limits, acceptsPush: configuration.onPush != nil, at: born)
         driver = HTTP2Driver(engine: engine, eventLoop: pool.shard.eventLoop)
         driver.owner = self
     }
@@ -323,7 +325,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     func resume(_ exchange: HTTPExchange) {
         guard let stream = exchange.carrierStream, let item = item(stream), item.withheld > 0 else { return }
         carried[stream.slot]?.withheld = 0
-        carried[stream.slot]?.lastActivity = .now()
+        carried[stream.slot]?.lastActivity = pool.shard.now
         driver.engine.consumed(item.withheld, on: stream)
         driver.flushSoon()
     }
@@ -343,7 +345,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     func timerFired() {
         timer = nil
         guard !isGone, driver.isOpen else { return }
-        let now = NIODeadline.now()
+        let now = pool.shard.now
         if !isTooOld, now >= born + pool.context.maximumAge {
             pool.isLeaving(self)
             retire()
@@ -382,7 +384,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         let spans = [
             silence, TimeAmount(configuration.pingTimeout), pool.context.idleTimeout, pool.context.silenceTimeout,
         ]
-        timer = pool.shard.timers.schedule(self, at: .now() + max(.milliseconds(50), spans.min() ?? silence))
+        timer = pool.shard.timers.schedule(self, at: pool.shard.now + max(.milliseconds(50), spans.min() ?? silence))
     }
 
     func ended(_ error: (any Error)?) {

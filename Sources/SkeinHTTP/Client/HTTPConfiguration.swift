@@ -62,6 +62,8 @@ public struct HTTPConfiguration: Sendable {
     public var layers: [any HTTPLayer] = []
     /// Whether responses tell where their time went. Default: false.
     public var recordsTimings = false
+    /// Who opens sockets. Default: the system.
+    package var dial: Dial?
 
     /// The defaults.
     public init() {}

@@ -70,8 +70,10 @@ final class OriginPool: @unchecked Sendable {
         SkeinError(.shuttingDown, peer: origin.description, because: "the session is shutting down")
     }
 
+    func submit(_ exchange: HTTPExchange) { submit(exchange, at: shard.now) }
+
     /// Sends an exchange on a connection, or lets it wait for one.
-    func submit(_ exchange: HTTPExchange, at now: NIODeadline = .now()) {
+    func submit(_ exchange: HTTPExchange, at now: NIODeadline) {
         if owner.isShutDown { return exchange.failLater(shuttingDown) }
         if let routeProblem { return exchange.failLater(routeProblem) }
         if version == .http2, waiting.isEmpty, let connection = multiplexed.first(where: \.hasRoom) {
@@ -94,14 +96,14 @@ final class OriginPool: @unchecked Sendable {
 
     /// A connection has nothing under way: it takes the next exchange or is kept.
     func isFree(_ connection: HTTP1ClientConnection) {
-        if let next = nextWaiting() { return connection.send(next, at: .now()) }
+        if let next = nextWaiting() { return connection.send(next, at: shard.now) }
         guard connection.isIdle else { return }
         if owner.isRetired { connection.close() } else { idle.append(connection) }
     }
 
     /// A connection may have streams to spare.
     func hasRoom(_ connection: HTTP2ClientConnection) {
-        let now = NIODeadline.now()
+        let now = shard.now
         while connection.hasRoom, let next = nextWaiting() { connection.send(next, at: now) }
         if !waiting.isEmpty { connectForWaiting() }
         if owner.isRetired, connection.isIdle { connection.retire() }
@@ -212,6 +214,7 @@ final class OriginPool: @unchecked Sendable {
         options.resolver = context.resolver
         options.route = route
         options.addresses = configuration.addresses
+        options.dial = configuration.dial
         guard origin.isSecure else { return options }
         let protocols =
             switch configuration.http2.use {

@@ -126,7 +126,7 @@ extension DrivenConnection {
                 if isReadingPaused { setReading(true) }
                 continue  // either may have ended the connection, or brought bytes, before anybody waited for them
             }
-            timer = shard.timers.schedule(self, at: .now() + TimeAmount(timeout))
+            timer = shard.timers.schedule(self, at: shard.now + TimeAmount(timeout))
             await waitForReader()
             if let timer { shard.timers.cancel(timer) }
             timer = nil

@@ -110,7 +110,7 @@ extension HTTPExchange {
         resetAnswer()
         detour.plainRequest = nil
         request = next
-        send(at: .now())
+        send(at: shard.now)
     }
 
     /// Forgets an answer that is not the last one.

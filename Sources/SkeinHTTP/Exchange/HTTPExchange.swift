@@ -77,7 +77,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         let context = pools.context
         let mayHaveEvents = context.hasEvents || request.hasExtras
         events = mayHaveEvents ? EventSink(context.configuration.events, request.events) : nil
-        made = context.configuration.recordsTimings ? .now() : nil
+        made = context.configuration.recordsTimings ? shard.now : nil
         super.init(request, context)
     }
 
@@ -103,7 +103,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     // MARK: Start and end
 
     package func enqueued() {
-        let now = NIODeadline.now()
+        let now = shard.now
         ownLimit = request.timeout.map { now + TimeAmount($0) }
         arm(min(ownLimit ?? now + context.requestTimeout, callersLimit))
         if case .host(let host, _) = request.url.origin.endpoint { context.resolver?.prefetch(host) }
@@ -114,7 +114,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         session.adopt()
         hasBegun = true
         wasTaken(by: connection, on: stream)
-        arm(.now() + context.requestTimeout)
+        arm(shard.now + context.requestTimeout)
     }
 
     /// Begins without a place of its own, on behalf of an exchange that has one.
@@ -136,7 +136,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
             return failLater(
                 SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
         }
-        let now = NIODeadline.now()
+        let now = shard.now
         began = now
         if let made { timings = HTTPTimings(queued: .nanoseconds((now - made).nanoseconds)) }
         let timeout = ownLimit ?? now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
@@ -214,7 +214,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         isOver = true
         carrier = nil
         disarm()
-        timings?.total = .nanoseconds((NIODeadline.now() - began).nanoseconds)
+        timings?.total = .nanoseconds((shard.now - began).nanoseconds)
         session.statistics.ended(bytes: receivedBytes, failed: failed)
         if holdsPlace { session.released(on: shard) }
         if inlet == nil { publish(self) }
@@ -260,7 +260,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
 
     /// The head of the answer is there.
     func noteFirstByte() {
-        timings?.firstByte = .nanoseconds((NIODeadline.now() - began).nanoseconds)
+        timings?.firstByte = .nanoseconds((shard.now - began).nanoseconds)
     }
 
     /// Whether it may be sent once more after its connection died without a byte of answer.

@@ -36,7 +36,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     @exclusivity(unchecked) package var owner: (any HTTP2DriverOwner)?
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var flushIsScheduled = false
-    @exclusivity(unchecked) private var lastFlush = NIODeadline.now()
+    @exclusivity(unchecked) private var lastFlush: NIODeadline
     @exclusivity(unchecked) private var isFlushing = false
     @exclusivity(unchecked) private var isReading = false
     private var isReadingPaused = false
@@ -46,11 +46,13 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     private var isClosing = false
     private var waiters: [UInt32: UnsafeContinuation<Void, any Error>] = [:]
     /// When the peer last said something.
-    @exclusivity(unchecked) package private(set) var lastRead = NIODeadline.now()
+    @exclusivity(unchecked) package private(set) var lastRead: NIODeadline
 
     package init(engine: consuming HTTP2Engine, eventLoop: any EventLoop) {
         self.engine = engine
         self.eventLoop = eventLoop
+        lastFlush = eventLoop.now
+        lastRead = lastFlush
     }
 
     /// Whether the connection can carry something.
@@ -79,7 +81,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
             if discarded > Self.discardLimit { context?.close(promise: nil) }
             return
         }
-        lastRead = .now()
+        lastRead = eventLoop.now
         engine.append(bytes, at: lastRead)
         isReading = true
         takeEvents()
@@ -136,12 +138,12 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     package func flushSoon() {
         guard !isReading else { return }
         guard !flushIsScheduled else {
-            let now = NIODeadline.now()
+            let now = eventLoop.now
             guard now - lastFlush > Self.longTick else { return }
             return flush()
         }
         flushIsScheduled = true
-        lastFlush = .now()
+        lastFlush = eventLoop.now
         eventLoop.execute {
             self.flushIsScheduled = false
             self.flush()
@@ -151,9 +153,9 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     private func flush() {
         guard !isFlushing, let context else { return }
         isFlushing = true
-        lastFlush = .now()
+        lastFlush = eventLoop.now
         while context.channel.isWritable {
-            engine.fill(at: .now())
+            engine.fill(at: eventLoop.now)
             guard engine.output.readableBytes > 0 else { break }
             context.writeAndFlush(wrapOutboundOut(engine.output), promise: nil)
             engine.output.clear()
@@ -197,7 +199,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     ///   - grace: the time after which that is judged.
     package func resetStalled(before moment: NIODeadline, minimumRate: Int, grace: TimeAmount) {
         engine.resetStalled(before: moment)
-        if minimumRate > 0 { engine.resetSlow(rate: minimumRate, grace: grace, at: .now()) }
+        if minimumRate > 0 { engine.resetSlow(rate: minimumRate, grace: grace, at: eventLoop.now) }
         takeEvents()
         flushSoon()
     }

@@ -43,7 +43,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     /// Whether a message has begun of which more fragments are to be sent.
     @exclusivity(unchecked) private(set) var isInMessage = false
     @exclusivity(unchecked) private var phase = Phase.open
-    @exclusivity(unchecked) private var lastHeard = NIODeadline.now()
+    @exclusivity(unchecked) private var lastHeard: NIODeadline
     private var timer: ShardTimers.Token?
     private var pings = Deque<Ping>()
     private var pingNumber: UInt64 = 0
@@ -73,6 +73,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         self.options = options
         self.shard = shard
         self.socket = socket
+        lastHeard = shard.now
         decoder = WebSocketDecoder(role, limits: options.limits, compression: agreement.compression)
         encoder = WebSocketEncoder(
             role, compression: agreement.compression, compressionThreshold: options.compression?.threshold ?? 0)
@@ -90,7 +91,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     /// Takes bytes of the peer.
     package func receive(_ bytes: ByteBuffer) {
         guard phase == .open || phase == .closing else { return }
-        lastHeard = .now()
+        lastHeard = shard.now
         decoder.append(bytes)
         takeEvents()
         noteHeld()
@@ -251,7 +252,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     func ping(_ answered: @escaping @Sendable (Result<Duration, SkeinError>) -> Void) {
         guard phase == .open else { return answered(.failure(Self.closed)) }
         pingNumber += 1
-        pings.append(Ping(number: pingNumber, sent: .now(), answered: answered))
+        pings.append(Ping(number: pingNumber, sent: shard.now, answered: answered))
         control(.ping, ByteBuffer(integer: pingNumber))
         arm(min(options.pingTimeout, options.pingInterval ?? options.pingTimeout))
     }
@@ -261,7 +262,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         guard payload.readableBytes == 8, let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self),
             number <= pingNumber
         else { return }
-        let now = NIODeadline.now()
+        let now = shard.now
         // An answer to a later one is an answer to all before it (section 5.5.3).
         while let ping = pings.first, ping.number <= number {
             pings.removeFirst()
@@ -283,7 +284,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     private func checkPeer() {
-        let now = NIODeadline.now()
+        let now = shard.now
         let timeout = TimeAmount(options.pingTimeout)
         let asked = [keepAlive, pings.first?.sent].compactMap(\.self).min()
         if let asked, asked + timeout <= now, lastHeard < asked {
@@ -318,7 +319,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         if let next = [asks, messageEnds].compactMap(\.self).min() { arm(at: next) }
     }
 
-    private func arm(_ time: Duration) { arm(at: .now() + TimeAmount(time)) }
+    private func arm(_ time: Duration) { arm(at: shard.now + TimeAmount(time)) }
 
     private func arm(at moment: NIODeadline) {
         disarm()

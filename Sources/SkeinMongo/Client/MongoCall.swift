@@ -94,7 +94,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
                 let connection = try await pool.lease(until: nil)
                 guard !self.isOver else { return pool.giveBack(connection) }
                 self.whenOver = { pool.giveBack(connection) }
-                connection.send(self, at: .now())
+                connection.send(self, at: self.shard.now)
             } catch {
                 let error = error as? SkeinError ?? SkeinError(.controlledShutdown, because: "the call was cancelled")
                 // That all connections are lent says nothing about the server.
@@ -176,7 +176,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
                 ))
         }
         continuation = ["getMore": .int64(open.id), "collection": .string(open.collection)]
-        connection.send(self, at: .now())
+        connection.send(self, at: shard.now)
     }
 
     /// Nobody is there any more to read on.

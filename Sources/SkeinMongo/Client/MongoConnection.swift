@@ -64,7 +64,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
     func ask(
         _ document: Document, on database: String = "admin", _ done: @escaping (Result<Document, SkeinError>) -> Void
     ) {
-        if pipeline.isEmpty { lastProgress = .now() }
+        if pipeline.isEmpty { lastProgress = shard.now }
         pipeline.append((lastID &+ 1, Question(done)))
         write { _ in append(MongoBody(document: document, database: database)) }
     }
@@ -90,7 +90,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
 
     override func greet() {
         do throws(SkeinError) {
-            proceed(.send(try handshake.begin(), database: "admin"), since: .now())
+            proceed(.send(try handshake.begin(), database: "admin"), since: shard.now)
         } catch {
             close(because: SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
         }
@@ -105,9 +105,9 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
                     let next = try self.handshake.receive(reply)
                     if self.hello.isEmpty {
                         self.hello = self.handshake.hello
-                        self.roundTrip = .nanoseconds((.now() - start).nanoseconds)
+                        self.roundTrip = .nanoseconds((shard.now - start).nanoseconds)
                     }
-                    self.proceed(next, since: .now())
+                    self.proceed(next, since: shard.now)
                 } catch {
                     self.close(
                         because: SkeinError(error.code, peer: self.peer, because: error.message, cause: error.cause))
@@ -124,7 +124,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
     override func receive(_ bytes: ByteBuffer) {
         decoder.append(bytes)
         do throws(MongoProtocolError) {
-            let now = NIODeadline.now()
+            let now = shard.now
             while !isClosed, let reply = try decoder.next() { try answer(reply, at: now) }
         } catch {
             close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))

@@ -61,7 +61,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
                 return failLater(
                     SkeinError(.channelClosed, peer: peer, because: "the connection of this transaction has ended"))
             }
-            connection.send(self, at: .now())
+            connection.send(self, at: shard.now)
         }
     }
 
@@ -156,7 +156,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
             // What was prepared is not valid any more, which the server finds out before it does anything.
             connection.forget(statement)
             if error.sqlState == "26000" { connection.noteOtherSession() }
-            if attempts < 3, status == .idle { return connection.send(self, at: .now()) }
+            if attempts < 3, status == .idle { return connection.send(self, at: shard.now) }
             error.hint = error.hint ?? "a table has changed; do the transaction again, for which it is prepared anew"
         }
         if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, attempts < 3, isAtomic {
@@ -189,7 +189,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
                 guard let connection = connection as? PostgresConnection else { return }
                 guard !self.isOver else { return connection.putBack(to: pool) }
                 self.giveBack = { connection.putBack(to: pool) }
-                connection.send(self, at: .now())
+                connection.send(self, at: self.shard.now)
             } catch let error as SkeinError {
                 self.fail(error)
             } catch {

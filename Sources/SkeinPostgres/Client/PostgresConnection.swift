@@ -214,7 +214,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     /// Puts something into the pipeline that writes by itself.
     func start(_ operation: any PostgresOperation, _ make: (inout ByteBuffer) -> Void) {
-        if pipeline.isEmpty { lastProgress = .now() }
+        if pipeline.isEmpty { lastProgress = shard.now }
         if isLeased { isUsed = true }
         write(make)
         pipeline.append(operation)
@@ -264,7 +264,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
                 // What stands behind it was carried out inside of that transaction, and is undone with it.
                 return close(because: PostgresKeyword.leftOpen(peer))
             }
-            madeProgress(at: .now())
+            madeProgress(at: shard.now)
             cancelIfAbandoned()
             if pipeline.isEmpty, held.isEmpty, let whenDrained {
                 self.whenDrained = nil

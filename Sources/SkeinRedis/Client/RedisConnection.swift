@@ -100,7 +100,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
 
     /// Sends a command of the connection's own.
     func ask(_ command: RedisCommand, _ done: @escaping (Result<RedisValue, SkeinError>) -> Void) {
-        if pipeline.isEmpty { lastProgress = .now() }
+        if pipeline.isEmpty { lastProgress = shard.now }
         pipeline.append(Question(done))
         write { RESPEncoder.write(command, into: &$0) }
     }
@@ -180,7 +180,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
     override func receive(_ bytes: ByteBuffer) {
         decoder.append(bytes)
         do throws(RESPError) {
-            let now = NIODeadline.now()
+            let now = shard.now
             while !isClosed, let message = try decoder.next() {
                 switch message {
                 case .value(let value): answer(value, at: now)

@@ -106,7 +106,7 @@ extension RedisCall {
                 let (connection, pool) = try await lease()
                 if self.isOver { return pool.giveBack(connection) }
                 self.whenOver = { pool.giveBack(connection) }
-                connection.send(self, at: .now())
+                connection.send(self, at: self.shard.now)
             } catch let error as SkeinError {
                 self.fail(error)
             } catch {

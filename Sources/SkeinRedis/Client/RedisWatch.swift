@@ -104,7 +104,7 @@ private final class LoanRoute: RedisRoute, @unchecked Sendable {
         guard connection.isUsable else {
             return call.failLater(SkeinError(.channelClosed, peer: peer, because: "the connection has ended"))
         }
-        connection.send(call, at: .now())
+        connection.send(call, at: connection.shard.now)
     }
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool { false }
     func answered(_ call: RedisCall, _ value: RedisValue) {}

@@ -15,7 +15,7 @@ final class ConnectAttempt: @unchecked Sendable {
     private let promise: EventLoopPromise<Connected>
     private let deadline: NIODeadline
     private var timings = ConnectTimings()
-    private var stepBegan = NIODeadline.now()
+    private var stepBegan: NIODeadline
     private var channel: (any Channel)?
     private var isOver = false
 
@@ -24,7 +24,8 @@ final class ConnectAttempt: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.options = options
         promise = eventLoop.makePromise()
-        deadline = .now() + TimeAmount(options.timeout)
+        stepBegan = eventLoop.now
+        deadline = stepBegan + TimeAmount(options.timeout)
     }
 
     func run() -> EventLoopFuture<Connected> {
@@ -60,13 +61,14 @@ final class ConnectAttempt: @unchecked Sendable {
 
     /// How long the step that is over has taken.
     private func step() -> Duration {
-        let now = NIODeadline.now()
+        let now = eventLoop.now
         defer { stepBegan = now }
         return .nanoseconds((now - stepBegan).nanoseconds)
     }
 
     /// The socket.
     private func open() throws -> EventLoopFuture<any Channel> {
+        if let dial = options.dial { return dial(options.route.proxy?.endpoint ?? endpoint, eventLoop) }
         var bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(options.timeout))
             .channelOption(.socketOption(.so_keepalive), value: 1)

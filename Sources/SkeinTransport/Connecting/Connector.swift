@@ -37,6 +37,8 @@ package struct ConnectOptions: Sendable {
     package var resolver: DNSResolver?
     /// The local address to connect from. Default: the system's choice.
     package var sourceAddress: String?
+    /// Who opens the socket. Default: the system.
+    package var dial: Dial?
 
     package init(timeout: Duration, tls: TLS? = nil, sourceAddress: String? = nil) {
         self.timeout = timeout
@@ -44,6 +46,9 @@ package struct ConnectOptions: Sendable {
         self.sourceAddress = sourceAddress
     }
 }
+
+/// Opens a socket on a loop, instead of the system: a simulated network.
+package typealias Dial = @Sendable (Endpoint, any EventLoop) -> EventLoopFuture<any Channel>
 
 /// What all connections of a session are made with.
 package struct Dialer: Sendable {

@@ -30,9 +30,9 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     @exclusivity(unchecked) private var outputIsWritten = false
     @exclusivity(unchecked) private var flushIsScheduled = false
     /// When an answer came last, or, before that, when the first call was sent.
-    @exclusivity(unchecked) package final var lastProgress = NIODeadline.now()
+    @exclusivity(unchecked) package final var lastProgress: NIODeadline
     /// When a call was sent last; a check is none.
-    @exclusivity(unchecked) private var usedLast = NIODeadline.now()
+    @exclusivity(unchecked) private var usedLast: NIODeadline
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
     @exclusivity(unchecked) private var lossReason: SkeinError?
     @exclusivity(unchecked) private var checkIsUnderWay = false
@@ -42,6 +42,8 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     @usableFromInline package init(shard: Shard, peer: String, ready: EventLoopPromise<PipelineConnection>) {
         self.shard = shard
         self.peer = peer
+        lastProgress = shard.now
+        usedLast = lastProgress
         state = .opening(ready)
     }
 
@@ -68,7 +70,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     /// A call whose answer is still to come is over for its caller. Those of others must not suffer.
     open func abandon(_ call: PipelinedCall) {
         // Nothing at all was heard: the peer may be gone without a word.
-        if lastProgress + .milliseconds(100) < .now() { leave() }
+        if lastProgress + .milliseconds(100) < shard.now { leave() }
         closeIfDone()
     }
 
@@ -170,7 +172,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     package final func becomeReady() {
         guard case .opening(let promise) = state else { return }
         state = .open
-        lastProgress = .now()
+        lastProgress = shard.now
         promise.succeed(self)
     }
 
@@ -261,7 +263,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
 
     package final func armTimer() {
         guard let pool else { return }
-        timer = shard.timers.schedule(self, at: .now() + TimeAmount(pool.limits.checkInterval))
+        timer = shard.timers.schedule(self, at: shard.now + TimeAmount(pool.limits.checkInterval))
     }
 
     package final func timerFired() {
@@ -271,7 +273,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
             return close(because: SkeinError(.timeout, peer: peer, because: "the server did not say that it is there"))
         }
         if underWay == 0, isUsable, !isPaused {
-            if !isLeased, usedLast + TimeAmount(pool.limits.idleTimeout) <= .now(), pool.hasMoreThanNeeded {
+            if !isLeased, usedLast + TimeAmount(pool.limits.idleTimeout) <= shard.now, pool.hasMoreThanNeeded {
                 return close()
             }
             checkIsUnderWay = true

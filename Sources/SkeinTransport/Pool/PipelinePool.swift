@@ -63,7 +63,7 @@ package final class PipelinePool: @unchecked Sendable {
     package func submit(_ call: PipelinedCall) {
         if isShutDown { return call.failLater(shuttingDown) }
         // One connection that is open and answers is what there is nearly always.
-        let now = NIODeadline.now()
+        let now = shard.now
         if let connection = best(at: now) { return connection.send(call, at: now) }
         waiting.append(call)
         connectForWaiting()
@@ -101,7 +101,7 @@ package final class PipelinePool: @unchecked Sendable {
     }
 
     private func sendWaiting() {
-        let now = NIODeadline.now()
+        let now = shard.now
         while let connection = leastLoaded, let call = nextWaiting() { connection.send(call, at: now) }
     }
 
@@ -181,7 +181,7 @@ package final class PipelinePool: @unchecked Sendable {
                     .socketPanic, peer: peer, because: "\(borrowers.count) wait for a connection of their own already"))
         }
         borrowers.append(borrower)
-        let limit = Deadline.after(limits.leaseTimeout)
+        let limit = Deadline(shard.now + TimeAmount(limits.leaseTimeout))
         let timer = shard.eventLoop.scheduleTask(deadline: min(limit, deadline ?? limit).moment) {
             self.dismiss(
                 borrower,

@@ -1,0 +1,61 @@
+// The long run of the simulation: many histories, one after the other, until one fails.
+
+import ArgumentParser
+import Foundation
+import SkeinSimulation
+
+@main
+struct Simulate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "skein-simulate",
+        abstract: "Run client, pool and server against each other over simulated connections, by seeds.",
+        discussion: """
+            Each seed is a history: settings, calls, and what happens to each connection. Every history must end well: each call \
+            once and in time, no answer at another call, nothing left over. A seed that fails is printed with a smaller history \
+            that fails, too; --seed runs it again. Exit code 1 when any has failed.
+            """)
+
+    @Option(help: "Histories to run.")
+    var seeds = 2000
+
+    @Option(help: "Run this history alone, and print what becomes of its calls.")
+    var seed: UInt64?
+
+    @Option(help: "The first seed.")
+    var from: UInt64 = 1
+
+    func run() throws {
+        if let seed { return try show(seed) }
+        let begun = Date()
+        var failed = 0
+        for seed in from..<(from + UInt64(max(0, seeds))) {
+            let report = Simulation.run(History(seed: seed))
+            if !report.violations.isEmpty {
+                failed += 1
+                print("seed \(seed):")
+                for violation in report.violations.prefix(5) { print("  \(violation)") }
+                if failed == 20 { break }
+            }
+            if seed % 10_000 == 0 { print("\(seed) …") }
+        }
+        let seconds = Date().timeIntervalSince(begun)
+        print("\(seeds) histories in \(Int(seconds)) s, \(Int(Double(seeds) / seconds)) a second, \(failed) failed")
+        if failed > 0 { throw ExitCode(1) }
+    }
+
+    private func show(_ seed: UInt64) throws {
+        let history = History(seed: seed)
+        let report = Simulation.run(history)
+        print(report.outcomes.joined(separator: "\n"))
+        print("fingerprint \(String(report.fingerprint, radix: 16)), \(report.milliseconds) ms")
+        guard !report.violations.isEmpty else { return }
+        print(report.violations.joined(separator: "\n"))
+        let small = Simulation.shrink(history)
+        print("\nthe smallest history that fails:")
+        print("  \(small.settings)")
+        for call in small.calls { print("  \(call)") }
+        for connection in small.connections where true { print("  \(connection)") }
+        print(Simulation.run(small).violations.joined(separator: "\n"))
+        throw ExitCode(1)
+    }
+}

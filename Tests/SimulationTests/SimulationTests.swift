@@ -1,0 +1,22 @@
+import SkeinSimulation
+import Testing
+
+/// Client, pools and servers against each other, over connections that the simulation makes, under its clock.
+@Suite("Simulation")
+struct SimulationTests {
+    @Test("whatever peers and networks do, each call ends once and in time, and gives back what it held")
+    func seeds() {
+        for seed in UInt64(1)...2000 {
+            let report = Simulation.run(History(seed: seed))
+            #expect(report.violations.isEmpty, "seed \(seed): \(report.violations.joined(separator: "; "))")
+        }
+    }
+
+    @Test("a history runs the same way each time", arguments: UInt64(1)...50)
+    func replay(seed: UInt64) {
+        let history = History(seed: seed)
+        let (first, second) = (Simulation.run(history), Simulation.run(history))
+        #expect(first.fingerprint == second.fingerprint)
+        #expect(first.outcomes == second.outcomes)
+    }
+}

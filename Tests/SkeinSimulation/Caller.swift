@@ -1,0 +1,143 @@
+// The caller's side of a call: it asks, waits, reads or lets go, and what it gets is compared with what it must get.
+
+import NIOCore
+import PeerSupport
+import Skein
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+
+/// What has become of a call.
+///
+/// Unchecked: a simulation has one thread.
+final class CallRecord: @unchecked Sendable {
+    var begun = NIODeadline.uptimeNanoseconds(0)
+    /// How often it has ended.
+    var ends = 0
+    /// Whether the caller is done with it.
+    var isOver = false
+    var outcome = "under way"
+    weak var corequest: Corequest<HTTPResponse>?
+}
+
+extension World {
+    /// Starts the calls at their moments.
+    func startCalls() {
+        for call in history.calls {
+            later(call.start) {
+                let record = self.record(of: call)
+                record.begun = self.loop.now
+                let task = Task(executorPreference: self.shard.executor) {
+                    await self.perform(call, record)
+                    record.isOver = true
+                }
+                if let moment = call.cancelAt { self.later(moment) { task.cancel() } }
+            }
+        }
+    }
+
+    private func perform(_ call: CallPlan, _ record: CallRecord) async {
+        do {
+            var request = HTTPRequest(
+                call.method, try HTTPURL("http://127.0.0.1:80/\(call.id)"), headers: ["X-Call": "\(call.id)"],
+                body: body(of: call), timeout: call.timeout.map { .milliseconds($0) })
+            if case .whole = call.reader {} else { request.isStreamed = true }
+            if call.expects { request.expectsContinue = true }
+            let deadline = call.deadline.map { Deadline(loop.now + .milliseconds(Int64($0))) }
+            if let deadline {
+                let request = request
+                await withDeadline(deadline) { await self.send(request, call, record) }
+            } else {
+                await send(request, call, record)
+            }
+        } catch {
+            report("call \(call.id) cannot be made: \(error)")
+        }
+    }
+
+    private func send(_ request: HTTPRequest, _ call: CallPlan, _ record: CallRecord) async {
+        let corequest = skein.http.start(request) { _ in
+            record.ends += 1
+            self.checkTime(call, record)
+        }
+        record.corequest = corequest
+        let response = await corequest.dispatch()
+        if let failure = response.failure {
+            record.outcome = "\(failure.code)"
+            return
+        }
+        guard response.header("X-Id") == "\(call.id)" else {
+            return report("call \(call.id) got the answer of \(response.header("X-Id") ?? "nobody")")
+        }
+        record.outcome = "answered"
+        do {
+            try await read(response, call)
+        } catch {
+            record.outcome = "answered, \(error)"
+        }
+    }
+
+    private func read(_ response: HTTPResponse, _ call: CallPlan) async throws {
+        var expected = call.method == .head ? ByteBuffer() : content(of: call)
+        guard let stream = response.stream else {
+            if response.content != expected { report("call \(call.id) got other content than was sent") }
+            return
+        }
+        var pieces = 0
+        if case .drop(0, let holding) = call.reader { return try await sleep(holding) }
+        for try await piece in stream {
+            pieces += 1
+            guard expected.readSlice(length: piece.readableBytes) == piece else {
+                return report("call \(call.id) got other content than was sent, in its stream")
+            }
+            switch call.reader {
+            case .whole: break
+            case .stream(let pause): if pause > 0 { try await sleep(pause) }
+            case .drop(let count, let holding): if pieces == count { return try await sleep(holding) }
+            }
+        }
+        if expected.readableBytes > 0 { report("call \(call.id) got less content than was sent, and no error") }
+    }
+
+    /// No call may outlive its own time limit.
+    private func checkTime(_ call: CallPlan, _ record: CallRecord) {
+        guard let limit = [call.timeout, call.deadline].compactMap(\.self).min() else { return }
+        let late = (loop.now - record.begun) - .milliseconds(Int64(limit))
+        if late > .milliseconds(Int64(40 + 3 * history.settings.lateness)) {
+            report("call \(call.id) ended \(late.nanoseconds / 1_000_000) ms after its time limit of \(limit) ms")
+        }
+    }
+
+    private func body(of call: CallPlan) -> HTTPBody {
+        switch call.content {
+        case .none: .none
+        case .bytes(let count): .bytes(ByteBuffer(repeating: 0x62, count: count))
+        case .stream(let pieces, let size, 0):
+            .sequence(Array(repeating: ByteBuffer(repeating: 0x63, count: size), count: pieces))
+        case .stream(let pieces, let size, let pause):
+            .stream(SlowPieces(world: self, count: pieces, size: size, pause: pause))
+        }
+    }
+}
+
+/// Pieces that take their time.
+private struct SlowPieces: AsyncSequence, Sendable {
+    let world: World
+    let count: Int
+    let size: Int
+    let pause: Int
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        let pieces: SlowPieces
+        var left: Int
+
+        mutating func next() async throws -> ByteBuffer? {
+            guard left > 0 else { return nil }
+            left -= 1
+            try await pieces.world.sleep(pieces.pause)
+            return ByteBuffer(repeating: 0x64, count: pieces.size)
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pieces: self, left: count) }
+}

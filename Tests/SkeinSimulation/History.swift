@@ -1,0 +1,176 @@
+// What happens in one simulation, decided before it begins: the settings, the calls, and the fate of each connection. A value, so
+// that a history that fails can be made smaller and run again.
+
+import PeerSupport
+import SkeinWire
+
+/// The settings, calls and connections of one run.
+package struct History: Sendable {
+    /// Where the chances of the run itself come from, such as the latency of each piece.
+    package let seed: UInt64
+    package var settings: Settings
+    package var calls: [CallPlan]
+    /// The fate of the first connection, of the second, and so on; those that follow are sound.
+    package var connections: [ConnectionPlan]
+
+    /// How the client and the loop are set up.
+    package struct Settings: Sendable {
+        package var concurrency = 100
+        package var connectionsPerOrigin = 8
+        package var pipelineDepth = 1
+        package var speaksHTTP2 = false
+        /// Whether the peer is Skein's own server, which behaves, or a scripted one, which does not.
+        package var hasRealServer = false
+        /// How late the loop may be, at most, in milliseconds.
+        package var lateness = 0
+        /// When the session is shut down, in milliseconds; nil when all calls are over.
+        package var shutdownAt: Int?
+    }
+
+    /// What becomes of a connection.
+    package struct ConnectionPlan: Sendable {
+        package enum Opening: Sendable { case made, refused, silent }
+        package var opening = Opening.made
+        package var delay = 0
+        package var toServer = WirePlan()
+        package var toClient = WirePlan()
+    }
+
+    /// The history of a seed.
+    package init(seed: UInt64) {
+        self.seed = seed
+        var random = SeededGenerator(seed: seed)
+        var settings = Settings()
+        settings.concurrency = random.pick([1, 2, 4, 100])
+        settings.connectionsPerOrigin = random.pick([1, 2, 8])
+        settings.pipelineDepth = random.pick([1, 1, 4])
+        settings.hasRealServer = random.number(0...2) == 0
+        settings.speaksHTTP2 = settings.hasRealServer && random.number(0...1) == 0
+        settings.lateness = random.pick([0, 0, 0, 300])
+        settings.shutdownAt = random.number(0...9) == 0 ? random.number(0...20_000) : nil
+        self.settings = settings
+        let isHostile = random.number(0...3) > 0
+        calls = (0..<random.number(1...14)).map { CallPlan(id: $0, isHostile: isHostile, random: &random) }
+        connections = (0..<random.number(0...8)).map { _ in ConnectionPlan(isHostile: isHostile, random: &random) }
+    }
+}
+
+extension History.ConnectionPlan {
+    fileprivate init(isHostile: Bool, random: inout SeededGenerator) {
+        delay = random.pick([0, 1, 30])
+        for wire in [\Self.toServer, \Self.toClient] {
+            self[keyPath: wire].latency = 0...random.pick([0, 1, 20, 200])
+            self[keyPath: wire].largestPiece = random.pick([1, 7, 100, 1460, 1 << 20])
+            guard isHostile else { continue }
+            if random.number(0...7) == 0 { self[keyPath: wire].breaksAfter = random.number(1...3000) }
+            if random.number(0...7) == 0 {
+                self[keyPath: wire].stall = (random.number(0...2000), random.pick([100, 5000, 120_000]))
+            }
+        }
+        guard isHostile else { return }
+        opening = random.pick([.made, .made, .made, .made, .made, .made, .refused, .silent])
+    }
+}
+
+/// One call: what is asked, what the server does, what the caller does.
+package struct CallPlan: Sendable {
+    package enum Content: Sendable {
+        case none
+        case bytes(Int)
+        /// Pieces of so many bytes, with pauses of milliseconds between them.
+        case stream(pieces: Int, of: Int, pause: Int)
+    }
+
+    package enum Reader: Sendable {
+        case whole
+        /// Reads the stream, with pauses of milliseconds.
+        case stream(pause: Int)
+        /// Reads so many pieces, waits, and lets go.
+        case drop(after: Int, holding: Int)
+    }
+
+    package let id: Int
+    package var start: Int
+    package var method: HTTPMethod
+    package var content = Content.none
+    package var expects = false
+    package var reader = Reader.whole
+    package var size: Int
+    package var act: ServerAct
+    /// In milliseconds.
+    package var timeout: Int?
+    package var deadline: Int?
+    package var cancelAt: Int?
+
+    fileprivate init(id: Int, isHostile: Bool, random: inout SeededGenerator) {
+        self.id = id
+        start = random.pick([0, 0, random.number(0...300), random.number(0...40_000)])
+        method = random.pick([.get, .get, .get, .head, .post, .put, .delete])
+        size = random.pick([0, 1, 500, 20_000, 262_144, 600_000])
+        if method == .post || method == .put {
+            content = random.pick([
+                .bytes(10), .bytes(200_000), .stream(pieces: random.number(0...6), of: 30_000, pause: 0),
+                .stream(pieces: 3, of: 100, pause: random.pick([1, 1000])),
+            ])
+            expects = random.number(0...3) == 0
+        }
+        if random.number(0...2) == 0 {
+            reader = random.pick([
+                .stream(pause: 0), .stream(pause: 0), .stream(pause: 50),
+                .drop(after: random.number(0...3), holding: random.pick([0, 20, 90_000])),
+            ])
+        }
+        timeout = random.number(0...3) == 0 ? random.pick([5, 500, 4000]) : nil
+        deadline = random.number(0...5) == 0 ? random.pick([5, 500, 4000, 100_000]) : nil
+        cancelAt = random.number(0...5) == 0 ? random.pick([0, 1, 40, 3000, 35_000]) : nil
+        act = isHostile ? .hostile(&random) : .kind(&random)
+    }
+}
+
+/// What a server does with a request.
+package enum ServerAct: Sendable {
+    /// Answers after so many milliseconds, in one of the framings, with interim responses before.
+    case answer(Framing, after: Int, interim: Int)
+    /// Answers, and closes the connection, kept alive as it seemed, so many milliseconds later.
+    case answerAndClose(after: Int)
+    /// Answers, and says that it closes.
+    case answerAndSayClose
+    /// Says nothing.
+    case silence
+    /// Answers as soon as the head is there, and reads the content.
+    case early
+    /// Sends another answer behind the one that was asked for, after so many milliseconds.
+    case twice(after: Int)
+    /// Sends half of the answer, and then nothing, a close or a reset.
+    case half(Ending)
+    /// Sends what is no HTTP.
+    case garbage
+    /// Closes without an answer.
+    case close
+    /// Says that it is sent to another protocol, which nobody asked for.
+    case upgrade
+
+    package enum Framing: CaseIterable, Sendable { case length, chunked, close }
+    package enum Ending: Sendable { case silence, close, reset }
+
+    static func kind(_ random: inout SeededGenerator) -> ServerAct {
+        .answer(
+            random.pick([.length, .length, .chunked, .close]), after: random.pick([0, 0, 1, 100]),
+            interim: random.pick([0, 0, 0, 1, 2]))
+    }
+
+    static func hostile(_ random: inout SeededGenerator) -> ServerAct {
+        switch random.number(0...15) {
+        case 0: .silence
+        case 1: .early
+        case 2: .twice(after: random.pick([0, 1, 50]))
+        case 3: .half(random.pick([.silence, .close, .reset]))
+        case 4: .garbage
+        case 5: .close
+        case 6, 7: .answerAndClose(after: random.pick([0, 1, 30]))
+        case 8: .answerAndSayClose
+        case 9: .upgrade
+        default: kind(&random)
+        }
+    }
+}

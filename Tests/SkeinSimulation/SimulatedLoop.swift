@@ -1,0 +1,87 @@
+// An event loop without a thread and without a clock of its own: the simulation runs it, and time passes when it says so.
+
+import DequeModule
+import Dispatch
+import HeapModule
+import NIOCore
+
+/// An event loop whose time stands still while there is work, and jumps to the next timer when there is none.
+///
+/// Unchecked: a simulation has one thread, on which everything happens.
+package final class SimulatedLoop: EventLoop, @unchecked Sendable {
+    private struct Timer: Comparable {
+        let deadline: NIODeadline
+        let number: UInt64
+        let work: () -> Void
+
+        static func == (left: Timer, right: Timer) -> Bool { left.number == right.number }
+        static func < (left: Timer, right: Timer) -> Bool {
+            (left.deadline, left.number) < (right.deadline, right.number)
+        }
+    }
+
+    package private(set) var now = NIODeadline.uptimeNanoseconds(3_600_000_000_000)
+    private var ready = Deque<() -> Void>()
+    private var timers = Heap<Timer>()
+    private var armed: Set<UInt64> = []
+    private var numbers: UInt64 = 0
+    /// How late the loop comes to a timer: what a thread that has too much to do, or too little of the processor, is like.
+    package var lateness: () -> TimeAmount = { .zero }
+    /// Called between any two pieces of work.
+    package var afterEach: () -> Void = {}
+
+    package init() {}
+
+    // MARK: Running
+
+    /// Timers that are set.
+    package var timerCount: Int { armed.count }
+
+    /// Runs until nothing is left to do, a moment has come, or a condition holds.
+    package func run(until end: NIODeadline, or isDone: () -> Bool = { false }) {
+        while true {
+            while let work = ready.popFirst() {
+                work()
+                afterEach()
+                if isDone() { return }
+            }
+            guard let next = timers.min, next.deadline <= end else { break }
+            now = max(now, min(end, next.deadline + lateness()))
+            while let due = timers.min, due.deadline <= now {
+                timers.removeMin()
+                guard armed.remove(due.number) != nil else { continue }
+                due.work()
+                afterEach()
+            }
+            if isDone() { return }
+        }
+        now = max(now, end)
+    }
+
+    // MARK: EventLoop
+
+    package var inEventLoop: Bool { true }
+
+    package func execute(_ task: @escaping @Sendable () -> Void) { ready.append(task) }
+
+    package func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
+        let promise = makePromise(of: T.self)
+        numbers += 1
+        let number = numbers
+        armed.insert(number)
+        timers.insert(
+            Timer(deadline: deadline, number: number) { promise.assumeIsolated().completeWith(Result { try task() }) })
+        return Scheduled(promise: promise) {
+            if self.armed.remove(number) != nil { promise.fail(EventLoopError.cancelled) }
+        }
+    }
+
+    package func scheduleTask<T>(in time: TimeAmount, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
+        scheduleTask(deadline: now + time, task)
+    }
+
+    package func preconditionInEventLoop(file: StaticString, line: UInt) {}
+    package func shutdownGracefully(queue: DispatchQueue, _ callback: @escaping @Sendable ((any Error)?) -> Void) {
+        callback(nil)
+    }
+}

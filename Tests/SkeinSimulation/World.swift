@@ -1,0 +1,230 @@
+// A run of a history: Skein's client and its server, or a scripted one, on simulated connections; and the book that is kept of it.
+
+import NIOCore
+import PeerSupport
+import Skein
+import SkeinCore
+import SkeinEngine
+import SkeinHTTP
+import SkeinTransport
+import SkeinWire
+
+/// Everything that a run consists of.
+///
+/// Unchecked: a simulation has one thread.
+package final class World: @unchecked Sendable {
+    private static let standard = HTTPConfiguration()
+
+    let history: History
+    let loop = SimulatedLoop()
+    let skein: Skein
+    let shard: Shard
+    private let serverShards: ShardGroup
+    private var accept: (@Sendable (any Channel) throws -> Void)?
+    private(set) var clientChannels: [SimulatedChannel] = []
+    private(set) var serverChannels: [SimulatedChannel] = []
+    private var random: SeededGenerator
+    private var processedCounts: [Int: Int] = [:]
+    private(set) var records: [Int: CallRecord] = [:]
+    /// What was found to be wrong, each with its moment.
+    private(set) var violations: [String] = []
+    /// Changes with every arrival of bytes: two runs of one history have the same.
+    private(set) var fingerprint: UInt64 = 0xCBF2_9CE4_8422_2325
+    private var connections = 0
+
+    init(_ history: History) {
+        self.history = history
+        random = SeededGenerator(seed: history.seed ^ 0xD1B5_4A32)
+        var configuration = Skein.Configuration()
+        configuration.shards = ShardGroup(loop)
+        configuration.logger = .silent
+        configuration.concurrency = history.settings.concurrency
+        var http = Self.standard
+        http.dns.usesSystemResolver = true
+        http.connectionsPerOrigin = history.settings.connectionsPerOrigin
+        http.pipelineDepth = history.settings.pipelineDepth
+        if history.settings.speaksHTTP2 { http.http2.use = .priorKnowledge }
+        let dial = Dial()
+        http.dial = { _, _ in dial.open() }
+        configuration.http = http
+        skein = Skein(configuration)
+        shard = skein.shards[0]
+        serverShards = ShardGroup(loop)
+        dial.world = self
+        if history.settings.lateness > 0 {
+            var random = SeededGenerator(seed: history.seed ^ 0xABCD)
+            loop.lateness = { .milliseconds(Int64(random.number(0...history.settings.lateness))) }
+        }
+    }
+
+    /// Stands between the session and the world that has it.
+    private final class Dial: @unchecked Sendable {
+        weak var world: World?
+        func open() -> EventLoopFuture<any Channel> {
+            guard let world else { preconditionFailure("a connection is made after the end of the world") }
+            return world.connect()
+        }
+    }
+
+    // MARK: The book
+
+    func report(_ what: String) {
+        violations.append("\(milliseconds) ms: \(what)")
+    }
+
+    var milliseconds: Int64 { (loop.now - .uptimeNanoseconds(3_600_000_000_000)).nanoseconds / 1_000_000 }
+
+    func later(_ milliseconds: Int, _ work: @escaping @Sendable () -> Void) {
+        _ = loop.scheduleTask(in: .milliseconds(Int64(milliseconds)), work)
+    }
+
+    func call(of head: RequestHead) -> CallPlan? {
+        guard let id = head.headers["X-Call"].flatMap(Int.init) else { return nil }
+        return history.calls.first { $0.id == id }
+    }
+
+    /// A server has begun to carry a call out.
+    func processed(_ call: CallPlan) {
+        processedCounts[call.id, default: 0] += 1
+        if processedCounts[call.id, default: 0] > 1, !call.method.isIdempotent {
+            report("call \(call.id), a \(call.method), was carried out twice")
+        }
+    }
+
+    func content(of call: CallPlan) -> ByteBuffer {
+        var bytes = ByteBuffer()
+        let word = "\(call.id)."
+        while bytes.readableBytes < call.size { bytes.writeString(word) }
+        bytes.moveWriterIndex(to: bytes.readerIndex + call.size)
+        return bytes
+    }
+
+    private func note(_ values: Int...) {
+        for value in values { fingerprint = (fingerprint ^ UInt64(truncatingIfNeeded: value)) &* 0x100_0000_01B3 }
+    }
+
+    func record(of call: CallPlan) -> CallRecord {
+        if let record = records[call.id] { return record }
+        let record = CallRecord()
+        records[call.id] = record
+        return record
+    }
+
+    // MARK: Connections
+
+    private func connect() -> EventLoopFuture<any Channel> {
+        let promise = loop.makePromise(of: (any Channel).self)
+        let number = connections
+        connections += 1
+        let plan = number < history.connections.count ? history.connections[number] : History.ConnectionPlan()
+        switch plan.opening {
+        case .silent: later(75_000) { promise.fail(IOError(errnoCode: 110, reason: "connect")) }
+        case .refused: later(plan.delay) { promise.fail(IOError(errnoCode: 111, reason: "connect")) }
+        case .made: later(plan.delay) { promise.completeWith(Result { try self.open(number, plan) }) }
+        }
+        return promise.futureResult
+    }
+
+    private func open(_ number: Int, _ plan: History.ConnectionPlan) throws -> any Channel {
+        func wire(_ plan: WirePlan, _ direction: Int) -> SimulatedWire {
+            SimulatedWire(loop, plan, random: SeededGenerator(seed: random.next())) {
+                self.note(number * 2 + direction, $0, $1)
+            }
+        }
+        let toServer = wire(plan.toServer, 0)
+        let toClient = wire(plan.toClient, 1)
+        toServer.reverse = toClient
+        toClient.reverse = toServer
+        let client = try SimulatedChannel(
+            loop, inbound: toClient, outbound: toServer, local: 40_000 + number, remote: 80)
+        let server = try SimulatedChannel(
+            loop, inbound: toServer, outbound: toClient, local: 80, remote: 40_000 + number)
+        clientChannels.append(client)
+        serverChannels.append(server)
+        if let accept {
+            try (server as any NIOSynchronousChannelOptions).setOption(.allowRemoteHalfClosure, value: true)
+            try accept(server)
+        } else {
+            try server.pipeline.syncOperations.addHandler(ScriptedOrigin(self))
+        }
+        server.begin()
+        client.begin()
+        return client
+    }
+
+    // MARK: Servers
+
+    /// Sets Skein's own server up, when the history has it.
+    func startServer() {
+        guard history.settings.hasRealServer else { return }
+        var configuration = ServerConfiguration(addresses: [], threads: 1)
+        configuration.logger = .silent
+        configuration.client.http.dns.usesSystemResolver = true
+        configuration.client.logger = .silent
+        let server = HTTPServer(configuration) { [unowned self] request in try await self.respond(request) }
+        Task(executorPreference: shard.executor) {
+            do { self.accept = try await server.attach(to: self.serverShards) } catch { self.report("\(error)") }
+        }
+        loop.run(until: loop.now)
+    }
+
+    private func respond(_ request: ServerRequest) async throws -> ServerResponse {
+        guard let call = call(of: request.head) else { return ServerResponse(.notFound) }
+        processed(call)
+        var response = ServerResponse(.ok, headers: ["X-Id": "\(call.id)"])
+        let content = content(of: call)
+        response.body = .bytes(content)
+        switch call.act {
+        case .answer(let framing, let delay, _):
+            _ = try await request.body.collect()
+            if delay > 0 { try await sleep(delay) }
+            if framing == .chunked {
+                response.body = .sequence(Self.pieces(of: content))
+            }
+        case .early: break
+        case .silence: try await sleep(100_000_000)
+        case .answerAndSayClose: response.headers["Connection"] = "close"
+        case .half(let ending):
+            response.body = .stream(FailingPieces(world: self, whole: content, isSilent: ending == .silence))
+        case .answerAndClose, .twice, .garbage, .close, .upgrade:
+            for try await _ in request.body {}
+        }
+        return response
+    }
+
+    static func pieces(of content: ByteBuffer) -> [ByteBuffer] {
+        var rest = content
+        var pieces: [ByteBuffer] = []
+        while rest.readableBytes > 0, let piece = rest.readSlice(length: min(7000, rest.readableBytes)) {
+            pieces.append(piece)
+        }
+        return pieces
+    }
+
+    func sleep(_ milliseconds: Int) async throws {
+        try await shard.sleep(until: Deadline(loop.now + .milliseconds(Int64(milliseconds))))
+    }
+}
+
+/// Half of a content, and then an error or nothing.
+private struct FailingPieces: AsyncSequence, Sendable {
+    let world: World
+    let whole: ByteBuffer
+    let isSilent: Bool
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        let pieces: FailingPieces
+        var isFirst = true
+
+        mutating func next() async throws -> ByteBuffer? {
+            if isFirst {
+                isFirst = false
+                return pieces.whole.getSlice(at: pieces.whole.readerIndex, length: pieces.whole.readableBytes / 2)
+            }
+            if pieces.isSilent { try await pieces.world.sleep(100_000_000) }
+            throw PeerError("the content has failed")
+        }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pieces: self) }
+}
