@@ -76,6 +76,9 @@ final class ScriptedOrigin: ChannelInboundHandler, @unchecked Sendable {
         case .early: break
         case .twice(let delay):
             write(response(call, .length, head: head))
+            if let channel = context?.channel as? SimulatedChannel {
+                world.watchForgery(on: channel, after: channel.bytesWritten)
+            }
             later(delay) { self.write("HTTP/1.1 200 OK\r\nX-Id: forged\r\nContent-Length: 6\r\n\r\nforged") }
         case .half(let ending):
             isOver = true

@@ -30,6 +30,8 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
     private var unflushed: [(ByteBuffer, EventLoopPromise<Void>?)] = []
     private var flushed: [(ByteBuffer, EventLoopPromise<Void>?)] = []
     private var unsent = 0
+    /// Bytes that were written, over the whole life of the channel.
+    package private(set) var bytesWritten = 0
     private var outputIsEnded = false
 
     // What arrives
@@ -76,6 +78,7 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
         let bytes: ByteBuffer = unwrapData(data)
         unflushed.append((bytes, promise))
         unsent += bytes.readableBytes
+        bytesWritten += bytes.readableBytes
         if unsent > Self.waterMarks.high, isWritable {
             isWritable = false
             pipeline.fireChannelWritabilityChanged()

@@ -24,6 +24,8 @@ package struct WirePlan: Sendable {
 package final class SimulatedWire: @unchecked Sendable {
     /// Bytes that the two sockets hold together before the sender has to wait.
     private static let window = 64 << 10
+    /// Bytes that may be cut into the smallest pieces.
+    private static let finelyCut = 2000
 
     private let loop: SimulatedLoop
     private let plan: WirePlan
@@ -34,7 +36,9 @@ package final class SimulatedWire: @unchecked Sendable {
     weak var receiver: SimulatedChannel?
     private var held = 0
     private var arrived = 0
-    private var sent = 0
+    /// Bytes that the sender has given.
+    private(set) var sent = 0
+    private var watches: [(offset: Int, work: () -> Void)] = []
     private var lastArrival: NIODeadline
     private var hasStalled = false
     private var isEnded = false
@@ -61,7 +65,9 @@ package final class SimulatedWire: @unchecked Sendable {
         held += bytes.readableBytes
         var rest = bytes
         while rest.readableBytes > 0 {
-            let length = min(rest.readableBytes, random.number(1...max(1, plan.largestPiece)))
+            // Heads and the first content are cut finely; for all of it, that would only take time.
+            let largest = sent < Self.finelyCut ? plan.largestPiece : max(plan.largestPiece, 8 << 10)
+            let length = min(rest.readableBytes, random.number(1...largest))
             guard let piece = rest.readSlice(length: length) else { return }
             sent += length
             var moment = max(lastArrival, loop.now + .milliseconds(Int64(random.number(plan.latency))))
@@ -77,11 +83,16 @@ package final class SimulatedWire: @unchecked Sendable {
     private func deliver(_ piece: ByteBuffer) {
         guard !isBroken else { return }
         arrived += piece.readableBytes
+        // Before the receiver hears of the bytes.
+        while let due = watches.firstIndex(where: { $0.offset <= arrived }) { watches.remove(at: due).work() }
         note(piece.readableBytes, Int(truncatingIfNeeded: loop.now.uptimeNanoseconds))
         if let limit = plan.breaksAfter, arrived >= limit { return breakOff() }
         guard let receiver, receiver.isOpen else { return breakOff() }
         receiver.arrived(piece)
     }
+
+    /// Calls when so many bytes have arrived, before the receiver hears of them.
+    func whenArrived(_ offset: Int, _ work: @escaping () -> Void) { watches.append((offset, work)) }
 
     /// The receiver has read bytes: there is room for more.
     func wasRead(_ count: Int) {

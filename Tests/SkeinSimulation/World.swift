@@ -24,6 +24,7 @@ package final class World: @unchecked Sendable {
     private(set) var clientChannels: [SimulatedChannel] = []
     private(set) var serverChannels: [SimulatedChannel] = []
     private var random: SeededGenerator
+    private var contents: [Int: ByteBuffer] = [:]
     private var processedCounts: [Int: Int] = [:]
     private(set) var records: [Int: CallRecord] = [:]
     /// What was found to be wrong, each with its moment.
@@ -31,6 +32,8 @@ package final class World: @unchecked Sendable {
     /// Changes with every arrival of bytes: two runs of one history have the same.
     private(set) var fingerprint: UInt64 = 0xCBF2_9CE4_8422_2325
     private var connections = 0
+    /// Whether an answer that nobody asked for has arrived behind the next request, where no client can tell.
+    private(set) var hasUndetectableForgery = false
 
     init(_ history: History) {
         self.history = history
@@ -92,10 +95,11 @@ package final class World: @unchecked Sendable {
     }
 
     func content(of call: CallPlan) -> ByteBuffer {
-        var bytes = ByteBuffer()
-        let word = "\(call.id)."
-        while bytes.readableBytes < call.size { bytes.writeString(word) }
+        if let content = contents[call.id] { return content }
+        var bytes = ByteBuffer(string: "\(call.id).")
+        while bytes.readableBytes < call.size { bytes.writeImmutableBuffer(bytes) }
         bytes.moveWriterIndex(to: bytes.readerIndex + call.size)
+        contents[call.id] = bytes
         return bytes
     }
 
@@ -108,6 +112,17 @@ package final class World: @unchecked Sendable {
         let record = CallRecord()
         records[call.id] = record
         return record
+    }
+
+    /// Watches bytes on their way to a client, which are an answer made up by the server.
+    /// - Parameter end: the bytes before, which end the last answer that was asked for.
+    func watchForgery(on channel: SimulatedChannel, after end: Int) {
+        let toServer = channel.inbound
+        let toClient = channel.outbound
+        toClient.whenArrived(end) {
+            let sent = toServer.sent
+            toClient.whenArrived(end + 1) { if toServer.sent > sent { self.hasUndetectableForgery = true } }
+        }
     }
 
     // MARK: Connections
@@ -182,7 +197,7 @@ package final class World: @unchecked Sendable {
                 response.body = .sequence(Self.pieces(of: content))
             }
         case .early: break
-        case .silence: try await sleep(100_000_000)
+        case .silence: try await sleep(600_000)
         case .answerAndSayClose: response.headers["Connection"] = "close"
         case .half(let ending):
             response.body = .stream(FailingPieces(world: self, whole: content, isSilent: ending == .silence))
@@ -221,7 +236,7 @@ private struct FailingPieces: AsyncSequence, Sendable {
                 isFirst = false
                 return pieces.whole.getSlice(at: pieces.whole.readerIndex, length: pieces.whole.readableBytes / 2)
             }
-            if pieces.isSilent { try await pieces.world.sleep(100_000_000) }
+            if pieces.isSilent { try await pieces.world.sleep(600_000) }
             throw PeerError("the content has failed")
         }
     }
