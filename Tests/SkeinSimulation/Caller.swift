@@ -66,6 +66,10 @@ extension World {
             record.outcome = "\(failure.code)"
             return
         }
+        if history.settings.hasRealServer, response.statusCode >= 400 {
+            record.outcome = "refused with \(response.statusCode)"
+            return
+        }
         guard response.header("X-Id") == "\(call.id)" else {
             guard !hasUndetectableForgery else { return }
             return report("call \(call.id) got the answer of \(response.header("X-Id") ?? "nobody")")

@@ -77,7 +77,7 @@ final class ScriptedOrigin: ChannelInboundHandler, @unchecked Sendable {
         case .twice(let delay):
             write(response(call, .length, head: head))
             if let channel = context?.channel as? SimulatedChannel {
-                world.watchForgery(on: channel, after: channel.bytesWritten)
+                world.watchForgery(on: channel, behind: channel.bytesRead - decoder.bufferedBytes)
             }
             later(delay) { self.write("HTTP/1.1 200 OK\r\nX-Id: forged\r\nContent-Length: 6\r\n\r\nforged") }
         case .half(let ending):

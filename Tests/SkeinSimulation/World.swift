@@ -114,14 +114,13 @@ package final class World: @unchecked Sendable {
         return record
     }
 
-    /// Watches bytes on their way to a client, which are an answer made up by the server.
-    /// - Parameter end: the bytes before, which end the last answer that was asked for.
-    func watchForgery(on channel: SimulatedChannel, after end: Int) {
+    /// Watches an answer that the server has made up on its way to the client.
+    /// - Parameter requested: bytes of the requests that were answered; if the client has sent more when the forgery arrives, it
+    ///   waits for an answer.
+    func watchForgery(on channel: SimulatedChannel, behind requested: Int) {
         let toServer = channel.inbound
-        let toClient = channel.outbound
-        toClient.whenArrived(end) {
-            let sent = toServer.sent
-            toClient.whenArrived(end + 1) { if toServer.sent > sent { self.hasUndetectableForgery = true } }
+        channel.outbound.whenArrived(channel.bytesWritten + 1) {
+            if toServer.sent > requested { self.hasUndetectableForgery = true }
         }
     }
 

@@ -39,12 +39,9 @@ extension HTTP1ClientConnection {
 
     /// The answer is a 101: the rest of the connection, the answer to the request included, is HTTP/2.
     func switchToHTTP2(_ remainder: ByteBuffer) {
-        guard let context, let successor, let exchange = inFlight.popFirst() else { return }
-        self.context = nil
+        guard let successor, let exchange = machine.handOver(), let context = output.detach() else { return }
         self.successor = nil
-        isClosing = true
-        if let timer { pool.shard.timers.cancel(timer) }
-        timer = nil
+        stopTimer()
         pool.upgraded(self, to: successor)
         do {
             try context.pipeline.syncOperations.addHandler(successor.driver)
@@ -66,11 +63,9 @@ extension HTTP1ClientConnection {
 
     /// The answer is a 101 to a request that asked for another protocol: the connection is that protocol's.
     func handOver(_ head: ResponseHead, _ remainder: ByteBuffer) {
-        guard let context, let exchange = inFlight.popFirst(), let upgrade = exchange.request.upgrade else { return }
-        self.context = nil
-        isClosing = true
-        if let timer { pool.shard.timers.cancel(timer) }
-        timer = nil
+        guard let exchange = machine.handOver(), let upgrade = exchange.request.upgrade, let context = output.detach()
+        else { return }
+        stopTimer()
         pool.handedOver(self, context.channel)
         do throws(SkeinError) {
             try upgrade.begin(on: context.channel, shard: pool.shard, head, remainder: remainder)

@@ -1,6 +1,5 @@
-// A kept connection of the pool. It carries bytes between the socket and the codec, and answers to exchanges, in order.
+// A kept connection of the pool: the driver of the machine that says what may be sent, whose answer has come, and what is kept.
 
-import DequeModule
 import NIOCore
 import SkeinCore
 import SkeinTransport
@@ -19,224 +18,160 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     let pool: OriginPool
     let tls: TLSInfo?
     var connectTimings: ConnectTimings?
-    private let born: NIODeadline
+    let output: ChannelOutput
+    @exclusivity(unchecked) var machine: HTTP1ClientMachine<HTTPExchange>
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
-    @exclusivity(unchecked) var inFlight = Deque<HTTPExchange>()
-    @exclusivity(unchecked) var context: ChannelHandlerContext?
-    @exclusivity(unchecked) private var output = ByteBuffer()
-    @exclusivity(unchecked) private var outputIsWritten = true
-    private var flushIsScheduled = false
-    @exclusivity(unchecked) private var lastActivity: NIODeadline
-    var timer: ShardTimers.Token?
+    @exclusivity(unchecked) private var gate = ReadGate()
+    /// Whether bytes arrive that were there already. A request waits for the end of them: what they hold cannot be its answer.
+    @exclusivity(unchecked) private var isReading = false
+    private var timer: ShardTimers.Token?
     private var socketError: (any Error)?
-    @exclusivity(unchecked) var isClosing = false
-    @exclusivity(unchecked) private var wasReused = false
     /// What takes over when the server accepts the upgrade that the first request offers.
     @exclusivity(unchecked) var successor: HTTP2ClientConnection?
-    /// The exchange whose body waits until the server asks for it.
-    private var holder: HTTPExchange?
-    /// The exchange whose body is still being sent; nothing else is sent before its end.
-    private var sender: HTTPExchange?
-    private var sparesBody = false
-    /// Whether nothing is read, since the consumer of an answer is slower than the server.
-    @exclusivity(unchecked) private var isReadingPaused = false
 
     init(pool: OriginPool, tls: TLSInfo?, connectTimings: ConnectTimings? = nil) {
         self.pool = pool
         self.tls = tls
         self.connectTimings = connectTimings
-        born = pool.shard.now
-        lastActivity = born
         let configuration = pool.context.configuration
+        output = ChannelOutput(pool.shard.eventLoop)
         decoder = HTTP1ResponseDecoder(limits: configuration.limits, parsing: configuration.parsing)
+        machine = HTTP1ClientMachine(pool.context.connectionLimits, at: pool.shard.now)
     }
+
+    // MARK: What the pool asks
 
     /// Whether nothing is under way.
-    var isIdle: Bool { inFlight.isEmpty }
+    var isIdle: Bool { machine.isIdle }
 
     /// Whether the connection may take a request now, being idle.
-    func isUsable(at now: NIODeadline) -> Bool {
-        !isClosing && context != nil && now < born + pool.context.maximumAge
-            && now < lastActivity + pool.context.idleTimeout
-    }
+    func isUsable(at now: NIODeadline) -> Bool { machine.isUsable(at: now) && output.context != nil }
 
     /// Whether another request may follow those under way.
-    func canPipeline(_ exchange: HTTPExchange) -> Bool {
-        !isClosing && sender == nil && holder == nil && inFlight.count < pool.context.configuration.pipelineDepth
-            && inFlight.allSatisfy { $0.request.method.isIdempotent && !$0.request.isStreamed }
-            && pool.shard.now < born + pool.context.maximumAge
-    }
+    func canPipeline(at now: NIODeadline) -> Bool { machine.isPipelinable(at: now) && output.context != nil }
 
     // MARK: Sending
 
     /// Sends a request. The connection is idle, or pipelines.
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
-        let isUpgrade = exchange.request.upgrade != nil
+        let request = exchange.request
+        let isUpgrade = request.upgrade != nil
         if isUpgrade, pool.key.purpose == .requests {
             pool.owner.submitAsUpgrade(exchange)
             return isIdle ? pool.isFree(self) : ()
         }
-        wasReused = wasReused || served > 0
-        prepareOutput()
-        var headers = offersUpgrade ? offerUpgrade(exchange.request) : exchange.request.headers
-        var target = exchange.request.url.target
+        var headers = offersUpgrade ? offerUpgrade(request) : request.headers
+        var target = request.url.target
         if case .forward(let proxy) = pool.route {
             // The absolute form, for whoever is not the origin itself (RFC 9112, section 3.2.2).
-            target = exchange.request.url.description
+            target = request.url.description
             if let authorization = proxy.authorization { headers["Proxy-Authorization"] = authorization }
         }
         do {
             try HTTP1Encoder.writeRequestHead(
-                method: exchange.request.method, target: target,
-                host: exchange.request.url.origin.authority, headers: headers,
-                defaults: pool.context.defaults.fields(for: exchange.request), bodyLength: exchange.request.body.length,
-                close: !pool.context.configuration.keepAlive, into: &output)
+                method: request.method, target: target, host: request.url.origin.authority, headers: headers,
+                defaults: pool.context.defaults.fields(for: request), bodyLength: request.body.length,
+                close: !pool.context.configuration.keepAlive, into: &output.bytes)
         } catch {
             exchange.failLater(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
             // With others under way, it is their end that makes it free.
             return isIdle ? pool.isFree(self) : ()
         }
-        served += 1
-        inFlight.append(exchange)
+        machine.send(exchange, at: now, writes: output.writes)
         exchange.wasTaken(by: self)
-        decoder.expectResponse(to: exchange.request.method, mayUpgrade: successor != nil || isUpgrade)
-        lastActivity = now
-        if headers.known.contains(.expect), exchange.request.body.length != .none {
-            holdBody(of: exchange)
+        decoder.expectResponse(to: request.method, mayUpgrade: successor != nil || isUpgrade)
+        if headers.known.contains(.expect), request.body.length != .none {
+            holdContent(of: exchange)
         } else {
-            sendBody(of: exchange)
+            sendContent(of: exchange)
         }
         // Requests that are pipelined in one tick leave in one write.
-        if inFlight.count == 1 { return flush() }
-        guard !flushIsScheduled else { return }
-        flushIsScheduled = true
-        pool.shard.eventLoop.execute {
-            self.flushIsScheduled = false
-            self.flush()
-        }
+        if isReading {
+            return
+        } else if machine.inFlight.count == 1 { output.flush() } else { output.flushSoon() }
     }
 
-    @exclusivity(unchecked) private var served = 0
-
-    private func sendBody(of exchange: HTTPExchange) {
+    private func sendContent(of exchange: HTTPExchange) {
         switch exchange.request.body.content {
         case .none: break
         case .bytes(let bytes):
             if bytes.readableBytes <= BodyPieces.size {
-                output.writeImmutableBuffer(bytes)
+                output.bytes.writeImmutableBuffer(bytes)
             } else {
-                startSender(exchange, length: bytes.readableBytes, BodyPieces.of(bytes))
+                streamContent(of: exchange, length: bytes.readableBytes, BodyPieces.of(bytes))
             }
-        case .stream(let length, _, let makeChunks):
-            startSender(exchange, length: length, makeChunks)
+        case .stream(let length, _, let makeChunks): streamContent(of: exchange, length: length, makeChunks)
         }
     }
 
-    /// Lets the body wait until the server asks for it, or has been silent for a while (RFC 9110, section 10.1.1).
-    private func holdBody(of exchange: HTTPExchange) {
-        holder = exchange
+    private func holdContent(of exchange: HTTPExchange) {
+        machine.holdContent(of: exchange)
         pool.shard.eventLoop.scheduleTask(in: TimeAmount(pool.context.configuration.expectContinueTimeout)) {
-            if self.holder === exchange { self.releaseBody() }
+            self.releaseContent(of: exchange)
         }
     }
 
-    private func releaseBody() {
-        guard let exchange = holder, !isClosing else { return }
-        holder = nil
-        prepareOutput()
-        sendBody(of: exchange)
-        flush()
+    /// - Parameter exchange: the one whose content waits; nil for whichever does.
+    private func releaseContent(of exchange: HTTPExchange? = nil) {
+        guard let exchange = machine.releaseContent(of: exchange) else { return }
+        sendContent(of: exchange)
+        output.flush()
     }
 
-    /// Output that was written belongs to the channel; more goes into a buffer that is empty again.
-    private func prepareOutput() {
-        guard outputIsWritten else { return }
-        output.clear()
-        outputIsWritten = false
-    }
-
-    private func startSender(
-        _ exchange: HTTPExchange, length: Int?, _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks
+    private func streamContent(
+        of exchange: HTTPExchange, length: Int?, _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks
     ) {
-        sender = exchange
+        machine.streamContent(of: exchange)
         Task(executorPreference: pool.shard.executor) {
             let outcome = await makeChunks().send(to: self, length: length, peer: exchange.peer)
-            guard self.sender === exchange else { return }
-            self.sender = nil
-            switch outcome {
-            case .failed(let fault): if exchange.isOn(self) { exchange.fail(fault) }
-            case .sent where self.inFlight.isEmpty && !self.isClosing:
-                self.setReading(true)
-                self.pool.isFree(self)
-            case .sent, .unwanted: break
+            switch (self.machine.contentEnded(of: exchange), outcome) {
+            case (_, .failed(let fault)): if exchange.isOn(self) { exchange.fail(fault) }
+            case (.free, .sent): self.isFree()
+            case (_, .sent), (_, .unwanted): break
             }
         }
     }
 
     /// Writes a piece of a streamed body, waiting while the socket is full. On the loop.
     func write(piece: ByteBuffer, chunked: Bool) async throws {
-        guard let context, !isClosing else { throw ChannelError.ioOnClosedChannel }
-        prepareOutput()
-        if chunked { HTTP1Encoder.writeChunk(piece, into: &output) } else { output.writeImmutableBuffer(piece) }
-        flush()
-        lastActivity = pool.shard.now
-        // Writing may have found out that the server is gone, which ends the connection before this line.
-        guard self.context != nil else { throw ChannelError.ioOnClosedChannel }
-        if !context.channel.isWritable { try await waitUntilWritable() }
+        guard machine.isOpen else { throw ChannelError.ioOnClosedChannel }
+        if chunked { HTTP1Encoder.writeChunk(piece, into: &output.bytes) } else { output.bytes.writeImmutableBuffer(piece) }
+        machine.madeProgress(at: pool.shard.now)
+        try await output.untilWritable()
     }
 
     /// Writes the end of a streamed body. On the loop.
     func writeBodyEnd(chunked: Bool) {
-        guard chunked, context != nil, !isClosing else { return }
-        prepareOutput()
+        guard chunked, case .open(.streaming(let exchange)) = machine.state else { return }
         do {
-            try HTTP1Encoder.writeLastChunk(trailers: sender?.request.trailers, into: &output)
+            try HTTP1Encoder.writeLastChunk(trailers: exchange.request.trailers, into: &output.bytes)
         } catch {
-            sender?.fail(SkeinError(.exception, peer: sender?.peer, because: error.description, cause: error))
+            exchange.fail(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
         }
-        flush()
-    }
-
-    private var writableWaiter: UnsafeContinuation<Void, any Error>?
-
-    private func waitUntilWritable() async throws {
-        try await withUnsafeThrowingContinuation { writableWaiter = $0 }
-    }
-
-    private func wakeWriter(_ error: (any Error)? = nil) {
-        guard let waiter = writableWaiter else { return }
-        writableWaiter = nil
-        if let error { waiter.resume(throwing: error) } else { waiter.resume() }
-    }
-
-    private func writeOutput() {
-        guard !outputIsWritten, output.readableBytes > 0 else { return }
-        context?.write(wrapOutboundOut(output), promise: nil)
-        outputIsWritten = true
-    }
-
-    private func flush() {
-        writeOutput()
-        context?.flush()
+        output.flush()
     }
 
     // MARK: The channel
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) { output.attach(context) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        lastActivity = pool.shard.now
+        isReading = true
+        machine.madeProgress(at: pool.shard.now)
         decoder.append(unwrapInboundIn(data))
         do {
-            while !isClosing, let event = try decoder.next() { handle(event) }
+            while machine.isOpen, let event = try decoder.next() { handle(event) }
         } catch {
             fail(error)
         }
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { wakeWriter() }
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        output.flush()
     }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) { output.writabilityChanged() }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         socketError = error
@@ -245,112 +180,99 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func channelInactive(context: ChannelHandlerContext) {
         // While a successor takes over, writing its first bytes may find out that the server is gone: that is for it to hear.
-        guard self.context != nil else { return context.fireChannelInactive() }
+        guard output.context != nil else { return context.fireChannelInactive() }
         pool.context.session.statistics.disconnected()
-        if !isClosing, socketError == nil {
+        if machine.isOpen, socketError == nil {
             do {
                 if let event = try decoder.finish() { handle(event) }
             } catch {
-                failFirst(truncation())
+                machine.failFirst()?.fail(truncation)
             }
         }
-        close()
-        self.context = nil
+        output.detach()
         successor?.discard()
         successor = nil
-        if let timer { pool.shard.timers.cancel(timer) }
-        wakeWriter(ChannelError.ioOnClosedChannel)
+        stopTimer()
+        let lost = machine.ended()
         pool.isGone(self)
-        loseExchanges()
+        for (position, request) in lost.enumerated() { lose(request, isFirst: position == 0) }
     }
 
     // MARK: Receiving
 
     private func handle(_ event: HTTP1ResponseDecoder.Event) {
-        guard let exchange = inFlight.first else { return close() }
+        guard let exchange = machine.expectant(after: output.writes) else { return close() }
         switch event {
         case .informational(let head):
-            if head.status == .continue, holder === exchange { releaseBody() }
+            if head.status == .continue { releaseContent() }
             exchange.events?.onInformational(exchange, head)
         case .head(let head):
-            if holder === exchange {
-                // The server does not want the body, which leaves the connection in the middle of a request.
-                sparesBody = true
-                holder = nil
-            }
+            machine.receiveHead()
             if offersUpgrade { refuseUpgrade() }
             if !exchange.receive(head) { close() }
-        case .body(let bytes):
-            if !exchange.receive(bytes) { setReading(false) }
+        case .body(let bytes): if !exchange.receive(bytes) { gate.hold(.consumer, output.channel) }
         case .end(let trailers, let reusable):
-            finishFirst(trailers, reusable: reusable)
+            guard let (exchange, next) = machine.receiveEnd(reusable: reusable, isClean: !decoder.hasBufferedBytes)
+            else { return }
+            switch next {
+            case .free: isFree()  // before the exchange ends, so that the request that follows finds the connection
+            case .busy: break
+            case .close: close()
+            }
+            exchange.complete(trailers: trailers)
         case .upgraded(_, let remainder) where successor != nil: switchToHTTP2(remainder)
         case .upgraded(let head, let remainder) where exchange.request.upgrade != nil: handOver(head, remainder)
         case .upgraded:
-            failFirst(
+            machine.failFirst()?.fail(
                 SkeinError(
                     .protocolSwitchingFailed, peer: exchange.peer, because: "the server left HTTP without being asked"))
             close()
         }
     }
 
-    private func finishFirst(_ trailers: Headers?, reusable: Bool) {
-        guard let exchange = inFlight.popFirst() else { return }
-        // More bytes than were asked for could be an answer made up by somebody: never let the next request see them.
-        let isClean = !inFlight.isEmpty || !decoder.hasBufferedBytes
-        if !reusable || !isClean || sparesBody || !pool.context.configuration.keepAlive {
-            close()
-        } else if sender == nil {
-            setReading(true)  // whoever has stopped it has the whole answer now
-            pool.isFree(self)  // before the exchange ends, so that the request that follows finds the connection
-        }
-        exchange.complete(trailers: trailers)
+    /// The pool may have the connection for the next request.
+    private func isFree() {
+        gate.open(output.channel)  // whoever has stopped it has the whole answer now
+        pool.isFree(self)
     }
 
     /// The peer's bytes make no sense: the exchange they were for fails with the reason, and the connection ends.
     private func fail(_ error: HTTP1Error) {
-        if let exchange = inFlight.first {
-            let code: SkeinError.Code
-            switch error {
-            case .unexpectedUpgrade: code = .protocolSwitchingFailed
-            case _ where decoder.isReadingBody: code = .bodyError
-            default: code = .responseHeaderError
-            }
-            failFirst(
+        if let exchange = machine.failFirst() {
+            let code: SkeinError.Code =
+                switch error {
+                case .unexpectedUpgrade: .protocolSwitchingFailed
+                case _ where decoder.isReadingBody: .bodyError
+                default: .responseHeaderError
+                }
+            exchange.fail(
                 SkeinError(
                     code, peer: exchange.peer, because: "the server's answer is malformed: \(error)", cause: error))
         }
         close()
     }
 
-    private func failFirst(_ error: SkeinError) {
-        guard let exchange = inFlight.popFirst() else { return }
-        exchange.fail(error)
-    }
-
-    private func truncation() -> SkeinError {
+    private var truncation: SkeinError {
         SkeinError(
             .bodyError, peer: pool.origin.description, because: "the connection ended in the middle of the answer",
             cause: HTTP1Error.truncated)
     }
 
     /// What was under way when the connection ended: sent again where that is safe, failed where it is not.
-    private func loseExchanges() {
-        let lost = inFlight
-        inFlight = []
-        for (position, exchange) in lost.enumerated() {
-            if exchange.mayReplay(afterReuse: wasReused || position > 0) {
-                exchange.replay()
-            } else if let socketError {
-                exchange.fail(Connector.socketError(socketError, peer: exchange.peer))
-            } else if exchange.head != nil {
-                exchange.fail(truncation())
-            } else {
-                exchange.fail(
-                    SkeinError(
-                        position == 0 ? .noData : .channelClosed, peer: exchange.peer,
-                        because: "the server closed the connection without an answer"))
-            }
+    private func lose(_ request: HTTP1ClientMachine<HTTPExchange>.InFlight, isFirst: Bool) {
+        let exchange = request.call
+        let isUnsent = !request.isSent(after: output.writes)
+        if exchange.mayReplay(afterReuse: request.isBlameless) || isUnsent && exchange.mayReplayUnprocessed(upTo: 3) {
+            exchange.replay()
+        } else if let socketError {
+            exchange.fail(Connector.socketError(socketError, peer: exchange.peer))
+        } else if exchange.head != nil {
+            exchange.fail(truncation)
+        } else {
+            exchange.fail(
+                SkeinError(
+                    isFirst ? .noData : .channelClosed, peer: exchange.peer,
+                    because: "the server closed the connection without an answer"))
         }
     }
 
@@ -359,56 +281,46 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// Looks after silence and idleness; armed once and again, not for each request.
     func timerFired() {
         timer = nil
-        guard !isClosing else { return }
-        let now = pool.shard.now
-        if inFlight.isEmpty {
-            if !isUsable(at: now) { return close() }
-        } else if isReadingPaused {
-            lastActivity = now
-        } else if lastActivity + pool.context.silenceTimeout <= now {
-            failFirst(
+        guard machine.isOpen else { return }
+        switch machine.look(at: pool.shard.now, isRead: gate.isOpen) {
+        case .wait(let moment): armTimer(moment)
+        case .close: close()
+        case .fail(let exchange):
+            _ = machine.failFirst()
+            exchange.fail(
                 SkeinError(
                     .timeout, peer: pool.origin.description,
                     because: "the server sent nothing for \(pool.context.configuration.silenceTimeout)"))
-            return close()
+            close()
         }
-        armTimer()
     }
 
-    /// Sets the timer, when the connection is made and each time it has fired too early.
-    func armTimer() {
-        let from = max(
-            lastActivity, pool.shard.now - min(pool.context.idleTimeout, pool.context.silenceTimeout) + .milliseconds(100))
-        timer = pool.shard.timers.schedule(self, at: from + min(pool.context.idleTimeout, pool.context.silenceTimeout))
+    /// The connection is the pool's: time begins to count.
+    func armTimer() { armTimer(machine.nextLook(at: pool.shard.now)) }
+
+    private func armTimer(_ moment: NIODeadline) { timer = pool.shard.timers.schedule(self, at: moment) }
+
+    func stopTimer() {
+        if let timer { pool.shard.timers.cancel(timer) }
+        timer = nil
     }
 
-    private func setReading(_ isOn: Bool) {
-        guard isReadingPaused == isOn else { return }
-        isReadingPaused = !isOn
-        lastActivity = pool.shard.now
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
+    func resume(_ exchange: HTTPExchange) {
+        if gate.release(.consumer, output.channel) { machine.madeProgress(at: pool.shard.now) }
     }
 
-    func resume(_ exchange: HTTPExchange) { setReading(true) }
-
-    /// An exchange under way was given up. Its answer cannot be skipped, so the connection ends; the others are replayed.
-    func abandon(_ exchange: HTTPExchange) {
-        guard let position = inFlight.firstIndex(where: { $0 === exchange }) else { return }
-        inFlight.remove(at: position)
-        wasReused = true  // those behind it are not to blame
-        close()
-    }
+    func abandon(_ exchange: HTTPExchange) { if machine.abandon(exchange) { close() } }
 
     /// The session is shutting down: what is under way fails with the reason.
     func shutdown(_ error: SkeinError) {
-        while !inFlight.isEmpty { failFirst(error) }
+        while let exchange = machine.failFirst() { exchange.fail(error) }
         close()
     }
 
     /// Ends the connection.
-    func close() {
-        guard !isClosing else { return }
-        isClosing = true
-        context?.close(promise: nil)
-    }
+    func close() { if machine.close() { output.context?.close(promise: nil) } }
+}
+
+extension HTTPExchange: HTTP1ClientCall {
+    package var mayBeFollowed: Bool { request.method.isIdempotent && !request.isStreamed }
 }

@@ -15,6 +15,7 @@ final class HTTPClientContext: Sendable {
     let idleTimeout: TimeAmount
     let silenceTimeout: TimeAmount
     let maximumAge: TimeAmount
+    let connectionLimits: HTTP1ClientMachine<HTTPExchange>.Limits
     let tls = TLSClient()
     let resolver: DNSResolver?
     /// Whether anybody watches every request.
@@ -37,6 +38,13 @@ final class HTTPClientContext: Sendable {
         idleTimeout = TimeAmount(configuration.idleTimeout)
         silenceTimeout = TimeAmount(configuration.silenceTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
+        var limits = HTTP1ClientMachine<HTTPExchange>.Limits()
+        limits.pipelineDepth = configuration.pipelineDepth
+        limits.keepsAlive = configuration.keepAlive
+        limits.idle = idleTimeout
+        limits.silence = silenceTimeout
+        limits.age = maximumAge
+        connectionLimits = limits
         resolver =
             configuration.dns.usesSystemResolver
             ? nil : DNSResolver(configuration.dns, eventLoop: session.shards.shards[0].eventLoop)

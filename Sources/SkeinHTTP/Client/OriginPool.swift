@@ -83,9 +83,7 @@ final class OriginPool: @unchecked Sendable {
             if connection.isUsable(at: now) { return connection.send(exchange, at: now) }
             connection.close()
         }
-        if !mayConnect, context.configuration.pipelineDepth > 1, exchange.request.isPipelined ?? true,
-            exchange.request.isReplayable, let connection = connections.first(where: { $0.canPipeline(exchange) })
-        {
+        if !mayConnect, mayFollow(exchange), let connection = connections.first(where: { $0.canPipeline(at: now) }) {
             return connection.send(exchange, at: now)
         }
         waiting.append(exchange)
@@ -96,9 +94,22 @@ final class OriginPool: @unchecked Sendable {
 
     /// A connection has nothing under way: it takes the next exchange or is kept.
     func isFree(_ connection: HTTP1ClientConnection) {
-        if let next = nextWaiting() { return connection.send(next, at: shard.now) }
-        guard connection.isIdle else { return }
+        let now = shard.now
+        guard connection.isIdle else {
+            // Not everything may follow what is under way.
+            while let first = waiting.first, first.isOver || mayFollow(first) && connection.canPipeline(at: now) {
+                waiting.removeFirst()
+                if !first.isOver { connection.send(first, at: now) }
+            }
+            return
+        }
+        if let next = nextWaiting() { return connection.send(next, at: now) }
         if owner.isRetired { connection.close() } else { idle.append(connection) }
+    }
+
+    /// Whether an exchange may be sent behind another one that is under way.
+    private func mayFollow(_ exchange: HTTPExchange) -> Bool {
+        context.configuration.pipelineDepth > 1 && exchange.request.isPipelined ?? true && exchange.request.isReplayable
     }
 
     /// A connection may have streams to spare.

@@ -1,0 +1,39 @@
+// The one buffer into which a connection writes, and which it keeps.
+
+import NIOCore
+
+/// Bytes that leave together.
+///
+/// Once taken they belong to the channel; what is written after that goes into a buffer that is empty again, which is the same memory
+/// when the channel is done with it.
+package struct OutputBuffer {
+    /// One large message must not cost its memory for as long as the connection lives.
+    private static let largestKept = 256 << 10
+
+    private var buffer = ByteBuffer()
+    private var isTaken = true
+
+    package init() {}
+
+    /// What has not been taken, to be written to.
+    package var bytes: ByteBuffer {
+        get { isTaken ? ByteBuffer() : buffer }
+        _modify {
+            if isTaken {
+                if buffer.storageCapacity > Self.largestKept { buffer = ByteBuffer() } else { buffer.clear() }
+                isTaken = false
+            }
+            yield &buffer
+        }
+    }
+
+    /// Bytes that have not been taken.
+    package var count: Int { isTaken ? 0 : buffer.readableBytes }
+
+    /// Takes all that was written; nil when there is nothing.
+    package mutating func take() -> ByteBuffer? {
+        guard count > 0 else { return nil }
+        isTaken = true
+        return buffer
+    }
+}
