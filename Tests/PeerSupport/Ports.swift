@@ -24,7 +24,8 @@ public enum Ports {
                 next = next + 1 < range.upperBound ? next + 1 : range.lowerBound
                 return next
             }
-            let channel = try? await ServerBootstrap(group: SupportLoops.group).bind(host: "127.0.0.1", port: port).get()
+            let channel = try? await ServerBootstrap(group: SupportLoops.group).bind(host: "127.0.0.1", port: port)
+                .get()
             guard let channel else { continue }
             try await channel.close()
             return port

@@ -247,13 +247,17 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
 
     // MARK: What a connected channel does not need
 
-    package func localAddress0() throws -> SocketAddress { try localAddress ?? { throw ChannelError.unknownLocalAddress }() }
+    package func localAddress0() throws -> SocketAddress {
+        try localAddress ?? { throw ChannelError.unknownLocalAddress }()
+    }
     package func remoteAddress0() throws -> SocketAddress {
         try remoteAddress ?? { throw ChannelError.operationUnsupported }()
     }
     package func register0(promise: EventLoopPromise<Void>?) { promise?.succeed() }
     package func registerAlreadyConfigured0(promise: EventLoopPromise<Void>?) { promise?.succeed() }
-    package func bind0(to: SocketAddress, promise: EventLoopPromise<Void>?) { promise?.fail(ChannelError.operationUnsupported) }
+    package func bind0(to: SocketAddress, promise: EventLoopPromise<Void>?) {
+        promise?.fail(ChannelError.operationUnsupported)
+    }
     package func connect0(to: SocketAddress, promise: EventLoopPromise<Void>?) {
         promise?.fail(ChannelError.operationUnsupported)
     }

@@ -9,12 +9,11 @@ extension HTTP1ServerConnection {
         let head = answering.head
         let persists = willPersist(answering) && !response.closesConnection
         let framing = Self.framing(response, to: head)
-        prepareOutput()
         do {
             try HTTP1Encoder.writeResponseHead(
                 status: response.status, headers: response.headers, contentType: response.body.contentType,
                 framing: framing, connection: !persists ? .close : head.version == .http1_0 ? .keepAlive : .asIs,
-                date: owner.dateField(), into: &output)
+                date: owner.dateField(), into: &output.bytes)
         } catch {
             return answer(self.response(for: error))
         }
@@ -28,7 +27,7 @@ extension HTTP1ServerConnection {
         case .none: finishAnswer(answering, persists)
         case .bytes(let bytes):
             if bytes.readableBytes <= BodyPieces.size {
-                output.writeImmutableBuffer(bytes)
+                output.bytes.writeImmutableBuffer(bytes)
                 answering.scope.bytesSent = bytes.readableBytes
                 finishAnswer(answering, persists)
             } else {
@@ -65,7 +64,7 @@ extension HTTP1ServerConnection {
         _ framing: HTTP1Encoder.ResponseFraming,
         trailers: Headers?, _ answering: Answering, _ persists: Bool
     ) {
-        flush()
+        output.flush()
         bodyIsChunked = if case .chunked = framing { true } else { false }
         self.trailers = trailers
         waited = .zero
@@ -83,7 +82,7 @@ extension HTTP1ServerConnection {
 
     /// Lets the kernel send a stretch of a file, a part at a time, so that a slow client can be told from a stalled one.
     private func send(_ stretch: FileStretch, _ answering: Answering, _ persists: Bool) {
-        writeOutput()
+        output.write()
         waited = .zero
         task = Task(executorPreference: shard.executor) {
             let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: stretch.file.descriptor)
@@ -119,20 +118,20 @@ extension HTTP1ServerConnection {
         current.body?.cancel()  // answered early: what is still to come is skipped
         current.isDone = true
         phase = .answering(current)
-        resumeReading()
+        goOnReading(.consumer)
     }
 
     func finishExchange(_ answering: Answering) {
         phase = .idle
-        if isReadingPaused, decoder.bufferedBytes < Self.highWater { resumeReading() }
+        goOnReading(decoder.bufferedBytes < Self.highWater ? [.consumer, .backlog] : .consumer)
         guard !isAdvancing else { return }  // the loop that called us goes on by itself
         if decoder.hasBufferedBytes {
             // Answers to pipelined requests that are ready in one tick leave in one write.
-            scheduleFlush()
+            output.flushSoon()
             phase = .head
             advance()
         } else {
-            flush()
+            output.flush()
             keepTime()
         }
     }

@@ -5,50 +5,13 @@ import SkeinTransport
 extension HTTP1ServerConnection {
     // MARK: Writing
 
-    func prepareOutput() {
-        guard outputIsWritten else { return }
-        output.clear()
-        outputIsWritten = false
-    }
-
-    func writeOutput() {
-        guard !outputIsWritten, output.readableBytes > 0 else { return }
-        outputIsWritten = true
-        context?.write(wrapOutboundOut(output), promise: nil)
-    }
-
-    func flush() {
-        guard !outputIsWritten, output.readableBytes > 0 else { return }
-        writeOutput()
-        context?.flush()
-    }
-
-    func scheduleFlush() {
-        guard !flushIsScheduled else { return }
-        flushIsScheduled = true
-        shard.eventLoop.execute {
-            self.flushIsScheduled = false
-            self.flush()
-        }
-    }
-
     func write(piece: ByteBuffer, chunked: Bool) async throws {
-        guard let context, case .answering(let answering) = phase else { throw ChannelError.ioOnClosedChannel }
+        guard case .answering(let answering) = phase else { throw ChannelError.ioOnClosedChannel }
         answering.scope.bytesSent += piece.readableBytes
-        if bodyIsChunked {
-            prepareOutput()
-            HTTP1Encoder.writeChunk(piece, into: &output)
-            flush()
-        } else {
-            writeOutput()
-            context.writeAndFlush(wrapOutboundOut(piece), promise: nil)
-        }
+        if bodyIsChunked { HTTP1Encoder.writeChunk(piece, into: &output.bytes) } else { output.write(piece) }
         setDeadline(owner.context.bodyTimeout)
-        // Writing may have found out that the client is gone, which ends the connection before this line.
-        guard self.context != nil else { throw ChannelError.ioOnClosedChannel }
-        guard !context.channel.isWritable else { return }
         let begun = shard.now
-        try await withUnsafeThrowingContinuation { writableWaiter = $0 }
+        try await output.untilWritable()
         waited += shard.now - begun
         if pace.isTooSlow(answering.scope.bytesSent, within: waited) {
             cutOff()
@@ -75,10 +38,9 @@ extension HTTP1ServerConnection {
 
     func writeBodyEnd(chunked: Bool) {
         guard bodyIsChunked, context != nil else { return }
-        prepareOutput()
         do {
-            try HTTP1Encoder.writeLastChunk(trailers: trailers, into: &output)
-            flush()
+            try HTTP1Encoder.writeLastChunk(trailers: trailers, into: &output.bytes)
+            output.flush()
         } catch {
             configuration.logger.error("a trailer cannot be sent: \(error)")
             cutOff()
@@ -88,7 +50,7 @@ extension HTTP1ServerConnection {
     // MARK: What a handler may ask, and say before its answer
 
     var isSecure: Bool { encryption != nil }
-    var nioChannel: (any Channel)? { context?.channel }
+    var nioChannel: (any Channel)? { output.channel }
     var tls: TLSInfo? {
         encryption.map { TLSInfo($0.tlsVersion, $0.tlsVersion == nil ? nil : "http/1.1", $0.peerCertificate) }
     }
@@ -97,11 +59,11 @@ extension HTTP1ServerConnection {
         shard.run {
             guard case .answering(let answering) = self.phase, !answering.isAnswered, answering.head.version != .http1_0
             else { return }
-            self.prepareOutput()
             do {
                 try HTTP1Encoder.writeResponseHead(
-                    status: 103, headers: headers, framing: .bodiless, connection: .asIs, date: nil, into: &self.output)
-                self.flush()
+                    status: 103, headers: headers, framing: .bodiless, connection: .asIs, date: nil,
+                    into: &self.output.bytes)
+                self.output.flush()
             } catch {
                 self.configuration.logger.warning("an early hint was not sent: \(error)")
             }
@@ -110,28 +72,19 @@ extension HTTP1ServerConnection {
 
     func push(_ path: String, _ headers: Headers) { hint(EarlyHints.preload(path)) }
 
-    func wakeWriter(_ error: (any Error)? = nil) {
-        guard let waiter = writableWaiter else { return }
-        writableWaiter = nil
-        if let error { waiter.resume(throwing: error) } else { waiter.resume() }
-    }
-
     // MARK: Back-pressure
 
-    func pauseReading() {
-        if !isReadingPaused { pausedAt = shard.now }
-        isReadingPaused = true
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
+    func holdReading(_ reason: ReadGate.Reason) {
+        if gate.hold(reason, nioChannel) { pausedAt = shard.now }
     }
 
-    func resumeReading() {
-        // A client that was not read could not send.
-        if isReadingPaused, case .answering(var answering) = phase, !answering.isReceived {
-            answering.begun = answering.begun + (shard.now - pausedAt)
-            phase = .answering(answering)
+    func goOnReading(_ reason: ReadGate.Reason) {
+        guard gate.release(reason, nioChannel), case .answering(var answering) = phase, !answering.isReceived else {
+            return
         }
-        isReadingPaused = false
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
+        // A client that was not read could not send.
+        answering.begun = answering.begun + (shard.now - pausedAt)
+        phase = .answering(answering)
     }
 
     /// The handler reads the content: let it come, and tell a client that waits for our word.
@@ -142,18 +95,17 @@ extension HTTP1ServerConnection {
                 answering.owesContinue = false
                 answering.begun = self.shard.now
                 self.phase = .answering(answering)
-                self.prepareOutput()
-                HTTP1Encoder.writeContinue(into: &self.output)
-                self.flush()
+                HTTP1Encoder.writeContinue(into: &self.output.bytes)
+                self.output.flush()
             }
-            if self.isReadingPaused {
+            if !self.gate.isOpen {
                 self.setDeadline(self.owner.context.bodyTimeout)
-                self.resumeReading()
+                self.goOnReading(.consumer)
             }
         }
     }
 
     func streamWasCancelled() {
-        shard.run { if self.isReadingPaused { self.resumeReading() } }
+        shard.run { self.goOnReading(.consumer) }
     }
 }

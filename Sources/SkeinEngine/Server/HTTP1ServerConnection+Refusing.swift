@@ -30,7 +30,6 @@ extension HTTP1ServerConnection {
     func refuse(
         _ status: HTTPStatus, _ message: String, to known: RequestScope? = nil
     ) {
-        prepareOutput()
         owner.statistics.refused.add(1)
         let scope = known ?? RequestScope(nil, owner: owner, peer: peer)
         scope.answered(status)
@@ -38,21 +37,19 @@ extension HTTP1ServerConnection {
         let text = "\(message)\n"
         try? HTTP1Encoder.writeResponseHead(
             status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], framing: .length(text.utf8.count),
-            connection: .close, date: owner.dateField(), into: &output)
-        if scope.head.method != .head { output.writeString(text) }
+            connection: .close, date: owner.dateField(), into: &output.bytes)
+        if scope.head.method != .head { output.bytes.writeString(text) }
         linger()
     }
 
     /// Ends our side and waits a moment for the client to end its own, so that a reset does not destroy the last answer
     /// (RFC 9112, section 9.6).
     func linger() {
-        guard let context else { return }
+        guard context != nil else { return }
         phase = .lingering
-        if isReadingPaused { resumeReading() }
+        gate.open(nioChannel)
         setDeadline(owner.context.bodyTimeout)
-        flush()
-        // Behind everything that the socket has not taken yet.
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in self.endOutput() }
+        output.whenTaken { self.endOutput() }
     }
 
     private func endOutput() {

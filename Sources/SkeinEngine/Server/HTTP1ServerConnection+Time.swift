@@ -10,7 +10,7 @@ extension HTTP1ServerConnection {
             setDeadline(owner.context.headerTimeout)
         case .head: if timerAt > deadline { armTimer() }
         case .answering:
-            if decoder.bufferedBytes >= Self.highWater, !isReadingPaused { pauseReading() }
+            if decoder.bufferedBytes >= Self.highWater { holdReading(.backlog) }
         case .lingering, .closed: break
         }
         if timer == nil { armTimer() }
@@ -39,7 +39,7 @@ extension HTTP1ServerConnection {
         case .answering(let answering):
             // A handler may take its time; a client that neither sends nor takes what it should may not.
             let isStalled =
-                (!answering.isReceived && !isReadingPaused && !answering.owesContinue) || writableWaiter != nil
+                (!answering.isReceived && gate.isOpen && !answering.owesContinue) || output.hasWaiters
                 || regionIsUnderWay
             guard isStalled else { return setDeadline(owner.context.bodyTimeout) }
             answering.body?.fail(

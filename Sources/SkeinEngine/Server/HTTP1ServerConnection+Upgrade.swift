@@ -32,9 +32,9 @@ extension HTTP1ServerConnection {
             head.headers.values("HTTP2-Settings").count == 1, let encoded = head.headers["HTTP2-Settings"],
             let settings = Base64URL.decode(encoded).map({ ByteBuffer(bytes: $0) })
         else { return false }
-        prepareOutput()
-        output.writeStaticString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
-        flush()
+        output.bytes.writeStaticString(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        output.flush()
         let remainder = decoder.takeRemainder()
         switchToHTTP2 { connection in
             do throws(HTTP2Error) {
@@ -59,15 +59,14 @@ extension HTTP1ServerConnection {
         guard let link = upgrade.link else {
             return answer(.text("this is served over HTTP/2\n", status: HTTPStatus(505)))
         }
-        prepareOutput()
         do {
             try HTTP1Encoder.writeResponseHead(
                 status: response.status, headers: response.headers, framing: .bodiless, connection: .asIs,
-                date: owner.dateField(), into: &output)
+                date: owner.dateField(), into: &output.bytes)
         } catch {
             return answer(self.response(for: error))
         }
-        flush()
+        output.flush()
         if case .answering(let answering) = phase {
             answering.scope.answered(response.status)
             owner.record(answering.scope)
@@ -85,8 +84,7 @@ extension HTTP1ServerConnection {
 
     /// Gives the connection to another handler. Returns false when that is not possible, and the connection ends.
     private func replace(by successor: any ServerConnection, _ handler: some ChannelHandler) -> Bool {
-        guard let context else { return false }
-        self.context = nil
+        guard let context = output.detach() else { return false }
         phase = .closed
         task = nil
         if let timer { shard.timers.cancel(timer) }

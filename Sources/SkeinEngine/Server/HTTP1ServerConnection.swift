@@ -2,6 +2,7 @@
 // waits in the decoder. The connection carries bytes and keeps the time; the codec and the handler do the rest.
 
 import NIOSSL
+import SkeinTransport
 
 /// A connection of a client.
 ///
@@ -58,14 +59,11 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var decoder: HTTP1RequestDecoder
     /// The first bytes of the connection, until they tell which HTTP it speaks.
     @exclusivity(unchecked) var prelude: ByteBuffer? = ByteBuffer()
-    @exclusivity(unchecked) var context: ChannelHandlerContext?
+    let output: ChannelOutput
+    @exclusivity(unchecked) var gate = ReadGate()
     @exclusivity(unchecked) var phase = Phase.head
     @exclusivity(unchecked) var task: Task<Void, Never>?
-    @exclusivity(unchecked) var output = ByteBuffer()
-    @exclusivity(unchecked) var outputIsWritten = true
-    @exclusivity(unchecked) var flushIsScheduled = false
     @exclusivity(unchecked) var isAdvancing = false
-    @exclusivity(unchecked) var isReadingPaused = false
     var pausedAt = NIODeadline.distantPast
     @exclusivity(unchecked) var peerHasFinished = false
     @exclusivity(unchecked) var hasEndedOutput = false
@@ -76,7 +74,6 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var deadline = NIODeadline.distantFuture
     @exclusivity(unchecked) var timer: ShardTimers.Token?
     @exclusivity(unchecked) var timerAt = NIODeadline.distantFuture
-    @exclusivity(unchecked) var writableWaiter: UnsafeContinuation<Void, any Error>?
     var regionIsUnderWay = false
     /// How long the client has let us wait for it to take the body that is being sent.
     var waited = TimeAmount.zero
@@ -88,16 +85,18 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         self.owner = owner
         encryption = tls
         decoder = HTTP1RequestDecoder(limits: owner.context.configuration.limits)
+        output = ChannelOutput(owner.shard.eventLoop)
     }
 
     var shard: Shard { owner.shard }
+    var context: ChannelHandlerContext? { output.context }
     var remoteAddress: SocketAddress? { peer.address }
     var pace: BodyPace { owner.context.pace }
     var configuration: ServerConfiguration { _read { yield owner.context.configuration } }
 
     // MARK: The channel
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) { output.attach(context) }
 
     func channelActive(context: ChannelHandlerContext) {
         owner.opened(self)
@@ -134,12 +133,12 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         advance()
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { flush() }
+    func channelReadComplete(context: ChannelHandlerContext) { output.flush() }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
         setDeadline(owner.context.bodyTimeout)
-        wakeWriter()
+        output.writabilityChanged()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -161,7 +160,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func channelInactive(context: ChannelHandlerContext) {
         // While a successor takes over, writing its first bytes may find out that the client is gone: that is for it to hear.
-        guard self.context != nil else { return context.fireChannelInactive() }
+        guard output.context != nil else { return context.fireChannelInactive() }
         if case .answering(let answering) = phase {
             answering.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
             task?.cancel()
@@ -169,8 +168,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         }
         phase = .closed
         if let timer { shard.timers.cancel(timer) }
-        wakeWriter(ChannelError.ioOnClosedChannel)
-        self.context = nil
+        output.detach()
         owner.closed(self)
     }
 
@@ -236,7 +234,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         let isTooLarge = answering.received > answering.maximum
         phase = .answering(answering)
         guard isTooLarge else {
-            if answering.body?.push(bytes) == false { pauseReading() }
+            if answering.body?.push(bytes) == false { holdReading(.consumer) }
             return
         }
         answering.body?.fail(

@@ -88,7 +88,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         // Requests that are pipelined in one tick leave in one write.
         if isReading {
             return
-        } else if machine.inFlight.count == 1 { output.flush() } else { output.flushSoon() }
+        } else if machine.inFlight.count == 1 {
+            output.flush()
+        } else {
+            output.flushSoon()
+        }
     }
 
     private func sendContent(of exchange: HTTPExchange) {
@@ -135,7 +139,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     /// Writes a piece of a streamed body, waiting while the socket is full. On the loop.
     func write(piece: ByteBuffer, chunked: Bool) async throws {
         guard machine.isOpen else { throw ChannelError.ioOnClosedChannel }
-        if chunked { HTTP1Encoder.writeChunk(piece, into: &output.bytes) } else { output.bytes.writeImmutableBuffer(piece) }
+        if chunked {
+            HTTP1Encoder.writeChunk(piece, into: &output.bytes)
+        } else {
+            output.bytes.writeImmutableBuffer(piece)
+        }
         machine.madeProgress(at: pool.shard.now)
         try await output.untilWritable()
     }

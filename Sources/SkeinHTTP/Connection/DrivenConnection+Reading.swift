@@ -121,9 +121,9 @@ extension DrivenConnection {
             if let failure { throw failure }
             if peerHasFinished { throw fail(.noData, "the server closed the connection without an answer") }
             guard reader == nil else { throw stateError("two tasks read from one connection; let one of them read") }
-            if output.readableBytes > 0 || isReadingPaused {
-                flush()
-                if isReadingPaused { setReading(true) }
+            if output.count > 0 || !gate.isOpen {
+                output.flush()
+                gate.open(channel)
                 continue  // either may have ended the connection, or brought bytes, before anybody waited for them
             }
             timer = shard.timers.schedule(self, at: shard.now + TimeAmount(timeout))

@@ -21,7 +21,7 @@ extension DrivenConnection {
         do {
             try HTTP1Encoder.writeRequestHead(
                 method: method, target: target, host: origin.authority, headers: headers, bodyLength: body.length,
-                into: &output)
+                into: &output.bytes)
         } catch {
             throw SkeinError(.exception, peer: origin.description, because: error.description, cause: error)
         }
@@ -30,7 +30,7 @@ extension DrivenConnection {
         if isPipelining, pending.count == 1 { wakeReader() }
         switch body {
         case .none: break
-        case .bytes(let bytes): output.writeImmutableBuffer(bytes)
+        case .bytes(let bytes): output.bytes.writeImmutableBuffer(bytes)
         case .following(0): break
         case .following, .followingChunks: following = body
         }
@@ -45,9 +45,9 @@ extension DrivenConnection {
                 throw stateError(
                     "\(bytes.readableBytes) bytes are more than the \(left) that are left of the announced content")
             }
-            output.writeImmutableBuffer(bytes)
+            output.bytes.writeImmutableBuffer(bytes)
             following = left == bytes.readableBytes ? .none : .following(left - bytes.readableBytes)
-        case .followingChunks: HTTP1Encoder.writeChunk(bytes, into: &output)
+        case .followingChunks: HTTP1Encoder.writeChunk(bytes, into: &output.bytes)
         case .none, .bytes: throw stateError("no content is due; announce it with sendRequest(body: .following(n))")
         }
         try await flushOutput()
@@ -59,34 +59,22 @@ extension DrivenConnection {
             throw stateError("no content in chunks is due; announce it with sendRequest(body: .followingChunks)")
         }
         following = .none
-        try HTTP1Encoder.writeLastChunk(trailers: nil, into: &output)
-        scheduleFlush()
+        try HTTP1Encoder.writeLastChunk(trailers: nil, into: &output.bytes)
+        output.flushSoon()
     }
 
     /// Requests sent in one tick leave in one write; a sender that is ahead of the socket waits for it.
     func flushOutput() async throws {
-        scheduleFlush()
-        guard output.readableBytes > Self.highWater / 4 else { return }
-        flush()
-        while let channel, failure == nil, !channel.isWritable {
-            guard writer == nil else { throw stateError("two tasks send on one connection; let one of them send") }
-            await withUnsafeContinuation { writer = $0 }
+        output.flushSoon()
+        guard output.count > Self.highWater / 4 else { return }
+        guard !output.hasWaiters else { throw stateError("two tasks send on one connection; let one of them send") }
+        do {
+            try await output.untilWritable()
+        } catch {
+            throw failure
+                ?? SkeinError(
+                    .channelClosed, peer: origin.description, because: "the connection has ended", cause: error)
         }
         if let failure { throw failure }
-    }
-
-    func scheduleFlush() {
-        guard !flushIsScheduled else { return }
-        flushIsScheduled = true
-        shard.eventLoop.execute {
-            self.flushIsScheduled = false
-            self.flush()
-        }
-    }
-
-    func flush() {
-        guard output.readableBytes > 0 else { return }
-        channel?.writeAndFlush(output, promise: nil)
-        output.clear()
     }
 }

@@ -33,7 +33,8 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     let limits: HTTP1Limits
     let parsing: HTTPParsing
 
-    var channel: (any Channel)?
+    let output: ChannelOutput
+    var gate = ReadGate()
     var tls: TLSInfo?
     var handler: DrivenChannelHandler?
     var decoder: HTTP1ResponseDecoder
@@ -42,13 +43,9 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     var leftover = ByteBuffer()
     var following: HTTPConnection.Body = .none
     var failure: SkeinError?
-    var output = ByteBuffer()
-    var flushIsScheduled = false
     var reader: UnsafeContinuation<Void, Never>?
-    var writer: UnsafeContinuation<Void, Never>?
     var timer: ShardTimers.Token?
     var peerHasFinished = false
-    var isReadingPaused = false
     var isPipelining = false
 
     init(
@@ -62,8 +59,10 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         self.limits = limits
         self.parsing = parsing
         decoder = HTTP1ResponseDecoder(limits: limits, parsing: parsing)
+        output = ChannelOutput(shard.eventLoop)
     }
 
+    var channel: (any Channel)? { output.channel }
     var responsePending: Bool { !pending.isEmpty || reading == .content }
     var isConnected: Bool { channel != nil && failure == nil && !peerHasFinished }
 
@@ -91,16 +90,14 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
                 return connected
             }.get()
         tls = connected.tls
-        channel = connected.channel
     }
 
     func disconnect() {
-        let old = channel
-        channel = nil
+        let old = output.detach()
         handler = nil
         reset()
         failure = stateError("the connection was ended by disconnect()")
-        wake()
+        wakeReader()
         failure = nil
         old?.close(promise: nil)
     }
@@ -113,8 +110,8 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         following = .none
         failure = nil
         peerHasFinished = false
-        isReadingPaused = false
-        output.clear()
+        gate = ReadGate()
+        output.bytes.clear()
     }
 
     // MARK: What the channel says
@@ -125,51 +122,33 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         if reader != nil {
             wakeReader()
         } else if decoder.bufferedBytes >= Self.highWater {
-            setReading(false)
+            gate.hold(.backlog, channel)
         }
     }
-
-    func becameWritable() { wakeWriter() }
 
     func failed(_ error: any Error, by handler: DrivenChannelHandler) {
         guard handler === self.handler else { return }
         if failure == nil { failure = Connector.socketError(error, peer: origin.description) }
-        wake()
+        wakeReader()
     }
 
     func ended(_ handler: DrivenChannelHandler) {
         guard handler === self.handler else { return }
         peerHasFinished = true
-        channel = nil
-        wake()
+        output.detach()
+        wakeReader()
     }
 
     func timerFired() {
         timer = nil
         failure = SkeinError(.timeout, peer: origin.description, because: "the server sent nothing for \(timeout)")
         channel?.close(promise: nil)
-        wake()
-    }
-
-    func setReading(_ isOn: Bool) {
-        isReadingPaused = !isOn
-        try? channel?.syncOptions?.setOption(.autoRead, value: isOn)
-    }
-
-    func wake() {
         wakeReader()
-        wakeWriter()
     }
 
     func wakeReader() {
         let waiting = reader
         reader = nil
-        waiting?.resume()
-    }
-
-    func wakeWriter() {
-        let waiting = writer
-        writer = nil
         waiting?.resume()
     }
 
@@ -198,10 +177,12 @@ final class DrivenChannelHandler: ChannelInboundHandler, Sendable {
 
     init(_ machine: DrivenConnection) { self.machine = machine }
 
+    func handlerAdded(context: ChannelHandlerContext) { if machine.handler === self { machine.output.attach(context) } }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { machine.received(unwrapInboundIn(data), by: self) }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { machine.becameWritable() }
+        if machine.handler === self { machine.output.writabilityChanged() }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

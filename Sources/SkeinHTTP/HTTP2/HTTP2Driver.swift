@@ -3,6 +3,7 @@
 
 import NIOCore
 import SkeinCore
+import SkeinTransport
 import SkeinWire
 
 /// What uses the driver: the client's or the server's idea of a connection. Called on the loop.
@@ -39,7 +40,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     @exclusivity(unchecked) private var lastFlush: NIODeadline
     @exclusivity(unchecked) private var isFlushing = false
     @exclusivity(unchecked) private var isReading = false
-    private var isReadingPaused = false
+    private var gate = ReadGate()
     private var discarded = 0
     private var failure: (any Error)?
     private var inputHasEnded = false
@@ -90,7 +91,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
-        if isReadingPaused { setReading(true) }
+        gate.release(.output, context.channel)
         flush()
     }
 
@@ -162,14 +163,9 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         }
         isFlushing = false
         if inputHasEnded { engine.resetUnfinishable() }
-        if engine.output.readableBytes > Self.highWater, !isReadingPaused { setReading(false) }
+        if engine.output.readableBytes > Self.highWater { gate.hold(.output, context.channel) }
         takeEvents()  // streams whose senders may go on
         closeIfDrained()
-    }
-
-    private func setReading(_ isOn: Bool) {
-        isReadingPaused = !isOn
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
     }
 
     // MARK: Sending content
@@ -230,7 +226,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         context.writeAndFlush(wrapOutboundOut(engine.output), promise: nil)
         engine.output.clear()
         context.close(mode: .output, promise: nil)
-        setReading(true)
+        gate.open(context.channel)
         wakeAll()
         eventLoop.scheduleTask(in: .seconds(1)) { self.context?.close(promise: nil) }
     }

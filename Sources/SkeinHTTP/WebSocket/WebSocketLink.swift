@@ -34,8 +34,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     @exclusivity(unchecked) private var transport: (any WebSocketTransport)?
     @exclusivity(unchecked) private var decoder: WebSocketDecoder
     @exclusivity(unchecked) private var encoder: WebSocketEncoder
-    @exclusivity(unchecked) private var output = ByteBuffer()
-    @exclusivity(unchecked) private var outputIsWritten = true
+    @exclusivity(unchecked) private var output = OutputBuffer()
     @exclusivity(unchecked) private var flushIsScheduled = false
     @exclusivity(unchecked) private var isReading = false
     @exclusivity(unchecked) private var isPaused = false
@@ -167,18 +166,14 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     // MARK: Sending
 
-    /// Bytes that the transport has not taken.
-    private var unsent: Int { outputIsWritten ? 0 : output.readableBytes }
-
     /// Whether more can be sent without waiting.
-    var hasRoom: Bool { unsent < Self.highWater && transport?.isWritable ?? false }
+    var hasRoom: Bool { output.count < Self.highWater && transport?.isWritable ?? false }
 
     /// Writes a message. Returns whether more can be sent right now; nil when nothing can be sent any more.
     func send(_ message: WebSocketMessage) throws(SkeinError) -> Bool? {
         guard phase == .open else { return nil }
-        prepareOutput()
         do {
-            try encoder.write(message, into: &output)
+            try encoder.write(message, into: &output.bytes)
         } catch {
             throw SkeinError(.exception, because: error.description, cause: error)
         }
@@ -188,31 +183,22 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     /// Writes a message, if not too much waits already. Returns whether it did.
     func trySend(_ message: WebSocketMessage) -> Bool {
-        guard !isInMessage, unsent < options.maximumUnsent, let _ = try? send(message) else { return false }
+        guard !isInMessage, output.count < options.maximumUnsent, let _ = try? send(message) else { return false }
         return true
     }
 
     /// Writes a piece of a message. Returns as ``send(_:)``.
     func send(_ bytes: ByteBuffer, _ kind: WebSocketMessage.Kind, isFirst: Bool, isLast: Bool) -> Bool? {
         guard phase == .open else { return nil }
-        prepareOutput()
-        encoder.writeFragment(kind, bytes, isFirst: isFirst, isLast: isLast, into: &output)
+        encoder.writeFragment(kind, bytes, isFirst: isFirst, isLast: isLast, into: &output.bytes)
         isInMessage = !isLast
         flushSoon()
         return hasRoom
     }
 
     private func control(_ opcode: WebSocketOpcode, _ payload: ByteBuffer) {
-        prepareOutput()
-        encoder.writeControl(opcode, payload, into: &output)
+        encoder.writeControl(opcode, payload, into: &output.bytes)
         flushSoon()
-    }
-
-    /// Output that was written belongs to the transport; more goes into a buffer that is empty again.
-    private func prepareOutput() {
-        guard outputIsWritten else { return }
-        if output.storageCapacity > Self.highWater { output = ByteBuffer() } else { output.clear() }
-        outputIsWritten = false
     }
 
     /// Writes at the end of this tick what its messages have brought.
@@ -227,15 +213,13 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     /// Writes what there is, if the peer takes it.
     package func flush() {
-        guard !outputIsWritten, let transport, transport.isWritable else { return }
+        guard output.count > 0, let transport, transport.isWritable else { return }
         writeOutput()
         if transport.isWritable { socket?.becameWritable() }
     }
 
     private func writeOutput() {
-        guard !outputIsWritten else { return }
-        outputIsWritten = true
-        transport?.write(output)
+        if let bytes = output.take() { transport?.write(bytes) }
     }
 
     package func becameWritable() {
@@ -243,7 +227,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             self.owedPong = nil
             if phase == .open { control(.pong, owedPong) }
         }
-        if outputIsWritten { socket?.becameWritable() } else { flush() }
+        if output.count == 0 { socket?.becameWritable() } else { flush() }
     }
 
     // MARK: Is the peer there?
@@ -350,8 +334,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     private func writeClose(_ closing: WebSocketClosing) {
-        prepareOutput()
-        encoder.writeClose(closing, into: &output)
+        encoder.writeClose(closing, into: &output.bytes)
         writeOutput()
     }
 

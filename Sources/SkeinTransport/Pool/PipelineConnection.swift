@@ -24,11 +24,8 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     /// Whether somebody has it alone.
     @exclusivity(unchecked) package final var isLeased = false
     @exclusivity(unchecked) private var state: State
-    @exclusivity(unchecked) private var context: ChannelHandlerContext?
-    /// What is written at the end of the tick.
-    @exclusivity(unchecked) package final var output = ByteBuffer()
-    @exclusivity(unchecked) private var outputIsWritten = false
-    @exclusivity(unchecked) private var flushIsScheduled = false
+    private let sending: ChannelOutput
+    @exclusivity(unchecked) private var gate = ReadGate()
     /// When an answer came last, or, before that, when the first call was sent.
     @exclusivity(unchecked) package final var lastProgress: NIODeadline
     /// When a call was sent last; a check is none.
@@ -42,6 +39,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     @usableFromInline package init(shard: Shard, peer: String, ready: EventLoopPromise<PipelineConnection>) {
         self.shard = shard
         self.peer = peer
+        sending = ChannelOutput(shard.eventLoop)
         lastProgress = shard.now
         usedLast = lastProgress
         state = .opening(ready)
@@ -79,7 +77,12 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     /// Whether it takes calls.
     package final var isUsable: Bool { if case .open = state { true } else { false } }
     package final var isClosed: Bool { if case .closed = state { true } else { false } }
-    package final var channel: (any Channel)? { context?.channel }
+    package final var channel: (any Channel)? { sending.channel }
+    /// What is written at the end of the tick.
+    package final var output: ByteBuffer {
+        get { sending.bytes }
+        _modify { yield &sending.bytes }
+    }
 
     /// Sends a call with all others of this tick.
     package final func send(_ call: PipelinedCall, at now: NIODeadline) {
@@ -87,56 +90,19 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         usedLast = now
         call.carrier = self
         call.attempts += 1
-        prepareOutput()
         encode(call)
-        flushLater()
+        sending.flushSoon()
     }
 
     /// Sends bytes of the protocol's own.
     package final func write(_ make: (inout ByteBuffer) -> Void) {
-        prepareOutput()
-        make(&output)
-        flushLater()
-    }
-
-    private func prepareOutput() {
-        guard outputIsWritten else { return }
-        output.clear()
-        outputIsWritten = false
-    }
-
-    private func flushLater() {
-        guard !flushIsScheduled else { return }
-        flushIsScheduled = true
-        shard.eventLoop.execute { self.flush() }
-    }
-
-    private func flush() {
-        flushIsScheduled = false
-        guard !outputIsWritten, output.readableBytes > 0, let context else { return }
-        outputIsWritten = true
-        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
-        // A buffer that one large call has blown up is not kept.
-        if output.capacity > 256 << 10 { output = ByteBuffer() }
+        make(&sending.bytes)
+        sending.flushSoon()
     }
 
     /// Waits until the peer takes more. On the loop.
     package final func untilWritable() async throws(SkeinError) {
-        flush()
-        guard let channel = context?.channel, !channel.isWritable else {
-            if let reason = lossReason ?? (isClosed ? gone : nil) { throw reason }
-            return
-        }
-        await withUnsafeContinuation { writers.append($0) }
-        if let reason = lossReason ?? (isClosed ? gone : nil) { throw reason }
-    }
-
-    @exclusivity(unchecked) private var writers: [UnsafeContinuation<Void, Never>] = []
-
-    private func wakeWriters() {
-        let waiting = writers
-        writers = []
-        for writer in waiting { writer.resume() }
+        do { try await sending.untilWritable() } catch { throw lossReason ?? gone }
     }
 
     // MARK: Life
@@ -206,12 +172,11 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     package final func close(because reason: SkeinError? = nil) {
         if case .closed = state { return }
         if lossReason == nil { lossReason = reason }
-        if reason == nil, context != nil {
-            prepareOutput()
+        if reason == nil, sending.context != nil {
             sayGoodbye()
-            flush()
+            sending.flush()
         }
-        if let context { context.close(promise: nil) } else { ended() }
+        if let context = sending.context { context.close(promise: nil) } else { ended() }
     }
 
     private var gone: SkeinError {
@@ -225,7 +190,6 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         if let timer { shard.timers.cancel(timer) }
         timer = nil
         let reason = lossReason ?? gone
-        wakeWriters()
         if case .opening(let promise) = before { promise.fail(reason) }
         let pool = self.pool
         self.pool = nil  // they hold each other
@@ -233,12 +197,12 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         loseCalls(reason)
     }
 
-    public func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    public func handlerAdded(context: ChannelHandlerContext) { sending.attach(context) }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) { receive(unwrapInboundIn(data)) }
 
     public func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { wakeWriters() }
+        sending.writabilityChanged()
     }
 
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -247,16 +211,13 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     }
 
     public func channelInactive(context: ChannelHandlerContext) {
-        self.context = nil
+        sending.detach()
         ended()
     }
 
-    /// Whether nothing is read, since somebody is slower than the peer.
-    @exclusivity(unchecked) private var isPaused = false
-
+    /// Reads nothing while somebody is slower than the peer.
     package final func pauseReading(_ isPaused: Bool) {
-        self.isPaused = isPaused
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: !isPaused)
+        if isPaused { gate.hold(.consumer, channel) } else { gate.release(.consumer, channel) }
     }
 
     // MARK: Time
@@ -269,10 +230,10 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     package final func timerFired() {
         timer = nil
         guard let pool, !isClosed else { return }
-        if checkIsUnderWay, !isPaused {
+        if checkIsUnderWay, gate.isOpen {
             return close(because: SkeinError(.timeout, peer: peer, because: "the server did not say that it is there"))
         }
-        if underWay == 0, isUsable, !isPaused {
+        if underWay == 0, isUsable, gate.isOpen {
             if !isLeased, usedLast + TimeAmount(pool.limits.idleTimeout) <= shard.now, pool.hasMoreThanNeeded {
                 return close()
             }
