@@ -46,6 +46,7 @@ struct Simulate: ParsableCommand {
     private func show(_ seed: UInt64) throws {
         let history = History(seed: seed)
         let report = Simulation.run(history)
+        print("\(history.settings)")
         print(report.outcomes.joined(separator: "\n"))
         print("fingerprint \(String(report.fingerprint, radix: 16)), \(report.milliseconds) ms")
         guard !report.violations.isEmpty else { return }

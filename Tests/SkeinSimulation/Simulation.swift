@@ -7,7 +7,7 @@ import SkeinCore
 /// What a run has come to.
 package struct Report: Sendable {
     /// What was wrong; empty when all was well.
-    package let violations: [String]
+    package fileprivate(set) var violations: [String]
     /// The same for two runs of one history.
     package let fingerprint: UInt64
     /// A line for each call.
@@ -23,7 +23,16 @@ package enum Simulation {
 
     /// Runs a history to its end.
     package static func run(_ history: History) -> Report {
-        let world = World(history)
+        var world: World? = World(history)
+        weak let leftover = world
+        var report = world.map(run) ?? Report(violations: [], fingerprint: 0, outcomes: [], milliseconds: 0)
+        world = nil
+        if report.violations.isEmpty, leftover != nil { report.violations = ["something holds on to the world"] }
+        return report
+    }
+
+    private static func run(_ world: World) -> Report {
+        let history = world.history
         world.startServer()
         world.startCalls()
         let begun = world.loop.now

@@ -119,8 +119,8 @@ package final class World: @unchecked Sendable {
     ///   waits for an answer.
     func watchForgery(on channel: SimulatedChannel, behind requested: Int) {
         let toServer = channel.inbound
-        channel.outbound.whenArrived(channel.bytesWritten + 1) {
-            if toServer.sent > requested { self.hasUndetectableForgery = true }
+        channel.outbound.whenArrived(channel.bytesWritten + 1) { [unowned self] in
+            if toServer.sent > requested { hasUndetectableForgery = true }
         }
     }
 
@@ -141,8 +141,8 @@ package final class World: @unchecked Sendable {
 
     private func open(_ number: Int, _ plan: History.ConnectionPlan) throws -> any Channel {
         func wire(_ plan: WirePlan, _ direction: Int) -> SimulatedWire {
-            SimulatedWire(loop, plan, random: SeededGenerator(seed: random.next())) {
-                self.note(number * 2 + direction, $0, $1)
+            SimulatedWire(loop, plan, random: SeededGenerator(seed: random.next())) { [unowned self] in
+                note(number * 2 + direction, $0, $1)
             }
         }
         let toServer = wire(plan.toServer, 0)
@@ -173,6 +173,7 @@ package final class World: @unchecked Sendable {
         guard history.settings.hasRealServer else { return }
         var configuration = ServerConfiguration(addresses: [], threads: 1)
         configuration.logger = .silent
+        configuration.clock = { [unowned self] in 1_700_000_000 + Int(milliseconds / 1000) }
         configuration.client.http.dns.usesSystemResolver = true
         configuration.client.logger = .silent
         let server = HTTPServer(configuration) { [unowned self] request in try await self.respond(request) }

@@ -10,9 +10,13 @@
 
 /// The Date field (RFC 9110, section 6.6.1).
 struct DateField {
-    private var second: time_t = -1
+    /// Seconds since 1970.
+    private let clock: @Sendable () -> Int
+    private var second = -1
     private var madeField = ByteBuffer()
     private var madeText = ""
+
+    init(_ clock: (@Sendable () -> Int)?) { self.clock = clock ?? { time(nil) } }
 
     /// The field for now, in wire form.
     var field: ByteBuffer {
@@ -31,7 +35,7 @@ struct DateField {
     }
 
     private mutating func update() {
-        let now = time(nil)
+        let now = clock()
         guard now != second else { return }
         second = now
         madeText = CivilTime(now).httpDate

@@ -106,6 +106,8 @@ public struct ServerConfiguration: Sendable {
     public var client = Skein.Configuration()
     /// Where lines go.
     public var logger = Logger.screen()
+    /// Seconds since 1970. Default: the system's clock.
+    package var clock: (@Sendable () -> Int)?
 
     /// Settings with the given addresses and threads.
     public init(addresses: [Address] = [.tcp("127.0.0.1", port: 8080)], threads: Int = System.coreCount) {

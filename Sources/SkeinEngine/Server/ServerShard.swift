@@ -13,7 +13,7 @@ final class ServerShard: @unchecked Sendable {
     let skein: Skein
     let log: ShardLog?
     let statistics: ShardStatistics
-    @exclusivity(unchecked) private var date = DateField()
+    @exclusivity(unchecked) private var date: DateField
     @exclusivity(unchecked) private var requests: UInt32 = 0
     private var connectionNumber: UInt32
     private var connections: [ObjectIdentifier: any ServerConnection] = [:]
@@ -25,6 +25,7 @@ final class ServerShard: @unchecked Sendable {
         self.context = context
         self.handling = handling
         self.skein = skein
+        date = DateField(context.configuration.clock)
         self.log = log.map { ShardLog($0, shard: shard) }
         statistics = context.statistics[shard.index]
         connectionNumber = UInt32(shard.index)
