@@ -96,9 +96,12 @@ package final class World: @unchecked Sendable {
 
     func content(of call: CallPlan) -> ByteBuffer {
         if let content = contents[call.id] { return content }
-        var bytes = ByteBuffer(string: "\(call.id).")
-        while bytes.readableBytes < call.size { bytes.writeImmutableBuffer(bytes) }
-        bytes.moveWriterIndex(to: bytes.readerIndex + call.size)
+        let word = Array("\(call.id).".utf8)
+        let bytes = ByteBuffer(
+            bytes: [UInt8](unsafeUninitializedCapacity: call.size) { target, count in
+                for index in 0..<call.size { target[index] = word[index % word.count] }
+                count = call.size
+            })
         contents[call.id] = bytes
         return bytes
     }

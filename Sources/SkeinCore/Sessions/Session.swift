@@ -93,14 +93,8 @@ package protocol BackEnd: AnyObject, Sendable {
     /// An exchange that held a place has ended: the next one may start. On the loop.
     package func released(on shard: Shard) { queues[shard].release() }
 
-    /// When an exchange that still waits for its place should be looked at again: a place of its queue became free within a time,
-    /// so that it gets on. Nil when it waits in vain, or its caller's deadline has come.
-    package func waitsOn(for time: TimeAmount, until limit: NIODeadline, on shard: Shard) -> NIODeadline? {
-        let now = shard.now
-        let moment = queues[shard].lastRelease + time
-        guard moment > now, limit > now else { return nil }
-        return min(moment, limit)
-    }
+    /// When a place of the queue became free last, while others waited.
+    package func lastRelease(on shard: Shard) -> NIODeadline { queues[shard].lastRelease }
 
     /// An exchange is over, its callback included.
     package func ended() { idle.end() }

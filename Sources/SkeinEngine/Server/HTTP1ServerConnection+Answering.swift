@@ -8,7 +8,8 @@ extension HTTP1ServerConnection {
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
         let head = answering.head
         let persists = willPersist(answering) && !response.closesConnection
-        let framing = Self.framing(response, to: head)
+        let plan = ResponsePlan(response, to: head.method)
+        let framing = Self.framing(plan, to: head)
         do {
             try HTTP1Encoder.writeResponseHead(
                 status: response.status, headers: response.headers, contentType: response.body.contentType,
@@ -22,30 +23,28 @@ extension HTTP1ServerConnection {
         answering.isEndless = response.isEndless
         answering.scope.answered(response.status)
         phase = .answering(answering)
-        if head.method == .head || response.status.forbidsBody { return finishAnswer(answering, persists) }
-        switch response.body.content {
-        case .none: finishAnswer(answering, persists)
+        switch plan.content {
+        case .nothing: finishAnswer(answering, persists)
+        case .bytes(let bytes) where bytes.readableBytes <= BodyPieces.size:
+            output.bytes.writeImmutableBuffer(bytes)
+            answering.scope.bytesSent = bytes.readableBytes
+            finishAnswer(answering, persists)
         case .bytes(let bytes):
-            if bytes.readableBytes <= BodyPieces.size {
-                output.bytes.writeImmutableBuffer(bytes)
-                answering.scope.bytesSent = bytes.readableBytes
-                finishAnswer(answering, persists)
-            } else {
-                let pieces = BodyPieces.of(bytes)
-                send(pieces, length: bytes.readableBytes, framing, trailers: nil, answering, persists)
-            }
-        case .stream(let length, _, let makeChunks):
+            send(
+                BodyPieces.of(bytes), length: bytes.readableBytes, framing, trailers: nil, answering, persists)
+        case .stream(let length, let makeChunks):
             if let stretch = response.stretch, encryption == nil { return send(stretch, answering, persists) }
-            send(makeChunks, length: length, framing, trailers: response.trailers, answering, persists)
+            send(makeChunks, length: length, framing, trailers: plan.trailers, answering, persists)
         }
     }
 
-    static func framing(_ response: ServerResponse, to head: RequestHead) -> HTTP1Encoder.ResponseFraming {
-        if response.status.forbidsBody { return .bodiless }
-        return switch response.body.length {
-        case .none: .length(0)
-        case .known(let length): .length(length)
-        case .streamed: head.version == .http1_0 ? .untilClose : .chunked
+    private static func framing(_ plan: ResponsePlan, to head: RequestHead) -> HTTP1Encoder.ResponseFraming {
+        switch (plan.announcement, plan.content) {
+        case (.nothing, _): .bodiless
+        case (.length(let length), _): .length(length)
+        // Trailers alone have no place in HTTP/1.1.
+        case (.open, .nothing) where head.method != .head: .length(0)
+        case (.open, _): head.version == .http1_0 ? .untilClose : .chunked
         }
     }
 

@@ -105,19 +105,12 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         guard !isAnswered else { return }
         if let problem = problem(with: response) { return answer(self.response(for: problem)) }
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
-        let isBodiless = scope.head.method == .head || response.status.forbidsBody
-        let length: Int? =
-            switch response.body.length {
-            case .none: response.status.forbidsBody || response.trailers != nil ? nil : 0
-            case .known(let length): response.status.forbidsBody ? nil : length
-            case .streamed: nil
-            }
-        let hasNoContent = isBodiless || response.body.length == .none
-        let trailers = isBodiless ? nil : response.trailers
+        let plan = ResponsePlan(response, to: scope.head.method)
+        let length: Int? = if case .length(let length) = plan.announcement { length } else { nil }
         do {
             try driver.engine.respond(
                 response.status, headers: response.headers, contentType: response.body.contentType, length: length,
-                date: owner.dateText(), isLast: hasNoContent && trailers == nil, on: stream)
+                date: owner.dateText(), isLast: plan.isHeadAlone, on: stream)
         } catch {
             return answer(self.response(for: error))
         }
@@ -125,17 +118,13 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         isEndless = response.isEndless
         if isEndless, owner.isDraining { return leave() }
         scope.answered(response.status)
-        if hasNoContent {
-            finish(trailers)
-        } else {
-            switch response.body.content {
-            case .none: finish(trailers)
-            case .bytes(let bytes):
-                scope.bytesSent = bytes.readableBytes
-                driver.engine.send(bytes, isLast: trailers == nil, on: stream)
-                finish(trailers)
-            case .stream(let length, _, let makeChunks): send(makeChunks, length: length, trailers)
-            }
+        switch plan.content {
+        case .nothing: finish(plan.trailers)
+        case .bytes(let bytes):
+            scope.bytesSent = bytes.readableBytes
+            driver.engine.send(bytes, isLast: plan.trailers == nil, on: stream)
+            finish(plan.trailers)
+        case .stream(let length, let makeChunks): send(makeChunks, length: length, plan.trailers)
         }
         driver.flushSoon()
     }

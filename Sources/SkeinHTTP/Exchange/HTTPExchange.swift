@@ -44,25 +44,15 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     @exclusivity(unchecked) var carrier: (any ExchangeCarrier)?
     /// Which of its carrier's streams it has, over HTTP/2.
     @exclusivity(unchecked) private(set) var carrierStream: HTTP2Stream?
-    @exclusivity(unchecked) private var timer: ShardTimers.Token?
-    /// The caller's deadline, which holds for a streamed body, too.
-    private let limit: NIODeadline?
-    /// By when the caller wants the response.
-    @exclusivity(unchecked) private var responseLimit: NIODeadline?
-    /// For when the timer is set.
-    @exclusivity(unchecked) private var deadline: NIODeadline?
-    /// By when a request with a time limit of its own has to be over, the wait for its place included.
-    private var ownLimit: NIODeadline?
-    @exclusivity(unchecked) private var hasBegun = false
+    @exclusivity(unchecked) private var life: CallLife
+    @exclusivity(unchecked) private var timer = CallTimer()
     /// Where the body of a streamed answer goes, once the response was handed out.
     @exclusivity(unchecked) private(set) var inlet: ByteStreamInlet<Headers?>?
-    @exclusivity(unchecked) private var holdsPlace = false
     private let made: NIODeadline?
     private var began = NIODeadline.uptimeNanoseconds(0)
     var replays = 0
     @exclusivity(unchecked) private var detourBox: DetourBox?
     @exclusivity(unchecked) var filter: BodyFilter?
-    @exclusivity(unchecked) package private(set) var isOver = false
     @exclusivity(unchecked) var receivedBytes = 0
 
     init(
@@ -73,14 +63,17 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         self.corequest = corequest
         self.callback = callback
         shard = corequest.shard
-        limit = Deadline.current?.moment
         let context = pools.context
+        life = CallLife(
+            timeout: request.timeout.map { TimeAmount($0) }, standard: context.requestTimeout,
+            limit: Deadline.current?.moment)
         let mayHaveEvents = context.hasEvents || request.hasExtras
         events = mayHaveEvents ? EventSink(context.configuration.events, request.events) : nil
         made = context.configuration.recordsTimings ? shard.now : nil
         super.init(request, context)
     }
 
+    package var isOver: Bool { life.isOver }
     package var queueKey: AnyHashable { request.url.origin }
     var peer: String { request.url.origin.description }
     private var session: Session { context.session }
@@ -98,49 +91,39 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     /// What comes after the answer under way, if that is not the last one.
     var followUp: FollowUp? { detourBox?.detour.followUp }
 
-    private var callersLimit: NIODeadline { min(limit ?? .distantFuture, responseLimit ?? .distantFuture) }
-
     // MARK: Start and end
 
     package func enqueued() {
-        let now = shard.now
-        ownLimit = request.timeout.map { now + TimeAmount($0) }
-        arm(min(ownLimit ?? now + context.requestTimeout, callersLimit))
+        timer.set(life.enqueue(at: shard.now), self, on: shard)
         if case .host(let host, _) = request.url.origin.endpoint { context.resolver?.prefetch(host) }
     }
 
     /// Begins with an answer that nobody asked for: a response that the server pushes.
     func startPushed(on connection: any ExchangeCarrier, _ stream: HTTP2Stream) {
         session.adopt()
-        hasBegun = true
         wasTaken(by: connection, on: stream)
-        arm(shard.now + context.requestTimeout)
+        timer.set(life.start(at: shard.now, holdsSlot: false), self, on: shard)
     }
 
     /// Begins without a place of its own, on behalf of an exchange that has one.
     func startWithinAnother() {
         session.adopt()
-        begin()
+        begin(holdsSlot: false)
     }
 
-    package func start() {
-        holdsPlace = true
-        begin()
-    }
+    package func start() { begin(holdsSlot: true) }
 
-    private func begin() {
-        hasBegun = true
+    private func begin(holdsSlot: Bool) {
+        let now = shard.now
+        timer.set(life.start(at: now, holdsSlot: holdsSlot), self, on: shard)
         events?.beforeRequest(&request)
         if let problem = request.body.problem { return failLater(problem) }
         if request.method == .connect {
             return failLater(
                 SkeinError(.exception, peer: peer, because: "CONNECT opens a tunnel; it is not a request of the pool"))
         }
-        let now = shard.now
         began = now
         if let made { timings = HTTPTimings(queued: .nanoseconds((now - made).nanoseconds)) }
-        let timeout = ownLimit ?? now + (request.timeout.map { TimeAmount($0) } ?? context.requestTimeout)
-        arm(min(timeout, callersLimit))
         send(at: now)
     }
 
@@ -150,43 +133,23 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
 
     package func tighten(_ deadline: Deadline) {
         shard.run {
-            guard !self.isOver, self.inlet == nil, deadline.moment < self.callersLimit else { return }
-            self.responseLimit = deadline.moment
-            if deadline.moment < self.deadline ?? .distantFuture { self.arm(deadline.moment) }
+            if let moment = self.life.tighten(to: deadline.moment) { self.timer.set(moment, self, on: self.shard) }
         }
     }
 
     package func timerFired() {
-        timer = nil
-        if !hasBegun, ownLimit == nil,
-            let moment = session.waitsOn(for: context.requestTimeout, until: callersLimit, on: shard)
-        {
-            return arm(moment)
-        }
+        timer.fired()
         let limit = request.timeout ?? context.configuration.timeout
-        guard hasBegun else {
-            let why =
-                ownLimit == nil
-                ? "no request before it in the queue has ended in time"
-                : "the time limit (\(limit) or the caller's deadline) passed in the queue"
-            return fail(SkeinError(.timeout, peer: peer, because: why))
+        let why: String
+        switch life.timeIsUp(at: shard.now, lastRelease: session.lastRelease(on: shard)) {
+        case .wait(let moment): return timer.set(moment, self, on: shard)
+        case .ownLimitInQueue: why = "the time limit (\(limit) or the caller's deadline) passed in the queue"
+        case .stuckInQueue: why = "no request before it in the queue has ended in time"
+        case .underWay:
+            let what = head == nil ? "no answer" : "the answer was not complete"
+            why = "\(what) within the time limit (\(limit) or the caller's deadline)"
         }
-        let what = head == nil ? "no answer" : "the answer was not complete"
-        fail(
-            SkeinError(
-                .timeout, peer: peer, because: "\(what) within the time limit (\(limit) or the caller's deadline)"))
-    }
-
-    private func arm(_ moment: NIODeadline) {
-        disarm()
-        deadline = moment
-        timer = shard.timers.schedule(self, at: moment)
-    }
-
-    private func disarm() {
-        if let timer { shard.timers.cancel(timer) }
-        timer = nil
-        deadline = nil
+        fail(SkeinError(.timeout, peer: peer, because: why))
     }
 
     package func fail(_ error: SkeinError) {
@@ -211,12 +174,12 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     }
 
     private func end(failed: Bool) {
-        isOver = true
+        guard let holdsSlot = life.end() else { return }
         carrier = nil
-        disarm()
+        timer.stop(on: shard)
         timings?.total = .nanoseconds((shard.now - began).nanoseconds)
         session.statistics.ended(bytes: receivedBytes, failed: failed)
-        if holdsPlace { session.released(on: shard) }
+        if holdsSlot { session.released(on: shard) }
         if inlet == nil { publish(self) }
         events?.afterRequest(self)
         session.ended()
@@ -237,8 +200,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     func publishStream() {
         let stream = BodyStream(filter: filter, source: self)
         inlet = stream.inlet
-        disarm()
-        if let limit { arm(limit) }
+        timer.set(life.stream(), self, on: shard)
         let answer = snapshot
         answer.stream = stream
         publish(answer)
