@@ -94,7 +94,7 @@ enum XMLRPCCodec {
     }
 
     private static func escaped(_ text: String) -> String {
-        text.replacingBytes("&", with: "&amp;").replacingBytes("<", with: "&lt;").replacingBytes(">", with: "&gt;")
+        Markup.escape(text)
             .replacingBytes("\r", with: "&#13;")
     }
 
@@ -186,20 +186,9 @@ enum XMLRPCCodec {
 
 /// Dates as XML-RPC writes them: `19980717T14:08:55`.
 enum XMLRPCDate {
-    private static var calendar: Calendar {
-        var calendar = Calendar(identifier: .gregorian)
-        calendar.timeZone = .gmt
-        return calendar
-    }
-
     static func text(_ date: Date) -> String {
-        let parts = calendar.dateComponents([.year, .month, .day, .hour, .minute, .second], from: date)
-        func digits(_ number: Int?, _ count: Int) -> String {
-            let text = String(number ?? 0)
-            return String(repeating: "0", count: max(0, count - text.count)) + text
-        }
-        return digits(parts.year, 4) + digits(parts.month, 2) + digits(parts.day, 2) + "T" + digits(parts.hour, 2) + ":"
-            + digits(parts.minute, 2) + ":" + digits(parts.second, 2)
+        let time = CivilTime(Int(date.timeIntervalSince1970.rounded(.down)))
+        return "\(time.date.text.replacingBytes("-", with: ""))T\(time.clock)"
     }
 
     /// With or without the dashes of ISO 8601, and with a Z or without one.
@@ -209,14 +198,9 @@ enum XMLRPCDate {
         guard parts.count == 2, parts[0].count == 8, parts[1].count == 6, let day = Int(parts[0]),
             let time = Int(parts[1])
         else { return nil }
-        var components = DateComponents(
-            year: day / 10000, month: day / 100 % 100, day: day % 100, hour: time / 10000, minute: time / 100 % 100,
-            second: time % 100)
-        components.timeZone = .gmt
-        guard let month = components.month, let number = components.day, (1...12).contains(month),
-            (1...31).contains(number),
-            time / 10000 < 24, time / 100 % 100 < 60, time % 100 < 61
-        else { return nil }
-        return calendar.date(from: components)
+        let date = CivilDate(year: Int64(day / 10000), month: day / 100 % 100, day: day % 100)
+        guard date.exists, time / 10000 < 24, time / 100 % 100 < 60, time % 100 < 61 else { return nil }
+        let seconds = time / 10000 * 3600 + time / 100 % 100 * 60 + time % 100
+        return Date(timeIntervalSince1970: Double(Int(date.days) * 86_400 + seconds))
     }
 }

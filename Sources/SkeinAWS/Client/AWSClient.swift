@@ -90,7 +90,7 @@ final class AWSClient: Sendable {
             body: .bytes(body, contentType: "application/x-amz-json-1.0"), timeout: timeout ?? options.timeout)
         request.meta = meta
         budget.deposit()
-        var wait = options.firstWait
+        let backoff = Backoff(first: options.firstWait, longest: options.longestWait, jitter: .full)
         var credentials = try await store.current()
         var mayRenew = true
         var retries = 0
@@ -105,7 +105,7 @@ final class AWSClient: Sendable {
                     credentials = try await store.current(insteadOf: credentials)
                     continue
                 }
-                if error.isSkewed, let date = response.header("Date").flatMap(CookieDate.parse) {
+                if error.isSkewed, let date = response.header("Date").flatMap(HTTPDate.parse) {
                     mayRenew = false
                     skew.withLock { $0 = date.timeIntervalSinceNow }
                     continue
@@ -113,10 +113,7 @@ final class AWSClient: Sendable {
             }
             guard retries < options.maximumRetries, isTransient(response), budget.withdraw() else { return response }
             retries += 1
-            let pause = wait * Double.random(in: 0...1)
-            guard Deadline.current.map({ $0.remaining > pause }) ?? true else { return response }
-            try await Task.sleep(for: pause)
-            wait = min(wait * 2, options.longestWait)
+            guard try await backoff.wait(after: retries) else { return response }
         }
     }
 

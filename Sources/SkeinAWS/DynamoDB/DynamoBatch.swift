@@ -87,12 +87,11 @@ extension DynamoTable {
     /// Does something until nothing is left of it, with longer and longer pauses while it goes slowly.
     /// - Parameter step: returns how much is left.
     private func repeatedly(_ step: () async throws -> Int) async throws {
-        var wait = db.options.firstWait
-        for _ in 0..<20 {
+        let backoff = Backoff(first: db.options.firstWait, longest: db.options.longestWait)
+        for attempt in 1...20 {
             let rest = try await step()
             if rest == 0 { return }
-            try await Task.sleep(for: wait * Double.random(in: 0.5...1))
-            wait = min(wait * 2, db.options.longestWait)
+            guard try await backoff.wait(after: attempt) else { break }
         }
         throw SkeinError(
             .timeout,

@@ -146,7 +146,7 @@ public struct DynamoTable: Sendable {
         let end = ContinuousClock.now + limit
         while ContinuousClock.now < end {
             if try await describe().fetch()["Table"]?["TableStatus"]?.string == "ACTIVE" { return }
-            try await Task.sleep(for: .milliseconds(200))
+            guard try await Backoff.wait(.milliseconds(200)) else { break }
         }
         throw SkeinError(.timeout, because: "the table \(name) was not active within \(limit)")
     }

@@ -24,7 +24,8 @@ extension SQSQueue {
         let limit = max(1, concurrency)
         try await withThrowingTaskGroup(of: Void.self) { group in
             var underWay = 0
-            var pause = firstPause
+            let backoff = Backoff(first: firstPause, longest: service.options.longestWait)
+            var failures = 0
             while !Task.isCancelled {
                 // Those that are done make room at once, and not only when there is none left.
                 while underWay > worker.busy || underWay >= limit {
@@ -37,11 +38,11 @@ extension SQSQueue {
                 } catch {
                     if Task.isCancelled { break }
                     guard Self.passes(error) else { throw error }
-                    try? await Task.sleep(for: pause)
-                    pause = min(pause * 2, service.options.longestWait)
+                    failures += 1
+                    _ = try? await backoff.wait(after: failures)
                     continue
                 }
-                pause = firstPause
+                failures = 0
                 for message in found {
                     // A task of its own kind: the end of the consumer is not the end of work that has begun.
                     worker.begin()

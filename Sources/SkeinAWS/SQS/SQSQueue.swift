@@ -253,10 +253,11 @@ public struct SQSQueue: Sendable {
         _ operation: String, _ batch: [(place: Int, entry: Entry)], group: (@Sendable (Entry) -> String)? = nil,
         _ input: @Sendable (Entry) -> AWSInput
     ) async throws -> [SQSFailure] {
+        let backoff = Backoff(first: service.options.firstWait * 2, longest: service.options.longestWait)
         var waiting = batch
         var failures: [SQSFailure] = []
         for attempt in 0...service.options.maximumRetries where !waiting.isEmpty {
-            if attempt > 0 { try await Task.sleep(for: service.options.firstWait * (1 << attempt)) }
+            if attempt > 0, try await !backoff.wait(after: attempt) { break }
             let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
             let failed =
                 try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []

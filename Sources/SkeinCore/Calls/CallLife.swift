@@ -26,8 +26,8 @@ package struct CallLife {
     }
 
     /// From the making, or, without one of the call's own, from the moment it has its slot; nil for none.
-    private let timeout: TimeAmount?
-    private let isOwnTimeout: Bool
+    private var timeout: TimeAmount?
+    private var isOwnTimeout: Bool
     /// The deadline of the caller's task, which holds for all that follows.
     private let limit: NIODeadline
     /// By when those who wait for the response want it.
@@ -53,6 +53,13 @@ package struct CallLife {
     /// Whether the caller's task has a deadline.
     package var hasLimit: Bool { limit < .distantFuture }
     private var callersLimit: NIODeadline { min(limit, responseLimit) }
+
+    /// The call has another time limit of its own than it was made with; it counts unless one counts already.
+    package mutating func allow(_ timeout: TimeAmount?) {
+        guard let timeout, phase == .waiting else { return }
+        self.timeout = timeout
+        isOwnTimeout = true
+    }
 
     /// There is no slot for it yet.
     /// - Returns: when to look; nil for never.

@@ -15,7 +15,7 @@ public enum QueueOrder: Sendable {
 package struct AdmissionQueue<Key: Hashable, Element> {
     private let limit: Int
     private let order: QueueOrder
-    /// Requests that hold a place.
+    /// Requests that hold a slot.
     package private(set) var running = 0
     /// Requests that wait for one.
     package private(set) var waiting = 0
@@ -28,14 +28,14 @@ package struct AdmissionQueue<Key: Hashable, Element> {
         self.order = order
     }
 
-    /// Takes a place if there is one.
+    /// Takes a slot if there is one.
     package mutating func admit() -> Bool {
         guard running < limit else { return false }
         running += 1
         return true
     }
 
-    /// Lets an element wait for a place.
+    /// Lets an element wait for a slot.
     package mutating func enqueue(_ element: Element, key: Key) {
         waiting += 1
         switch order {
@@ -50,7 +50,7 @@ package struct AdmissionQueue<Key: Hashable, Element> {
         }
     }
 
-    /// Gives a place back.
+    /// Gives a slot back.
     /// - Returns: the element that takes it over, if one waits.
     package mutating func release() -> Element? {
         guard waiting > 0 else {

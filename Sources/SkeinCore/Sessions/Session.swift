@@ -5,13 +5,13 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// An exchange as the session sees it: something that takes a place, starts, and ends.
+/// An exchange as the session sees it: something that takes a slot, starts, and ends.
 package protocol Exchange: CorequestDriver {
     /// Whose turn it takes in the queue: the origin or the database.
     var queueKey: AnyHashable { get }
     /// Whether it ended while it waited, so that it need not start.
     var isOver: Bool { get }
-    /// Has to wait for a place; its deadline counts already. On the loop of its shard.
+    /// Has to wait for a slot; its deadline counts already. On the loop of its shard.
     func enqueued()
     /// Begins, on the loop of its shard.
     func start()
@@ -62,7 +62,7 @@ package protocol BackEnd: AnyObject, Sendable {
         return shard.index < usable ? shard : shards.shards[shard.index % usable]
     }
 
-    /// Starts an exchange, or lets it wait for a place.
+    /// Starts an exchange, or lets it wait for a slot.
     package func submit(_ exchange: any Exchange, on shard: Shard) {
         statistics.started()
         idle.begin()
@@ -81,7 +81,7 @@ package protocol BackEnd: AnyObject, Sendable {
         shard.eventLoop.execute { exchange.fail(error) }
     }
 
-    /// Counts an exchange that began without a place of its own.
+    /// Counts an exchange that began without a slot of its own.
     package func adopt() {
         statistics.started()
         idle.begin()
@@ -90,10 +90,10 @@ package protocol BackEnd: AnyObject, Sendable {
     /// Work begins that is no exchange, such as the layers around some; ``ended()`` is its end.
     package func beginWork() { idle.begin() }
 
-    /// An exchange that held a place has ended: the next one may start. On the loop.
+    /// An exchange that held a slot has ended: the next one may start. On the loop.
     package func released(on shard: Shard) { queues[shard].release() }
 
-    /// When a place of the queue became free last, while others waited.
+    /// When a slot of the queue became free last, while others waited.
     package func lastRelease(on shard: Shard) -> NIODeadline { queues[shard].lastRelease }
 
     /// An exchange is over, its callback included.
@@ -117,7 +117,7 @@ private final class ShardQueue: @unchecked Sendable {
     private let shard: Shard
     private let maximumQueued: Int
     @exclusivity(unchecked) private var freed = 0
-    /// When a place became free last.
+    /// When a slot became free last.
     @exclusivity(unchecked) private(set) var lastRelease = NIODeadline.uptimeNanoseconds(0)
 
     init(shard: Shard, limit: Int, maximumQueued: Int, order: QueueOrder) {
@@ -140,7 +140,7 @@ private final class ShardQueue: @unchecked Sendable {
         }
     }
 
-    /// Gives a place to the next in turn. A start that fails at once gives it back from inside, so this is a loop and not
+    /// Gives a slot to the next in turn. A start that fails at once gives it back from inside, so this is a loop and not
     /// a recursion as deep as the queue.
     func release() {
         freed += 1

@@ -1,5 +1,6 @@
 // What pages of other sites may do with a user's browser: nothing, or what is said here.
 
+import SkeinCore
 import SkeinHTTP
 
 /// Refuses requests that change something and that a page of another site made the user's browser send (CSRF).
@@ -34,7 +35,7 @@ extension ServerRequest {
     /// - Returns: nil where there are no ``Sessions``.
     public func formToken(_ key: SigningKey) -> String? {
         guard let session else { return nil }
-        let secret = session["_form"] ?? Base64URL.encode((0..<18).map { _ in UInt8.random(in: 0...255) })
+        let secret = session["_form"] ?? Base64URL.encode(RandomBytes.make(18))
         session["_form"] = secret
         return key.sign(secret, for: "form")
     }

@@ -1,5 +1,6 @@
 // What an app remembers of a client from one request to the next.
 
+import SkeinCore
 import SkeinHTTP
 import Synchronization
 
@@ -137,7 +138,7 @@ public struct Sessions: Middleware {
             guard try await store.update(id, values, for: lifetime) else { return }
             return response.setCookie(cookie, id, options, for: request)
         }
-        let own = Base64URL.encode((0..<24).map { _ in UInt8.random(in: 0...255) })
+        let own = Base64URL.encode(RandomBytes.make(24))
         try await store.save(own, values, for: lifetime)
         response.setCookie(cookie, own, options, for: request)
     }

@@ -1,5 +1,6 @@
 // Values that clients keep for us, and cannot change.
 
+import SkeinCore
 import Crypto
 import SkeinHTTP
 
@@ -70,19 +71,6 @@ public struct SigningKey: Sendable {
 
     private static func bytes(_ text: String, _ purpose: String) -> [UInt8] {
         Array(purpose.utf8) + [0] + Array(text.utf8)
-    }
-}
-
-/// Base 64 with letters that may stand anywhere (RFC 4648, section 5).
-enum Base64URL {
-    static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        Data(bytes).base64EncodedString().replacingBytes("+", with: "-").replacingBytes("/", with: "_").replacingBytes(
-            "=", with: "")
-    }
-
-    static func decode(_ text: String) -> Data? {
-        let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-        return Data(base64Encoded: text.replacingBytes("-", with: "+").replacingBytes("_", with: "/") + padding)
     }
 }
 

@@ -1,5 +1,6 @@
 // What a client gets to see of an error: a page where it reads pages, a problem in JSON elsewhere.
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
@@ -38,7 +39,7 @@ struct ErrorPages: Sendable {
                 <html lang="en"><head><meta charset="utf-8"><title>\(error.status.code) \(title)</title>
                 <meta name="viewport" content="width=device-width"></head>
                 <body style="font-family: system-ui, sans-serif; margin: 3em auto; max-width: 40em; padding: 0 1em">
-                <h1>\(error.status.code) \(title)</h1><p>\(HTML.escape(error.message))</p></body></html>
+                <h1>\(error.status.code) \(title)</h1><p>\(Markup.escape(error.message))</p></body></html>
 
                 """, status: error.status)
             response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"

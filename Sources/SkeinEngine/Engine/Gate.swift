@@ -1,5 +1,6 @@
 // What is decided for every request of an engine before any app sees it, and said with every answer.
 
+import SkeinCore
 import SkeinWire
 
 /// The rules that hold for all mounts.

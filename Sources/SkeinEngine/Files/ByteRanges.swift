@@ -1,5 +1,6 @@
 // Parts of a resource that a client asks for (RFC 9110, section 14).
 
+import SkeinCore
 import SkeinWire
 
 /// The ranges of a request.

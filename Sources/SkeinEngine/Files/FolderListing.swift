@@ -40,19 +40,19 @@ struct FolderListing {
                     ("name", JSONText.string(entry.shown)), ("href", JSONText.string(entry.reference)),
                     ("folder", String(entry.state.isFolder)),
                     ("size", String(entry.state.size)),
-                    ("modified", JSONText.string(CivilTime(entry.state.modified).day)),
+                    ("modified", JSONText.string(CivilTime(entry.state.modified).date.text)),
                 ])
             }
             return ServerResponse(
                 body: .text("[" + list.joined(separator: ",\n ") + "]\n", contentType: "application/json"))
         }
-        let title = HTML.escape(Percent.decode(request.path) ?? request.path)
+        let title = Markup.escape(Percent.decode(request.path) ?? request.path)
         let rows = entries.map { entry in
             let time = CivilTime(entry.state.modified)
             let slash = entry.state.isFolder ? "/" : ""
             return
-                "<tr><td><a href=\"./\(entry.reference)\(slash)\">\(HTML.escape(entry.shown))\(slash)</a></td>"
-                + "<td>\(time.day) \(time.clock)</td><td>\(entry.state.isFolder ? "" : "\(entry.state.size)")</td></tr>"
+                "<tr><td><a href=\"./\(entry.reference)\(slash)\">\(Markup.escape(entry.shown))\(slash)</a></td>"
+                + "<td>\(time.date.text) \(time.clock)</td><td>\(entry.state.isFolder ? "" : "\(entry.state.size)")</td></tr>"
         }
         var response = ServerResponse.html(
             """

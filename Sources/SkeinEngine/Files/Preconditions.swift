@@ -1,5 +1,6 @@
 // Requests that depend on what the client has already (RFC 9110, section 13).
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
@@ -74,6 +75,6 @@ package enum Preconditions {
     private static func date(_ name: String, _ headers: Headers) -> Int? { headers[name].flatMap(seconds) }
 
     private static func seconds(_ text: String) -> Int? {
-        CookieDate.parse(text).map { Int($0.timeIntervalSince1970) }
+        HTTPDate.seconds(text)
     }
 }

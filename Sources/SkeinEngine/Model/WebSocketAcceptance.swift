@@ -1,5 +1,6 @@
 // How a handler makes a WebSocket of a request.
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 

@@ -1,5 +1,6 @@
 // Transaction identities: one for all that a client's request sets off anywhere, and one for each call within it.
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 import Synchronization

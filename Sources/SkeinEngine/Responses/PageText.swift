@@ -1,25 +1,5 @@
 // Text on its way into pages and JSON, so that it stays text.
 
-/// Text inside of pages.
-package enum HTML {
-    /// Letters that would be taken for markup, as entities; also inside of attributes.
-    package static func escape(_ text: some StringProtocol) -> String {
-        guard text.utf8.contains(where: { [0x22, 0x26, 0x27, 0x3C, 0x3E].contains($0) }) else { return String(text) }
-        var escaped = ""
-        for character in text.unicodeScalars {
-            switch character {
-            case "&": escaped += "&amp;"
-            case "<": escaped += "&lt;"
-            case ">": escaped += "&gt;"
-            case "\"": escaped += "&quot;"
-            case "'": escaped += "&#39;"
-            default: escaped.unicodeScalars.append(character)
-            }
-        }
-        return escaped
-    }
-}
-
 /// Text inside of quoted strings of fields.
 enum HTTPText {
     /// The text without quotation marks, backslashes and controls, so that it needs no escapes.

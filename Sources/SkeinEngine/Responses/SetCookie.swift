@@ -1,5 +1,6 @@
 // Cookies that an app sets.
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 

@@ -1,5 +1,6 @@
 // Where in a request's path its parameters stand; the texts are made when somebody asks.
 
+import SkeinCore
 import SkeinHTTP
 
 /// Places in a path. Four are kept without an allocation.

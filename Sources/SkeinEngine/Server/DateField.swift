@@ -1,5 +1,7 @@
 // The Date field, made once a second for all responses of a loop.
 
+import SkeinCore
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)

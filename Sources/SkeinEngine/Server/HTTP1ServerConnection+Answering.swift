@@ -39,12 +39,12 @@ extension HTTP1ServerConnection {
     }
 
     private static func framing(_ plan: ResponsePlan, to head: RequestHead) -> HTTP1Encoder.ResponseFraming {
-        switch (plan.announcement, plan.content) {
-        case (.nothing, _): .bodiless
-        case (.length(let length), _): .length(length)
+        switch plan.announcement {
+        case .nothing: .bodiless
+        case .length(let length): .length(length)
         // Trailers alone have no place in HTTP/1.1.
-        case (.open, .nothing) where head.method != .head: .length(0)
-        case (.open, _): head.version == .http1_0 ? .untilClose : .chunked
+        case .trailers: .length(0)
+        case .open: head.version == .http1_0 ? .untilClose : .chunked
         }
     }
 
@@ -118,11 +118,12 @@ extension HTTP1ServerConnection {
         current.isDone = true
         phase = .answering(current)
         goOnReading(.consumer)
+        if !isAdvancing { output.flush() }
     }
 
     func finishExchange(_ answering: Answering) {
         phase = .idle
-        goOnReading(decoder.bufferedBytes < Self.highWater ? [.consumer, .backlog] : .consumer)
+        goOnReading(.consumer)
         guard !isAdvancing else { return }  // the loop that called us goes on by itself
         if decoder.hasBufferedBytes {
             // Answers to pipelined requests that are ready in one tick leave in one write.

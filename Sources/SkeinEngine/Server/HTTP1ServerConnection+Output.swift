@@ -10,6 +10,8 @@ extension HTTP1ServerConnection {
         answering.scope.bytesSent += piece.readableBytes
         if bodyIsChunked { HTTP1Encoder.writeChunk(piece, into: &output.bytes) } else { output.write(piece) }
         setDeadline(owner.context.bodyTimeout)
+        output.flush()
+        if output.isWritable { return }
         let begun = shard.now
         try await output.untilWritable()
         waited += shard.now - begun

@@ -3,6 +3,7 @@
 extension HTTP1ServerConnection {
     /// Sets the deadline for what the connection waits for now, after the decoder has taken what there was.
     func keepTime() {
+        if decoder.bufferedBytes < Self.highWater { goOnReading(.backlog) }
         switch phase {
         case .idle where decoder.isBetweenRequests: deadline = shard.now + owner.context.keepAliveTimeout
         case .idle:

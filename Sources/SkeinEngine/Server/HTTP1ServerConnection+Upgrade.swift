@@ -1,6 +1,7 @@
 // The ways out of HTTP/1.1: to HTTP/2 in clear text, on the same port, by its preface (RFC 9113, section 3.3) or by an upgrade
 // that the client asks for (RFC 7540, section 3.2); and to what a handler answers with.
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
@@ -85,6 +86,7 @@ extension HTTP1ServerConnection {
     /// Gives the connection to another handler. Returns false when that is not possible, and the connection ends.
     private func replace(by successor: any ServerConnection, _ handler: some ChannelHandler) -> Bool {
         guard let context = output.detach() else { return false }
+        gate.open(context.channel)
         phase = .closed
         task = nil
         if let timer { shard.timers.cancel(timer) }

@@ -10,8 +10,10 @@ struct ResponsePlan {
         /// Nothing: 1xx, 204, 304.
         case nothing
         case length(Int)
-        /// The content, or what follows it, tells where it ends.
+        /// The content tells where it ends.
         case open
+        /// There is none, and trailers follow.
+        case trailers
     }
 
     /// What follows the head.
@@ -37,7 +39,7 @@ struct ResponsePlan {
                 .nothing
             } else {
                 switch response.body.length {
-                case .none: response.trailers == nil ? .length(0) : .open
+                case .none: response.trailers == nil ? .length(0) : .trailers
                 case .known(let length): .length(length)
                 case .streamed: .open
                 }

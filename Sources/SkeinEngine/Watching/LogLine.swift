@@ -1,6 +1,7 @@
 // One line of the request log, in each of its formats. Bytes are put where they belong, without strings in between: this is done for
 // every request.
 
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
@@ -22,8 +23,9 @@ struct LogClock {
         second = now
         let date = CivilTime(now)
         made = (
-            "\(date.day) \(date.clock)", "\(date.twoDigitDay)/\(date.monthName)/\(date.year):\(date.clock) +0000",
-            "\(date.day)T\(date.clock)Z"
+            "\(date.date.text) \(date.clock)",
+            "\(date.twoDigitDay)/\(date.monthName)/\(date.date.year):\(date.clock) +0000",
+            "\(date.date.text)T\(date.clock)Z"
         )
         return made
     }

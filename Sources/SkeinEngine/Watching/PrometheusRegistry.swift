@@ -1,5 +1,6 @@
 // Metrics for Prometheus: whatever swift-metrics collects, and what the server counts of its own, as text.
 
+import SkeinCore
 import CoreMetrics
 import SkeinWire
 import Synchronization

@@ -1,5 +1,6 @@
 // The bytes of a message without a copy between the socket and the serializer.
 
+import SkeinCore
 import GRPCCore
 import NIOCore
 

@@ -56,35 +56,11 @@ extension Headers {
 /// Percent-encoding of a status's message: everything but visible ASCII and the blank, and the percent sign itself.
 enum GRPCMessageText {
     static func encode(_ text: String) -> String {
-        var encoded: [UInt8] = []
-        let digits = Array("0123456789ABCDEF".utf8)
-        for byte in text.utf8 {
-            if (0x20...0x7E).contains(byte), byte != UInt8(ascii: "%") {
-                encoded.append(byte)
-            } else {
-                encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: encoded, as: UTF8.self)
+        Percent.encode(text) { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "%") }
     }
 
     /// What is no encoding is left as it is.
-    static func decode(_ text: String) -> String {
-        guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
-        var decoded: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2, let high = Bytes.hexValue(rest[rest.startIndex]),
-                let low = Bytes.hexValue(rest[rest.startIndex + 1])
-            {
-                decoded.append(UInt8(high << 4 | low))
-                rest = rest.dropFirst(2)
-            } else {
-                decoded.append(byte)
-            }
-        }
-        return String(decoding: decoded, as: UTF8.self)
-    }
+    static func decode(_ text: String) -> String { String(decoding: Percent.lenientBytes(text), as: UTF8.self) }
 }
 
 extension RPCError {

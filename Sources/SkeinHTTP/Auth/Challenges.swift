@@ -1,5 +1,6 @@
 // What a server asks for in WWW-Authenticate (RFC 9110, section 11.6.1).
 
+import SkeinCore
 import SkeinWire
 
 /// One challenge: a scheme with its parameters.

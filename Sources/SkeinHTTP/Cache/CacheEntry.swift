@@ -110,7 +110,7 @@ struct CacheEntry: Sendable {
 
     // MARK: Time
 
-    private func date(_ name: String) -> Date? { headers[name].flatMap(CookieDate.parse) }
+    private func date(_ name: String) -> Date? { headers[name].flatMap(HTTPDate.parse) }
 
     /// Seconds since it was made (section 4.2.3).
     func age(_ now: Date) -> Double {

@@ -5,12 +5,6 @@ import NIOCore
 import SkeinCore
 import SkeinWire
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 extension HTTP1ClientConnection {
     /// Whether the version is still to be found out by an upgrade.
     var offersUpgrade: Bool { pool.version == .undecided && tls == nil }
@@ -22,11 +16,9 @@ extension HTTP1ClientConnection {
         let successor = HTTP2ClientConnection(pool: pool, tls: nil)
         self.successor = successor
         var headers = request.headers
-        let settings = Data(successor.driver.engine.upgradeSettings.readableBytesView).base64EncodedString()
         headers["Connection"] = "Upgrade, HTTP2-Settings"
         headers["Upgrade"] = "h2c"
-        headers["HTTP2-Settings"] =
-            settings.replacingBytes("+", with: "-").replacingBytes("/", with: "_").replacingBytes("=", with: "")
+        headers["HTTP2-Settings"] = Base64URL.encode(successor.driver.engine.upgradeSettings.readableBytesView)
         return headers
     }
 
@@ -39,7 +31,7 @@ extension HTTP1ClientConnection {
 
     /// The answer is a 101: the rest of the connection, the answer to the request included, is HTTP/2.
     func switchToHTTP2(_ remainder: ByteBuffer) {
-        guard let successor, let exchange = machine.handOver(), let context = output.detach() else { return }
+        guard let successor, let context = output.detach(), let exchange = machine.handOver() else { return }
         self.successor = nil
         stopTimer()
         pool.upgraded(self, to: successor)
@@ -63,7 +55,8 @@ extension HTTP1ClientConnection {
 
     /// The answer is a 101 to a request that asked for another protocol: the connection is that protocol's.
     func handOver(_ head: ResponseHead, _ remainder: ByteBuffer) {
-        guard let exchange = machine.handOver(), let upgrade = exchange.request.upgrade, let context = output.detach()
+        guard let upgrade = machine.first?.request.upgrade, let context = output.detach(),
+            let exchange = machine.handOver()
         else { return }
         stopTimer()
         pool.handedOver(self, context.channel)

@@ -22,7 +22,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var machine: HTTP1ClientMachine<HTTPExchange>
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
     @exclusivity(unchecked) private var gate = ReadGate()
-    /// Whether bytes arrive that were there already. A request waits for the end of them: what they hold cannot be its answer.
+    /// Inside of a read. Requests made now are flushed behind it, so that what is still being read cannot be taken for their answers.
     @exclusivity(unchecked) private var isReading = false
     private var timer: ShardTimers.Token?
     private var socketError: (any Error)?
@@ -48,7 +48,9 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     func isUsable(at now: NIODeadline) -> Bool { machine.isUsable(at: now) && output.context != nil }
 
     /// Whether another request may follow those under way.
-    func canPipeline(at now: NIODeadline) -> Bool { machine.isPipelinable(at: now) && output.context != nil }
+    func canPipeline(at now: NIODeadline) -> Bool {
+        machine.isPipelinable(at: now) && successor == nil && output.context != nil
+    }
 
     // MARK: Sending
 
@@ -115,9 +117,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         }
     }
 
-    /// - Parameter exchange: the one whose content waits; nil for whichever does.
-    private func releaseContent(of exchange: HTTPExchange? = nil) {
-        guard let exchange = machine.releaseContent(of: exchange) else { return }
+    private func releaseContent(of exchange: HTTPExchange) {
+        guard machine.releaseContent(of: exchange) else { return }
         sendContent(of: exchange)
         output.flush()
     }
@@ -128,11 +129,13 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         machine.streamContent(of: exchange)
         Task(executorPreference: pool.shard.executor) {
             let outcome = await makeChunks().send(to: self, length: length, peer: exchange.peer)
-            switch (self.machine.contentEnded(of: exchange), outcome) {
-            case (_, .failed(let fault)): if exchange.isOn(self) { exchange.fail(fault) }
-            case (.free, .sent): self.isFree()
-            case (_, .sent), (_, .unwanted): break
+            let isWhole = if case .sent = outcome { true } else { false }
+            switch self.machine.contentEnded(of: exchange, isWhole: isWhole) {
+            case .free: self.isFree()
+            case .busy: break
+            case .close: self.close()
             }
+            if case .failed(let fault) = outcome, exchange.isOn(self) { exchange.fail(fault) }
         }
     }
 
@@ -164,6 +167,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     func handlerAdded(context: ChannelHandlerContext) { output.attach(context) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard machine.isOpen else { return }
         isReading = true
         machine.madeProgress(at: pool.shard.now)
         decoder.append(unwrapInboundIn(data))
@@ -176,7 +180,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
-        output.flush()
+        if machine.isOpen { output.flush() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) { output.writabilityChanged() }
@@ -190,11 +194,12 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         // While a successor takes over, writing its first bytes may find out that the server is gone: that is for it to hear.
         guard output.context != nil else { return context.fireChannelInactive() }
         pool.context.session.statistics.disconnected()
+        var truncated: HTTPExchange?
         if machine.isOpen, socketError == nil {
             do {
                 if let event = try decoder.finish() { handle(event) }
             } catch {
-                machine.failFirst()?.fail(truncation)
+                truncated = machine.failFirst()
             }
         }
         output.detach()
@@ -203,6 +208,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         stopTimer()
         let lost = machine.ended()
         pool.isGone(self)
+        truncated?.fail(truncation)
         for (position, request) in lost.enumerated() { lose(request, isFirst: position == 0) }
     }
 
@@ -212,7 +218,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         guard let exchange = machine.expectant(after: output.writes) else { return close() }
         switch event {
         case .informational(let head):
-            if head.status == .continue { releaseContent() }
+            if head.status == .continue { releaseContent(of: exchange) }
             exchange.events?.onInformational(exchange, head)
         case .head(let head):
             machine.receiveHead()
@@ -231,10 +237,9 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         case .upgraded(_, let remainder) where successor != nil: switchToHTTP2(remainder)
         case .upgraded(let head, let remainder) where exchange.request.upgrade != nil: handOver(head, remainder)
         case .upgraded:
-            machine.failFirst()?.fail(
+            closeFailing(
                 SkeinError(
                     .protocolSwitchingFailed, peer: exchange.peer, because: "the server left HTTP without being asked"))
-            close()
         }
     }
 
@@ -246,18 +251,24 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// The peer's bytes make no sense: the exchange they were for fails with the reason, and the connection ends.
     private func fail(_ error: HTTP1Error) {
-        if let exchange = machine.failFirst() {
-            let code: SkeinError.Code =
-                switch error {
-                case .unexpectedUpgrade: .protocolSwitchingFailed
-                case _ where decoder.isReadingBody: .bodyError
-                default: .responseHeaderError
-                }
-            exchange.fail(
-                SkeinError(
-                    code, peer: exchange.peer, because: "the server's answer is malformed: \(error)", cause: error))
-        }
+        let code: SkeinError.Code =
+            switch error {
+            case .unexpectedUpgrade: .protocolSwitchingFailed
+            case _ where decoder.isReadingBody: .bodyError
+            default: .responseHeaderError
+            }
+        closeFailing(
+            SkeinError(
+                code, peer: pool.origin.description, because: "the server's answer is malformed: \(error)", cause: error
+            ))
+    }
+
+    /// Ends the connection, and then the exchange whose answer it was carrying: what that makes its caller do must not find the
+    /// connection.
+    private func closeFailing(_ error: SkeinError) {
+        let exchange = machine.failFirst()
         close()
+        exchange?.fail(error)
     }
 
     private var truncation: SkeinError {
@@ -293,13 +304,11 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         switch machine.look(at: pool.shard.now, isRead: gate.isOpen) {
         case .wait(let moment): armTimer(moment)
         case .close: close()
-        case .fail(let exchange):
-            _ = machine.failFirst()
-            exchange.fail(
+        case .fail:
+            closeFailing(
                 SkeinError(
                     .timeout, peer: pool.origin.description,
                     because: "the server sent nothing for \(pool.context.configuration.silenceTimeout)"))
-            close()
         }
     }
 
@@ -321,14 +330,16 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// The session is shutting down: what is under way fails with the reason.
     func shutdown(_ error: SkeinError) {
-        while let exchange = machine.failFirst() { exchange.fail(error) }
+        var lost: [HTTPExchange] = []
+        while let exchange = machine.failFirst() { lost.append(exchange) }
         close()
+        for exchange in lost { exchange.fail(error) }
     }
 
     /// Ends the connection.
-    func close() { if machine.close() { output.context?.close(promise: nil) } }
+    func close() { if machine.close() { output.close() } }
 }
 
 extension HTTPExchange: HTTP1ClientCall {
-    package var mayBeFollowed: Bool { request.method.isIdempotent && !request.isStreamed }
+    package var mayBeFollowed: Bool { request.method.isIdempotent && !request.isStreamed && request.upgrade == nil }
 }

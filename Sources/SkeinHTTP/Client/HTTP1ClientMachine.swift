@@ -63,11 +63,11 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         case close
     }
 
-    package enum Silence {
+    package enum Silence: Equatable {
         case wait(until: NIODeadline)
         case close
-        /// The server says nothing to this one.
-        case fail(Call)
+        /// The server does not answer the first request.
+        case fail
     }
 
     private let limits: Limits
@@ -125,16 +125,18 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
     package mutating func streamContent(of call: Call) { if isOpen { state = .open(.streaming(call)) } }
 
     /// The server asks for the content, or has been silent for long enough.
-    /// - Returns: the request whose content is sent now; nil when none waits.
-    package mutating func releaseContent(of call: Call? = nil) -> Call? {
-        guard case .open(.held(let held)) = state, call == nil || call === held else { return nil }
+    /// - Returns: whether its content is sent now; false when it does not wait any more.
+    package mutating func releaseContent(of call: Call) -> Bool {
+        guard case .open(.held(let held)) = state, call === held else { return false }
         state = .open(.sent)
-        return held
+        return true
     }
 
     /// The last piece of a content is sent, or none follows.
-    package mutating func contentEnded(of call: Call) -> Next {
+    /// - Parameter isWhole: whether all was sent; if not, the connection is in the middle of a request.
+    package mutating func contentEnded(of call: Call, isWhole: Bool) -> Next {
         guard case .open(.streaming(let sender)) = state, sender === call else { return .busy }
+        guard isWhole else { return .close }
         state = .open(.sent)
         return inFlight.isEmpty ? .free : .busy
     }
@@ -219,11 +221,11 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
     /// The moment has come.
     /// - Parameter isRead: whether the server is listened to; if not, it cannot be blamed for its silence.
     package mutating func look(at now: NIODeadline, isRead: Bool) -> Silence {
-        guard let first else { return isFresh(at: now) ? .wait(until: nextLook(at: now)) : .close }
+        guard first != nil else { return isFresh(at: now) ? .wait(until: nextLook(at: now)) : .close }
         if !isRead {
             lastActivity = now
         } else if lastActivity + limits.silence <= now {
-            return .fail(first)
+            return .fail
         }
         return .wait(until: nextLook(at: now))
     }

@@ -126,16 +126,16 @@ package final class HTTPClient: Sendable {
     ///   - failed: called when it cannot be opened.
     package func open(
         _ request: HTTPRequest, on shard: Shard, waitsForReady: Bool, isWanted: @escaping @Sendable () -> Bool,
-        attempt: Int = 0, failed: @escaping @Sendable (SkeinError) -> Void
+        attempt: Int = 1, failed: @escaping @Sendable (SkeinError) -> Void
     ) {
         shard.run {
             _ = self.startBare(request) { response in
                 guard let failure = response.failure else { return }
                 guard waitsForReady, failure.code == .connectionFailed, isWanted() else { return failed(failure) }
-                let wait = TimeAmount.milliseconds(Int64(min(100 << attempt, 10_000)))
-                shard.eventLoop.scheduleTask(in: wait) {
+                let backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
+                shard.eventLoop.scheduleTask(in: TimeAmount(backoff.delay(after: attempt))) {
                     self.open(
-                        request, on: shard, waitsForReady: true, isWanted: isWanted, attempt: min(attempt + 1, 10),
+                        request, on: shard, waitsForReady: true, isWanted: isWanted, attempt: attempt + 1,
                         failed: failed)
                 }
             }

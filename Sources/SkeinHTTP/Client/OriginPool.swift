@@ -83,7 +83,9 @@ final class OriginPool: @unchecked Sendable {
             if connection.isUsable(at: now) { return connection.send(exchange, at: now) }
             connection.close()
         }
-        if !mayConnect, mayFollow(exchange), let connection = connections.first(where: { $0.canPipeline(at: now) }) {
+        if !mayConnect, waiting.isEmpty, mayFollow(exchange),
+            let connection = connections.first(where: { $0.canPipeline(at: now) })
+        {
             return connection.send(exchange, at: now)
         }
         waiting.append(exchange)
@@ -94,22 +96,22 @@ final class OriginPool: @unchecked Sendable {
 
     /// A connection has nothing under way: it takes the next exchange or is kept.
     func isFree(_ connection: HTTP1ClientConnection) {
-        let now = shard.now
-        guard connection.isIdle else {
+        while let next = waiting.first {
             // Not everything may follow what is under way.
-            while let first = waiting.first, first.isOver || mayFollow(first) && connection.canPipeline(at: now) {
-                waiting.removeFirst()
-                if !first.isOver { connection.send(first, at: now) }
+            guard next.isOver || connection.isIdle || mayFollow(next) && connection.canPipeline(at: shard.now) else {
+                return
             }
-            return
+            waiting.removeFirst()
+            if !next.isOver { connection.send(next, at: shard.now) }
         }
-        if let next = nextWaiting() { return connection.send(next, at: now) }
+        guard connection.isIdle else { return }
         if owner.isRetired { connection.close() } else { idle.append(connection) }
     }
 
     /// Whether an exchange may be sent behind another one that is under way.
     private func mayFollow(_ exchange: HTTPExchange) -> Bool {
-        context.configuration.pipelineDepth > 1 && exchange.request.isPipelined ?? true && exchange.request.isReplayable
+        context.configuration.pipelineDepth > 1 && exchange.request.isPipelined ?? true
+            && exchange.request.isReplayable && exchange.request.upgrade == nil
     }
 
     /// A connection may have streams to spare.

@@ -86,6 +86,10 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
                         .connectionFailed, peer: self.origin.description,
                         because: "the server closed the connection at once")
                 }
+                guard self.handler === handler else {
+                    connected.channel.close(promise: nil)
+                    throw self.stateError("the connection was ended by disconnect()")
+                }
                 try connected.channel.pipeline.syncOperations.addHandler(handler)
                 return connected
             }.get()
@@ -129,7 +133,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     func failed(_ error: any Error, by handler: DrivenChannelHandler) {
         guard handler === self.handler else { return }
         if failure == nil { failure = Connector.socketError(error, peer: origin.description) }
-        wakeReader()
+        wake()
     }
 
     func ended(_ handler: DrivenChannelHandler) {
@@ -143,7 +147,12 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         timer = nil
         failure = SkeinError(.timeout, peer: origin.description, because: "the server sent nothing for \(timeout)")
         channel?.close(promise: nil)
+        wake()
+    }
+
+    func wake() {
         wakeReader()
+        output.wake(ChannelError.ioOnClosedChannel)
     }
 
     func wakeReader() {

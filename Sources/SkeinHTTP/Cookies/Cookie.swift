@@ -1,5 +1,6 @@
 // One cookie, and how a server writes it (RFC 6265bis, section 5.6).
 
+import SkeinCore
 import SkeinWire
 
 #if canImport(FoundationEssentials)
@@ -93,7 +94,7 @@ struct SetCookie {
             let text = attribute.count == 2 ? String(attribute[1].trimmingBlanks()) : ""
             guard text.utf8.count <= Self.maximumAttribute else { continue }
             switch attribute[0].trimmingBlanks().lowercased() {
-            case "expires": end = CookieDate.parse(text) ?? end
+            case "expires": end = HTTPDate.parse(text) ?? end
             case "max-age": maximumAge = Self.age(text, now) ?? maximumAge
             case "domain": domain = Self.domain(text)
             case "path": path = text.hasBytePrefix("/") && !text.utf8.contains(Bytes.tab) ? text : nil
@@ -121,60 +122,5 @@ struct SetCookie {
         guard !digits.isEmpty, digits.utf8.allSatisfy(Bytes.isDigit) else { return nil }
         let seconds = text.hasBytePrefix("-") ? 0 : min(Double(digits) ?? 0, maximumLifetime)
         return seconds <= 0 ? .distantPast : now.addingTimeInterval(seconds)
-    }
-}
-
-/// Dates as servers write them into cookies: any order, nearly any separators (RFC 6265bis, section 5.1.1).
-package enum CookieDate {
-    private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-
-    package static func parse(_ text: String) -> Date? {
-        var time: (hour: Int, minute: Int, second: Int)?
-        var day: Int?
-        var month: Int?
-        var year: Int?
-        let words = text.utf8.split { byte in
-            byte == 0x09 || (0x20...0x2F).contains(byte) || (0x3B...0x40).contains(byte)
-                || (0x5B...0x60).contains(byte) || (0x7B...0x7E).contains(byte)
-        }
-        for word in words {
-            let word = String(Substring(word)).lowercased()
-            if time == nil, let found = Self.time(word) {
-                time = found
-            } else if day == nil, let found = number(word, digits: 1...2) {
-                day = found
-            } else if month == nil, let found = months.firstIndex(of: String(word.prefix(3))) {
-                month = found + 1
-            } else if year == nil, let found = number(word, digits: 2...4) {
-                year = found < 70 ? found + 2000 : found < 100 ? found + 1900 : found
-            }
-        }
-        guard let time, let day, let month, let year, (1...31).contains(day), year >= 1601, time.hour < 24,
-            time.minute < 60, time.second < 60
-        else { return nil }
-        var parts = DateComponents(
-            year: year, month: month, day: day, hour: time.hour, minute: time.minute, second: time.second)
-        parts.timeZone = .gmt
-        var calendar = Calendar(identifier: .gregorian)
-        calendar.timeZone = .gmt
-        // A thirty-first of February is no date.
-        guard let date = calendar.date(from: parts), calendar.component(.day, from: date) == day else { return nil }
-        return date
-    }
-
-    private static func time(_ word: String) -> (Int, Int, Int)? {
-        let parts = word.splitBytes(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 3, let hour = number(String(parts[0]), digits: 1...2, isWhole: true),
-            let minute = number(String(parts[1]), digits: 1...2, isWhole: true),
-            let second = number(String(parts[2]), digits: 1...2)
-        else { return nil }
-        return (hour, minute, second)
-    }
-
-    /// The number that a word begins with; what follows it must not be a digit.
-    private static func number(_ word: String, digits: ClosedRange<Int>, isWhole: Bool = false) -> Int? {
-        let found = word.utf8.prefix(while: Bytes.isDigit)
-        guard digits.contains(found.count), !isWhole || found.count == word.utf8.count else { return nil }
-        return Int(String(Substring(found)))
     }
 }

@@ -42,7 +42,7 @@ package class HTTPAnswer: @unchecked Sendable {
 
 /// Where the time of a request went. Each span is there when it took place.
 public struct HTTPTimings: Sendable {
-    /// Waiting for a place in the session.
+    /// Waiting for a slot in the session.
     public var queued = Duration.zero
     /// The name became an address.
     public var dns: Duration?
@@ -50,8 +50,8 @@ public struct HTTPTimings: Sendable {
     public var connect: Duration?
     /// The TLS handshake.
     public var tls: Duration?
-    /// From the moment it got its place to the head of the last answer, connection and redirects included.
+    /// From the moment it got its slot to the head of the last answer, connection and redirects included.
     public var firstByte: Duration?
-    /// From the moment it got its place to the last byte; nil for an answer that is streamed, which is handed out before.
+    /// From the moment it got its slot to the last byte; nil for an answer that is streamed, which is handed out before.
     public var total: Duration?
 }

@@ -105,7 +105,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         timer.set(life.start(at: shard.now, holdsSlot: false), self, on: shard)
     }
 
-    /// Begins without a place of its own, on behalf of an exchange that has one.
+    /// Begins without a slot of its own, on behalf of an exchange that has one.
     func startWithinAnother() {
         session.adopt()
         begin(holdsSlot: false)
@@ -114,9 +114,12 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     package func start() { begin(holdsSlot: true) }
 
     private func begin(holdsSlot: Bool) {
+        if let events {
+            events.beforeRequest(&request)
+            life.allow(request.timeout.map { TimeAmount($0) })
+        }
         let now = shard.now
         timer.set(life.start(at: now, holdsSlot: holdsSlot), self, on: shard)
-        events?.beforeRequest(&request)
         if let problem = request.body.problem { return failLater(problem) }
         if request.method == .connect {
             return failLater(

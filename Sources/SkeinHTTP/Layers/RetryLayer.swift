@@ -41,15 +41,16 @@ public struct RetryLayer: HTTPLayer {
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         budget.deposit()
         let mayRetry = (retriesUnsafeMethods || request.method.isIdempotent) && request.body.isReplayable
-        var wait = firstWait
-        for _ in 0..<(mayRetry ? maximum : 0) {
+        let backoff = Backoff(first: firstWait, longest: longestWait)
+        for attempt in 0..<(mayRetry ? maximum : 0) {
             let response = await next.send(request)
-            guard shouldRetry(response), let pause = pause(after: response, wait), budget.withdraw(),
-                Deadline.current.map({ $0.remaining > pause }) ?? true
-            else { return response }
+            let asked = Self.retryAfter(response)
+            // A server that wants more patience than there is, is not asked again.
+            guard shouldRetry(response), asked ?? .zero <= longestWait, budget.withdraw() else { return response }
+            let pause = asked.map { max($0, .zero) } ?? backoff.delay(after: attempt + 1)
+            guard Deadline.current.map({ $0.remaining > pause }) ?? true else { return response }
             response.stream?.cancel()
-            do { try await Task.sleep(for: pause) } catch { return response }
-            wait = min(wait * 2, longestWait)
+            guard (try? await Backoff.wait(pause)) == true else { return response }
         }
         return await next.send(request)
     }
@@ -60,37 +61,10 @@ public struct RetryLayer: HTTPLayer {
         return statuses.contains(response.statusCode)
     }
 
-    /// How long to wait, or nil when the server wants more patience than there is.
-    private func pause(after response: HTTPResponse, _ wait: Duration) -> Duration? {
-        guard let asked = Self.retryAfter(response) else { return wait * Double.random(in: 0.5...1) }
-        return asked <= longestWait ? max(asked, .zero) : nil
-    }
-
     /// Seconds or a date (RFC 9110, section 10.2.3).
     static func retryAfter(_ response: HTTPResponse) -> Duration? {
         guard let field = response.header("Retry-After") else { return nil }
         if let seconds = Int(field), seconds >= 0 { return .seconds(seconds) }
-        return CookieDate.parse(field).map { .seconds($0.timeIntervalSinceNow) }
-    }
-}
-
-/// Attempts that may be made again: each request pays in a share of one.
-package final class RetryBudget: Sendable {
-    private let share: Double
-    private let tokens: Mutex<Double>
-
-    package init(share: Double) {
-        self.share = share
-        tokens = Mutex(10)
-    }
-
-    package func deposit() { tokens.withLock { $0 = min(100, $0 + share) } }
-
-    package func withdraw() -> Bool {
-        tokens.withLock { tokens in
-            guard tokens >= 1 else { return false }
-            tokens -= 1
-            return true
-        }
+        return HTTPDate.parse(field).map { .seconds($0.timeIntervalSinceNow) }
     }
 }

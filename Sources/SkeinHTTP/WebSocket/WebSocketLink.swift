@@ -34,7 +34,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     @exclusivity(unchecked) private var transport: (any WebSocketTransport)?
     @exclusivity(unchecked) private var decoder: WebSocketDecoder
     @exclusivity(unchecked) private var encoder: WebSocketEncoder
-    @exclusivity(unchecked) private var output = OutputBuffer()
+    @exclusivity(unchecked) private var output = OutputBuffer(largestKept: WebSocketLink.highWater)
     @exclusivity(unchecked) private var flushIsScheduled = false
     @exclusivity(unchecked) private var isReading = false
     @exclusivity(unchecked) private var isPaused = false

@@ -90,8 +90,8 @@ extension HTTPClient {
         _ socket: WebSocket, _ request: HTTPRequest, _ options: WebSocketOptions
     ) async throws(SkeinError) {
         guard let reconnect = options.reconnect else { return }
-        var wait = reconnect.firstWait
-        var attempt = 1
+        let backoff = Backoff(first: reconnect.firstWait, longest: reconnect.longestWait)
+        var attempt = 0
         while true {
             do throws(SkeinError) {
                 _ = try await open(request, options) { _ in socket }
@@ -100,16 +100,14 @@ extension HTTPClient {
                 // A server that says no will say no again.
                 let isFinal =
                     (400..<500).contains(error.code.rawValue) && ![408, 425, 429].contains(error.code.rawValue)
-                guard attempt < reconnect.maximumAttempts, !isFinal, !Task.isCancelled else { throw error }
+                guard attempt + 1 < reconnect.maximumAttempts, !isFinal, !Task.isCancelled else { throw error }
             }
             attempt += 1
-            let spread = Double.random(in: 0.75...1.25)
             do {
-                try await socket.shard.sleep(until: .after(wait * spread))
+                try await socket.shard.sleep(until: .after(backoff.delay(after: attempt)))
             } catch {
                 throw SkeinError(.controlledShutdown, because: "the socket was closed while it was connected again")
             }
-            wait = min(wait * 2, reconnect.longestWait)
         }
     }
 }

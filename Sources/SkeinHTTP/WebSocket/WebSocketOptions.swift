@@ -51,7 +51,7 @@ public struct WebSocketOptions: Sendable {
     public struct Reconnect: Hashable, Sendable {
         /// Attempts in a row that may fail. Default: 10.
         public var maximumAttempts = 10
-        /// The wait before the second attempt; each further one is twice as long, give or take a quarter. Default: 0.5 s.
+        /// The wait before the second attempt; it doubles each time, and between half of it and all of it is waited. Default: 0.5 s.
         public var firstWait: Duration = .milliseconds(500)
         /// The longest wait. Default: 30 s.
         public var longestWait: Duration = .seconds(30)

@@ -66,7 +66,8 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
     ) {
         if pipeline.isEmpty { lastProgress = shard.now }
         pipeline.append((lastID &+ 1, Question(done)))
-        write { _ in append(MongoBody(document: document, database: database)) }
+        append(MongoBody(document: document, database: database))
+        flushSoon()
     }
 
     override func check() { ask(["ping": 1]) { _ in } }

@@ -284,6 +284,7 @@ extension MongoClient {
         let session = startSession()
         defer { session.end() }
         let end = ContinuousClock.now + limit
+        var attempt = 0
         while true {
             try session.startTransaction()
             do {
@@ -295,13 +296,16 @@ extension MongoClient {
                 guard Self.labels(error).contains("TransientTransactionError"), ContinuousClock.now < end else {
                     throw error
                 }
-                try await Task.sleep(for: .milliseconds(.random(in: 5...50)))
+                attempt += 1
+                let backoff = Backoff(first: .milliseconds(10), factor: 1.5, longest: .milliseconds(500))
+                guard try await backoff.wait(after: attempt) else { throw error }
             }
         }
     }
 
     private func commit(_ session: MongoSession, until end: ContinuousClock.Instant) async throws {
-        var wait = 5.0
+        let backoff = Backoff(first: .milliseconds(5), factor: 1.5, longest: .milliseconds(500))
+        var attempt = 0
         while true {
             do {
                 return try await session.commitTransaction()
@@ -313,8 +317,8 @@ extension MongoClient {
                     }
                         == true
                 guard isOpen, ContinuousClock.now < end else { throw error }
-                try await Task.sleep(for: .milliseconds(wait * .random(in: 0.5...1)))
-                wait = min(wait * 1.5, 500)
+                attempt += 1
+                guard try await backoff.wait(after: attempt) else { throw error }
             }
         }
     }

@@ -59,8 +59,8 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
             return false
         }
         connection.leave()
-        let wait = TimeAmount.milliseconds(Int64(50 * call.attempts * call.attempts))
-        call.shard.eventLoop.scheduleTask(in: wait) { if !call.isOver { self.pool.submit(call) } }
+        let wait = Backoff(first: .milliseconds(50), factor: 4, longest: .milliseconds(500)).delay(after: call.attempts)
+        call.shard.eventLoop.scheduleTask(in: TimeAmount(wait)) { if !call.isOver { self.pool.submit(call) } }
         return true
     }
 

@@ -160,8 +160,8 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
             call.redirections += 1
             call.giveBackOwn()
             learn()
-            let wait = TimeAmount.milliseconds(Int64(50 << min(call.redirections, 5)))
-            shard.eventLoop.scheduleTask(in: wait) { if !call.isOver { self.send(call) } }
+            let wait = Backoff(first: .milliseconds(100), longest: .milliseconds(1600)).delay(after: call.redirections)
+            shard.eventLoop.scheduleTask(in: TimeAmount(wait)) { if !call.isOver { self.send(call) } }
             return true
         default: return false
         }

@@ -114,7 +114,8 @@ extension SQLDatabase {
                 }
                 attempt += 1
                 // Those that met once should not meet again.
-                try await Task.sleep(for: .milliseconds(Int.random(in: 1...(10 << min(attempt, 6)))))
+                let backoff = Backoff(first: .milliseconds(20), longest: .milliseconds(640), jitter: .full)
+                guard try await backoff.wait(after: attempt) else { throw error }
             }
         }
     }

@@ -1,5 +1,7 @@
 // Dates and times as databases count them: whole microseconds and days, which a floating-point number would not keep.
 
+import SkeinCore
+
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else
@@ -45,9 +47,9 @@ public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
         case .min: return "-infinity"
         default: break
         }
-        let rest = microseconds % Calendar.day
+        let rest = microseconds % Clock.day
         return Self.text(
-            days: Calendar.floor(microseconds, Calendar.day), microseconds: rest < 0 ? rest + Calendar.day : rest,
+            days: microseconds.floored(by: Clock.day), microseconds: rest < 0 ? rest + Clock.day : rest,
             isZoned: isZoned)
     }
 
@@ -56,9 +58,7 @@ public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
     ///   - days: since the beginning of 1970.
     ///   - microseconds: since midnight.
     package static func text(days: Int64, microseconds: Int64, isZoned: Bool) -> String {
-        let (year, month, day) = Calendar.civil(days)
-        return Calendar.text(
-            year, month, day, tail: " \(SQLTime(microseconds: microseconds))\(isZoned ? "+00" : "")")
+        Clock.text(CivilDate(days: days), tail: " \(SQLTime(microseconds: microseconds))\(isZoned ? "+00" : "")")
     }
 
     /// Whether it is neither of the infinities.
@@ -87,7 +87,7 @@ public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
     /// A day of the calendar.
     public init(year: Int, month: Int, day: Int) {
         // No day of the calendar is one of the infinities.
-        let day = Calendar.days(Int64(year), month, day)
+        let day = CivilDate(year: Int64(year), month: month, day: day).days
         days = min(max(Int32(clamping: day), .min + 1), .max - 1)
     }
 
@@ -96,8 +96,8 @@ public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
 
     /// Its year, month and day.
     public var components: (year: Int, month: Int, day: Int) {
-        let (year, month, day) = Calendar.civil(Int64(days))
-        return (Int(year), month, day)
+        let date = CivilDate(days: Int64(days))
+        return (Int(date.year), date.month, date.day)
     }
 
     /// Its beginning in UTC.
@@ -106,11 +106,9 @@ public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
     /// `2026-03-01`
     public var description: String {
         switch days {
-        case .max: return "infinity"
-        case .min: return "-infinity"
-        default:
-            let (year, month, day) = Calendar.civil(Int64(days))
-            return Calendar.text(year, month, day, tail: "")
+        case .max: "infinity"
+        case .min: "-infinity"
+        default: Clock.text(CivilDate(days: Int64(days)), tail: "")
         }
     }
 }
@@ -131,13 +129,13 @@ public struct SQLTime: Hashable, Sendable, CustomStringConvertible {
     /// `12:00:00.5+01`
     public var description: String {
         let seconds = microseconds / 1_000_000
-        let parts = [seconds / 3600, seconds / 60 % 60, seconds % 60].map(Calendar.two)
-        var text = parts.joined(separator: ":") + Calendar.fraction(microseconds % 1_000_000)
+        let parts = [seconds / 3600, seconds / 60 % 60, seconds % 60].map(CivilTime.two)
+        var text = parts.joined(separator: ":") + Clock.fraction(microseconds % 1_000_000)
         if let offset {
             let amount = offset.magnitude
-            text += (offset < 0 ? "-" : "+") + Calendar.two(Int64(amount / 3600))
-            if amount % 3600 != 0 { text += ":" + Calendar.two(Int64(amount / 60 % 60)) }
-            if amount % 60 != 0 { text += ":" + Calendar.two(Int64(amount % 60)) }
+            text += (offset < 0 ? "-" : "+") + CivilTime.two(Int64(amount / 3600))
+            if amount % 3600 != 0 { text += ":" + CivilTime.two(Int64(amount / 60 % 60)) }
+            if amount % 60 != 0 { text += ":" + CivilTime.two(Int64(amount % 60)) }
         }
         return text
     }
@@ -171,57 +169,29 @@ public struct SQLInterval: Hashable, Sendable, CustomStringConvertible {
         if microseconds != 0 || parts.isEmpty {
             let amount = microseconds.magnitude
             let seconds = amount / 1_000_000
-            let clock = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { Calendar.two(Int64($0)) }
+            let clock = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { CivilTime.two(Int64($0)) }
             let sign = microseconds < 0 ? "-" : isBehindNegative ? "+" : ""
-            parts.append(sign + clock.joined(separator: ":") + Calendar.fraction(Int64(amount % 1_000_000)))
+            parts.append(sign + clock.joined(separator: ":") + Clock.fraction(Int64(amount % 1_000_000)))
         }
         return parts.joined(separator: " ")
     }
 }
 
-/// The Gregorian calendar in whole numbers.
-enum Calendar {
+/// How SQL writes dates and times.
+enum Clock {
+    /// In microseconds.
     static let day: Int64 = 86_400_000_000
 
-    static func floor(_ value: Int64, _ unit: Int64) -> Int64 {
-        value / unit - (value % unit < 0 ? 1 : 0)
-    }
-
-    /// Days since 1970 of a date; years begin in March, so that the day that comes and goes is the last one.
-    static func days(_ year: Int64, _ month: Int, _ day: Int) -> Int64 {
-        let shifted = month <= 2 ? year - 1 : year
-        let era = floor(shifted, 400)
-        let ofEra = shifted - era * 400
-        let ofYear = Int64((153 * ((month + 9) % 12) + 2) / 5 + day - 1)
-        return era * 146_097 + ofEra * 365 + ofEra / 4 - ofEra / 100 + ofYear - 719_468
-    }
-
-    /// The date of a day since 1970.
-    static func civil(_ days: Int64) -> (year: Int64, month: Int, day: Int) {
-        let shifted = days + 719_468
-        let era = floor(shifted, 146_097)
-        let ofEra = shifted - era * 146_097
-        let year = (ofEra - ofEra / 1460 + ofEra / 36524 - ofEra / 146_096) / 365
-        let ofYear = ofEra - (365 * year + year / 4 - year / 100)
-        let month = (5 * ofYear + 2) / 153
-        let day = Int(ofYear - (153 * month + 2) / 5 + 1)
-        let civilMonth = Int(month < 10 ? month + 3 : month - 9)
-        return (year + era * 400 + (civilMonth <= 2 ? 1 : 0), civilMonth, day)
-    }
-
-    static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
-
-    static func text(_ year: Int64, _ month: Int, _ day: Int, tail: String) -> String {
-        let shown = year > 0 ? year : 1 - year
-        let digits = String(repeating: "0", count: max(0, 4 - "\(shown)".count)) + "\(shown)"
-        return "\(digits)-\(two(Int64(month)))-\(two(Int64(day)))\(tail)\(year > 0 ? "" : " BC")"
+    /// There is no year 0: the one before 1 is 1 BC.
+    static func text(_ date: CivilDate, tail: String) -> String {
+        if date.year > 0 { return date.text + tail }
+        return CivilDate(year: 1 - date.year, month: date.month, day: date.day).text + tail + " BC"
     }
 
     /// `.5`, or nothing.
     static func fraction(_ microseconds: Int64) -> String {
         guard microseconds != 0 else { return "" }
-        var digits = "\(microseconds.magnitude)"
-        digits = String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits
+        var digits = CivilTime.padded(abs(microseconds), to: 6)
         while digits.hasByteSuffix("0") { digits.removeLast() }
         return "." + digits
     }
@@ -234,10 +204,10 @@ enum TimeParser {
         guard let day = date(text.prefix(10)) else { return nil }
         var rest = text.dropFirst(10)
         guard let separator = rest.popFirst() else {
-            return SQLTimestamp(microseconds: Int64(day.days) * Calendar.day, isZoned: false)
+            return SQLTimestamp(microseconds: Int64(day.days) * Clock.day, isZoned: false)
         }
         guard separator == " " || separator == "T" || separator == "t", let time = time(rest) else { return nil }
-        let local = Int64(day.days) * Calendar.day + time.microseconds
+        let local = Int64(day.days) * Clock.day + time.microseconds
         guard let offset = time.offset else { return SQLTimestamp(microseconds: local, isZoned: false) }
         return SQLTimestamp(microseconds: local - Int64(offset) * 1_000_000)
     }

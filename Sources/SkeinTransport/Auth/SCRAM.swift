@@ -46,7 +46,7 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
     package init(user: String, password: String, binding: Binding, nonce: String? = nil) {
         self.password = password
         self.binding = binding
-        self.nonce = nonce ?? Data((0..<18).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
+        self.nonce = nonce ?? Data(RandomBytes.make(18)).base64EncodedString()
         let name = user.replacingBytes("=", with: "=3D").replacingBytes(",", with: "=2C")
         firstBare = "n=\(name),r=\(self.nonce)"
     }

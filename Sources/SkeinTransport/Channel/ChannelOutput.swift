@@ -95,7 +95,14 @@ package final class ChannelOutput {
     /// The channel says that it takes more, or less.
     package func writabilityChanged() { if isWritable { wake(nil) } }
 
-    private func wake(_ error: (any Error)?) {
+    /// Ends the channel; what no write has taken is not sent.
+    package func close() {
+        buffer = OutputBuffer()
+        context?.close(promise: nil)
+    }
+
+    /// Lets those who wait for the peer go on.
+    package func wake(_ error: (any Error)?) {
         guard !waiters.isEmpty else { return }
         let woken = waiters
         waiters = []

@@ -7,20 +7,20 @@ import NIOCore
 /// Once taken they belong to the channel; what is written after that goes into a buffer that is empty again, which is the same memory
 /// when the channel is done with it.
 package struct OutputBuffer {
-    /// One large message must not cost its memory for as long as the connection lives.
-    private static let largestKept = 256 << 10
-
+    private let largestKept: Int
     private var buffer = ByteBuffer()
     private var isTaken = true
 
-    package init() {}
+    /// - Parameter largestKept: bytes of memory that are kept; one large message must not cost its memory for as long as the
+    ///   connection lives.
+    package init(largestKept: Int = 256 << 10) { self.largestKept = largestKept }
 
     /// What has not been taken, to be written to.
     package var bytes: ByteBuffer {
         get { isTaken ? ByteBuffer() : buffer }
         _modify {
             if isTaken {
-                if buffer.storageCapacity > Self.largestKept { buffer = ByteBuffer() } else { buffer.clear() }
+                buffer.clear()
                 isTaken = false
             }
             yield &buffer
@@ -34,6 +34,8 @@ package struct OutputBuffer {
     package mutating func take() -> ByteBuffer? {
         guard count > 0 else { return nil }
         isTaken = true
+        guard buffer.storageCapacity > largestKept else { return buffer }
+        defer { buffer = ByteBuffer() }
         return buffer
     }
 }

@@ -100,6 +100,9 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         sending.flushSoon()
     }
 
+    /// Sends what was written into ``output``, with all else of this tick.
+    package final func flushSoon() { sending.flushSoon() }
+
     /// Waits until the peer takes more. On the loop.
     package final func untilWritable() async throws(SkeinError) {
         do { try await sending.untilWritable() } catch { throw lossReason ?? gone }

@@ -103,10 +103,12 @@ package enum TLSFailure {
     private static func untrusted(_ certificate: PeerCertificate?) -> String {
         let accept = "; pass verify: .none to accept it"
         guard let certificate else { return "the server's certificate is not trusted" + accept }
-        let now = Int(time(nil))
-        if certificate.notAfter < now { return "the certificate expired \(date(certificate.notAfter))" + accept }
+        let now = CivilTime.now
+        if certificate.notAfter < now {
+            return "the certificate expired \(CivilTime(certificate.notAfter).date.text)" + accept
+        }
         if certificate.notBefore > now {
-            return "the certificate is valid only from \(date(certificate.notBefore))" + accept
+            return "the certificate is valid only from \(CivilTime(certificate.notBefore).date.text)" + accept
         }
         let subject = certificate.subject.map { " of \($0)" } ?? ""
         if certificate.isSelfIssued {
@@ -115,21 +117,4 @@ package enum TLSFailure {
         return "the certificate\(subject) was issued by \(certificate.issuer ?? "a nameless issuer"), "
             + "which leads to no trusted root; is an intermediate certificate missing, or the roots' file?" + accept
     }
-
-    /// `2026-03-01`
-    private static func date(_ moment: Int) -> String {
-        var moment = time_t(moment)
-        var parts = tm()
-        gmtime_r(&moment, &parts)
-        func two(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-    }
 }
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif

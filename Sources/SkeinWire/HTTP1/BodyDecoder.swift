@@ -1,5 +1,6 @@
 // Finds the end of a message body in one of the ways of RFC 9112, section 6.3, handing out slices of what arrived.
 
+import SkeinCore
 import NIOCore
 
 /// Reads one body, whatever tells its end.

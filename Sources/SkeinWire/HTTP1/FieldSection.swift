@@ -1,6 +1,7 @@
 // Reads the lines of a head or a trailer section. It keeps its place between calls, so that a section that arrives a
 // byte at a time is still scanned once.
 
+import SkeinCore
 import NIOCore
 
 /// The part of a message made of lines: the start line's place, the fields, and what they say about framing.

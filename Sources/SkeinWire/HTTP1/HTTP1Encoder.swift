@@ -1,6 +1,7 @@
 // Writes messages in HTTP/1.1 wire form. The framing fields are the codec's own: whatever an application sets for
 // them is left out, so that what is announced is what is sent.
 
+import SkeinCore
 import NIOCore
 
 /// Writes heads and chunks (RFC 9112) to the end of a buffer.

@@ -1,5 +1,6 @@
 // The first line of a message: request line and status line (RFC 9112, sections 3 and 4).
 
+import SkeinCore
 import NIOCore
 
 /// A request line, as places in the bytes of the head.

@@ -1,5 +1,6 @@
 // From a header block to the head of a message: HPACK, and all that RFC 9113, section 8.2 and 8.3, says about fields.
 
+import SkeinCore
 import NIOCore
 import NIOHPACK
 

@@ -1,5 +1,6 @@
 // Writing: heads at once, content when its turn and its windows allow it.
 
+import SkeinCore
 import NIOCore
 
 extension HTTP2Engine {

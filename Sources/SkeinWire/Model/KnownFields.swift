@@ -1,5 +1,7 @@
 // The field names that the protocol itself reads or writes, as a set of bits.
 
+import SkeinCore
+
 /// Field names that matter to framing and defaults.
 package struct KnownFields: OptionSet, Sendable {
     package let rawValue: UInt16

@@ -1,5 +1,6 @@
 // What travels over a WebSocket, as its users see it.
 
+import SkeinCore
 import NIOCore
 
 /// One message of a WebSocket (RFC 6455, section 5.6): text or bytes.

@@ -2,33 +2,33 @@
 
 /// The byte classes of RFC 9110, section 5.6, and scans that stop at the first byte outside one.
 package enum Bytes {
-    package static let tab: UInt8 = 0x09
-    package static let lf: UInt8 = 0x0A
-    package static let cr: UInt8 = 0x0D
-    package static let space: UInt8 = 0x20
-    package static let colon: UInt8 = 0x3A
+    @inlinable package static var tab: UInt8 { 0x09 }
+    @inlinable package static var lf: UInt8 { 0x0A }
+    @inlinable package static var cr: UInt8 { 0x0D }
+    @inlinable package static var space: UInt8 { 0x20 }
+    @inlinable package static var colon: UInt8 { 0x3A }
 
     /// `! # $ % & ' * + - . 0-9`, as bits 33 to 57.
-    private static let tokensBelow64: UInt64 = 0x03FF_6CFA_0000_0000
+    @inlinable static var tokensBelow64: UInt64 { 0x03FF_6CFA_0000_0000 }
     /// ``A-Z ^ _ ` a-z | ~``, as bits 65 to 126 less 64.
-    private static let tokensAbove64: UInt64 = 0x57FF_FFFF_C7FF_FFFE
+    @inlinable static var tokensAbove64: UInt64 { 0x57FF_FFFF_C7FF_FFFE }
 
     /// Whether a byte may stand in a token: a method or a field name (RFC 9110, section 5.6.2).
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func isToken(_ byte: UInt8) -> Bool {
         if byte < 64 { return tokensBelow64 &>> UInt64(byte) & 1 == 1 }
         return byte < 128 && tokensAbove64 &>> UInt64(byte &- 64) & 1 == 1
     }
 
     /// Whether a byte may stand in a request target: visible ASCII.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func isTarget(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7F }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }
 
     /// A letter in lower case; other bytes may change too, so that both sides of a comparison go through it.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func lowercased(_ byte: UInt8) -> UInt8 {
         byte &- 0x41 < 26 ? byte | 0x20 : byte
     }
@@ -46,7 +46,7 @@ package enum Bytes {
     }
 
     /// The value of a hexadecimal digit, or nil.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func hexValue(_ byte: UInt8) -> Int? {
         switch byte {
         case 0x30...0x39: Int(byte &- 0x30)
@@ -60,7 +60,7 @@ package enum Bytes {
     ///
     /// Reads eight bytes at a time: in a word, `(w - 0x20…) & ~w & 0x80…` has the top bit of the first byte below
     /// 0x20 set, and nothing set before it.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func firstControl(in bytes: UnsafeRawBufferPointer, from start: Int, to end: Int) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
@@ -82,7 +82,7 @@ package enum Bytes {
     }
 
     /// Compares a range with a lower-case ASCII name, ignoring case.
-    @inline(__always)
+    @inlinable @inline(__always)
     package static func equal(
         _ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int, lowercase name: StaticString
     ) -> Bool {

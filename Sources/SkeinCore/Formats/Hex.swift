@@ -8,7 +8,7 @@ package enum Hex {
     package static func encode(_ bytes: some Sequence<UInt8>) -> String { text(Array(bytes)) }
 
     /// Digits for so many random bytes.
-    package static func random(_ count: Int) -> String { encode((0..<count).map { _ in UInt8.random(in: 0...255) }) }
+    package static func random(_ count: Int) -> String { encode(RandomBytes.make(count)) }
 
     /// Apart from the generic function, so that the loop is plain code.
     private static func text(_ bytes: [UInt8]) -> String {

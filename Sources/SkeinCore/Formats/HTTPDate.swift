@@ -1,0 +1,62 @@
+// Dates as servers write them, into cookies and into other fields.
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Reads dates in any order and with nearly any separators (RFC 6265bis, section 5.1.1), and with them the three forms of RFC 9110,
+/// section 5.6.7. ``CivilTime/httpDate`` writes the one that is to be written.
+package enum HTTPDate {
+    private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+
+    /// The moment; nil when there is no such date.
+    package static func parse(_ text: String) -> Date? {
+        seconds(text).map { Date(timeIntervalSince1970: Double($0)) }
+    }
+
+    /// Seconds since 1970; nil when there is no such date.
+    package static func seconds(_ text: String) -> Int? {
+        var time: (hour: Int, minute: Int, second: Int)?
+        var day: Int?
+        var month: Int?
+        var year: Int?
+        let words = text.utf8.split { byte in
+            byte == 0x09 || (0x20...0x2F).contains(byte) || (0x3B...0x40).contains(byte)
+                || (0x5B...0x60).contains(byte) || (0x7B...0x7E).contains(byte)
+        }
+        for word in words {
+            let word = String(Substring(word)).lowercased()
+            if time == nil, let found = Self.time(word) {
+                time = found
+            } else if day == nil, let found = number(word, digits: 1...2) {
+                day = found
+            } else if month == nil, let found = months.firstIndex(of: String(word.prefix(3))) {
+                month = found + 1
+            } else if year == nil, let found = number(word, digits: 2...4) {
+                year = found < 70 ? found + 2000 : found < 100 ? found + 1900 : found
+            }
+        }
+        guard let time, let day, let month, let year, year >= 1601, time.hour < 24, time.minute < 60, time.second < 60
+        else { return nil }
+        let date = CivilDate(year: Int64(year), month: month, day: day)
+        return date.exists ? Int(date.days) * 86_400 + time.hour * 3600 + time.minute * 60 + time.second : nil
+    }
+
+    private static func time(_ word: String) -> (Int, Int, Int)? {
+        let parts = word.splitBytes(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 3, let hour = number(String(parts[0]), digits: 1...2, isWhole: true),
+            let minute = number(String(parts[1]), digits: 1...2, isWhole: true),
+            let second = number(String(parts[2]), digits: 1...2)
+        else { return nil }
+        return (hour, minute, second)
+    }
+
+    /// The number that a word begins with; what follows it must not be a digit.
+    private static func number(_ word: String, digits: ClosedRange<Int>, isWhole: Bool = false) -> Int? {
+        let found = word.utf8.prefix(while: Bytes.isDigit)
+        guard digits.contains(found.count), !isWhole || found.count == word.utf8.count else { return nil }
+        return Int(String(Substring(found)))
+    }
+}

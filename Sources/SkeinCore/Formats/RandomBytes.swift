@@ -1,0 +1,9 @@
+// Bytes that nobody can guess.
+
+/// Random bytes of the system, for keys, nonces and names.
+package enum RandomBytes {
+    package static func make(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    }
+}
