@@ -24,6 +24,9 @@ struct Simulate: ParsableCommand {
     @Option(help: "The first seed.")
     var from: UInt64 = 1
 
+    @Flag(help: "Stop at the first history that fails.")
+    var untilFailure = false
+
     func run() throws {
         if let seed { return try show(seed) }
         let begun = Date()
@@ -34,7 +37,7 @@ struct Simulate: ParsableCommand {
                 failed += 1
                 print("seed \(seed):")
                 for violation in report.violations.prefix(5) { print("  \(violation)") }
-                if failed == 20 { break }
+                if failed == 20 || untilFailure { break }
             }
             if seed % 10_000 == 0 { print("\(seed) …") }
         }

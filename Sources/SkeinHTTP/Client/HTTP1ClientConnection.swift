@@ -130,12 +130,13 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         Task(executorPreference: pool.shard.executor) {
             let outcome = await makeChunks().send(to: self, length: length, peer: exchange.peer)
             let isWhole = if case .sent = outcome { true } else { false }
-            switch self.machine.contentEnded(of: exchange, isWhole: isWhole) {
+            let next = self.machine.contentEnded(of: exchange, isWhole: isWhole)
+            if case .failed(let fault) = outcome, exchange.isOn(self) { exchange.fail(fault) }
+            switch next {
             case .free: self.isFree()
             case .busy: break
             case .close: self.close()
             }
-            if case .failed(let fault) = outcome, exchange.isOn(self) { exchange.fail(fault) }
         }
     }
 

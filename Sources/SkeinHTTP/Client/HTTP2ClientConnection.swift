@@ -10,23 +10,11 @@ import SkeinWire
 /// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only
 /// callers. What each request touches opts out of the run-time check of exclusive access, which one thread does not need.
 final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarget, @unchecked Sendable {
-    /// An exchange with what only the connection knows of it.
-    private struct Carried {
-        let exchange: HTTPExchange
-        let stream: HTTP2Stream
-        /// Bytes that its consumer has not caught up with.
-        var withheld = 0
-        var lastActivity: NIODeadline
-        /// Whether its body waits until the server asks for it.
-        var holdsBody = false
-    }
-
     private let pool: OriginPool
     let tls: TLSInfo?
     var connectTimings: ConnectTimings?
     let driver: HTTP2Driver
-    /// The exchanges by the slots of their streams.
-    @exclusivity(unchecked) private var carried: [Carried?] = []
+    @exclusivity(unchecked) private var streams = HTTP2ClientStreams<HTTPExchange>()
     /// The streams that carry another protocol, by their slots.
     private var tunnels: [Int: HTTP2Tunnel] = [:]
     /// Exchanges that want such a stream, while it is not known whether the server has any.
@@ -87,7 +75,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     /// The session is shutting down: what is under way fails with the reason.
     func shutdown(_ error: SkeinError) {
-        for case let item? in carried { finish(item.stream) { $0.fail(error) } }
+        for stream in streams.streams { finish(stream) { $0.fail(error) } }
         driver.close()
     }
 
@@ -124,7 +112,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         if upgrade != nil {
             // Nothing is sent before the server has agreed.
         } else if request.headers.known.contains(.expect), request.body.length != .none {
-            carried[stream.slot]?.holdsBody = true
+            streams.holdContent(on: stream)
             pool.shard.eventLoop.scheduleTask(in: TimeAmount(pool.context.configuration.expectContinueTimeout)) {
                 self.releaseBody(stream)
             }
@@ -136,9 +124,8 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     /// The server wants the body, or has been silent for a while (RFC 9110, section 10.1.1).
     private func releaseBody(_ stream: HTTP2Stream) {
-        guard let item = item(stream), item.holdsBody else { return }
-        carried[stream.slot]?.holdsBody = false
-        sendBody(item.exchange, stream)
+        guard let exchange = streams.releaseContent(on: stream) else { return }
+        sendBody(exchange, stream)
         driver.flushSoon()
     }
 
@@ -161,8 +148,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     private func carry(_ exchange: HTTPExchange, _ stream: HTTP2Stream, at now: NIODeadline) {
         lastUse = now
-        while carried.count <= stream.slot { carried.append(nil) }
-        carried[stream.slot] = Carried(exchange: exchange, stream: stream, lastActivity: now)
+        streams.add(exchange, on: stream, at: now)
         exchange.wasTaken(by: self, on: stream)
     }
 
@@ -182,7 +168,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         let sink = HTTP2BodySink(driver, stream, trailers: exchange.request.trailers)
         Task(executorPreference: pool.shard.executor) {
             guard case .failed(let fault) = await makeChunks().send(to: sink, length: length, peer: exchange.peer),
-                self.item(stream) != nil
+                self.streams.call(on: stream) != nil
             else { return }
             exchange.fail(fault)
         }
@@ -195,11 +181,11 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         case .response(let stream, let head):
             hasAnswered = true
             if let tunnel = tunnel(stream) { return tunnel.receive(head) }
-            if let item = item(stream), let upgrade = item.exchange.request.upgrade,
+            if let exchange = streams.call(on: stream), let upgrade = exchange.request.upgrade,
                 (200..<300).contains(head.status.code)
             {
-                carried[stream.slot] = nil
-                return handOver(item.exchange, upgrade, stream, head)
+                _ = streams.remove(stream)
+                return handOver(exchange, upgrade, stream, head)
             }
             guard let exchange = touch(stream), exchange.receive(head) else { return }
             if head.bodyLength == .none { finish(stream) { $0.complete(trailers: nil) } }
@@ -260,29 +246,19 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         if exchange.receive(bytes) {
             driver.engine.consumed(bytes.readableBytes, on: stream)
         } else {
-            carried[stream.slot]?.withheld += bytes.readableBytes
+            streams.withhold(bytes.readableBytes, on: stream)
         }
     }
 
-    private func item(_ stream: HTTP2Stream) -> Carried? {
-        guard stream.slot < carried.count, let item = carried[stream.slot], item.stream == stream else { return nil }
-        return item
-    }
-
-    private func touch(_ stream: HTTP2Stream) -> HTTPExchange? {
-        guard let item = item(stream) else { return nil }
-        carried[stream.slot]?.lastActivity = driver.lastRead
-        return item.exchange
-    }
+    private func touch(_ stream: HTTP2Stream) -> HTTPExchange? { streams.touch(stream, at: driver.lastRead) }
 
     /// A stream is over: its exchange ends, and the next one may have its place.
     private func finish(_ stream: HTTP2Stream, _ end: (HTTPExchange) -> Void) {
-        guard let item = item(stream) else { return }
-        carried[stream.slot] = nil
+        guard let exchange = streams.remove(stream) else { return }
         lastUse = driver.lastRead
         // The answer is here; what the server does not want of the request is not sent.
         if driver.engine.isSending(stream) { driver.cancel(stream, .noError) }
-        end(item.exchange)
+        end(exchange)
         pool.hasRoom(self)
     }
 
@@ -323,16 +299,15 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     // MARK: What exchanges ask
 
     func resume(_ exchange: HTTPExchange) {
-        guard let stream = exchange.carrierStream, let item = item(stream), item.withheld > 0 else { return }
-        carried[stream.slot]?.withheld = 0
-        carried[stream.slot]?.lastActivity = pool.shard.now
-        driver.engine.consumed(item.withheld, on: stream)
+        guard let stream = exchange.carrierStream else { return }
+        let withheld = streams.release(stream, at: pool.shard.now)
+        guard withheld > 0 else { return }
+        driver.engine.consumed(withheld, on: stream)
         driver.flushSoon()
     }
 
     func abandon(_ exchange: HTTPExchange) {
-        guard let stream = exchange.carrierStream, item(stream) != nil else { return }
-        carried[stream.slot] = nil
+        guard let stream = exchange.carrierStream, streams.remove(stream) != nil else { return }
         driver.cancel(stream, .cancel)
         pool.hasRoom(self)
     }
@@ -370,11 +345,10 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     /// The connection is alive, but a stream on it may not be.
     private func failStalled(at now: NIODeadline) {
-        for case let item? in carried
-        where item.withheld == 0 && now >= item.lastActivity + pool.context.silenceTimeout {
-            item.exchange.fail(
+        for exchange in streams.stalled(since: now - pool.context.silenceTimeout) {
+            exchange.fail(
                 SkeinError(
-                    .timeout, peer: item.exchange.peer,
+                    .timeout, peer: exchange.peer,
                     because: "the server sent nothing for \(pool.context.configuration.silenceTimeout)"))
         }
     }
@@ -398,13 +372,11 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         for tunnel in open { tunnel.end(error) }
         for exchange in heldUpgrades where !exchange.isOver { exchange.fail(failure(error, exchange)) }
         heldUpgrades = []
-        let lost = carried
-        carried = []
-        for case let item? in lost {
-            if error == nil, item.exchange.mayReplay(afterReuse: hasAnswered) {
-                item.exchange.replay()
+        for exchange in streams.removeAll() {
+            if error == nil, exchange.mayReplay(afterReuse: hasAnswered) {
+                exchange.replay()
             } else {
-                item.exchange.fail(failure(error, item.exchange))
+                exchange.fail(failure(error, exchange))
             }
         }
     }

@@ -21,14 +21,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     @exclusivity(unchecked) private var held = Deque<PostgresCall>()
     /// What happens when nothing is under way any more.
     @exclusivity(unchecked) private var whenDrained: (() -> Void)?
-    @exclusivity(unchecked) private var statements = ByteDictionary<PostgresStatement>()
-    @exclusivity(unchecked) private var statementCount = 0
-    @exclusivity(unchecked) private var hasDroppedStatements = false
-    /// What the names of statements begin with: a pooler may give several clients one session of the server.
-    private let namePrefix = "s" + Hex.random(3) + "_"
-    /// Whether statements have no name and are prepared each time, since another session may carry out what follows.
-    @exclusivity(unchecked) private var preparesEachTime: Bool
-    @exclusivity(unchecked) private var uses = 0
+    @exclusivity(unchecked) private var statements: PostgresStatementCache
     /// Operations that were answered.
     @exclusivity(unchecked) private var answered = 0
     @exclusivity(unchecked) private(set) var status = PostgresTransactionStatus.idle
@@ -56,7 +49,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         self.options = options
         self.logger = logger
         self.sendCancel = sendCancel
-        preparesEachTime = !options.preparesStatements
+        statements = PostgresStatementCache(limit: options.statementCache, isNamed: options.preparesStatements)
         decoder = PostgresDecoder(limit: options.maximumMessageSize)
         startup = PostgresStartup(options, tls: connected.tls)
         super.init(shard: shard, peer: options.description, ready: ready)
@@ -129,8 +122,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
                         "the statement has \(statement.parameterTypes.count) parameters, and \(values.count) values were given"
                 ))
         }
-        uses += 1
-        statement.lastUse = uses
+        statements.use(statement)
         call.starts(with: statement)
         if statement.name.isEmpty { PostgresWriter.prepareAgain(statement, into: &output) }
         PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
@@ -148,36 +140,21 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
                 + (hasNamedStatements ? "; DEALLOCATE ALL" : ""), into: &output)
         if hasNamedStatements {
             hasNamedStatements = false
-            forgetPrepared()
+            statements.forgetPrepared()
         }
         pipeline.append(PostgresChore { [weak self] error in if error != nil { self?.close() } })
-    }
-
-    private func forgetPrepared() {
-        for (text, statement) in statements where statement.isPrepared { statements[text] = nil }
     }
 
     /// The statement of a text, which is being prepared when it was not known.
     private func statement(_ text: String) -> PostgresStatement {
         if let statement = statements[text] { return statement }
-        makeRoom()
-        statementCount += 1
-        let statement = PostgresStatement(name: preparesEachTime ? "" : "\(namePrefix)\(statementCount)", text: text)
-        statements[text] = statement
+        let (statement, evicted) = statements.make(text)
+        if let evicted { close(evicted) }
         PostgresWriter.parse(statement.name, text, into: &output)
         PostgresWriter.describeStatement(statement.name, into: &output)
         PostgresWriter.sync(into: &output)
         pipeline.append(statement)
         return statement
-    }
-
-    /// Forgets the statement that was not used for the longest time, when there are too many.
-    private func makeRoom() {
-        guard statements.count >= max(1, options.statementCache),
-            let oldest = statements.values.filter(\.isPrepared).min(by: { $0.lastUse < $1.lastUse })
-        else { return }
-        statements[oldest.text] = nil
-        close(oldest)
     }
 
     /// Lets the server forget a statement.
@@ -190,18 +167,11 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     /// A statement is not valid any more. Not while an answer is under way: what is written ends with a Sync.
     func forget(_ statement: PostgresStatement) {
-        guard statements[statement.text] === statement else { return }
-        statements[statement.text] = nil
-        write { _ in close(statement) }
+        if statements.forget(statement) { write { _ in close(statement) } }
     }
 
     /// The server does not know a statement that was prepared on this connection: a pooler gives each transaction another session.
-    func noteOtherSession() {
-        // A lease may have dropped all prepared statements (DEALLOCATE, DISCARD).
-        if !hasDroppedStatements { preparesEachTime = true }
-        hasDroppedStatements = false
-        forgetPrepared()
-    }
+    func noteOtherSession() { statements.noteUnknown() }
 
     /// Prepares a statement for something that is no call.
     func prepare(_ text: String, _ done: @escaping (Result<PostgresStatement, SkeinError>) -> Void) {
@@ -318,9 +288,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
         switch tag.command {
         case "PREPARE": hasNamedStatements = true
         case "LOAD": isSpoiled = true
-        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE":
-            hasDroppedStatements = true
-            forgetPrepared()
+        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE": statements.drop()
         default: break
         }
     }

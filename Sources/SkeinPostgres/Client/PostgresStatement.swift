@@ -40,7 +40,7 @@ final class PostgresStatement: PostgresOperation {
     private(set) var columns: [PostgresColumn] = []
     /// The last part of each Bind: in which format each column is wanted.
     private(set) var resultFormats = ByteBuffer()
-    private(set) var isPrepared = false
+    var isPrepared = false
     private var isDescribed = false
     private var error: SQLError?
     /// Those that are executed as soon as it is prepared.

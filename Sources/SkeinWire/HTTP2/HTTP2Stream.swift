@@ -9,6 +9,11 @@ package struct HTTP2Stream: Hashable, Sendable {
     package let id: UInt32
     /// A small number that no other open stream has: the place for what the owner keeps about it.
     package let slot: Int
+
+    package init(id: UInt32, slot: Int) {
+        self.id = id
+        self.slot = slot
+    }
 }
 
 /// Where one direction of a stream stands (RFC 9113, section 5.1).

@@ -1,0 +1,114 @@
+// The pools of one event loop, by what requests must have in common to share connections.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+
+/// What requests must have in common to share connections.
+struct PoolKey: Hashable {
+    let origin: Origin
+    /// TLS of its own, for requests that do not want the session's.
+    let tls: TLSOptions?
+    /// A proxy of its own.
+    let proxy: ProxyUse?
+    var purpose = Purpose.requests
+
+    /// What the connections are for.
+    enum Purpose {
+        case requests
+        /// Requests that want to leave HTTP/1.1 and take their connections with them.
+        case upgrades
+        /// Streams of HTTP/2 and nothing else.
+        case streams
+    }
+
+    /// Whether all is as the session says.
+    var isPlain: Bool { tls == nil && proxy == nil && purpose == .requests }
+}
+
+/// The pools of one shard.
+///
+/// Unchecked: touched on its shard's loop only.
+final class ShardPools: @unchecked Sendable {
+    let shard: Shard
+    let context: HTTPClientContext
+    private var pools: [PoolKey: OriginPool] = [:]
+    /// Connections that have left HTTP.
+    private var handedOver: [ObjectIdentifier: any Channel] = [:]
+    @exclusivity(unchecked) private var latest: OriginPool?
+    /// Whether the session is gone, so that connections are not kept any more.
+    private(set) var isRetired = false
+    /// Whether the session takes no more requests.
+    private(set) var isShutDown = false
+
+    init(shard: Shard, context: HTTPClientContext) {
+        self.shard = shard
+        self.context = context
+    }
+
+    /// The pool for a request; most requests go where the one before went.
+    func pool(for request: HTTPRequest) -> OriginPool {
+        let origin = request.url.origin
+        if let latest, latest.origin == origin, !request.hasExtras, latest.key.isPlain { return latest }
+        let purpose: PoolKey.Purpose =
+            switch request.upgrade?.kind {
+            case nil: .requests
+            case .named(_, let allowsHTTP2):
+                allowsHTTP2 && context.configuration.http2.use != .never ? .requests : .upgrades
+            case .stream: .streams
+            }
+        return pool(PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, purpose: purpose))
+    }
+
+    /// Sends an exchange that wants to leave HTTP to where that takes a connection of its own.
+    func submitAsUpgrade(_ exchange: HTTPExchange) {
+        let request = exchange.request
+        pool(PoolKey(origin: request.url.origin, tls: request.tls, proxy: request.proxy, purpose: .upgrades))
+            .submit(exchange)
+    }
+
+    private func pool(_ key: PoolKey) -> OriginPool {
+        if let pool = pools[key] {
+            latest = pool
+            return pool
+        }
+        if key.tls?.verify == TLSOptions.Verification.none {
+            context.session.logger.warning("TLS without verification for \(key.origin): any server may answer")
+        }
+        let pool = OriginPool(key, owner: self)
+        pools[key] = pool
+        latest = pool
+        return pool
+    }
+
+    /// Takes note of a connection that has left HTTP, for the shutdown and the count.
+    func adopt(_ channel: any Channel) {
+        let id = ObjectIdentifier(channel)
+        handedOver[id] = channel
+        channel.closeFuture.whenComplete { _ in
+            self.handedOver[id] = nil
+            self.context.session.statistics.disconnected()
+        }
+    }
+
+    /// Forgets a pool that holds nothing.
+    func remove(_ pool: OriginPool) {
+        if pools[pool.key] === pool { pools[pool.key] = nil }
+        if latest === pool { latest = nil }
+    }
+
+    /// The session is gone: what is under way goes on, nothing is kept.
+    func retire() {
+        isRetired = true
+        latest = nil
+        for pool in pools.values { pool.closeIdle() }
+    }
+
+    /// Closes all connections and fails what waits for one.
+    func shutdown() {
+        isRetired = true
+        isShutDown = true
+        for pool in pools.values { pool.shutdown() }
+        for channel in handedOver.values { channel.close(promise: nil) }
+    }
+}
