@@ -106,18 +106,18 @@ package struct CallPlan: Sendable {
         self.id = id
         start = random.pick([0, 0, random.number(0...300), random.number(0...40_000)])
         method = random.pick([.get, .get, .get, .head, .post, .put, .delete])
-        size = random.pick([0, 1, 500, 20_000, 262_144, 600_000])
+        size = random.pick([0, 1, 500, 500, 20_000, 20_000, 262_144, 300_000])
         if method == .post || method == .put {
             content = random.pick([
-                .bytes(10), .bytes(200_000), .stream(pieces: random.number(0...6), of: 30_000, pause: 0),
+                .bytes(10), .bytes(10), .bytes(200_000), .stream(pieces: random.number(0...6), of: 30_000, pause: 0),
                 .stream(pieces: 3, of: 100, pause: random.pick([1, 1000])),
             ])
             expects = random.number(0...3) == 0
         }
         if random.number(0...2) == 0 {
             reader = random.pick([
-                .stream(pause: 0), .stream(pause: 0), .stream(pause: 50),
-                .drop(after: random.number(0...3), holding: random.pick([0, 20, 90_000])),
+                .stream(pause: 0), .stream(pause: 50), .stream(pause: 1000),
+                .drop(after: random.number(0...3), holding: random.pick([0, 20, 2000, 90_000])),
             ])
         }
         timeout = random.number(0...3) == 0 ? random.pick([5, 500, 4000]) : nil

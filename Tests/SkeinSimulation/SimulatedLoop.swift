@@ -9,21 +9,28 @@ import NIOCore
 ///
 /// Unchecked: a simulation has one thread, on which everything happens.
 package final class SimulatedLoop: EventLoop, @unchecked Sendable {
+    /// A timer in the heap, which is not taken out when it is cancelled.
     private struct Timer: Comparable {
         let deadline: NIODeadline
         let number: UInt64
-        let work: () -> Void
+        let job: Job
 
         static func == (left: Timer, right: Timer) -> Bool { left.number == right.number }
         static func < (left: Timer, right: Timer) -> Bool {
-            (left.deadline, left.number) < (right.deadline, right.number)
+            left.deadline == right.deadline ? left.number < right.number : left.deadline < right.deadline
         }
+    }
+
+    /// Unchecked: as the loop.
+    private final class Job: @unchecked Sendable {
+        /// nil when it was cancelled.
+        var work: (() -> Void)?
+        init(_ work: @escaping () -> Void) { self.work = work }
     }
 
     package private(set) var now = NIODeadline.uptimeNanoseconds(3_600_000_000_000)
     private var ready = Deque<() -> Void>()
     private var timers = Heap<Timer>()
-    private var armed: Set<UInt64> = []
     private var numbers: UInt64 = 0
     /// How late the loop comes to a timer: what a thread that has too much to do, or too little of the processor, is like.
     package var lateness: () -> TimeAmount = { .zero }
@@ -33,9 +40,6 @@ package final class SimulatedLoop: EventLoop, @unchecked Sendable {
     package init() {}
 
     // MARK: Running
-
-    /// Timers that are set.
-    package var timerCount: Int { armed.count }
 
     /// Runs until nothing is left to do, a moment has come, or a condition holds.
     package func run(until end: NIODeadline, or isDone: () -> Bool = { false }) {
@@ -49,8 +53,9 @@ package final class SimulatedLoop: EventLoop, @unchecked Sendable {
             now = max(now, min(end, next.deadline + lateness()))
             while let due = timers.min, due.deadline <= now {
                 timers.removeMin()
-                guard armed.remove(due.number) != nil else { continue }
-                due.work()
+                guard let work = due.job.work else { continue }
+                due.job.work = nil
+                work()
                 afterEach()
             }
             if isDone() { return }
@@ -67,12 +72,12 @@ package final class SimulatedLoop: EventLoop, @unchecked Sendable {
     package func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         let promise = makePromise(of: T.self)
         numbers += 1
-        let number = numbers
-        armed.insert(number)
-        timers.insert(
-            Timer(deadline: deadline, number: number) { promise.assumeIsolated().completeWith(Result { try task() }) })
+        let job = Job { promise.assumeIsolated().completeWith(Result { try task() }) }
+        timers.insert(Timer(deadline: deadline, number: numbers, job: job))
         return Scheduled(promise: promise) {
-            if self.armed.remove(number) != nil { promise.fail(EventLoopError.cancelled) }
+            guard job.work != nil else { return }
+            job.work = nil
+            promise.fail(EventLoopError.cancelled)
         }
     }
 

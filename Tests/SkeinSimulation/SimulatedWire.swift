@@ -66,7 +66,7 @@ package final class SimulatedWire: @unchecked Sendable {
         var rest = bytes
         while rest.readableBytes > 0 {
             // Heads and the first content are cut finely; for all of it, that would only take time.
-            let largest = sent < Self.finelyCut ? plan.largestPiece : max(plan.largestPiece, 8 << 10)
+            let largest = sent < Self.finelyCut ? plan.largestPiece : max(plan.largestPiece, 48 << 10)
             let length = min(rest.readableBytes, random.number(1...largest))
             guard let piece = rest.readSlice(length: length) else { return }
             sent += length

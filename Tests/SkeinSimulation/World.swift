@@ -96,12 +96,12 @@ package final class World: @unchecked Sendable {
 
     func content(of call: CallPlan) -> ByteBuffer {
         if let content = contents[call.id] { return content }
-        let word = Array("\(call.id).".utf8)
-        let bytes = ByteBuffer(
-            bytes: [UInt8](unsafeUninitializedCapacity: call.size) { target, count in
-                for index in 0..<call.size { target[index] = word[index % word.count] }
-                count = call.size
-            })
+        // Many times the same word, written by the block.
+        let block = Array(repeatElement("\(call.id).".utf8, count: 512).joined())
+        var bytes = ByteBuffer()
+        bytes.reserveCapacity(call.size + block.count)
+        while bytes.readableBytes < call.size { bytes.writeBytes(block) }
+        bytes.moveWriterIndex(to: bytes.readerIndex + call.size)
         contents[call.id] = bytes
         return bytes
     }

@@ -87,8 +87,18 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     /// Whether that answer is still to come, though nobody waits for it.
     @exclusivity(unchecked) var leavesCursor = false
 
+    func wasAbandoned(on connection: MongoConnection) {
+        guard mayOpenCursor else { return }
+        // Its cursor has to be closed when its number is known; a server that is gone is not waited for much longer.
+        leavesCursor = true
+        shard.eventLoop.scheduleTask(in: .seconds(10)) { [weak connection] in
+            self.leavesCursor = false
+            connection?.closeIfDone()
+        }
+    }
+
     /// Sends it on a connection that nobody shares meanwhile.
-    func sendAlone(_ pool: PipelinePool) {
+    func sendAlone(_ pool: PipelinePool<MongoConnection>) {
         Task(executorPreference: shard.executor) {
             do {
                 let connection = try await pool.lease(until: nil)

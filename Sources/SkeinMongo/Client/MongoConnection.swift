@@ -13,12 +13,18 @@ protocol MongoOperation: AnyObject {
     func receive(_ reply: MongoReply, on connection: MongoConnection)
     /// The connection has ended before that.
     func lost(_ reason: SkeinError)
+    /// Whoever made it does not wait any more.
+    func wasAbandoned(on connection: MongoConnection)
+}
+
+extension MongoOperation {
+    func wasAbandoned(on connection: MongoConnection) {}
 }
 
 /// A connection.
 ///
 /// Unchecked: touched on its channel's loop only.
-final class MongoConnection: PipelineConnection, @unchecked Sendable {
+final class MongoConnection: PipelineConnection, PooledConnection, @unchecked Sendable {
     let address: Endpoint
     private let checksums: Bool
     @exclusivity(unchecked) private var decoder = MongoDecoder()
@@ -33,7 +39,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
 
     init(
         _ options: MongoOptions, at address: Endpoint, shard: Shard, isMonitor: Bool, isSecure: Bool,
-        ready: EventLoopPromise<PipelineConnection>
+        ready: EventLoopPromise<Void>
     ) {
         self.address = address
         checksums = options.sendsChecksums && !isSecure
@@ -46,8 +52,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
     override var underWay: Int { pipeline.count }
     override var onlyAbandoned: Bool { pipeline.allSatisfy(\.operation.isAbandoned) }
 
-    override func encode(_ call: PipelinedCall) {
-        let call = unsafeDowncast(call, to: MongoCall.self)
+    func encode(_ call: MongoCall) {
         let body = call.body(on: self)
         if !body.isUnacknowledged { pipeline.append((lastID &+ 1, call)) }
         append(body)
@@ -75,15 +80,7 @@ final class MongoConnection: PipelineConnection, @unchecked Sendable {
     override func abandon(_ call: PipelinedCall) {
         // A connection that waits for its one caller's patient command is of use to nobody else.
         if isLeased { return close(because: nil) }
-        let call = unsafeDowncast(call, to: MongoCall.self)
-        if call.mayOpenCursor {
-            // Its cursor has to be closed when its number is known; a server that is gone is not waited for much longer.
-            call.leavesCursor = true
-            shard.eventLoop.scheduleTask(in: .seconds(10)) { [weak self] in
-                call.leavesCursor = false
-                self?.closeIfDone()
-            }
-        }
+        pipeline.first { $0.operation === call }?.operation.wasAbandoned(on: self)
         super.abandon(call)
     }
 
@@ -171,7 +168,7 @@ struct MongoConnector: Sendable {
     /// - Parameter isMonitor: only to look at it, which needs no credentials.
     func open(
         _ address: Endpoint, _ shard: Shard, isMonitor: Bool = false
-    ) -> EventLoopFuture<PipelineConnection> {
+    ) -> EventLoopFuture<MongoConnection> {
         var connect = ConnectOptions(timeout: options.pool.connectTimeout)
         connect.resolver = dialer.resolver
         var isSecure = false

@@ -12,7 +12,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
     private let session: Session
     private let connector: MongoConnector
     let monitor: MongoMonitor
-    @exclusivity(unchecked) private var pools: [Endpoint: PipelinePool] = [:]
+    @exclusivity(unchecked) private var pools: [Endpoint: PipelinePool<MongoConnection>] = [:]
     @exclusivity(unchecked) private var waiting: [(call: MongoCall, timer: Scheduled<Void>)] = []
     @exclusivity(unchecked) private var isShutDown = false
 
@@ -43,10 +43,10 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
         if call.command.blocks { call.sendAlone(pool) } else { pool.submit(call) }
     }
 
-    private func pool(for address: Endpoint) -> PipelinePool {
+    private func pool(for address: Endpoint) -> PipelinePool<MongoConnection> {
         if let pool = pools[address] { return pool }
         let (shard, connector) = (shard, connector)
-        let pool = PipelinePool(
+        let pool = PipelinePool<MongoConnection>(
             shard: shard, session: session, limits: connector.options.pool, peer: "mongodb://\(address)"
         ) {
             connector.open(address, shard)

@@ -140,8 +140,7 @@ final class MongoMonitor: @unchecked Sendable {
                 return
             }
             switch result {
-            case .success(let made):
-                guard let connection = made as? MongoConnection else { return }
+            case .success(let connection):
                 check.connection = connection
                 self.heard(connection.hello, from: connection, check, after: connection.roundTrip)
             case .failure(let error): self.missed(address, check, (error as? SkeinError)?.message ?? "\(error)")

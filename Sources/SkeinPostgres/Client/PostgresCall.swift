@@ -12,7 +12,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     /// Where it is carried out.
     enum Place {
         /// On a connection that all share.
-        case shared(PipelinePool)
+        case shared(PipelinePool<PostgresConnection>)
         /// On one that somebody has alone.
         case own(PostgresConnection)
     }
@@ -181,12 +181,13 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         refuse(error, bytes: bytes)
     }
 
+    var call: PostgresCall? { self }
+
     /// Runs on a connection that nobody shares meanwhile: several statements may change its state.
-    private func runAlone(_ pool: PipelinePool) {
+    private func runAlone(_ pool: PipelinePool<PostgresConnection>) {
         Task(executorPreference: shard.executor) {
             do {
                 let connection = try await pool.lease(until: nil)
-                guard let connection = connection as? PostgresConnection else { return }
                 guard !self.isOver else { return connection.putBack(to: pool) }
                 self.giveBack = { connection.putBack(to: pool) }
                 connection.send(self, at: self.shard.now)

@@ -16,7 +16,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     /// What is named in messages.
     private let name: String
     private let session: Session
-    private let pools: ShardLocal<PipelinePool>
+    private let pools: ShardLocal<PipelinePool<PostgresConnection>>
     private let isShutDown = Atomic<Bool>(false)
 
     package init(_ options: PostgresOptions, session: Session, dialer: Dialer) {
@@ -26,7 +26,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         self.session = session
         let connector = PostgresConnector(options: options, dialer: dialer, logger: session.logger)
         pools = ShardLocal(session.shards) { shard in
-            PipelinePool(
+            PipelinePool<PostgresConnection>(
                 shard: shard, session: session, limits: options.pool, peer: name,
                 connect: { connector.connect(shard) })
         }
@@ -111,9 +111,6 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         let pool = pools[session.pickShard()]
         let deadline = Deadline.current
         let connection = try await pool.lease(until: deadline)
-        guard let connection = connection as? PostgresConnection else {
-            throw SkeinError(.exception, because: "the pool has connections of another kind")
-        }
         return PostgresLoan(connection, pool, session, options)
     }
 

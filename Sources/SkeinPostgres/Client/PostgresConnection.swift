@@ -11,7 +11,7 @@ import SkeinTransport
 /// A connection.
 ///
 /// Unchecked: touched on its channel's loop only.
-final class PostgresConnection: PipelineConnection, @unchecked Sendable {
+final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked Sendable {
     private let options: PostgresOptions
     private let logger: Logger
     @exclusivity(unchecked) private var decoder: PostgresDecoder
@@ -44,7 +44,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
 
     init(
         _ options: PostgresOptions, shard: Shard, connected: Connected, logger: Logger,
-        ready: EventLoopPromise<PipelineConnection>, sendCancel: @escaping @Sendable (ByteBuffer) -> Void
+        ready: EventLoopPromise<Void>, sendCancel: @escaping @Sendable (ByteBuffer) -> Void
     ) {
         self.options = options
         self.logger = logger
@@ -62,8 +62,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     override var underWay: Int { pipeline.count + held.count }
     override var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isOver) }
 
-    override func encode(_ call: PipelinedCall) {
-        guard let call = call as? PostgresCall else { return }
+    func encode(_ call: PostgresCall) {
         if isLeased {
             held.append(call)
             if held.count == 1 { sendHeld() }
@@ -220,14 +219,14 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
                 throw .unexpected("the server is ready without being asked")
             }
             answered &+= 1
-            if operation is PostgresCall { isCancelling = false }
+            if operation.call != nil { isCancelling = false }
             do throws(PostgresProtocolError) {
                 try operation.ready(status, on: self)
             } catch {
                 pipeline.prepend(operation)  // to be told of the connection's end
                 throw error
             }
-            if let call = operation as? PostgresCall, let giveBack = call.giveBack {
+            if let call = operation.call, let giveBack = call.giveBack {
                 call.giveBack = nil
                 giveBack()  // undoes what a script has left open, before others are served
             } else if !isLeased, status != .idle {
@@ -241,7 +240,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
                 whenDrained()
             }
         case .notice(let notice):
-            if let call = pipeline.first as? PostgresCall { call.notices.append(notice) }
+            pipeline.first?.call?.notices.append(notice)
             logger.debug("\(peer): \(notice)")
         case .parameterStatus(let name, let value): parameters[name] = value
         case .notification(let notification): onNotification?(notification)
@@ -296,17 +295,15 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     // MARK: Cancelling
 
     override func abandon(_ call: PipelinedCall) {
-        if let call = call as? PostgresCall, pipeline.contains(where: { $0 === call }) {
-            cancelIfAbandoned()
-        }
+        if pipeline.contains(where: { $0 === call }) { cancelIfAbandoned() }
         closeIfDone()
     }
 
     /// Stops the work that the server is at, when nobody waits for it. The connection takes no more calls, since a cancellation that
     /// comes too late would hit the next one.
     private func cancelIfAbandoned() {
-        guard let call = pipeline.first as? PostgresCall, call.isAbandoned else { return }
-        for operation in pipeline { (operation as? PostgresCall)?.mayBeHitByCancel = true }
+        guard let call = pipeline.first?.call, call.isAbandoned else { return }
+        for operation in pipeline { operation.call?.mayBeHitByCancel = true }
         cancelWork()
     }
 
@@ -358,7 +355,7 @@ final class PostgresConnection: PipelineConnection, @unchecked Sendable {
     }
 
     /// Ends a loan: what is not committed is undone, and what was set is as before.
-    func putBack(to pool: PipelinePool) {
+    func putBack(to pool: PipelinePool<PostgresConnection>) {
         onNotification = nil
         pauseReading(false)
         guard isUsable, !isSpoiled else { return close() }

@@ -12,13 +12,13 @@ struct PostgresConnector: Sendable {
     let logger: Logger
 
     /// Connects to the first host that answers and is what is wanted, on a shard's loop.
-    func connect(_ shard: Shard) -> EventLoopFuture<PipelineConnection> {
+    func connect(_ shard: Shard) -> EventLoopFuture<PostgresConnection> {
         attempt(0, shard, target: options.target == .preferStandby ? .standby : options.target)
     }
 
     private func attempt(
         _ place: Int, _ shard: Shard, target: PostgresOptions.Target
-    ) -> EventLoopFuture<PipelineConnection> {
+    ) -> EventLoopFuture<PostgresConnection> {
         open(options.hosts[place], shard).flatMapThrowing { connection in
             if let problem = Self.problem(connection, target) {
                 connection.close()
@@ -34,7 +34,7 @@ struct PostgresConnector: Sendable {
         }
     }
 
-    private func open(_ host: Endpoint, _ shard: Shard) -> EventLoopFuture<PipelineConnection> {
+    private func open(_ host: Endpoint, _ shard: Shard) -> EventLoopFuture<PostgresConnection> {
         Connector.connect(to: host, on: shard.eventLoop, connectOptions(host)).flatMap { connected in
             PipelineConnection.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
                 PostgresConnection(options, shard: shard, connected: connected, logger: logger, ready: ready) {
@@ -68,8 +68,7 @@ struct PostgresConnector: Sendable {
         }
     }
 
-    private static func problem(_ connection: PipelineConnection, _ target: PostgresOptions.Target) -> String? {
-        guard let connection = connection as? PostgresConnection else { return nil }
+    private static func problem(_ connection: PostgresConnection, _ target: PostgresOptions.Target) -> String? {
         let isStandby = connection.parameters["in_hot_standby"] == "on"
         let isReadOnly = isStandby || connection.parameters["default_transaction_read_only"] == "on"
         return switch target {

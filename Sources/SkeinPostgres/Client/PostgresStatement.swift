@@ -11,6 +11,8 @@ protocol PostgresOperation: AnyObject {
     /// Takes a message of its answer.
     /// - Throws: when it cannot be one.
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError)
+    /// The call, if it is one.
+    var call: PostgresCall? { get }
     /// Where rows go that come behind others.
     var openRows: PostgresRowSet? { get }
     /// Takes note of rows that went there.
@@ -26,6 +28,7 @@ protocol PostgresOperation: AnyObject {
 }
 
 extension PostgresOperation {
+    var call: PostgresCall? { nil }
     var openRows: PostgresRowSet? { nil }
     func received(bytes: Int) {}
 }

@@ -9,12 +9,15 @@ import Synchronization
 /// A connection that nobody shares. Statements on it are carried out in the order in which they are started.
 public final class PostgresLoan: SQLExecutor, Sendable {
     let connection: PostgresConnection
-    private let pool: PipelinePool
+    private let pool: PipelinePool<PostgresConnection>
     private let session: Session
     private let options: PostgresOptions
     private let isOver = Atomic<Bool>(false)
 
-    init(_ connection: PostgresConnection, _ pool: PipelinePool, _ session: Session, _ options: PostgresOptions) {
+    init(
+        _ connection: PostgresConnection, _ pool: PipelinePool<PostgresConnection>, _ session: Session,
+        _ options: PostgresOptions
+    ) {
         self.connection = connection
         self.pool = pool
         self.session = session

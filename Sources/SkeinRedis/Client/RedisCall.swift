@@ -9,10 +9,16 @@ import SkeinTransport
 protocol RedisOperation: AnyObject {
     /// Whether nobody waits for it any more.
     var isAbandoned: Bool { get }
+    /// Whether a value is not the answer yet, but comes before it.
+    func absorbs(_ value: RedisValue) -> Bool
     /// Takes the answer.
     func receive(_ value: RedisValue, on connection: RedisConnection)
     /// The connection has ended before that.
     func lost(_ reason: SkeinError)
+}
+
+extension RedisOperation {
+    func absorbs(_ value: RedisValue) -> Bool { false }
 }
 
 /// A command under way, and, when it is over, what has come of it.

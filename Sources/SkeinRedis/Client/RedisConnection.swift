@@ -8,7 +8,7 @@ import SkeinTransport
 /// A connection.
 ///
 /// Unchecked: touched on its channel's loop only.
-final class RedisConnection: PipelineConnection, @unchecked Sendable {
+final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Sendable {
     private let options: RedisOptions
     @exclusivity(unchecked) private var decoder = RESPDecoder()
     @exclusivity(unchecked) private var pipeline = Deque<any RedisOperation>()
@@ -30,7 +30,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
 
     init(
         _ options: RedisOptions, shard: Shard, peer: String, preparations: [RedisCommand] = [],
-        ready: EventLoopPromise<PipelineConnection>
+        ready: EventLoopPromise<Void>
     ) {
         self.options = options
         self.preparations = preparations
@@ -44,8 +44,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
         pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isAbandoned)
     }
 
-    override func encode(_ call: PipelinedCall) {
-        let call = unsafeDowncast(call, to: RedisCall.self)
+    func encode(_ call: RedisCall) {
         let wantsMulti = if case .transaction = call.commands { mayUseMulti != true } else { false }
         guard !wantsMulti, !isAskingForMulti else {
             held.append(call)  // in its turn behind the question, and so are those that follow it
@@ -209,7 +208,7 @@ final class RedisConnection: PipelineConnection, @unchecked Sendable {
                 because: SkeinError(
                     .responseHeaderError, peer: peer, because: "the server sent an answer to nothing: \(value)"))
         }
-        if let call = operation as? RedisCall, call.absorbs(value) { return }
+        if operation.absorbs(value) { return }
         pipeline.removeFirst()
         operation.receive(value, on: self)
         madeProgress(at: now)

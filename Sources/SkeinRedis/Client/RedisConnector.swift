@@ -10,9 +10,9 @@ struct RedisConnector: Sendable {
     let dialer: Dialer
 
     /// Connects to the server: the first of the named ones that answers, or the one that the sentinels name.
-    func connect(_ shard: Shard, cache: RedisCache?) -> EventLoopFuture<PipelineConnection> {
+    func connect(_ shard: Shard, cache: RedisCache?) -> EventLoopFuture<RedisConnection> {
         let preparations = cache == nil ? [] : [RedisCommand("CLIENT TRACKING", ["ON"])]
-        let connection: EventLoopFuture<PipelineConnection>
+        let connection: EventLoopFuture<RedisConnection>
         if case .sentinel(let master) = options.topology {
             connection = askSentinels(0, master, shard).flatMap { endpoint in
                 open(endpoint, shard, preparations).flatMap { Self.checked($0, is: "master") }
@@ -22,17 +22,15 @@ struct RedisConnector: Sendable {
         }
         guard let cache else { return connection }
         return connection.map { made in
-            if let made = made as? RedisConnection {
-                made.onPush = { cache.hear($0) }
-                made.channel?.closeFuture.whenComplete { _ in cache.forgetAll() }
-            }
+            made.onPush = { cache.hear($0) }
+            made.channel?.closeFuture.whenComplete { _ in cache.forgetAll() }
             return made
         }
     }
 
     private func first(
         _ place: Int, _ shard: Shard, _ preparations: [RedisCommand]
-    ) -> EventLoopFuture<PipelineConnection> {
+    ) -> EventLoopFuture<RedisConnection> {
         open(options.hosts[place], shard, preparations).flatMapError { error in
             // What a host says about the user holds for the others, which must not be told the password for nothing.
             if (error as? SkeinError)?.code == .unknownAuthentication { return shard.eventLoop.makeFailedFuture(error) }
@@ -44,7 +42,7 @@ struct RedisConnector: Sendable {
     /// Connects to one server.
     func open(
         _ endpoint: Endpoint, _ shard: Shard, _ preparations: [RedisCommand] = [], as other: RedisOptions? = nil
-    ) -> EventLoopFuture<PipelineConnection> {
+    ) -> EventLoopFuture<RedisConnection> {
         let options = other ?? self.options
         var connect = ConnectOptions(timeout: options.pool.connectTimeout)
         connect.resolver = dialer.resolver
@@ -86,9 +84,7 @@ struct RedisConnector: Sendable {
     }
 
     /// A sentinel may not know yet that its master has become something else.
-    private static func checked(_ connection: PipelineConnection, is role: String) -> EventLoopFuture<
-        PipelineConnection
-    > {
+    private static func checked(_ connection: RedisConnection, is role: String) -> EventLoopFuture<RedisConnection> {
         ask(connection, RedisCommand("ROLE")).flatMapThrowing { value in
             guard value[0]?.string == role else {
                 connection.close()
@@ -102,12 +98,8 @@ struct RedisConnector: Sendable {
         }
     }
 
-    static func ask(_ connection: PipelineConnection, _ command: RedisCommand) -> EventLoopFuture<RedisValue> {
+    static func ask(_ connection: RedisConnection, _ command: RedisCommand) -> EventLoopFuture<RedisValue> {
         let promise = connection.shard.eventLoop.makePromise(of: RedisValue.self)
-        guard let connection = connection as? RedisConnection else {
-            promise.fail(SkeinError(.exception, because: "the connection is of another kind"))
-            return promise.futureResult
-        }
         connection.ask(command) { promise.completeWith($0.mapError { $0 as any Error }) }
         return promise.futureResult
     }

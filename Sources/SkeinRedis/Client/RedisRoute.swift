@@ -4,6 +4,9 @@ import NIOCore
 import SkeinCore
 import SkeinTransport
 
+/// A connection that is lent, and where it goes back to.
+typealias RedisLease = (connection: RedisConnection, pool: PipelinePool<RedisConnection>)
+
 /// Finds connections for the commands of one shard. Touched on its loop only.
 protocol RedisRoute: AnyObject, Sendable {
     /// What is named in messages.
@@ -15,7 +18,7 @@ protocol RedisRoute: AnyObject, Sendable {
     /// Takes note of an answer.
     func answered(_ call: RedisCall, _ value: RedisValue)
     /// Lends a connection to the server that has a key.
-    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool)
+    func lease(_ key: RedisArgument?) async throws -> RedisLease
     func shutdown()
     func retire()
     /// Connections open now.
@@ -26,7 +29,7 @@ protocol RedisRoute: AnyObject, Sendable {
 ///
 /// Unchecked: touched on its shard's loop only.
 final class RedisServerRoute: RedisRoute, @unchecked Sendable {
-    private let pool: PipelinePool
+    private let pool: PipelinePool<RedisConnection>
     private let cache: RedisCache?
     let peer: String
 
@@ -34,7 +37,7 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
         peer = options.description
         let cache = options.cachedAnswers > 0 ? RedisCache(limit: options.cachedAnswers) : nil
         self.cache = cache
-        pool = PipelinePool(
+        pool = PipelinePool<RedisConnection>(
             shard: shard, session: session, limits: options.pool, peer: options.description, maximumShared: 1
         ) {
             connector.connect(shard, cache: cache)
@@ -66,7 +69,7 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
 
     func answered(_ call: RedisCall, _ value: RedisValue) { cache?.keep(value, for: call.commands) }
 
-    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool) {
+    func lease(_ key: RedisArgument?) async throws -> RedisLease {
         (try await pool.lease(until: Deadline.current), pool)
     }
 
@@ -98,9 +101,11 @@ extension RedisCall {
     func sendAlone(_ route: any RedisRoute) { sendAlone { try await route.lease(self.commands.key) } }
 
     /// Sends it to a server that is known.
-    func sendAlone(on pool: PipelinePool) { sendAlone { (try await pool.lease(until: Deadline.current), pool) } }
+    func sendAlone(on pool: PipelinePool<RedisConnection>) {
+        sendAlone { (try await pool.lease(until: Deadline.current), pool) }
+    }
 
-    private func sendAlone(_ lease: @escaping @Sendable () async throws -> (PipelineConnection, PipelinePool)) {
+    private func sendAlone(_ lease: @escaping @Sendable () async throws -> RedisLease) {
         Task(executorPreference: shard.executor) {
             do {
                 let (connection, pool) = try await lease()

@@ -26,7 +26,7 @@ extension RedisClient {
                 if loan.hasChangedSession { connection.close() } else { pool.giveBack(connection) }
             }
         }
-        connection.shard.run { (connection as? RedisConnection)?.learnWhetherMulti() }
+        connection.shard.run { connection.learnWhetherMulti() }
         do {
             for _ in 0..<max(1, attempts) {
                 try await loan.ask(RedisRequest.one(RedisCommand("WATCH", keys))).commit()
@@ -48,7 +48,7 @@ extension RedisClient {
 public final class RedisLoan: RedisCommands, Sendable {
     public typealias Answer = Corequest<RedisResponse>
 
-    private let connection: PipelineConnection
+    private let connection: RedisConnection
     private let session: Session
     private let route: LoanRoute
     private let changed = Atomic<Bool>(false)
@@ -57,7 +57,7 @@ public final class RedisLoan: RedisCommands, Sendable {
     /// Whether a command was sent that concerns the connection.
     var hasChangedSession: Bool { changed.load(ordering: .acquiring) }
 
-    init(_ connection: PipelineConnection, _ session: Session) {
+    init(_ connection: RedisConnection, _ session: Session) {
         self.connection = connection
         self.session = session
         route = LoanRoute(connection)
@@ -94,9 +94,9 @@ public final class RedisLoan: RedisCommands, Sendable {
 
 /// To a connection that is known already.
 private final class LoanRoute: RedisRoute, @unchecked Sendable {
-    private let connection: PipelineConnection
+    private let connection: RedisConnection
 
-    init(_ connection: PipelineConnection) { self.connection = connection }
+    init(_ connection: RedisConnection) { self.connection = connection }
 
     var peer: String { connection.peer }
     var connectionCount: Int { 0 }
@@ -108,7 +108,7 @@ private final class LoanRoute: RedisRoute, @unchecked Sendable {
     }
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool { false }
     func answered(_ call: RedisCall, _ value: RedisValue) {}
-    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool) {
+    func lease(_ key: RedisArgument?) async throws -> RedisLease {
         throw SkeinError(.exception, peer: peer, because: "a connection that is lent cannot be lent again")
     }
     func shutdown() {}

@@ -12,7 +12,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
     private let session: Session
     private let options: RedisOptions
     private let connector: RedisConnector
-    private var pools: [Endpoint: PipelinePool] = [:]
+    private var pools: [Endpoint: PipelinePool<RedisConnection>] = [:]
     private var slots: RedisSlots?
     private var waiting: [RedisCall] = []
     private var isLearning = false
@@ -61,11 +61,11 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
         return owner
     }
 
-    private func pool(_ endpoint: Endpoint) -> PipelinePool {
+    private func pool(_ endpoint: Endpoint) -> PipelinePool<RedisConnection> {
         if let pool = pools[endpoint] { return pool }
         let connector = connector
         let shard = shard
-        let pool = PipelinePool(
+        let pool = PipelinePool<RedisConnection>(
             shard: shard, session: session, limits: options.pool, peer: "redis://\(endpoint)", maximumShared: 1,
             connect: { connector.open(endpoint, shard) })
         pools[endpoint] = pool
@@ -169,8 +169,8 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
 
     func answered(_ call: RedisCall, _ value: RedisValue) {}
 
-    func lease(_ key: RedisArgument?) async throws -> (PipelineConnection, PipelinePool) {
-        let promise = shard.eventLoop.makePromise(of: PipelinePool.self)
+    func lease(_ key: RedisArgument?) async throws -> RedisLease {
+        let promise = shard.eventLoop.makePromise(of: PipelinePool<RedisConnection>.self)
         shard.run {
             promise.completeWith(Result { self.pool(try self.endpoint(key)) })
         }

@@ -35,7 +35,7 @@ final class RedisSubscriber: @unchecked Sendable {
     private let connector: RedisConnector
     let shard: Shard
     private var connection: RedisConnection?
-    private var connecting: EventLoopFuture<PipelineConnection>?
+    private var connecting: EventLoopFuture<RedisConnection>?
     private var subscriptions: [RedisChannel: [RedisSubscription.Listener]] = [:]
     /// Those whose confirmation is still to come.
     private var unconfirmed: [RedisChannel: [EventLoopPromise<Void>]] = [:]
@@ -112,9 +112,6 @@ final class RedisSubscriber: @unchecked Sendable {
         return future.flatMapThrowing { made in
             self.connecting = nil
             if let connection = self.connection, !connection.isClosed { return connection }
-            guard let made = made as? RedisConnection else {
-                throw SkeinError(.exception, because: "the connection is of another kind")
-            }
             self.connection = made
             made.isSubscriber = true
             self.told = []
@@ -131,7 +128,7 @@ final class RedisSubscriber: @unchecked Sendable {
 
     /// Asks now and then whether the server is there: nothing may be published for long.
     private func watch(_ connection: RedisConnection) {
-        let asked = NIODeadline.now()
+        let asked = shard.now
         tell(connection, RedisCommand("PING"), nil)
         shard.eventLoop.scheduleTask(in: TimeAmount(connector.options.pool.checkInterval)) {
             guard !connection.isClosed else { return }

@@ -3,6 +3,37 @@
 import NIOCore
 import SkeinCore
 
+/// What a connection tells the pool that it belongs to.
+package protocol PipelineOwner: AnyObject {
+    var limits: PoolLimits { get }
+    /// Whether calls wait for a connection.
+    var hasWaiting: Bool { get }
+    /// Whether a connection that nobody uses may go.
+    var hasMoreThanNeeded: Bool { get }
+    /// It has no call under way, or goes on with those it has.
+    func hasRoom(_ connection: PipelineConnection)
+    func isLeaving(_ connection: PipelineConnection)
+    func isGone(_ connection: PipelineConnection)
+}
+
+/// A kind of connection, with the kind of calls that it carries.
+package protocol PooledConnection: PipelineConnection, PoolMember {
+    associatedtype Call: PipelinedCall, PoolCall
+    /// Writes a call into `output` and remembers it.
+    func encode(_ call: Call)
+}
+
+extension PipelinedCall: PoolCall {}
+
+extension PooledConnection {
+    /// Sends a call with all others of this tick.
+    package func send(_ call: Call, at now: NIODeadline) {
+        carry(call, at: now)
+        encode(call)
+        flushSoon()
+    }
+}
+
 /// A connection to a back end. Each protocol has its own kind, which writes calls into `output` and reads answers.
 ///
 /// Unchecked: touched on its channel's loop only.
@@ -11,7 +42,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     public typealias OutboundOut = ByteBuffer
 
     private enum State {
-        case opening(EventLoopPromise<PipelineConnection>)
+        case opening(EventLoopPromise<Void>)
         case open
         /// Takes no more calls and ends with those it has.
         case leaving
@@ -20,7 +51,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
 
     package final let shard: Shard
     /// Who is told what becomes of it; nil while it is made, and when nobody cares.
-    @exclusivity(unchecked) package final var pool: PipelinePool?
+    @exclusivity(unchecked) package final var pool: (any PipelineOwner)?
     /// Whether somebody has it alone.
     @exclusivity(unchecked) package final var isLeased = false
     @exclusivity(unchecked) private var state: State
@@ -36,7 +67,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
     package final let peer: String
 
     /// - Parameter ready: succeeds when calls can be sent.
-    @usableFromInline package init(shard: Shard, peer: String, ready: EventLoopPromise<PipelineConnection>) {
+    @usableFromInline package init(shard: Shard, peer: String, ready: EventLoopPromise<Void>) {
         self.shard = shard
         self.peer = peer
         sending = ChannelOutput(shard.eventLoop)
@@ -49,8 +80,6 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
 
     /// Says what has to be said before calls; `becomeReady` or `close(because:)` follows.
     open func greet() {}
-    /// Writes a call into `output` and remembers it.
-    open func encode(_ call: PipelinedCall) {}
     /// Takes what has arrived.
     open func receive(_ bytes: ByteBuffer) {}
     /// The calls that have no answer yet.
@@ -84,14 +113,12 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         _modify { yield &sending.bytes }
     }
 
-    /// Sends a call with all others of this tick.
-    package final func send(_ call: PipelinedCall, at now: NIODeadline) {
+    /// A call is about to be written.
+    fileprivate final func carry(_ call: PipelinedCall, at now: NIODeadline) {
         if underWay == 0 { lastProgress = now }
         usedLast = now
         call.carrier = self
         call.attempts += 1
-        encode(call)
-        sending.flushSoon()
     }
 
     /// Sends bytes of the protocol's own.
@@ -112,11 +139,11 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
 
     /// Puts a connection into the channel that was made for it, and greets.
     /// - Returns: the connection, when it takes calls.
-    package static func begin(
+    package static func begin<Connection: PipelineConnection>(
         on connected: Connected, _ shard: Shard, within limit: Duration,
-        _ make: (EventLoopPromise<PipelineConnection>) -> PipelineConnection
-    ) -> EventLoopFuture<PipelineConnection> {
-        let ready = shard.eventLoop.makePromise(of: PipelineConnection.self)
+        _ make: (EventLoopPromise<Void>) -> Connection
+    ) -> EventLoopFuture<Connection> {
+        let ready = shard.eventLoop.makePromise(of: Void.self)
         let connection = make(ready)
         do {
             guard connected.channel.isActive else {
@@ -134,7 +161,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
                     .timeout, peer: connection.peer, because: "the server did not begin the session in time"))
         }
         ready.futureResult.whenComplete { _ in timer.cancel() }
-        return ready.futureResult
+        return ready.futureResult.map { connection }
     }
 
     /// The handshake is over.
@@ -142,7 +169,7 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
         guard case .opening(let promise) = state else { return }
         state = .open
         lastProgress = shard.now
-        promise.succeed(self)
+        promise.succeed()
     }
 
     /// An answer is complete.

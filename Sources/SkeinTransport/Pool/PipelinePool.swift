@@ -1,38 +1,25 @@
 // The connections of one loop to one back end: few, shared by all callers, and some of them lent to one caller alone.
 
-import DequeModule
 import NIOCore
 import SkeinCore
 
-/// Keeps connections, gives each call to one of them, and lends some out.
-///
-/// Calls go to the connection with the fewest of them under way. Another one is made only when all have been silent for a while with
-/// calls under way, which is when a slow call holds up the others; it goes again when nobody has used it for a while.
+/// The driver of a ``PoolMachine``: it makes connections, sends calls and lends connections out as the machine says.
 ///
 /// Unchecked: touched on its shard's loop only.
-package final class PipelinePool: @unchecked Sendable {
+package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @unchecked Sendable {
     package let shard: Shard
     package let session: Session
     package let limits: PoolLimits
-    private let maximum: Int
-    private let maximumShared: Int
     private let peer: String
-    private let connect: @Sendable () -> EventLoopFuture<PipelineConnection>
-    @exclusivity(unchecked) private var shared: [PipelineConnection] = []
-    @exclusivity(unchecked) private var leased: [PipelineConnection] = []
-    /// Those that end with what they have under way.
-    @exclusivity(unchecked) private var leaving: [PipelineConnection] = []
-    @exclusivity(unchecked) private var connecting = 0
-    @exclusivity(unchecked) private var waiting = Deque<PipelinedCall>()
-    @exclusivity(unchecked) private var borrowers = Deque<Borrower>()
+    private let connect: @Sendable () -> EventLoopFuture<Connection>
+    @exclusivity(unchecked) private var machine: PoolMachine<Connection, Connection.Call, Lease>
     @exclusivity(unchecked) private var isShutDown = false
-    private let growAfter: TimeAmount
 
     /// Somebody who waits for a connection of their own.
-    private final class Borrower: Sendable {
-        let promise: EventLoopPromise<PipelineConnection>
+    private final class Lease: Sendable {
+        let promise: EventLoopPromise<Connection>
 
-        init(_ promise: EventLoopPromise<PipelineConnection>) { self.promise = promise }
+        init(_ promise: EventLoopPromise<Connection>) { self.promise = promise }
     }
 
     /// - Parameters:
@@ -40,228 +27,141 @@ package final class PipelinePool: @unchecked Sendable {
     ///   - connect: makes a connection that is ready for calls, on the shard's loop.
     package init(
         shard: Shard, session: Session, limits: PoolLimits, peer: String, maximumShared: Int = .max,
-        connect: @escaping @Sendable () -> EventLoopFuture<PipelineConnection>
+        connect: @escaping @Sendable () -> EventLoopFuture<Connection>
     ) {
         self.shard = shard
         self.session = session
         self.limits = limits
         self.peer = peer
         self.connect = connect
-        self.maximumShared = maximumShared
-        maximum = max(1, limits.maximum / session.shards.shards.count)
-        growAfter = TimeAmount(limits.growAfter)
+        var bounds = PoolMachine<Connection, Connection.Call, Lease>.Limits(
+            maximum: limits.maximum / session.shards.shards.count)
+        bounds.maximumShared = maximumShared
+        bounds.growAfter = TimeAmount(limits.growAfter)
+        bounds.maximumWaiting = limits.maximumWaiting
+        machine = PoolMachine(bounds)
     }
 
     /// Connections open now.
-    package var count: Int { shared.count + leased.count }
-    /// Whether a connection that nobody uses may go.
-    var hasMoreThanNeeded: Bool { count > limits.minimum }
-
-    // MARK: Calls
+    package var count: Int { machine.count }
+    package var hasMoreThanNeeded: Bool { count > limits.minimum }
+    package var hasWaiting: Bool { machine.hasWaiting }
 
     /// Sends a call, or lets it wait for a connection.
-    package func submit(_ call: PipelinedCall) {
+    package func submit(_ call: Connection.Call) {
         if isShutDown { return call.failLater(shuttingDown) }
         // One connection that is open and answers is what there is nearly always.
         let now = shard.now
-        if let connection = best(at: now) { return connection.send(call, at: now) }
-        waiting.append(call)
-        connectForWaiting()
+        if let connection = machine.pick(at: now) { return connection.send(call, at: now) }
+        machine.enqueue(call)
+        settle(.need)
     }
 
-    private func best(at now: NIODeadline) -> PipelineConnection? {
-        guard waiting.isEmpty else { return nil }
-        var best: PipelineConnection?
-        var fewest = Int.max
-        let reserved = reserved
-        for connection in shared.prefix(maximumShared) where connection.isUsable && connection !== reserved {
-            let load = connection.underWay
-            if load == 0 { return connection }
-            if load < fewest, !mayGrow || now - connection.lastProgress < growAfter {
-                best = connection
-                fewest = load
-            }
-        }
-        return best
+    /// Does what is to be done.
+    private func settle(_ occasion: PoolMachine<Connection, Connection.Call, Lease>.Occasion) {
+        while !isShutDown, let action = machine.next(occasion) { perform(action) }
     }
 
-    private var mayConnect: Bool { count + connecting < maximum }
-    /// Whether there may be another one that calls are spread over.
-    private var mayGrow: Bool { mayConnect && shared.count < maximumShared }
-
-    private func connectForWaiting() {
-        while let first = waiting.first, first.isOver { waiting.removeFirst() }
-        let wanted = borrowers.count + (waiting.isEmpty || !mayGrow ? 0 : 1)
-        if mayConnect, connecting < wanted {
-            open()
-        } else if !waiting.isEmpty, connecting == 0 {
-            // No more connections: the waiting go to those there are, if any takes them.
-            sendWaiting()
-        }
-    }
-
-    private func sendWaiting() {
-        let now = shard.now
-        while let connection = leastLoaded, let call = nextWaiting() { connection.send(call, at: now) }
-    }
-
-    private var leastLoaded: PipelineConnection? {
-        let reserved = reserved
-        return shared.prefix(maximumShared).filter { $0.isUsable && $0 !== reserved }
-            .min { $0.underWay < $1.underWay }
-    }
-
-    private func nextWaiting() -> PipelinedCall? {
-        while let call = waiting.popFirst() { if !call.isOver { return call } }
-        return nil
-    }
-
-    private func open() {
-        connecting += 1
-        connect().whenComplete { result in
-            self.connecting -= 1
-            switch result {
-            case .success(let connection): self.adopt(connection)
-            case .failure(let error): self.connectFailed(error)
+    private func perform(_ action: PoolMachine<Connection, Connection.Call, Lease>.Action) {
+        switch action {
+        case .send(let call, let connection): connection.send(call, at: shard.now)
+        case .lend(let connection, let lease):
+            connection.isLeased = true
+            lease.promise.succeed(connection)
+        case .connect:
+            connect().whenComplete { result in
+                switch result {
+                case .success(let connection): self.adopt(connection)
+                case .failure(let error): self.connectFailed(error)
+                }
             }
         }
     }
 
-    private func adopt(_ connection: PipelineConnection) {
-        guard !isShutDown else { return connection.close() }
+    private func adopt(_ connection: Connection) {
+        machine.connected(connection)
         session.statistics.connected()
         connection.pool = self
+        guard !isShutDown else { return connection.close() }
         connection.armTimer()
-        shared.append(connection)
-        // With nobody else to serve those that wait, they come first: a lease can be long.
-        if waiting.isEmpty, lend(connection) { return }
-        sendWaiting()
-        connectForWaiting()
+        settle(.made(connection))
     }
 
     private func connectFailed(_ error: any Error) {
         let error =
             error as? SkeinError ?? SkeinError(.connectionFailed, peer: peer, because: "\(error)", cause: error)
-        guard connecting == 0 else { return }
-        if shared.contains(where: \.isUsable) {
-            sendWaiting()
-        } else {
-            let lost = waiting
-            waiting = []
-            for call in lost { call.couldNotConnect(error) }
-        }
-        // No other can be had: the one that is shared will do.
-        if let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) { lend(free) }
-        if leased.isEmpty, shared.isEmpty {
-            let lost = borrowers
-            borrowers = []
-            for borrower in lost { borrower.promise.fail(error) }
-        }
+        let lost = machine.connectFailed()
+        for call in lost.calls { call.couldNotConnect(error) }
+        for lease in lost.leases { lease.promise.fail(error) }
+        settle(.noMore)
     }
 
-    // MARK: Lending
+    // MARK: Leases
 
     /// Lends a connection to one caller, who has it alone until ``giveBack(_:)``.
     /// - Throws: code 702 when none was free in time, 703 when too many wait.
-    package func lease(until deadline: Deadline?) async throws -> PipelineConnection {
-        let borrower = Borrower(shard.eventLoop.makePromise())
-        shard.run { self.enqueue(borrower, until: deadline) }
+    package func lease(until deadline: Deadline?) async throws -> Connection {
+        let lease = Lease(shard.eventLoop.makePromise())
+        shard.run { self.enqueue(lease, until: deadline) }
         return try await withTaskCancellationHandler {
-            try await borrower.promise.futureResult.get()
+            try await lease.promise.futureResult.get()
         } onCancel: {
-            shard.run { self.dismiss(borrower, CancellationError()) }
+            shard.run { self.dismiss(lease, CancellationError()) }
         }
     }
 
-    private func enqueue(_ borrower: Borrower, until deadline: Deadline?) {
-        if isShutDown { return borrower.promise.fail(shuttingDown) }
-        guard borrowers.count < limits.maximumWaiting else {
-            return borrower.promise.fail(
+    private func enqueue(_ lease: Lease, until deadline: Deadline?) {
+        if isShutDown { return lease.promise.fail(shuttingDown) }
+        guard !machine.isLeaseQueueFull else {
+            return lease.promise.fail(
                 SkeinError(
-                    .socketPanic, peer: peer, because: "\(borrowers.count) wait for a connection of their own already"))
+                    .socketPanic, peer: peer,
+                    because: "\(limits.maximumWaiting) wait for a connection of their own already"))
         }
-        borrowers.append(borrower)
+        machine.enqueue(lease)
         let limit = Deadline(shard.now + TimeAmount(limits.leaseTimeout))
         let timer = shard.eventLoop.scheduleTask(deadline: min(limit, deadline ?? limit).moment) {
             self.dismiss(
-                borrower,
+                lease,
                 SkeinError(
                     .timeout, peer: self.peer,
                     because:
-                        "no connection was free in time: \(self.leased.count) of at most \(self.maximum) are lent; "
-                        + "raise the pool's maximum, or hold them for a shorter time"))
+                        "no connection was free in time: \(self.machine.leased.count) of at most "
+                        + "\(self.machine.limits.maximum) are lent; raise the pool's maximum, or hold them for a shorter time"
+                ))
         }
-        borrower.promise.futureResult.whenComplete { _ in timer.cancel() }
-        serveBorrowers()
+        lease.promise.futureResult.whenComplete { _ in timer.cancel() }
+        settle(.need)
     }
 
-    private func dismiss(_ borrower: Borrower, _ error: any Error) {
-        guard let index = borrowers.firstIndex(where: { $0 === borrower }) else { return }
-        borrowers.remove(at: index).promise.fail(error)
+    private func dismiss(_ lease: Lease, _ error: any Error) {
+        guard machine.dismiss(lease) else { return }
+        lease.promise.fail(error)
         // What was kept for it is free for all again.
-        if !waiting.isEmpty { sendWaiting() }
-    }
-
-    /// One connection is left for those who share, if there can be two.
-    private var mayLend: Bool { leased.count < max(1, maximum - 1) }
-
-    private func serveBorrowers() {
-        while !borrowers.isEmpty, mayLend, let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) {
-            // The one that all share is lent only when there can be no other.
-            if maximumShared == 1, free === shared.first, mayConnect || connecting > 0 { break }
-            guard lend(free) else { break }
-        }
-        if !borrowers.isEmpty { connectForWaiting() }
-    }
-
-    /// Where somebody waits for a connection and no new one can be made: the one that takes no more calls until it is free to be lent.
-    private var reserved: PipelineConnection? {
-        guard !borrowers.isEmpty, !mayConnect, connecting == 0, mayLend else { return nil }
-        return shared.first(where: \.isUsable)
-    }
-
-    @discardableResult
-    private func lend(_ connection: PipelineConnection) -> Bool {
-        guard mayLend, let borrower = borrowers.popFirst() else { return false }
-        shared.removeAll { $0 === connection }
-        leased.append(connection)
-        connection.isLeased = true
-        borrower.promise.succeed(connection)
-        return true
+        settle(.noMore)
     }
 
     /// Takes a connection back, as clean as it was.
-    package func giveBack(_ connection: PipelineConnection) {
-        guard let index = leased.firstIndex(where: { $0 === connection }) else { return }
-        leased.remove(at: index)
+    package func giveBack(_ connection: Connection) {
+        let isKept = connection.isUsable && !isShutDown
+        guard machine.giveBack(connection, isKept: isKept) else { return }
         connection.isLeased = false
-        guard connection.isUsable, !isShutDown else { return connection.close() }
-        shared.append(connection)
-        hasRoom(connection)
+        if isKept { settle(.room(connection)) } else { connection.close() }
     }
 
     // MARK: What connections tell
 
-    /// Whether calls wait for a connection.
-    var hasWaiting: Bool { !waiting.isEmpty }
-
-    /// It has no call under way, or goes on with those it has.
-    func hasRoom(_ connection: PipelineConnection) {
-        if connection.underWay == 0 { serveBorrowers() }
-        if !waiting.isEmpty { sendWaiting() }
+    package func hasRoom(_ connection: PipelineConnection) {
+        guard let member = machine.shared.first(where: { $0 === connection }) else { return }
+        settle(.room(member))
     }
 
-    func isLeaving(_ connection: PipelineConnection) {
-        shared.removeAll { $0 === connection }
-        if !connection.isLeased { leaving.append(connection) }
-    }
+    package func isLeaving(_ connection: PipelineConnection) { machine.isLeaving(connection) }
 
-    func isGone(_ connection: PipelineConnection) {
-        shared.removeAll { $0 === connection }
-        leased.removeAll { $0 === connection }
-        leaving.removeAll { $0 === connection }
+    package func isGone(_ connection: PipelineConnection) {
+        machine.isGone(connection)
         session.statistics.disconnected()
-        if !isShutDown { connectForWaiting() }
+        settle(.need)
     }
 
     // MARK: The end
@@ -271,31 +171,28 @@ package final class PipelinePool: @unchecked Sendable {
     }
 
     /// Closes what nobody uses; what is under way goes on.
-    package func retire() {
-        for connection in shared { connection.leave() }
-    }
+    package func retire() { for connection in machine.shared { connection.leave() } }
 
     /// Closes every connection and fails what waits.
     package func shutdown() {
         isShutDown = true
-        for call in waiting { call.fail(shuttingDown) }
-        waiting = []
-        for borrower in borrowers { borrower.promise.fail(shuttingDown) }
-        borrowers = []
-        for connection in shared + leased + leaving {
+        let lost = machine.shutdown()
+        for call in lost.calls { call.fail(shuttingDown) }
+        for lease in lost.leases { lease.promise.fail(shuttingDown) }
+        for connection in machine.shared + machine.leased + machine.leaving {
             connection.close(because: connection.underWay > 0 ? shuttingDown : nil)
         }
     }
 }
 
-extension ShardLocal where Value == PipelinePool {
+extension ShardLocal {
     /// Closes every connection and fails what waits for one.
-    package func shutdown() async {
+    package func shutdown<Connection>() async where Value == PipelinePool<Connection> {
         for pool in all { try? await pool.shard.eventLoop.submit { pool.shutdown() }.get() }
     }
 
     /// Keeps no connection from here on; what is under way goes on.
-    package func retire() {
+    package func retire<Connection>() where Value == PipelinePool<Connection> {
         for pool in all { pool.shard.eventLoop.execute { pool.retire() } }
     }
 }

@@ -17,7 +17,7 @@ struct ExactStoreTests {
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
         let skein = Skein()
-        let redis = try skein.redis(peer.url("/7"))
+        let redis = try skein.redis(peer.url("/15"))
         var random = SeededGenerator(seed: 5)
         var values: [[UInt8]] = [[0x80], Array("gA==".utf8), [], [0], [0x0A], [0x0D, 0x0A]]
         while values.count < 2000 { values.append(random.bytes(random.number(0...12))) }
@@ -28,16 +28,16 @@ struct ExactStoreTests {
                 RedisCommand("RPUSH", ["exact:list"] + values[start..<start + 100].map { ByteBuffer(bytes: $0) })
             ).commit()
         }
-        let list = try await Self.bytes("\(Self.skein) redis \(peer.url("/7")) LRANGE exact:list 0 -1")
-        #expect(list == (try await Self.bytes("redis-cli -p \(peer.port) -n 7 LRANGE exact:list 0 -1")))
+        let list = try await Self.bytes("\(Self.skein) redis \(peer.url("/15")) LRANGE exact:list 0 -1")
+        #expect(list == (try await Self.bytes("redis-cli -p \(peer.port) -n 15 LRANGE exact:list 0 -1")))
         for (number, value) in values.enumerated() {
             #expect(try await redis.get("exact:\(number)").fetch(Data.self) == Data(value))
         }
         for number in 0..<60 {
-            let ours = try await Self.bytes("\(Self.skein) redis \(peer.url("/7")) GET exact:\(number)")
-            let theirs = try await Self.bytes("redis-cli -p \(peer.port) -n 7 GET exact:\(number)")
+            let ours = try await Self.bytes("\(Self.skein) redis \(peer.url("/15")) GET exact:\(number)")
+            let theirs = try await Self.bytes("redis-cli -p \(peer.port) -n 15 GET exact:\(number)")
             #expect(ours == theirs && ours == values[number] + [0x0A], "\(values[number])")
-            let json = try await Self.bytes("\(Self.skein) redis --json \(peer.url("/7")) GET exact:\(number)")
+            let json = try await Self.bytes("\(Self.skein) redis --json \(peer.url("/15")) GET exact:\(number)")
             let value = try JSONValue(json: json)
             if let text = String(validating: values[number], as: UTF8.self) {
                 #expect(value.string?.equalsBytes(text) == true)
@@ -45,7 +45,7 @@ struct ExactStoreTests {
                 #expect(value["$base64"]?.string.flatMap { Data(base64Encoded: $0) } == Data(values[number]))
             }
         }
-        _ = try await Self.bytes("printf 'a\\200\\n' | \(Self.skein) redis -x \(peer.url("/7")) SET exact:in")
+        _ = try await Self.bytes("printf 'a\\200\\n' | \(Self.skein) redis -x \(peer.url("/15")) SET exact:in")
         #expect(try await redis.get("exact:in").fetch(Data.self) == Data([0x61, 0x80, 0x0A]))
         await skein.shutdown()
     }

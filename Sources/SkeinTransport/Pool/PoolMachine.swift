@@ -1,0 +1,222 @@
+// Which connection a call goes to, who gets one alone, and when another one is made, without I/O. The pool is its driver: it asks for
+// one action after the other, and carries each out before it asks for the next.
+
+import DequeModule
+import NIOCore
+
+/// A connection as the machine sees it.
+package protocol PoolMember: AnyObject {
+    /// Whether it takes calls.
+    var isUsable: Bool { get }
+    /// Calls without an answer.
+    var underWay: Int { get }
+    /// When an answer came last, or, before that, when the first call was sent.
+    var lastProgress: NIODeadline { get }
+}
+
+/// A call as the machine sees it.
+package protocol PoolCall: AnyObject {
+    /// Whether it has ended while it waited.
+    var isOver: Bool { get }
+}
+
+/// The state of a pool whose connections are shared by all calls, and lent to one caller alone where that is asked for.
+///
+/// Calls go to the connection with the fewest of them under way. Another one is made only when all have been silent for a while with
+/// calls under way, which is when a slow call holds up the others.
+package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject> {
+    package struct Limits: Sendable {
+        /// Connections at most, those that are being made and those that are lent included.
+        package var maximum: Int
+        /// Connections that calls are spread over; with one, calls are carried out in their order.
+        package var maximumShared = Int.max
+        /// How long all may be silent with calls under way before another is made.
+        package var growAfter = TimeAmount.milliseconds(5)
+        /// Those that may wait for a connection of their own.
+        package var maximumWaiting = 10_000
+
+        package init(maximum: Int) { self.maximum = max(1, maximum) }
+    }
+
+    package enum Action {
+        case send(Call, Member)
+        case lend(Member, Lease)
+        case connect
+    }
+
+    /// Why the machine is asked.
+    package enum Occasion {
+        /// A call or a lease waits, or a connection has gone: there may have to be another one.
+        case need
+        /// A connection is new: calls that wait come before leases, which can be long.
+        case made(Member)
+        /// A connection has answered, or is back: leases come first if it is idle, and calls wait no longer for another one.
+        case room(Member)
+        /// A connection could not be made, or somebody who waited for one is gone: those there are have to do.
+        case noMore
+    }
+
+    package let limits: Limits
+    package private(set) var shared: [Member] = []
+    package private(set) var leased: [Member] = []
+    /// Those that end with what they have under way.
+    package private(set) var leaving: [Member] = []
+    package private(set) var connecting = 0
+    private var calls = Deque<Call>()
+    private var leases = Deque<Lease>()
+
+    package init(_ limits: Limits) { self.limits = limits }
+
+    /// Connections open now.
+    package var count: Int { shared.count + leased.count }
+    /// Whether calls wait for a connection.
+    package var hasWaiting: Bool { !calls.isEmpty }
+    /// Whether so many wait for one alone that no more may.
+    package var isLeaseQueueFull: Bool { leases.count >= limits.maximumWaiting }
+
+    // MARK: Calls
+
+    /// The connection for a call; nil when it has to wait.
+    package func pick(at now: NIODeadline) -> Member? {
+        guard calls.isEmpty else { return nil }
+        var best: Member?
+        var fewest = Int.max
+        let reserved = reserved
+        for member in shared.prefix(limits.maximumShared) where member.isUsable && member !== reserved {
+            let load = member.underWay
+            if load == 0 { return member }
+            if load < fewest, !mayGrow || now - member.lastProgress < limits.growAfter {
+                best = member
+                fewest = load
+            }
+        }
+        return best
+    }
+
+    package mutating func enqueue(_ call: Call) { calls.append(call) }
+    package mutating func enqueue(_ lease: Lease) { leases.append(lease) }
+
+    /// Somebody does not wait for a connection any more.
+    /// - Returns: whether it did.
+    package mutating func dismiss(_ lease: Lease) -> Bool {
+        guard let index = leases.firstIndex(where: { $0 === lease }) else { return false }
+        leases.remove(at: index)
+        return true
+    }
+
+    // MARK: What to do
+
+    /// The next thing to do; nil when there is nothing.
+    package mutating func next(_ occasion: Occasion) -> Action? {
+        while let first = calls.first, first.isOver { calls.removeFirst() }
+        switch occasion {
+        case .need: return lendIdle() ?? connect() ?? (connecting == 0 ? send() : nil)
+        case .made(let member):
+            if calls.isEmpty, member.underWay == 0, let lent = lend(member) { return lent }
+            return send() ?? connect()
+        case .room(let member):
+            if member.underWay == 0, let action = lendIdle() ?? (leases.isEmpty ? nil : connect()) { return action }
+            return send()
+        case .noMore:
+            guard connecting == 0 else { return nil }
+            if let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }), let lent = lend(free) { return lent }
+            return send()
+        }
+    }
+
+    private mutating func send() -> Action? {
+        guard !calls.isEmpty, let member = leastLoaded, let call = calls.popFirst() else { return nil }
+        return .send(call, member)
+    }
+
+    private mutating func connect() -> Action? {
+        let wanted = leases.count + (calls.isEmpty || !mayGrow ? 0 : 1)
+        guard mayConnect, connecting < wanted else { return nil }
+        connecting += 1
+        return .connect
+    }
+
+    private mutating func lendIdle() -> Action? {
+        guard !leases.isEmpty, let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) else { return nil }
+        // The one that all share is lent only when there can be no other.
+        if limits.maximumShared == 1, free === shared.first, mayConnect || connecting > 0 { return nil }
+        return lend(free)
+    }
+
+    private mutating func lend(_ member: Member) -> Action? {
+        guard mayLend, shared.contains(where: { $0 === member }), let lease = leases.popFirst() else { return nil }
+        shared.removeAll { $0 === member }
+        leased.append(member)
+        return .lend(member, lease)
+    }
+
+    private var mayConnect: Bool { count + connecting < limits.maximum }
+    /// Whether there may be another one that calls are spread over.
+    private var mayGrow: Bool { mayConnect && shared.count < limits.maximumShared }
+    /// One connection is left for those who share, if there can be two.
+    private var mayLend: Bool { leased.count < max(1, limits.maximum - 1) }
+
+    private var leastLoaded: Member? {
+        let reserved = reserved
+        return shared.prefix(limits.maximumShared).filter { $0.isUsable && $0 !== reserved }
+            .min { $0.underWay < $1.underWay }
+    }
+
+    /// Where somebody waits for a connection and no new one can be made: the one that takes no more calls until it is free to be lent.
+    private var reserved: Member? {
+        guard !leases.isEmpty, !mayConnect, connecting == 0, mayLend else { return nil }
+        return shared.first(where: \.isUsable)
+    }
+
+    // MARK: What happens
+
+    /// A connection is made.
+    package mutating func connected(_ member: Member) {
+        connecting -= 1
+        shared.append(member)
+    }
+
+    /// A connection could not be made.
+    /// - Returns: who has waited for it in vain.
+    package mutating func connectFailed() -> (calls: Deque<Call>, leases: Deque<Lease>) {
+        connecting -= 1
+        guard connecting == 0, !shared.contains(where: \.isUsable) else { return ([], []) }
+        defer {
+            calls = []
+            if leased.isEmpty { leases = [] }
+        }
+        return (calls, leased.isEmpty ? leases : [])
+    }
+
+    /// A connection comes back.
+    /// - Returns: whether it was lent.
+    package mutating func giveBack(_ member: Member, isKept: Bool) -> Bool {
+        guard let index = leased.firstIndex(where: { $0 === member }) else { return false }
+        leased.remove(at: index)
+        if isKept { shared.append(member) }
+        return true
+    }
+
+    /// A connection takes no more calls.
+    package mutating func isLeaving(_ member: AnyObject) {
+        leaving += shared.filter { $0 === member }
+        shared.removeAll { $0 === member }
+    }
+
+    /// A connection has ended.
+    package mutating func isGone(_ member: AnyObject) {
+        shared.removeAll { $0 === member }
+        leased.removeAll { $0 === member }
+        leaving.removeAll { $0 === member }
+    }
+
+    /// Nothing more is done.
+    /// - Returns: who waits.
+    package mutating func shutdown() -> (calls: Deque<Call>, leases: Deque<Lease>) {
+        defer {
+            calls = []
+            leases = []
+        }
+        return (calls, leases)
+    }
+}
