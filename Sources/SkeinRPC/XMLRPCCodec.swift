@@ -187,7 +187,9 @@ enum XMLRPCCodec {
 /// Dates as XML-RPC writes them: `19980717T14:08:55`.
 enum XMLRPCDate {
     static func text(_ date: Date) -> String {
-        let time = CivilTime(Int(date.timeIntervalSince1970.rounded(.down)))
+        // The form has four digits for the year.
+        let seconds = min(max(date.timeIntervalSince1970.rounded(.down), -62_135_596_800), 253_402_300_799)
+        let time = CivilTime(Int(seconds.isNaN ? 0 : seconds))
         return "\(time.date.text.replacingBytes("-", with: ""))T\(time.clock)"
     }
 

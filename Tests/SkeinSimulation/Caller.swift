@@ -80,6 +80,10 @@ extension World {
         } catch {
             record.outcome = "answered, \(error)"
         }
+        // The caller's deadline holds for a content that is read as it comes.
+        if case .stream(pause: 0) = call.reader, let deadline = call.deadline {
+            checkTime(call, record, limit: deadline)
+        }
     }
 
     private func read(_ response: HTTPResponse, _ call: CallPlan) async throws {
@@ -106,7 +110,10 @@ extension World {
 
     /// No call may outlive its own time limit.
     private func checkTime(_ call: CallPlan, _ record: CallRecord) {
-        guard let limit = [call.timeout, call.deadline].compactMap(\.self).min() else { return }
+        if let limit = [call.timeout, call.deadline].compactMap(\.self).min() { checkTime(call, record, limit: limit) }
+    }
+
+    private func checkTime(_ call: CallPlan, _ record: CallRecord, limit: Int) {
         let late = (loop.now - record.begun) - .milliseconds(Int64(limit))
         if late > .milliseconds(Int64(40 + 3 * history.settings.lateness)) {
             report("call \(call.id) ended \(late.nanoseconds / 1_000_000) ms after its time limit of \(limit) ms")

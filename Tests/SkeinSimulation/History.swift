@@ -8,6 +8,8 @@ import SkeinWire
 package struct History: Sendable {
     /// Where the chances of the run itself come from, such as the latency of each piece.
     package let seed: UInt64
+    /// Whether peers and networks do what they should not.
+    package let isHostile: Bool
     package var settings: Settings
     package var calls: [CallPlan]
     /// The fate of the first connection, of the second, and so on; those that follow are sound.
@@ -29,7 +31,7 @@ package struct History: Sendable {
 
     /// What becomes of a connection.
     package struct ConnectionPlan: Sendable {
-        package enum Opening: Sendable { case made, refused, silent }
+        package enum Opening: Sendable { case made, refused, refusedAtOnce, silent }
         package var opening = Opening.made
         package var delay = 0
         package var toServer = WirePlan()
@@ -48,8 +50,15 @@ package struct History: Sendable {
         settings.speaksHTTP2 = settings.hasRealServer && random.number(0...1) == 0
         settings.lateness = random.pick([0, 0, 0, 300])
         settings.shutdownAt = random.number(0...9) == 0 ? random.number(0...20_000) : nil
+        isHostile = random.number(0...3) > 0
+        if !isHostile {
+            settings.lateness = 0
+            settings.shutdownAt = nil
+            // Behind an answer that ends with its connection, what was pipelined resets it.
+            settings.pipelineDepth = 1
+        }
         self.settings = settings
-        let isHostile = random.number(0...3) > 0
+        let isHostile = isHostile
         calls = (0..<random.number(1...14)).map { CallPlan(id: $0, isHostile: isHostile, random: &random) }
         connections = (0..<random.number(0...8)).map { _ in ConnectionPlan(isHostile: isHostile, random: &random) }
     }
@@ -68,7 +77,7 @@ extension History.ConnectionPlan {
             }
         }
         guard isHostile else { return }
-        opening = random.pick([.made, .made, .made, .made, .made, .made, .refused, .silent])
+        opening = random.pick([.made, .made, .made, .made, .made, .made, .refused, .refusedAtOnce, .silent])
     }
 }
 
@@ -102,6 +111,15 @@ package struct CallPlan: Sendable {
     package var deadline: Int?
     package var cancelAt: Int?
 
+    /// Whether nothing ends it but its answer.
+    var isPatient: Bool { timeout == nil && deadline == nil && cancelAt == nil }
+
+    /// Whether it may be sent again when a connection ends, which a server may do with any that has rested.
+    var isRepeatable: Bool {
+        if case .stream(_, _, let pause) = content, pause > 0 { return false }
+        return method.isIdempotent
+    }
+
     fileprivate init(id: Int, isHostile: Bool, random: inout SeededGenerator) {
         self.id = id
         start = random.pick([0, 0, random.number(0...300), random.number(0...40_000)])
@@ -115,10 +133,13 @@ package struct CallPlan: Sendable {
             expects = random.number(0...3) == 0
         }
         if random.number(0...2) == 0 {
-            reader = random.pick([
-                .stream(pause: 0), .stream(pause: 50), .stream(pause: 1000),
-                .drop(after: random.number(0...3), holding: random.pick([0, 20, 2000, 90_000])),
-            ])
+            let pieces = random.number(0...3)
+            reader =
+                isHostile
+                ? random.pick([
+                    .stream(pause: 0), .stream(pause: 50), .stream(pause: 1000),
+                    .drop(after: pieces, holding: random.pick([0, 20, 2000, 90_000])),
+                ]) : random.pick([.stream(pause: 0), .stream(pause: 5), .drop(after: pieces, holding: 20)])
         }
         timeout = random.number(0...3) == 0 ? random.pick([5, 500, 4000]) : nil
         deadline = random.number(0...5) == 0 ? random.pick([5, 500, 4000, 100_000]) : nil

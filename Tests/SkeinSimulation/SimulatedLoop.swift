@@ -69,6 +69,12 @@ package final class SimulatedLoop: EventLoop, @unchecked Sendable {
 
     package func execute(_ task: @escaping @Sendable () -> Void) { ready.append(task) }
 
+    /// Does something at a moment, which nobody takes back or waits for.
+    package func at(_ moment: NIODeadline, _ work: @escaping () -> Void) {
+        numbers += 1
+        timers.insert(Timer(deadline: moment, number: numbers, job: Job(work)))
+    }
+
     package func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         let promise = makePromise(of: T.self)
         numbers += 1

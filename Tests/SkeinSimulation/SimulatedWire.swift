@@ -25,7 +25,7 @@ package final class SimulatedWire: @unchecked Sendable {
     /// Bytes that the two sockets hold together before the sender has to wait.
     private static let window = 64 << 10
     /// Bytes that may be cut into the smallest pieces.
-    private static let finelyCut = 2000
+    private static let finelyCut = 800
 
     private let loop: SimulatedLoop
     private let plan: WirePlan
@@ -76,7 +76,7 @@ package final class SimulatedWire: @unchecked Sendable {
                 moment = moment + .milliseconds(Int64(stall.milliseconds))
             }
             lastArrival = moment
-            _ = loop.scheduleTask(deadline: moment) { self.deliver(piece) }
+            loop.at(moment) { self.deliver(piece) }
         }
     }
 
@@ -106,7 +106,7 @@ package final class SimulatedWire: @unchecked Sendable {
         isEnded = true
         let channel = receiver
         lastArrival = max(lastArrival, loop.now + .milliseconds(Int64(random.number(plan.latency))))
-        _ = loop.scheduleTask(deadline: lastArrival) {
+        loop.at(lastArrival) {
             if !self.isBroken { channel?.inputEnded() }
         }
     }

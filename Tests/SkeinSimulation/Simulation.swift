@@ -98,6 +98,10 @@ extension World {
         for call in history.calls {
             let record = record(of: call)
             if !record.isOver { report("call \(call.id) never ended") }
+            // Where everybody does what he should, and the caller waits, there is an answer.
+            if !history.isHostile, call.isPatient, call.isRepeatable, record.outcome != "answered" {
+                report("call \(call.id) was not answered, and nothing was in its way: \(record.outcome)")
+            }
             if record.ends != 1 { report("call \(call.id) ended \(record.ends) times") }
         }
     }
@@ -120,6 +124,8 @@ extension World {
         for (number, channel) in serverChannels.enumerated() where channel.isOpen && history.settings.hasRealServer {
             report("connection \(number) is still open at the server")
         }
+        let serverTimers = serverShard.timers.count
+        if serverTimers != 0 { report("\(serverTimers) timers of the server are still set") }
         if shard.timers.count != 0 { report("\(shard.timers.count) timers of the client are still set") }
         for call in history.calls where record(of: call).corequest != nil {
             report("call \(call.id) is over and was not let go of")

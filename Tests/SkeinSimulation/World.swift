@@ -20,6 +20,7 @@ package final class World: @unchecked Sendable {
     let skein: Skein
     let shard: Shard
     private let serverShards: ShardGroup
+    var serverShard: Shard { serverShards.shards[0] }
     private var accept: (@Sendable (any Channel) throws -> Void)?
     private(set) var clientChannels: [SimulatedChannel] = []
     private(set) var serverChannels: [SimulatedChannel] = []
@@ -78,7 +79,7 @@ package final class World: @unchecked Sendable {
     var milliseconds: Int64 { (loop.now - .uptimeNanoseconds(3_600_000_000_000)).nanoseconds / 1_000_000 }
 
     func later(_ milliseconds: Int, _ work: @escaping @Sendable () -> Void) {
-        _ = loop.scheduleTask(in: .milliseconds(Int64(milliseconds)), work)
+        loop.at(loop.now + .milliseconds(Int64(milliseconds)), work)
     }
 
     func call(of head: RequestHead) -> CallPlan? {
@@ -130,13 +131,14 @@ package final class World: @unchecked Sendable {
     // MARK: Connections
 
     private func connect() -> EventLoopFuture<any Channel> {
-        let promise = loop.makePromise(of: (any Channel).self)
         let number = connections
         connections += 1
         let plan = number < history.connections.count ? history.connections[number] : History.ConnectionPlan()
+        if plan.opening == .refusedAtOnce { return loop.makeFailedFuture(IOError(errnoCode: 111, reason: "connect")) }
+        let promise = loop.makePromise(of: (any Channel).self)
         switch plan.opening {
         case .silent: later(75_000) { promise.fail(IOError(errnoCode: 110, reason: "connect")) }
-        case .refused: later(plan.delay) { promise.fail(IOError(errnoCode: 111, reason: "connect")) }
+        case .refused, .refusedAtOnce: later(plan.delay) { promise.fail(IOError(errnoCode: 111, reason: "connect")) }
         case .made: later(plan.delay) { promise.completeWith(Result { try self.open(number, plan) }) }
         }
         return promise.futureResult

@@ -39,7 +39,7 @@ extension SQSQueue {
                     if Task.isCancelled { break }
                     guard Self.passes(error) else { throw error }
                     failures += 1
-                    _ = try? await backoff.wait(after: failures)
+                    if (try? await backoff.wait(after: failures)) == false { throw error }
                     continue
                 }
                 failures = 0

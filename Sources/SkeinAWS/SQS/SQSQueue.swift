@@ -257,7 +257,11 @@ public struct SQSQueue: Sendable {
         var waiting = batch
         var failures: [SQSFailure] = []
         for attempt in 0...service.options.maximumRetries where !waiting.isEmpty {
-            if attempt > 0, try await !backoff.wait(after: attempt) { break }
+            if attempt > 0, try await !backoff.wait(after: attempt) {
+                throw SkeinError(
+                    .timeout,
+                    because: "\(waiting.count) entries of a batch were not taken before the deadline of the task")
+            }
             let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
             let failed =
                 try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []

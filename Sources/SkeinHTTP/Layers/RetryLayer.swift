@@ -50,7 +50,7 @@ public struct RetryLayer: HTTPLayer {
             let pause = asked.map { max($0, .zero) } ?? backoff.delay(after: attempt + 1)
             guard Deadline.current.map({ $0.remaining > pause }) ?? true else { return response }
             response.stream?.cancel()
-            guard (try? await Backoff.wait(pause)) == true else { return response }
+            do { try await Task.sleep(for: pause) } catch { return response }
         }
         return await next.send(request)
     }

@@ -132,7 +132,9 @@ open class PipelineConnection: ChannelInboundHandler, CallCarrier, TimerTarget, 
 
     /// Waits until the peer takes more. On the loop.
     package final func untilWritable() async throws(SkeinError) {
+        if let lossReason { throw lossReason }
         do { try await sending.untilWritable() } catch { throw lossReason ?? gone }
+        if let lossReason { throw lossReason }
     }
 
     // MARK: Life

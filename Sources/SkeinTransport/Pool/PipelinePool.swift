@@ -70,9 +70,12 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
             lease.promise.succeed(connection)
         case .connect:
             connect().whenComplete { result in
-                switch result {
-                case .success(let connection): self.adopt(connection)
-                case .failure(let error): self.connectFailed(error)
+                // In a tick of its own: one that fails at once must not be tried again at once.
+                self.shard.eventLoop.execute {
+                    switch result {
+                    case .success(let connection): self.adopt(connection)
+                    case .failure(let error): self.connectFailed(error)
+                    }
                 }
             }
         }
@@ -156,7 +159,10 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         settle(.room(member))
     }
 
-    package func isLeaving(_ connection: PipelineConnection) { machine.isLeaving(connection) }
+    package func isLeaving(_ connection: PipelineConnection) {
+        machine.isLeaving(connection)
+        settle(.need)
+    }
 
     package func isGone(_ connection: PipelineConnection) {
         machine.isGone(connection)
