@@ -56,9 +56,10 @@ extension World {
     }
 
     private func send(_ request: HTTPRequest, _ call: CallPlan, _ record: CallRecord) async {
-        let corequest = skein.http.start(request) { _ in
+        let corequest = skein.http.start(request) { response in
             record.ends += 1
             self.checkTime(call, record)
+            self.checkPatience(call, record, response)
         }
         record.corequest = corequest
         let response = await corequest.dispatch()
@@ -106,6 +107,17 @@ extension World {
             }
         }
         if expected.readableBytes > 0 { report("call \(call.id) got less content than was sent, and no error") }
+    }
+
+    /// A call without a time limit of its own has the session's, from the moment it has its slot.
+    private func checkPatience(_ call: CallPlan, _ record: CallRecord, _ response: HTTPResponse) {
+        guard call.timeout == nil, call.deadline == nil, let failure = response.failure, failure.code == .timeout,
+            failure.message.contains("within the time limit"), let queued = response.timings?.queued
+        else { return }
+        let ran = loop.now - record.begun - TimeAmount(queued)
+        if ran < .seconds(30) - .milliseconds(20) {
+            report("call \(call.id) was given up \(ran.nanoseconds / 1_000_000) ms after it had begun")
+        }
     }
 
     /// No call may outlive its own time limit.

@@ -45,6 +45,7 @@ package final class World: @unchecked Sendable {
         configuration.concurrency = history.settings.concurrency
         var http = Self.standard
         http.dns.usesSystemResolver = true
+        http.recordsTimings = true
         http.connectionsPerOrigin = history.settings.connectionsPerOrigin
         http.pipelineDepth = history.settings.pipelineDepth
         if history.settings.speaksHTTP2 { http.http2.use = .priorKnowledge }
