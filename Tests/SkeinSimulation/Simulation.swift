@@ -114,6 +114,9 @@ extension World {
         for (number, channel) in clientChannels.enumerated() where channel.isOpen && !channel.readsByItself {
             report("connection \(number) is kept and not read")
         }
+        // A connection that is kept has one; what has ended has none.
+        let open = clientChannels.count(where: \.isOpen)
+        if shard.timers.count > open { report("\(shard.timers.count) timers are set for \(open) connections") }
         if skein.tracking.exchanges != 0 { report("\(skein.tracking.exchanges) exchanges are still counted") }
         // Longer than anything is kept without use.
         loop.run(until: loop.now + .minutes(20))
