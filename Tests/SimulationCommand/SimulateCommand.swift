@@ -1,4 +1,4 @@
-// The long run of the simulation: many histories, one after the other, until one fails.
+// The command line of the simulation.
 
 import ArgumentParser
 import Foundation
@@ -8,17 +8,17 @@ import SkeinSimulation
 struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skein-simulate",
-        abstract: "Run client, pool and server against each other over simulated connections, by seeds.",
+        abstract: "Run the HTTP client against servers over a simulated network and under a virtual clock.",
         discussion: """
-            Each seed is a history: settings, calls, and what happens to each connection. Every history must end well: each call \
-            once and in time, no answer at another call, nothing left over. A seed that fails is printed with a smaller history \
-            that fails, too; --seed runs it again. Exit code 1 when any has failed.
+            A seed generates a history: settings, calls, and the faults of each connection. The invariants of docs/Simulation.md are \
+            checked for every history. A failing seed is printed with the violated invariants; --seed runs it again and prints a \
+            smaller history that violates the same one. The exit code is 1 if a history has failed.
             """)
 
     @Option(help: "Histories to run.")
     var seeds = 2000
 
-    @Option(help: "Run this history alone, and print what becomes of its calls.")
+    @Option(help: "Run the history of this seed alone, and print the outcome of its calls.")
     var seed: UInt64?
 
     @Option(help: "The first seed.")
@@ -58,7 +58,7 @@ struct Simulate: ParsableCommand {
         print("\nthe smallest history that fails:")
         print("  \(small.settings)")
         for call in small.calls { print("  \(call)") }
-        for connection in small.connections where true { print("  \(connection)") }
+        for connection in small.connections { print("  \(connection)") }
         print(Simulation.run(small).violations.joined(separator: "\n"))
         throw ExitCode(1)
     }

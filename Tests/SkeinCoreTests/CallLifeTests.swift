@@ -32,7 +32,6 @@ struct CallLifeTests {
     @Test("the deadline of the caller comes before all", arguments: [(nil, 8), (5, 5), (20, 8)] as [(Int64?, Int64)])
     func callersLimit(timeout: Int64?, expected: Int64) {
         var life = life(timeout: timeout, limit: 8)
-        #expect(life.hasLimit)
         #expect(life.enqueue(at: at(0)) == at(expected))
         #expect(life.start(at: at(1), holdsSlot: true) == at(expected))
     }

@@ -1,4 +1,4 @@
-// The caller's side of a call: it asks, waits, reads or lets go, and what it gets is compared with what it must get.
+// The caller of each call: it sends the request, reads or drops the response, and compares it with the expected one.
 
 import NIOCore
 import PeerSupport
@@ -7,21 +7,21 @@ import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// What has become of a call.
+/// The record of a call.
 ///
 /// Unchecked: a simulation has one thread.
 final class CallRecord: @unchecked Sendable {
     var begun = NIODeadline.uptimeNanoseconds(0)
-    /// How often it has ended.
+    /// How often its callback was called.
     var ends = 0
-    /// Whether the caller is done with it.
+    /// Whether the caller has finished.
     var isOver = false
     var outcome = "under way"
     weak var corequest: Corequest<HTTPResponse>?
 }
 
 extension World {
-    /// Starts the calls at their moments.
+    /// Schedules the calls.
     func startCalls() {
         for call in history.calls {
             later(call.start) {
@@ -43,6 +43,7 @@ extension World {
                 body: body(of: call), timeout: call.timeout.map { .milliseconds($0) })
             if case .whole = call.reader {} else { request.isStreamed = true }
             if call.expects { request.expectsContinue = true }
+            if call.isUnsendable { request.headers["X-Broken"] = "line\r\nbreak" }
             let deadline = call.deadline.map { Deadline(loop.now + .milliseconds(Int64($0))) }
             if let deadline {
                 let request = request
@@ -51,7 +52,7 @@ extension World {
                 await send(request, call, record)
             }
         } catch {
-            report("call \(call.id) cannot be made: \(error)")
+            report("call \(call.id) cannot be started: \(error)")
         }
     }
 
@@ -73,7 +74,7 @@ extension World {
         }
         guard response.header("X-Id") == "\(call.id)" else {
             guard !hasUndetectableForgery else { return }
-            return report("call \(call.id) got the answer of \(response.header("X-Id") ?? "nobody")")
+            return report("call \(call.id) got the response of \(response.header("X-Id") ?? "nobody")")
         }
         record.outcome = "answered"
         do {
@@ -81,7 +82,7 @@ extension World {
         } catch {
             record.outcome = "answered, \(error)"
         }
-        // The caller's deadline holds for a content that is read as it comes.
+        // The caller's deadline limits the content, too.
         if case .stream(pause: 0) = call.reader, let deadline = call.deadline {
             checkTime(call, record, limit: deadline)
         }
@@ -109,18 +110,18 @@ extension World {
         if expected.readableBytes > 0 { report("call \(call.id) got less content than was sent, and no error") }
     }
 
-    /// A call without a time limit of its own has the session's, from the moment it has its slot.
+    /// Checks that a call without a time limit of its own did not time out before the session's.
     private func checkPatience(_ call: CallPlan, _ record: CallRecord, _ response: HTTPResponse) {
         guard call.timeout == nil, call.deadline == nil, let failure = response.failure, failure.code == .timeout,
             failure.message.contains("within the time limit"), let queued = response.timings?.queued
         else { return }
         let ran = loop.now - record.begun - TimeAmount(queued)
         if ran < .seconds(30) - .milliseconds(20) {
-            report("call \(call.id) was given up \(ran.nanoseconds / 1_000_000) ms after it had begun")
+            report("call \(call.id) timed out \(ran.nanoseconds / 1_000_000) ms after it had started")
         }
     }
 
-    /// No call may outlive its own time limit.
+    /// Checks that a call ended within its own time limits.
     private func checkTime(_ call: CallPlan, _ record: CallRecord) {
         if let limit = [call.timeout, call.deadline].compactMap(\.self).min() { checkTime(call, record, limit: limit) }
     }
@@ -144,7 +145,7 @@ extension World {
     }
 }
 
-/// Pieces that take their time.
+/// Pieces with pauses between them.
 private struct SlowPieces: AsyncSequence, Sendable {
     let world: World
     let count: Int

@@ -1,35 +1,35 @@
-// What happens in one simulation, decided before it begins: the settings, the calls, and the fate of each connection. A value, so
-// that a history that fails can be made smaller and run again.
+// The plan of a run, generated from a seed: settings, calls, and the faults of each connection. It is a value, so that a failing history
+// can be shrunk.
 
 import PeerSupport
 import SkeinWire
 
 /// The settings, calls and connections of one run.
 package struct History: Sendable {
-    /// Where the chances of the run itself come from, such as the latency of each piece.
+    /// The seed, from which the latencies of the run are generated, too.
     package let seed: UInt64
-    /// Whether peers and networks do what they should not.
+    /// Whether peers and the network have faults.
     package let isHostile: Bool
     package var settings: Settings
     package var calls: [CallPlan]
-    /// The fate of the first connection, of the second, and so on; those that follow are sound.
+    /// The plans of the first connections, in order; later connections have no faults.
     package var connections: [ConnectionPlan]
 
-    /// How the client and the loop are set up.
+    /// Settings of the client and the event loop.
     package struct Settings: Sendable {
         package var concurrency = 100
         package var connectionsPerOrigin = 8
         package var pipelineDepth = 1
         package var speaksHTTP2 = false
-        /// Whether the peer is Skein's own server, which behaves, or a scripted one, which does not.
+        /// Whether the peer is Skein's server or the scripted one.
         package var hasRealServer = false
-        /// How late the loop may be, at most, in milliseconds.
+        /// The longest delay of timers, in milliseconds.
         package var lateness = 0
         /// When the session is shut down, in milliseconds; nil when all calls are over.
         package var shutdownAt: Int?
     }
 
-    /// What becomes of a connection.
+    /// The plan of a connection.
     package struct ConnectionPlan: Sendable {
         package enum Opening: Sendable { case made, refused, refusedAtOnce, silent }
         package var opening = Opening.made
@@ -54,7 +54,7 @@ package struct History: Sendable {
         if !isHostile {
             settings.lateness = 0
             settings.shutdownAt = nil
-            // Behind an answer that ends with its connection, what was pipelined resets it.
+            // A server that closes the connection to end a response would reset it when requests are pipelined.
             settings.pipelineDepth = 1
         }
         self.settings = settings
@@ -81,20 +81,20 @@ extension History.ConnectionPlan {
     }
 }
 
-/// One call: what is asked, what the server does, what the caller does.
+/// The plan of a call: the request, what the server does with it, and what the caller does.
 package struct CallPlan: Sendable {
     package enum Content: Sendable {
         case none
         case bytes(Int)
-        /// Pieces of so many bytes, with pauses of milliseconds between them.
+        /// `pieces` pieces of `of` bytes, with pauses of `pause` milliseconds.
         case stream(pieces: Int, of: Int, pause: Int)
     }
 
     package enum Reader: Sendable {
         case whole
-        /// Reads the stream, with pauses of milliseconds.
+        /// Reads the stream, with pauses in milliseconds.
         case stream(pause: Int)
-        /// Reads so many pieces, waits, and lets go.
+        /// Reads some pieces, waits for some milliseconds, and drops the response.
         case drop(after: Int, holding: Int)
     }
 
@@ -103,6 +103,8 @@ package struct CallPlan: Sendable {
     package var method: HTTPMethod
     package var content = Content.none
     package var expects = false
+    /// Whether it has an invalid field, so that it must fail without being sent.
+    package var isUnsendable = false
     package var reader = Reader.whole
     package var size: Int
     package var act: ServerAct
@@ -111,10 +113,10 @@ package struct CallPlan: Sendable {
     package var deadline: Int?
     package var cancelAt: Int?
 
-    /// Whether nothing ends it but its answer.
+    /// Whether it has no time limit and is not cancelled.
     var isPatient: Bool { timeout == nil && deadline == nil && cancelAt == nil }
 
-    /// Whether it may be sent again when a connection ends, which a server may do with any that has rested.
+    /// Whether the client may send it again when the server closes an idle connection.
     var isRepeatable: Bool {
         if case .stream(_, _, let pause) = content, pause > 0 { return false }
         return method.isIdempotent
@@ -141,6 +143,7 @@ package struct CallPlan: Sendable {
                     .drop(after: pieces, holding: random.pick([0, 20, 2000, 90_000])),
                 ]) : random.pick([.stream(pause: 0), .stream(pause: 5), .drop(after: pieces, holding: 20)])
         }
+        isUnsendable = random.number(0...19) == 0
         timeout = random.number(0...3) == 0 ? random.pick([5, 500, 4000]) : nil
         deadline = random.number(0...5) == 0 ? random.pick([5, 500, 4000, 100_000]) : nil
         cancelAt = random.number(0...5) == 0 ? random.pick([0, 1, 40, 3000, 35_000]) : nil
@@ -150,28 +153,28 @@ package struct CallPlan: Sendable {
 
 /// What a server does with a request.
 package enum ServerAct: Sendable {
-    /// Answers after so many milliseconds, in one of the framings, with interim responses before.
+    /// Answers after some milliseconds, with a number of interim responses before.
     case answer(Framing, after: Int, interim: Int)
-    /// Answers, and closes the connection, kept alive as it seemed, so many milliseconds later.
+    /// Answers with keep-alive, and closes the connection some milliseconds later.
     case answerAndClose(after: Int)
-    /// Answers, and says that it closes.
+    /// Answers with `Connection: close`.
     case answerAndSayClose
-    /// Says nothing.
+    /// Does not answer.
     case silence
-    /// Answers as soon as the head is there, and reads the content.
+    /// Answers before it reads the content.
     case early
-    /// Sends another answer behind the one that was asked for, after so many milliseconds.
+    /// Answers, and sends a forged response some milliseconds later.
     case twice(after: Int)
-    /// Sends half of the answer, and then nothing, a close or a reset.
+    /// Sends half of the response, followed by nothing, a close or a reset.
     case half(Ending)
-    /// Sends what is no HTTP.
+    /// Sends bytes that are not HTTP.
     case garbage
-    /// Closes without an answer.
+    /// Closes the connection without a response.
     case close
-    /// Says that it is sent to another protocol, which nobody asked for.
+    /// Answers with an unsolicited 101.
     case upgrade
 
-    package enum Framing: CaseIterable, Sendable { case length, chunked, close }
+    package enum Framing: Sendable { case length, chunked, close }
     package enum Ending: Sendable { case silence, close, reset }
 
     static func kind(_ random: inout SeededGenerator) -> ServerAct {

@@ -1,9 +1,9 @@
-// A server that does what the history says, good or bad, with the requests of one connection.
+// The scripted server: it answers each request of a connection as the history says, correctly or not.
 
 import NIOCore
 import SkeinWire
 
-/// The server's side of a connection, without manners.
+/// A connection of the scripted server.
 ///
 /// Unchecked: a simulation has one thread.
 final class ScriptedOrigin: ChannelInboundHandler, @unchecked Sendable {
@@ -14,9 +14,11 @@ final class ScriptedOrigin: ChannelInboundHandler, @unchecked Sendable {
     private var decoder = HTTP1RequestDecoder()
     private var context: ChannelHandlerContext?
     private var current: (call: CallPlan, head: RequestHead)?
-    /// Calls whose answers are still to come; the next request waits for them.
+    /// Whether a response is delayed; the next request is not read before it.
     private var isAnswering = false
     private var isOver = false
+    /// Whether a request is complete and nothing of its response was sent.
+    private var owesAnswer = false
 
     init(_ world: World) { self.world = world }
 
@@ -25,6 +27,9 @@ final class ScriptedOrigin: ChannelInboundHandler, @unchecked Sendable {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if owesAnswer, world.history.settings.pipelineDepth == 1, !world.hasUndetectableForgery {
+            world.report("a request was pipelined, though pipelining is off")
+        }
         decoder.append(unwrapInboundIn(data))
         advance()
     }
@@ -62,7 +67,9 @@ final class ScriptedOrigin: ChannelInboundHandler, @unchecked Sendable {
         switch call.act {
         case .answer(let framing, let delay, let interim):
             for _ in 0..<interim { write("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n") }
+            owesAnswer = true
             later(delay) {
+                self.owesAnswer = false
                 self.write(self.response(call, framing, head: head))
                 if framing == .close { self.close() }
             }
@@ -99,7 +106,7 @@ final class ScriptedOrigin: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
-    /// Goes on with the next request only after a time.
+    /// Delays a response, and the reading of the next request.
     private func later(_ milliseconds: Int, _ work: @escaping @Sendable () -> Void) {
         if milliseconds == 0 { return work() }
         isAnswering = true

@@ -1,5 +1,5 @@
-// One end of a simulated connection: a channel with what a socket does, as far as handlers can tell. Its bytes go through a wire
-// that cuts and delays them; it has buffers that fill up, and ends of four kinds (close, half-close, reset, and dead silence).
+// One end of a simulated connection: a channel that behaves as one over a TCP socket does. It has send and receive buffers with
+// back-pressure, and can be closed, half-closed and reset.
 
 import NIOCore
 
@@ -7,7 +7,7 @@ import NIOCore
 ///
 /// Unchecked: a simulation has one thread.
 package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChannelOptions, @unchecked Sendable {
-    /// Unsent bytes above which, and unsent bytes below which a channel is writable again, as NIO has it.
+    /// NIO's default water marks of a channel's writability.
     private static let waterMarks = (low: 32 << 10, high: 64 << 10)
     private static let largestRead = 64 << 10
 
@@ -22,10 +22,10 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
     package private(set) var isWritable = true
     package private(set) var isOpen = true
     private var allowsHalfClosure = false
-    /// Whether bytes are read as they come.
+    /// The channel's autoRead option.
     package private(set) var readsByItself = true
 
-    // What leaves
+    // Sending
     package let outbound: SimulatedWire
     private var unflushed: [(ByteBuffer, EventLoopPromise<Void>?)] = []
     private var flushed: [(ByteBuffer, EventLoopPromise<Void>?)] = []
@@ -34,7 +34,7 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
     package private(set) var bytesWritten = 0
     private var outputIsEnded = false
 
-    // What arrives
+    // Receiving
     package let inbound: SimulatedWire
     private var received: [ByteBuffer] = []
     private var receivedBytes = 0
@@ -60,7 +60,7 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
     package var _channelCore: any ChannelCore { self }
     package var closeFuture: EventLoopFuture<Void> { closePromise.futureResult }
 
-    /// The connection is made.
+    /// The connection is established.
     package func begin() {
         isActive = true
         pipeline.fireChannelRegistered()
@@ -92,7 +92,7 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
         send()
     }
 
-    /// Gives the wire as much as it takes.
+    /// Moves bytes to the wire, as far as its window allows.
     func send() {
         while isOpen, let (bytes, promise) = flushed.first {
             let room = outbound.room
@@ -245,7 +245,7 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
         eventLoop.makeCompletedFuture { try (self as any NIOSynchronousChannelOptions).getOption(option) }
     }
 
-    // MARK: What a connected channel does not need
+    // MARK: Unsupported operations
 
     package func localAddress0() throws -> SocketAddress {
         try localAddress ?? { throw ChannelError.unknownLocalAddress }()

@@ -1,15 +1,15 @@
-// An event loop without a thread and without a clock of its own: the simulation runs it, and time passes when it says so.
+// An event loop with a virtual clock, without a thread.
 
 import DequeModule
 import Dispatch
 import HeapModule
 import NIOCore
 
-/// An event loop whose time stands still while there is work, and jumps to the next timer when there is none.
+/// An event loop whose clock jumps to the next timer when no task is ready.
 ///
-/// Unchecked: a simulation has one thread, on which everything happens.
+/// Unchecked: a simulation has one thread.
 package final class SimulatedLoop: EventLoop, @unchecked Sendable {
-    /// A timer in the heap, which is not taken out when it is cancelled.
+    /// A timer in the heap, where it stays when it is cancelled.
     private struct Timer: Comparable {
         let deadline: NIODeadline
         let number: UInt64
@@ -32,21 +32,18 @@ package final class SimulatedLoop: EventLoop, @unchecked Sendable {
     private var ready = Deque<() -> Void>()
     private var timers = Heap<Timer>()
     private var numbers: UInt64 = 0
-    /// How late the loop comes to a timer: what a thread that has too much to do, or too little of the processor, is like.
+    /// The delay with which timers fire, as on a busy machine.
     package var lateness: () -> TimeAmount = { .zero }
-    /// Called between any two pieces of work.
-    package var afterEach: () -> Void = {}
 
     package init() {}
 
     // MARK: Running
 
-    /// Runs until nothing is left to do, a moment has come, or a condition holds.
+    /// Runs tasks and timers until a moment, or until a condition holds.
     package func run(until end: NIODeadline, or isDone: () -> Bool = { false }) {
         while true {
             while let work = ready.popFirst() {
                 work()
-                afterEach()
                 if isDone() { return }
             }
             guard let next = timers.min, next.deadline <= end else { break }
@@ -56,7 +53,6 @@ package final class SimulatedLoop: EventLoop, @unchecked Sendable {
                 guard let work = due.job.work else { continue }
                 due.job.work = nil
                 work()
-                afterEach()
             }
             if isDone() { return }
         }
@@ -69,7 +65,7 @@ package final class SimulatedLoop: EventLoop, @unchecked Sendable {
 
     package func execute(_ task: @escaping @Sendable () -> Void) { ready.append(task) }
 
-    /// Does something at a moment, which nobody takes back or waits for.
+    /// Schedules work without a future and without cancellation, which is cheaper.
     package func at(_ moment: NIODeadline, _ work: @escaping () -> Void) {
         numbers += 1
         timers.insert(Timer(deadline: moment, number: numbers, job: Job(work)))

@@ -1,5 +1,4 @@
-// One direction of a simulated connection: it cuts what it is given, delays it, and may stall or break at a byte that was chosen
-// before.
+// One direction of a simulated connection: it cuts and delays bytes, and may stall or reset the connection at a given byte.
 
 import NIOCore
 import PeerSupport
@@ -22,7 +21,7 @@ package struct WirePlan: Sendable {
 ///
 /// Unchecked: a simulation has one thread.
 package final class SimulatedWire: @unchecked Sendable {
-    /// Bytes that the two sockets hold together before the sender has to wait.
+    /// Bytes in flight and unread before the sender has to wait.
     private static let window = 64 << 10
     /// Bytes that may be cut into the smallest pieces.
     private static let finelyCut = 800
@@ -30,7 +29,7 @@ package final class SimulatedWire: @unchecked Sendable {
     private let loop: SimulatedLoop
     private let plan: WirePlan
     private var random: SeededGenerator
-    /// Notes every arrival, for the comparison of two runs.
+    /// Called with each delivery, for the hash of the run.
     private let note: (Int, Int) -> Void
     weak var sender: SimulatedChannel?
     weak var receiver: SimulatedChannel?
@@ -65,7 +64,7 @@ package final class SimulatedWire: @unchecked Sendable {
         held += bytes.readableBytes
         var rest = bytes
         while rest.readableBytes > 0 {
-            // Heads and the first content are cut finely; for all of it, that would only take time.
+            // Only heads and the beginning of the content are cut into small pieces; the rest would only cost time.
             let largest = sent < Self.finelyCut ? plan.largestPiece : max(plan.largestPiece, 48 << 10)
             let length = min(rest.readableBytes, random.number(1...largest))
             guard let piece = rest.readSlice(length: length) else { return }
@@ -83,7 +82,7 @@ package final class SimulatedWire: @unchecked Sendable {
     private func deliver(_ piece: ByteBuffer) {
         guard !isBroken else { return }
         arrived += piece.readableBytes
-        // Before the receiver hears of the bytes.
+        // Before the receiver gets the bytes.
         while let due = watches.firstIndex(where: { $0.offset <= arrived }) { watches.remove(at: due).work() }
         note(piece.readableBytes, Int(truncatingIfNeeded: loop.now.uptimeNanoseconds))
         if let limit = plan.breaksAfter, arrived >= limit { return breakOff() }
@@ -91,7 +90,7 @@ package final class SimulatedWire: @unchecked Sendable {
         receiver.arrived(piece)
     }
 
-    /// Calls when so many bytes have arrived, before the receiver hears of them.
+    /// Calls a closure when so many bytes have arrived, before the receiver gets them.
     func whenArrived(_ offset: Int, _ work: @escaping () -> Void) { watches.append((offset, work)) }
 
     /// The receiver has read bytes: there is room for more.
@@ -111,10 +110,10 @@ package final class SimulatedWire: @unchecked Sendable {
         }
     }
 
-    /// The receiver is closed: what still comes is answered with a reset.
+    /// The receiver was closed; bytes in flight are answered with a reset.
     func receiverIsGone() { if held > 0, !isEnded { breakOff() } }
 
-    /// The connection is reset: both ends hear of it.
+    /// Resets the connection for both ends.
     func breakOff() {
         guard !isBroken else { return }
         isBroken = true

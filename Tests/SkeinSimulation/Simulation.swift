@@ -1,33 +1,33 @@
-// Runs histories, and says what must be true of every one of them.
+// Runs histories and checks the invariants.
 
 import NIOCore
 import Skein
 import SkeinCore
 
-/// What a run has come to.
+/// The result of a run.
 package struct Report: Sendable {
-    /// What was wrong; empty when all was well.
+    /// The violated invariants.
     package fileprivate(set) var violations: [String]
-    /// The same for two runs of one history.
+    /// A hash of all deliveries of bytes; equal for two runs of one history.
     package let fingerprint: UInt64
-    /// A line for each call.
+    /// The outcome of each call, a line each.
     package let outcomes: [String]
-    /// How long it took, in milliseconds of its own clock.
+    /// The virtual duration.
     package let milliseconds: Int64
 }
 
-/// Runs one history after the other, each in a world of its own.
+/// Runs histories.
 package enum Simulation {
-    /// Every call is over by then, whatever its peer does: the longest of the client's own limits, several times over.
+    /// The virtual time after which every call must have ended.
     private static let end = TimeAmount.minutes(40)
 
-    /// Runs a history to its end.
+    /// Runs a history.
     package static func run(_ history: History) -> Report {
         var world: World? = World(history)
         weak let leftover = world
         var report = world.map(run) ?? Report(violations: [], fingerprint: 0, outcomes: [], milliseconds: 0)
         world = nil
-        if report.violations.isEmpty, leftover != nil { report.violations = ["something holds on to the world"] }
+        if report.violations.isEmpty, leftover != nil { report.violations = ["objects of the run were leaked"] }
         return report
     }
 
@@ -46,14 +46,16 @@ package enum Simulation {
             milliseconds: world.milliseconds)
     }
 
-    /// Makes a history that fails smaller, as long as it fails.
+    /// Removes calls, faults and limits from a failing history as long as it violates the same invariant.
     package static func shrink(_ history: History) -> History {
+        func invariant(_ history: History) -> String? { run(history).violations.first?.filter { !$0.isNumber } }
+        let violated = invariant(history)
         var smallest = history
         var didShrink = true
         func tryOne(_ change: (inout History) -> Void) {
             var candidate = smallest
             change(&candidate)
-            if !run(candidate).violations.isEmpty {
+            if let found = invariant(candidate), found == violated {
                 smallest = candidate
                 didShrink = true
             }
@@ -86,39 +88,39 @@ extension History.ConnectionPlan {
 }
 
 extension World {
-    /// Whether every call has begun and is over.
+    /// Whether every call has started and its caller is done.
     var isQuiet: Bool { records.count == history.calls.count && records.values.allSatisfy(\.isOver) }
 
     func shutDown() {
         Task(executorPreference: shard.executor) { await self.skein.http.shutdown() }
     }
 
-    /// Each call has ended, once.
+    /// Checks that each call has ended once.
     func checkCalls() {
         for call in history.calls {
             let record = record(of: call)
             if !record.isOver { report("call \(call.id) never ended") }
-            // Where everybody does what he should, and the caller waits, there is an answer.
-            if !history.isHostile, call.isPatient, call.isRepeatable, record.outcome != "answered" {
-                report("call \(call.id) was not answered, and nothing was in its way: \(record.outcome)")
+            // Without faults and time limits, every call that can be repeated succeeds.
+            if !history.isHostile, call.isPatient, call.isRepeatable, !call.isUnsendable, record.outcome != "answered" {
+                report("call \(call.id) failed in a history without faults: \(record.outcome)")
             }
             if record.ends != 1 { report("call \(call.id) ended \(record.ends) times") }
         }
     }
 
-    /// All that the calls held was given back.
+    /// Checks that connections, exchanges and timers are released.
     func checkRest() {
         let wasShutDown = history.settings.shutdownAt != nil
         loop.run(until: loop.now + .seconds(1))
-        // What is kept has to be read, or the end of the peer, and the next answer, would not be seen.
+        // A pooled connection that is not read would see neither its next response nor the peer's end.
         for (number, channel) in clientChannels.enumerated() where channel.isOpen && !channel.readsByItself {
-            report("connection \(number) is kept and not read")
+            report("connection \(number) is in the pool and not read")
         }
-        // A connection that is kept has one; what has ended has none.
+        // Each pooled connection has one timer.
         let open = clientChannels.count(where: \.isOpen)
         if shard.timers.count > open { report("\(shard.timers.count) timers are set for \(open) connections") }
         if skein.tracking.exchanges != 0 { report("\(skein.tracking.exchanges) exchanges are still counted") }
-        // Longer than anything is kept without use.
+        // Longer than all idle timeouts.
         loop.run(until: loop.now + .minutes(20))
         if skein.tracking.connections != 0 { report("\(skein.tracking.connections) connections are still counted") }
         for (number, channel) in clientChannels.enumerated() where channel.isOpen {
@@ -131,7 +133,7 @@ extension World {
         if serverTimers != 0 { report("\(serverTimers) timers of the server are still set") }
         if shard.timers.count != 0 { report("\(shard.timers.count) timers of the client are still set") }
         for call in history.calls where record(of: call).corequest != nil {
-            report("call \(call.id) is over and was not let go of")
+            report("the corequest of call \(call.id) was leaked")
         }
         if !wasShutDown { shutDown() }
         loop.run(until: loop.now + .minutes(1))

@@ -1,4 +1,4 @@
-// A run of a history: Skein's client and its server, or a scripted one, on simulated connections; and the book that is kept of it.
+// One run of a history: the client, the server, the simulated network, and the records from which invariants are checked.
 
 import NIOCore
 import PeerSupport
@@ -9,7 +9,7 @@ import SkeinHTTP
 import SkeinTransport
 import SkeinWire
 
-/// Everything that a run consists of.
+/// The state of a run.
 ///
 /// Unchecked: a simulation has one thread.
 package final class World: @unchecked Sendable {
@@ -28,12 +28,12 @@ package final class World: @unchecked Sendable {
     private var contents: [Int: ByteBuffer] = [:]
     private var processedCounts: [Int: Int] = [:]
     private(set) var records: [Int: CallRecord] = [:]
-    /// What was found to be wrong, each with its moment.
+    /// The violated invariants, with their times.
     private(set) var violations: [String] = []
-    /// Changes with every arrival of bytes: two runs of one history have the same.
+    /// A hash of all deliveries of bytes, FNV-1a.
     private(set) var fingerprint: UInt64 = 0xCBF2_9CE4_8422_2325
     private var connections = 0
-    /// Whether an answer that nobody asked for has arrived behind the next request, where no client can tell.
+    /// Whether a forged response has arrived after the next request was sent, so that no client can detect it.
     private(set) var hasUndetectableForgery = false
 
     init(_ history: History) {
@@ -62,16 +62,16 @@ package final class World: @unchecked Sendable {
         }
     }
 
-    /// Stands between the session and the world that has it.
+    /// Connects the session to the world, which owns it, without a cycle.
     private final class Dial: @unchecked Sendable {
         weak var world: World?
         func open() -> EventLoopFuture<any Channel> {
-            guard let world else { preconditionFailure("a connection is made after the end of the world") }
+            guard let world else { preconditionFailure("a connection is made after the run") }
             return world.connect()
         }
     }
 
-    // MARK: The book
+    // MARK: Records
 
     func report(_ what: String) {
         violations.append("\(milliseconds) ms: \(what)")
@@ -88,17 +88,18 @@ package final class World: @unchecked Sendable {
         return history.calls.first { $0.id == id }
     }
 
-    /// A server has begun to carry a call out.
+    /// A server has started to process a call.
     func processed(_ call: CallPlan) {
+        if call.isUnsendable { report("call \(call.id) was sent with an invalid field") }
         processedCounts[call.id, default: 0] += 1
         if processedCounts[call.id, default: 0] > 1, !call.method.isIdempotent {
-            report("call \(call.id), a \(call.method), was carried out twice")
+            report("call \(call.id), a \(call.method), was processed twice")
         }
     }
 
     func content(of call: CallPlan) -> ByteBuffer {
         if let content = contents[call.id] { return content }
-        // Many times the same word, written by the block.
+        // The call's number, repeated.
         let block = Array(repeatElement("\(call.id).".utf8, count: 512).joined())
         var bytes = ByteBuffer()
         bytes.reserveCapacity(call.size + block.count)
@@ -119,9 +120,9 @@ package final class World: @unchecked Sendable {
         return record
     }
 
-    /// Watches an answer that the server has made up on its way to the client.
-    /// - Parameter requested: bytes of the requests that were answered; if the client has sent more when the forgery arrives, it
-    ///   waits for an answer.
+    /// Notes whether the client can detect a forged response when it arrives.
+    /// - Parameter requested: the number of request bytes that were answered. If the client has sent more by then, it expects a
+    ///   response, and cannot detect the forgery.
     func watchForgery(on channel: SimulatedChannel, behind requested: Int) {
         let toServer = channel.inbound
         channel.outbound.whenArrived(channel.bytesWritten + 1) { [unowned self] in
@@ -174,7 +175,7 @@ package final class World: @unchecked Sendable {
 
     // MARK: Servers
 
-    /// Sets Skein's own server up, when the history has it.
+    /// Starts Skein's server, if the history uses it.
     func startServer() {
         guard history.settings.hasRealServer else { return }
         var configuration = ServerConfiguration(addresses: [], threads: 1)
@@ -227,7 +228,7 @@ package final class World: @unchecked Sendable {
     }
 }
 
-/// Half of a content, and then an error or nothing.
+/// Half of a content, followed by an error or by nothing.
 private struct FailingPieces: AsyncSequence, Sendable {
     let world: World
     let whole: ByteBuffer

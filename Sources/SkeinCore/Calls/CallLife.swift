@@ -1,47 +1,48 @@
-// The life of a call, whatever it speaks: it waits for its slot, runs, and ends once; and by when it has to. A value without clock and
-// timer: its owner says what time it is, and sets the timer for the moment that each step returns.
+// The life of a call of any protocol, without clock and timer: it waits for its slot, runs, and ends once, within its time limits. Each
+// step returns the moment for which the owner sets the call's timer.
 
 import NIOCore
 
-/// Where a call stands, and how long it may stand there.
+/// The phase of a call and its time limits.
 package struct CallLife {
     package enum Phase: Equatable {
-        /// Has to wait for its slot in the session's queue, or was just made.
+        /// Waits for its slot in the session's queue.
         case waiting
         case running
-        /// Its answer was handed out at the head; the content has the caller's deadline and no other.
+        /// The response was published at its head. Only the caller's deadline limits the content.
         case streaming
         case over
     }
 
-    /// What it means that the moment has come.
+    /// What the owner does when the timer has fired.
     package enum TimeUp: Equatable {
-        /// Nothing yet: look again then.
+        /// Set the timer again.
         case wait(until: NIODeadline)
-        /// Its own time limit, or the caller's deadline, passed in the queue.
+        /// Fail: the call's own time limit or the caller's deadline passed in the queue.
         case ownLimitInQueue
-        /// The queue does not move.
+        /// Fail: no slot of the queue became free for the standard time limit.
         case stuckInQueue
+        /// Fail: the time limit passed while the call was running.
         case underWay
     }
 
-    /// From the making, or, without one of the call's own, from the moment it has its slot; nil for none.
+    /// The call's own time limit, which counts from its start and includes the queue, or the standard one, which counts from the slot.
     private var timeout: TimeAmount?
     private var isOwnTimeout: Bool
-    /// The deadline of the caller's task, which holds for all that follows.
+    /// The deadline of the caller's task, for the response and its content.
     private let limit: NIODeadline
-    /// By when those who wait for the response want it.
+    /// The deadline of those who wait for the response, for the response alone.
     private var responseLimit = NIODeadline.distantFuture
-    /// When the call's own time limit ends, once it counts.
+    /// The end of the call's own time limit, if it was queued with one.
     private var ownLimit: NIODeadline?
-    /// For when the timer is set.
+    /// The moment for which the timer is set.
     private var deadline = NIODeadline.distantFuture
     package private(set) var phase = Phase.waiting
     private var holdsSlot = false
 
     /// - Parameters:
-    ///   - timeout: the call's own time limit, the wait for its slot included.
-    ///   - standard: without one, from the moment it has its slot; nil when only deadlines count.
+    ///   - timeout: the call's own time limit, including the queue.
+    ///   - standard: the time limit of a call without its own, from its slot; nil for none.
     ///   - limit: the deadline of the caller's task.
     package init(timeout: TimeAmount?, standard: TimeAmount?, limit: NIODeadline?) {
         self.timeout = timeout ?? standard
@@ -50,49 +51,50 @@ package struct CallLife {
     }
 
     package var isOver: Bool { phase == .over }
-    /// Whether the caller's task has a deadline.
-    package var hasLimit: Bool { limit < .distantFuture }
     private var callersLimit: NIODeadline { min(limit, responseLimit) }
 
-    /// The call has another time limit of its own than it was made with; it counts unless one counts already.
+    /// Changes the call's own time limit, before it starts. A call that was queued with one keeps that.
     package mutating func allow(_ timeout: TimeAmount?) {
         guard let timeout, phase == .waiting else { return }
         self.timeout = timeout
         isOwnTimeout = true
     }
 
-    /// There is no slot for it yet.
-    /// - Returns: when to look; nil for never.
+    /// The call is queued.
+    /// - Returns: the moment for the timer; nil for none.
     package mutating func enqueue(at now: NIODeadline) -> NIODeadline? {
         guard let timeout else { return arm(callersLimit) }
         if isOwnTimeout { ownLimit = now + timeout }
         return arm(min(now + timeout, callersLimit))
     }
 
-    /// It begins, with a slot of its own or within something that has one.
+    /// The call starts.
+    /// - Parameter holdsSlot: whether it has a slot of its own to give back.
+    /// - Returns: the moment for the timer; nil for none.
     package mutating func start(at now: NIODeadline, holdsSlot: Bool) -> NIODeadline? {
         phase = .running
         self.holdsSlot = holdsSlot
         return arm(min(ownLimit ?? timeout.map { now + $0 } ?? .distantFuture, callersLimit))
     }
 
-    /// The response was handed out, and its content follows.
+    /// The response was published, and its content follows.
+    /// - Returns: the moment for the timer; nil for none.
     package mutating func stream() -> NIODeadline? {
         phase = .streaming
         return arm(limit)
     }
 
-    /// Somebody who waits wants the response by a moment.
-    /// - Returns: the moment, if it comes before all others.
+    /// A caller wants the response by a moment.
+    /// - Returns: the moment for the timer, if it changes.
     package mutating func tighten(to moment: NIODeadline) -> NIODeadline? {
         guard phase == .waiting || phase == .running, moment < callersLimit else { return nil }
         responseLimit = moment
         return moment < deadline ? arm(moment) : nil
     }
 
-    /// The moment has come.
-    /// - Parameter lastRelease: when a slot of its queue became free last. While the queue moves, the standard time limit does not
-    ///   count.
+    /// The timer has fired.
+    /// - Parameter lastRelease: when a slot of the queue last became free. The standard time limit starts anew then, so that a long queue
+    ///   that moves does not fail its calls.
     package mutating func timeIsUp(at now: NIODeadline, lastRelease: NIODeadline) -> TimeUp {
         guard phase == .waiting else { return .underWay }
         guard ownLimit == nil else { return .ownLimitInQueue }
@@ -104,8 +106,8 @@ package struct CallLife {
         return callersLimit <= now ? .ownLimitInQueue : .stuckInQueue
     }
 
-    /// It is over.
-    /// - Returns: whether it held a slot; nil when it was over before.
+    /// The call ends.
+    /// - Returns: whether it holds a slot, which the owner gives back; nil when it had ended already.
     package mutating func end() -> Bool? {
         guard phase != .over else { return nil }
         phase = .over
@@ -124,7 +126,7 @@ package struct CallTimer {
 
     package init() {}
 
-    /// Sets it for a moment instead of the one it was set for; nil for none.
+    /// Sets the timer, or stops it if the moment is nil.
     package mutating func set(_ moment: NIODeadline?, _ target: any TimerTarget, on shard: Shard) {
         stop(on: shard)
         if let moment { token = shard.timers.schedule(target, at: moment) }
@@ -135,6 +137,6 @@ package struct CallTimer {
         token = nil
     }
 
-    /// It has fired.
+    /// The timer has fired.
     package mutating func fired() { token = nil }
 }

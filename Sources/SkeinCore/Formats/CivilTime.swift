@@ -1,4 +1,4 @@
-// The Gregorian calendar in whole numbers, in UTC: no locale, no zone, no year that is too early or too late.
+// The proleptic Gregorian calendar in UTC, in whole numbers, without locale and time zone.
 
 #if canImport(Glibc)
     import Glibc
@@ -33,7 +33,7 @@ package struct CivilDate: Equatable, Sendable {
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     }
 
-    /// Days since 1970. Years begin in March here, so that the day that comes and goes is the last one.
+    /// Days since 1970-01-01. The computation lets years begin in March, so that the leap day is the last day of its year.
     package var days: Int64 {
         let shifted = month <= 2 ? year - 1 : year
         let era = shifted.floored(by: 400)
@@ -42,7 +42,7 @@ package struct CivilDate: Equatable, Sendable {
         return era * 146_097 + ofEra * 365 + ofEra / 4 - ofEra / 100 + ofYear - 719_468
     }
 
-    /// Whether there is such a date: no 30 February.
+    /// Whether the date exists; false for 30 February.
     package var exists: Bool { (1...12).contains(month) && CivilDate(days: days) == self }
 
     /// `2026-11-21`
@@ -51,18 +51,18 @@ package struct CivilDate: Equatable, Sendable {
     }
 }
 
-/// A moment taken apart, in UTC.
+/// A moment as date and time of day, in UTC.
 package struct CivilTime: Sendable {
     private static let dayNames = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     private static let monthNames = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
-    /// The moment itself, in seconds since 1970.
+    /// The current time, in seconds since 1970.
     package static var now: Int { time(nil) }
 
     package let date: CivilDate
-    /// Since midnight.
+    /// Seconds since midnight.
     package let second: Int
     private let days: Int64
 
@@ -88,7 +88,7 @@ package struct CivilTime: Sendable {
     /// A number from 0 to 99 in two digits.
     package static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
 
-    /// A number with zeros before it.
+    /// A number with leading zeros.
     package static func padded(_ number: Int64, to width: Int) -> String {
         let digits = "\(number)"
         return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
@@ -96,6 +96,6 @@ package struct CivilTime: Sendable {
 }
 
 extension Int64 {
-    /// Divided, and rounded down also below zero.
+    /// The quotient, rounded down, also for negative numbers.
     package func floored(by unit: Int64) -> Int64 { self / unit - (self % unit < 0 ? 1 : 0) }
 }

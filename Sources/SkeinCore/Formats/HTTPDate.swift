@@ -1,4 +1,4 @@
-// Dates as servers write them, into cookies and into other fields.
+// The dates of HTTP fields and cookies.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -6,8 +6,8 @@
     import Foundation
 #endif
 
-/// Reads dates in any order and with nearly any separators (RFC 6265bis, section 5.1.1), and with them the three forms of RFC 9110,
-/// section 5.6.7. ``CivilTime/httpDate`` writes the one that is to be written.
+/// Parses dates as cookies are parsed (RFC 6265bis, section 5.1.1), which includes the three formats of RFC 9110, section 5.6.7.
+/// ``CivilTime/httpDate`` writes the preferred format.
 package enum HTTPDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 

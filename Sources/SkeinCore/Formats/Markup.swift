@@ -1,8 +1,8 @@
-// Text inside of HTML and XML, so that it stays text.
+// Escaping of text in HTML and XML.
 
-/// Markup.
+/// HTML and XML.
 package enum Markup {
-    /// Letters that would be taken for markup, as entities; also inside of attributes.
+    /// The text with `& < > " '` as entities, for content and attributes.
     package static func escape(_ text: some StringProtocol) -> String {
         guard text.utf8.contains(where: { [0x22, 0x26, 0x27, 0x3C, 0x3E].contains($0) }) else { return String(text) }
         var escaped: [UInt8] = []

@@ -1,4 +1,4 @@
-// Bytes that stand for themselves, and bytes that stand as two hexadecimal digits behind a percent sign.
+// Percent-encoding.
 
 /// Percent-encoding (RFC 3986, section 2.1).
 package enum Percent {
@@ -56,7 +56,7 @@ package enum Percent {
         return isWhole ? bytes : nil
     }
 
-    /// Undoes the encoding, and leaves what is not encoded well as it is.
+    /// Decodes, and keeps a `%` that is not followed by two hexadecimal digits.
     package static func lenientBytes(_ text: some StringProtocol) -> [UInt8] { decoded(text).bytes }
 
     private static func decoded(_ text: some StringProtocol) -> (bytes: [UInt8], isWhole: Bool) {

@@ -1,6 +1,6 @@
-// Bytes that nobody can guess.
+// Random bytes.
 
-/// Random bytes of the system, for keys, nonces and names.
+/// Bytes of the system's cryptographically secure random number generator, for keys, nonces and names.
 package enum RandomBytes {
     package static func make(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()

@@ -1,13 +1,13 @@
-// How long to wait before something is tried again: longer each time, and not as long as everybody else.
+// The delays between attempts: exponential, with jitter.
 
-/// Growing waits. A value: which attempt it is, is for its user to know.
+/// Exponential back-off. The user counts the attempts.
 package struct Backoff: Sendable {
-    /// What chance does to a wait, so that those who failed together do not come back together.
+    /// The random part of a delay, so that clients that failed together do not retry together.
     package enum Jitter: Sendable {
         case none
-        /// Between half of it and all of it.
+        /// A random delay from half of the full one to the full one.
         case half
-        /// Between nothing and all of it.
+        /// A random delay from zero to the full one.
         case full
     }
 
@@ -17,9 +17,9 @@ package struct Backoff: Sendable {
     package let jitter: Jitter
 
     /// - Parameters:
-    ///   - first: before the second attempt.
-    ///   - factor: how much longer each wait is than the one before.
-    ///   - longest: the longest wait.
+    ///   - first: the delay before the second attempt.
+    ///   - factor: by which each delay grows.
+    ///   - longest: the longest delay.
     package init(first: Duration, factor: Double = 2, longest: Duration, jitter: Jitter = .half) {
         self.first = first
         self.factor = factor
@@ -27,8 +27,8 @@ package struct Backoff: Sendable {
         self.jitter = jitter
     }
 
-    /// The wait behind an attempt.
-    /// - Parameter attempt: from 1 on.
+    /// The delay after an attempt.
+    /// - Parameter attempt: its number, from 1.
     package func delay(after attempt: Int) -> Duration {
         var wait = first
         for _ in 1..<max(1, min(attempt, 64)) where wait < longest { wait = wait * factor }
@@ -40,12 +40,14 @@ package struct Backoff: Sendable {
         }
     }
 
-    /// Waits behind an attempt, unless the deadline of the task comes first.
-    /// - Returns: false, at once, when it would.
+    /// Waits for the delay after an attempt.
+    /// - Returns: false, without waiting, when the task's deadline comes before the end of the delay.
     /// - Throws: `CancellationError` when the task is cancelled before.
     package func wait(after attempt: Int) async throws -> Bool { try await Self.wait(delay(after: attempt)) }
 
-    /// Waits for a time, unless the deadline of the task comes first.
+    /// Waits for a time.
+    /// - Returns: false, without waiting, when the task's deadline comes before the end of it.
+    /// - Throws: `CancellationError` when the task is cancelled before.
     package static func wait(_ time: Duration) async throws -> Bool {
         if let deadline = Deadline.current, deadline.remaining <= time { return false }
         try await Task.sleep(for: time)

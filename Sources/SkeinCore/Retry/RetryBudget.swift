@@ -1,8 +1,8 @@
-// A bound for attempts that are made again, so that a peer that is down is not asked more often than one that is up.
+// A bound on retries, so that a failing peer does not get many times its normal load.
 
 import Synchronization
 
-/// Attempts that may be made again: each request pays in a share of one.
+/// A retry budget: each request deposits a share of a token, each retry withdraws one.
 package final class RetryBudget: Sendable {
     private let share: Double
     private let tokens: Mutex<Double>

@@ -1,18 +1,18 @@
-// What is sent of a handler's answer, decided once for every version of HTTP.
+// What is sent of a handler's response, decided once for HTTP/1.1 and HTTP/2.
 
 import SkeinHTTP
 import SkeinWire
 
-/// How an answer goes out.
+/// How a response is sent.
 struct ResponsePlan {
     /// What the head says about the content (RFC 9110, section 8.6).
     enum Announcement: Equatable {
         /// Nothing: 1xx, 204, 304.
         case nothing
         case length(Int)
-        /// The content tells where it ends.
+        /// The length is unknown; the framing delimits the content.
         case open
-        /// There is none, and trailers follow.
+        /// No content, and trailers.
         case trailers
     }
 
@@ -25,11 +25,11 @@ struct ResponsePlan {
 
     let announcement: Announcement
     let content: Content
-    /// What follows the content, if anything may.
+    /// The trailers that are sent; nil for none.
     let trailers: Headers?
 
-    /// The plan for an answer.
-    /// - Parameter method: of the request; HEAD has the head of GET and nothing behind it (RFC 9110, section 9.3.2).
+    /// The plan for a response.
+    /// - Parameter method: the request's method. A response to HEAD has the head of one to GET, and no content (RFC 9110, section 9.3.2).
     init(_ response: ServerResponse, to method: HTTPMethod) {
         let forbidsContent = response.status.forbidsBody
         let isHeadAlone = method == .head || forbidsContent
@@ -53,6 +53,6 @@ struct ResponsePlan {
             }
     }
 
-    /// Whether nothing at all follows the head.
+    /// Whether neither content nor trailers follow the head.
     var isHeadAlone: Bool { if case .nothing = content { trailers == nil } else { false } }
 }

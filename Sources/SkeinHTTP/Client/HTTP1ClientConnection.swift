@@ -55,12 +55,13 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     // MARK: Sending
 
     /// Sends a request. The connection is idle, or pipelines.
+    ///
+    /// A request that cannot be encoded fails, and one that needs a connection of another kind goes there; the connection is as before.
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
         let request = exchange.request
         let isUpgrade = request.upgrade != nil
         if isUpgrade, pool.key.purpose == .requests {
-            pool.owner.submitAsUpgrade(exchange)
-            return isIdle ? pool.isFree(self) : ()
+            return pool.owner.submitAsUpgrade(exchange)
         }
         var headers = offersUpgrade ? offerUpgrade(request) : request.headers
         var target = request.url.target
@@ -75,9 +76,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
                 defaults: pool.context.defaults.fields(for: request), bodyLength: request.body.length,
                 close: !pool.context.configuration.keepAlive, into: &output.bytes)
         } catch {
-            exchange.failLater(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
-            // With others under way, it is their end that makes it free.
-            return isIdle ? pool.isFree(self) : ()
+            return exchange.failLater(
+                SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
         }
         machine.send(exchange, at: now, writes: output.writes)
         exchange.wasTaken(by: self)
@@ -88,13 +88,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             sendContent(of: exchange)
         }
         // Requests that are pipelined in one tick leave in one write.
-        if isReading {
-            return
-        } else if machine.inFlight.count == 1 {
-            output.flush()
-        } else {
-            output.flushSoon()
-        }
+        if isReading { return }
+        if machine.inFlight.count == 1 { output.flush() } else { output.flushSoon() }
     }
 
     private func sendContent(of exchange: HTTPExchange) {

@@ -1,5 +1,5 @@
-// The client's side of one HTTP/1.1 connection (RFC 9112), without I/O: which request may be sent when, whose answer it is that
-// arrives, what becomes of the others, and whether the connection is kept. The pool's connection is its driver.
+// The client's side of one HTTP/1.1 connection (RFC 9112), without I/O: when a request may be sent, which request a response
+// belongs to, what happens to the requests behind it, and whether the connection is kept. `HTTP1ClientConnection` is its driver.
 
 import DequeModule
 import NIOCore
@@ -12,26 +12,26 @@ package protocol HTTP1ClientCall: AnyObject {
 
 /// The state of a connection to an origin.
 package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
-    /// How far the content of the latest request is.
+    /// What was sent of the latest request's content.
     package enum Content {
         case sent
         /// It waits until the server asks for it (RFC 9110, section 10.1.1).
         case held(Call)
-        /// It is made while it is sent; nothing else is sent before its end.
+        /// It is sent piece by piece. No other request is sent before its end.
         case streaming(Call)
-        /// The server has answered without it, which leaves the connection in the middle of a request.
+        /// The server has answered without it. The connection stands in the middle of a request and cannot be reused.
         case spared
     }
 
     package enum State {
         case open(Content)
-        /// Takes nothing, and what arrives means nothing.
+        /// Sends nothing and ignores what arrives.
         case closing
-        /// The channel has ended, or is another handler's.
+        /// The channel has closed, or another handler has taken it over.
         case over
     }
 
-    /// What a connection is allowed.
+    /// The limits of a connection.
     package struct Limits: Sendable {
         package var pipelineDepth = 1
         package var keepsAlive = true
@@ -42,23 +42,23 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         package init() {}
     }
 
-    /// A request without an answer.
+    /// A request whose response is not complete.
     package struct InFlight {
         package let call: Call
-        /// Whether the end of the connection says nothing about this request: the server had kept the connection without knowing
-        /// of it, or another one is to blame. It is sent again then, if it is one that may be.
+        /// Whether this request cannot be the reason for the end of the connection: the server closed an idle connection before it
+        /// saw the request, or another request was abandoned. It may be sent again if it is idempotent.
         package fileprivate(set) var isBlameless: Bool
         fileprivate let write: Int
 
-        /// Whether any of it has left, after so many writes of the connection.
+        /// Whether some of it was written, when the connection has made so many writes.
         package func isSent(after writes: Int) -> Bool { writes > write }
     }
 
-    /// What becomes of a connection behind an answer.
+    /// What the driver does with the connection after a response.
     package enum Next: Equatable {
-        /// It takes the next request.
+        /// Return it to the pool.
         case free
-        /// It goes on with those under way, or with the content that is being sent.
+        /// Keep it: its content is still being sent.
         case busy
         case close
     }
@@ -66,7 +66,7 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
     package enum Silence: Equatable {
         case wait(until: NIODeadline)
         case close
-        /// The server does not answer the first request.
+        /// Fail the first request: the server has sent nothing for too long.
         case fail
     }
 
@@ -90,9 +90,9 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
     package var isIdle: Bool { inFlight.isEmpty }
     package var first: Call? { inFlight.first?.call }
 
-    /// Whether it takes a request, having none.
+    /// Whether the connection is idle and can take a request.
     package func isUsable(at now: NIODeadline) -> Bool {
-        guard case .open(.sent) = state else { return false }
+        guard case .open(.sent) = state, inFlight.isEmpty else { return false }
         return isFresh(at: now)
     }
 
@@ -100,7 +100,7 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         now < born + limits.age && now < lastActivity + limits.idle
     }
 
-    /// Whether it takes another request behind those under way.
+    /// Whether another request can be pipelined.
     package func isPipelinable(at now: NIODeadline) -> Bool {
         guard case .open(.sent) = state, inFlight.count < limits.pipelineDepth, now < born + limits.age else {
             return false
@@ -110,30 +110,30 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
 
     // MARK: Sending
 
-    /// The head of a request is sent, and its content if that is short.
-    /// - Parameter writes: the connection's writes so far; the request leaves with the next one.
+    /// The head of a request is in the output buffer, and its content if that is short.
+    /// - Parameter writes: how many writes the connection has made; the next one carries the request.
     package mutating func send(_ call: Call, at now: NIODeadline, writes: Int) {
         inFlight.append(InFlight(call: call, isBlameless: hasServed, write: writes))
         hasServed = true
         lastActivity = now
     }
 
-    /// The content of the latest request waits for the server's word.
+    /// The content of the latest request waits for 100 (Continue).
     package mutating func holdContent(of call: Call) { if isOpen { state = .open(.held(call)) } }
 
     /// The content of the latest request follows piece by piece.
     package mutating func streamContent(of call: Call) { if isOpen { state = .open(.streaming(call)) } }
 
-    /// The server asks for the content, or has been silent for long enough.
-    /// - Returns: whether its content is sent now; false when it does not wait any more.
+    /// The server has sent 100 (Continue), or the time to wait for it is over.
+    /// - Returns: whether the driver sends the content now; false when it does not wait any more.
     package mutating func releaseContent(of call: Call) -> Bool {
         guard case .open(.held(let held)) = state, call === held else { return false }
         state = .open(.sent)
         return true
     }
 
-    /// The last piece of a content is sent, or none follows.
-    /// - Parameter isWhole: whether all was sent; if not, the connection is in the middle of a request.
+    /// The last piece of a content was sent, or its source has failed.
+    /// - Parameter isWhole: whether all of it was sent; if not, the connection stands in the middle of a request.
     package mutating func contentEnded(of call: Call, isWhole: Bool) -> Next {
         guard case .open(.streaming(let sender)) = state, sender === call else { return .busy }
         guard isWhole else { return .close }
@@ -141,12 +141,13 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         return inFlight.isEmpty ? .free : .busy
     }
 
-    /// Bytes of a content have left.
+    /// Bytes were sent or received.
     package mutating func madeProgress(at now: NIODeadline) { lastActivity = now }
 
     // MARK: Receiving
 
-    /// The request whose answer arrives; nil when nothing that has left is without an answer, so that what arrives was not asked for.
+    /// The request that arriving bytes answer; nil when every request that was written has its response, so that the bytes are
+    /// unsolicited.
     package func expectant(after writes: Int) -> Call? {
         guard let first = inFlight.first, first.isSent(after: writes) else { return nil }
         return first.call
@@ -157,11 +158,11 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         if case .open(.held(let held)) = state, held === first { state = .open(.spared) }
     }
 
-    /// An answer is complete.
+    /// A response is complete.
     /// - Parameters:
-    ///   - reusable: whether server and framing leave the connection in order.
-    ///   - isClean: whether nothing has arrived behind it. What was not asked for could be an answer that somebody made up: the
-    ///     next request must not see it.
+    ///   - reusable: whether the response's framing and fields allow another request.
+    ///   - isClean: whether no bytes follow it. With no other request in flight, such bytes could be a forged response to the next
+    ///     request.
     package mutating func receiveEnd(reusable: Bool, isClean: Bool) -> (call: Call, next: Next)? {
         guard let call = inFlight.popFirst()?.call else { return nil }
         guard case .open(let content) = state, reusable, isClean || !inFlight.isEmpty, limits.keepsAlive else {
@@ -174,7 +175,8 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         }
     }
 
-    /// The connection is given to another protocol, with the answer to its first request.
+    /// Another protocol takes over the connection.
+    /// - Returns: the request that asked for it.
     package mutating func handOver() -> Call? {
         state = .over
         return inFlight.popFirst()?.call
@@ -182,8 +184,9 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
 
     // MARK: The end
 
-    /// A request is given up. Its answer cannot be skipped, so that the connection ends; those behind it are not to blame.
-    /// - Returns: whether it was under way here.
+    /// A caller has abandoned a request. Its response cannot be skipped, so the driver closes the connection; the requests behind it
+    /// may be sent again.
+    /// - Returns: whether the request was in flight here.
     package mutating func abandon(_ call: Call) -> Bool {
         guard let position = inFlight.firstIndex(where: { $0.call === call }) else { return false }
         inFlight.remove(at: position)
@@ -191,19 +194,19 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         return true
     }
 
-    /// The answer under way cannot be used, with which the connection has to end.
+    /// Removes the first request, which the driver fails. The connection has to be closed.
     package mutating func failFirst() -> Call? { inFlight.popFirst()?.call }
 
-    /// Begins the end.
-    /// - Returns: whether it had not begun.
+    /// The driver closes the connection.
+    /// - Returns: false when it was closing already.
     package mutating func close() -> Bool {
         guard isOpen else { return false }
         state = .closing
         return true
     }
 
-    /// The channel has ended.
-    /// - Returns: what was under way.
+    /// The channel has closed.
+    /// - Returns: the requests that were in flight, the oldest first.
     package mutating func ended() -> Deque<InFlight> {
         state = .over
         defer { inFlight = [] }
@@ -212,14 +215,14 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
 
     // MARK: Time
 
-    /// When to look at the connection next: not for each request, but as often as something can be due.
+    /// When the driver calls ``look(at:isRead:)`` next. The timer is not set again for each request.
     package func nextLook(at now: NIODeadline) -> NIODeadline {
         let span = min(limits.idle, limits.silence)
         return max(lastActivity, now - span + .milliseconds(100)) + span
     }
 
-    /// The moment has come.
-    /// - Parameter isRead: whether the server is listened to; if not, it cannot be blamed for its silence.
+    /// The timer has fired.
+    /// - Parameter isRead: whether the connection is being read; if not, the server's silence does not count.
     package mutating func look(at now: NIODeadline, isRead: Bool) -> Silence {
         guard first != nil else { return isFresh(at: now) ? .wait(until: nextLook(at: now)) : .close }
         if !isRead {

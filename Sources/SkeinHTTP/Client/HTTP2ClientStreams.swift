@@ -1,19 +1,19 @@
-// What a client keeps of each stream of an HTTP/2 connection beside what the engine does, without I/O: whose stream it is, what its
-// reader has not caught up with, whether its content waits, and how long the server has been silent on it.
+// The client's state of each HTTP/2 stream, beside the engine's, without I/O: its request, the bytes that its reader has not consumed,
+// whether its content waits for 100 (Continue), and when the server last sent something on it.
 
 import NIOCore
 import SkeinWire
 
-/// The requests under way on one connection, by the slots of their streams.
+/// The requests in flight on one connection, by the slots of their streams.
 package struct HTTP2ClientStreams<Call: AnyObject> {
-    /// How a request's stream is doing.
+    /// The state of one stream.
     private struct Item {
         let call: Call
         let stream: HTTP2Stream
-        /// Bytes that the reader has not caught up with: the server may not send as many more.
+        /// Received bytes that the flow-control window does not count as consumed yet, since the reader is behind.
         var withheld = 0
         var lastActivity: NIODeadline
-        /// Whether the content waits until the server asks for it (RFC 9110, section 10.1.1).
+        /// Whether the content waits for 100 (Continue) (RFC 9110, section 10.1.1).
         var holdsContent = false
     }
 
@@ -21,48 +21,48 @@ package struct HTTP2ClientStreams<Call: AnyObject> {
 
     package init() {}
 
-    /// A request has a stream.
+    /// A request was sent on a stream.
     package mutating func add(_ call: Call, on stream: HTTP2Stream, at now: NIODeadline) {
         while items.count <= stream.slot { items.append(nil) }
         items[stream.slot] = Item(call: call, stream: stream, lastActivity: now)
     }
 
-    /// Whose stream it is; nil when its request is over. A slot may be another stream's by now.
+    /// The request on a stream; nil when it has ended, even if another stream has its slot now.
     package func call(on stream: HTTP2Stream) -> Call? { contains(stream) ? items[stream.slot]?.call : nil }
 
     private func contains(_ stream: HTTP2Stream) -> Bool {
         stream.slot < items.count && items[stream.slot]?.stream == stream
     }
 
-    /// The server has said something on a stream.
+    /// The server has sent something on a stream.
     package mutating func touch(_ stream: HTTP2Stream, at now: NIODeadline) -> Call? {
         guard contains(stream) else { return nil }
         items[stream.slot]?.lastActivity = now
         return items[stream.slot]?.call
     }
 
-    /// A stream is over, or not this request's any more.
+    /// A stream has ended, was abandoned, or was handed over.
     package mutating func remove(_ stream: HTTP2Stream) -> Call? {
         guard contains(stream) else { return nil }
         defer { items[stream.slot] = nil }
         return items[stream.slot]?.call
     }
 
-    /// The connection is over.
+    /// The connection has closed.
     package mutating func removeAll() -> [Call] {
         defer { items = [] }
         return items.compactMap { $0?.call }
     }
 
-    /// The streams under way.
+    /// The streams in flight.
     package var streams: [HTTP2Stream] { items.compactMap { $0?.stream } }
 
-    /// The content of a request waits for the server's word.
+    /// The content of a request waits for 100 (Continue).
     package mutating func holdContent(on stream: HTTP2Stream) {
         if contains(stream) { items[stream.slot]?.holdsContent = true }
     }
 
-    /// The server asks for the content, or has been silent for long enough.
+    /// The server has sent 100 (Continue), or the time to wait for it is over.
     /// - Returns: the request whose content is sent now; nil when it does not wait.
     package mutating func releaseContent(on stream: HTTP2Stream) -> Call? {
         guard contains(stream), items[stream.slot]?.holdsContent == true else { return nil }
@@ -70,13 +70,13 @@ package struct HTTP2ClientStreams<Call: AnyObject> {
         return items[stream.slot]?.call
     }
 
-    /// The reader is behind.
+    /// The reader has not consumed bytes that were received.
     package mutating func withhold(_ count: Int, on stream: HTTP2Stream) {
         if contains(stream) { items[stream.slot]?.withheld += count }
     }
 
     /// The reader has caught up.
-    /// - Returns: bytes that the server may send in place of those.
+    /// - Returns: bytes by which the flow-control window is opened again.
     package mutating func release(_ stream: HTTP2Stream, at now: NIODeadline) -> Int {
         guard contains(stream), let withheld = items[stream.slot]?.withheld, withheld > 0 else { return 0 }
         items[stream.slot]?.withheld = 0
@@ -84,7 +84,7 @@ package struct HTTP2ClientStreams<Call: AnyObject> {
         return withheld
     }
 
-    /// The requests to which the server has said nothing since a moment, though it might.
+    /// The requests on whose streams the server has sent nothing since a moment, and whose readers are not behind.
     package func stalled(since moment: NIODeadline) -> [Call] {
         items.compactMap { item in
             guard let item, item.withheld == 0, item.lastActivity <= moment else { return nil }

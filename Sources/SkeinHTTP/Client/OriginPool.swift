@@ -80,8 +80,13 @@ final class OriginPool: @unchecked Sendable {
             return connection.send(exchange, at: now)
         }
         while let connection = idle.popLast() {
-            if connection.isUsable(at: now) { return connection.send(exchange, at: now) }
-            connection.close()
+            guard connection.isUsable(at: now) else {
+                connection.close()
+                continue
+            }
+            connection.send(exchange, at: now)
+            if connection.isIdle { isFree(connection) }  // it could not be sent
+            return
         }
         if !mayConnect, waiting.isEmpty, mayFollow(exchange),
             let connection = connections.first(where: { $0.canPipeline(at: now) })
@@ -97,15 +102,18 @@ final class OriginPool: @unchecked Sendable {
     /// A connection has nothing under way: it takes the next exchange or is kept.
     func isFree(_ connection: HTTP1ClientConnection) {
         while let next = waiting.first {
-            // Not everything may follow what is under way.
-            guard next.isOver || connection.isIdle || mayFollow(next) && connection.canPipeline(at: shard.now) else {
-                return
+            if !next.isOver {
+                let now = shard.now
+                // Sending one request may have ended the connection, and not every request may follow another.
+                guard connection.isUsable(at: now) || mayFollow(next) && connection.canPipeline(at: now) else { break }
+                waiting.removeFirst()
+                connection.send(next, at: now)
+            } else {
+                waiting.removeFirst()
             }
-            waiting.removeFirst()
-            if !next.isOver { connection.send(next, at: shard.now) }
         }
         guard connection.isIdle else { return }
-        if owner.isRetired { connection.close() } else { idle.append(connection) }
+        if waiting.isEmpty, !owner.isRetired { idle.append(connection) } else { connection.close() }
     }
 
     /// Whether an exchange may be sent behind another one that is under way.

@@ -107,7 +107,8 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
     func wasPrepared() {
         guard !held.isEmpty else { return }
         held.removeFirst()
-        write { _ in sendHeld() }
+        sendHeld()
+        flushSoon()
     }
 
     /// Writes a call whose statement is prepared.
@@ -166,7 +167,9 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
 
     /// A statement is not valid any more. Not while an answer is under way: what is written ends with a Sync.
     func forget(_ statement: PostgresStatement) {
-        if statements.forget(statement) { write { _ in close(statement) } }
+        guard statements.forget(statement) else { return }
+        close(statement)
+        flushSoon()
     }
 
     /// The server does not know a statement that was prepared on this connection: a pooler gives each transaction another session.
@@ -175,10 +178,9 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
     /// Prepares a statement for something that is no call.
     func prepare(_ text: String, _ done: @escaping (Result<PostgresStatement, SkeinError>) -> Void) {
         isUsed = true
-        write { _ in
-            let statement = statement(text)
-            if statement.isPrepared { done(.success(statement)) } else { statement.whenPrepared.append(done) }
-        }
+        let statement = statement(text)
+        if statement.isPrepared { done(.success(statement)) } else { statement.whenPrepared.append(done) }
+        flushSoon()
     }
 
     /// Puts something into the pipeline that writes by itself.
@@ -368,7 +370,10 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
                 PostgresWriter.query("ROLLBACK", into: &$0)
             }
         }
-        if isUsed { write { _ in reset() } }
+        if isUsed {
+            reset()
+            flushSoon()
+        }
         isUsed = false
         pool.giveBack(self)
     }

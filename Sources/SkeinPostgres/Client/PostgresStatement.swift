@@ -99,7 +99,8 @@ final class PostgresStatement: PostgresOperation {
         resultFormats.writeInteger(UInt16(layout.formats.count))
         for format in layout.formats { resultFormats.writeInteger(UInt16(format == nil ? 0 : 1)) }
         isPrepared = true
-        for call in calls where !call.isOver { connection.write { _ in connection.execute(call, self) } }
+        for call in calls where !call.isOver { connection.execute(call, self) }
+        connection.flushSoon()
         for other in others { other(.success(self)) }
         if !calls.isEmpty { connection.wasPrepared() }
     }

@@ -1,5 +1,5 @@
-// The statements that a connection has prepared, without I/O: which text has which name, which one is forgotten for a new one, and
-// what is known about the session that may be another one behind a pooler.
+// The prepared statements of a connection, without I/O: the name of each text's statement, which statement is evicted for a new one,
+// and whether a pooler gives the connection different sessions of the server.
 
 import SkeinCore
 
@@ -7,16 +7,17 @@ import SkeinCore
 struct PostgresStatementCache {
     /// How statements are named.
     private enum Naming {
-        /// Each has a name, and is prepared once.
+        /// Each statement has a name and is prepared once.
         case named
-        /// Somebody has dropped all of them: that the server does not know one says nothing about the session.
+        /// As `named`, and the caller has dropped all statements (DEALLOCATE, DISCARD): the next error about an unknown statement does
+        /// not mean another session.
         case dropped
-        /// None has one, and each is prepared each time: what follows may be carried out by another session.
+        /// Statements have no names and are prepared each time, since the next one may be executed by another session.
         case unnamed
     }
 
     private let limit: Int
-    /// What names begin with: a pooler may give several clients one session of the server.
+    /// The prefix of names, unique to the connection: a pooler may give several clients one session of the server.
     private let prefix: String
     private var naming: Naming
     private var statements = ByteDictionary<PostgresStatement>()
@@ -38,7 +39,7 @@ struct PostgresStatementCache {
     subscript(text: String) -> PostgresStatement? { statements[text] }
 
     /// Makes the statement of a text that has none.
-    /// - Returns: the statement, to be prepared, and the one that has to go for it.
+    /// - Returns: the statement, to be prepared, and the least recently used one, if it was evicted.
     mutating func make(_ text: String) -> (made: PostgresStatement, evicted: PostgresStatement?) {
         var evicted: PostgresStatement?
         if statements.count >= limit,
@@ -60,27 +61,27 @@ struct PostgresStatementCache {
         statement.lastUse = uses
     }
 
-    /// A statement is not valid any more.
-    /// - Returns: whether it was the one of its text.
+    /// Removes a statement that is not valid any more.
+    /// - Returns: whether it was in the cache.
     mutating func forget(_ statement: PostgresStatement) -> Bool {
         guard statements[statement.text] === statement else { return false }
         statements[statement.text] = nil
         return true
     }
 
-    /// The server was told to forget all statements.
+    /// The caller has dropped all statements of the session.
     mutating func drop() {
         if case .named = naming { naming = .dropped }
         forgetPrepared()
     }
 
-    /// The server does not know a statement that was prepared: unless it was told to forget, another session has been asked.
+    /// The server does not know a prepared statement. Unless the statements were dropped, another session has executed it.
     mutating func noteUnknown() {
         naming = if case .dropped = naming { .named } else { .unnamed }
         forgetPrepared()
     }
 
-    /// The session is a new one.
+    /// Removes all prepared statements.
     mutating func forgetPrepared() {
         for (text, statement) in statements where statement.isPrepared { statements[text] = nil }
     }

@@ -85,16 +85,15 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
         mayUseMulti = refusal == nil
         let calls = held
         held = []
-        write { output in
-            for call in calls where !call.isOver {
-                if let refusal, case .transaction = call.commands {
-                    call.receive(.error(refusal), on: self)
-                } else {
-                    pipeline.append(call)
-                    call.write(into: &output)
-                }
+        for call in calls where !call.isOver {
+            if let refusal, case .transaction = call.commands {
+                call.receive(.error(refusal), on: self)
+            } else {
+                pipeline.append(call)
+                call.write(into: &output)
             }
         }
+        flushSoon()
     }
 
     /// Sends a command of the connection's own.

@@ -1,26 +1,26 @@
-// The sending side of a connection, whatever it speaks: bytes are gathered, leave in one write at the end of the tick, and whoever
-// is faster than the peer waits here.
+// The sending side of a connection: it gathers bytes, writes them once at the end of the event loop's tick, and lets senders wait
+// while the socket is full.
 
 import NIOCore
 import SkeinCore
 
-/// What a connection writes to its channel. Touched on the channel's loop only.
+/// The output of a connection. Used on the channel's event loop only.
 package final class ChannelOutput {
     private let eventLoop: any EventLoop
     @exclusivity(unchecked) private var buffer = OutputBuffer()
     @exclusivity(unchecked) private var flushIsScheduled = false
-    /// Writes so far: what was appended at one count has left when it is another.
+    /// The number of writes so far. Bytes appended at one count are written when the count has changed.
     @exclusivity(unchecked) package private(set) var writes = 0
     @exclusivity(unchecked) private var waiters: [UnsafeContinuation<Void, any Error>] = []
-    /// The channel, from the moment it is the connection's until it ends or is given to another handler.
+    /// The handler's context, until the channel closes or another handler takes over.
     @exclusivity(unchecked) package private(set) var context: ChannelHandlerContext?
 
     package init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
-    /// The channel is the connection's.
+    /// The handler was added to the channel.
     package func attach(_ context: ChannelHandlerContext) { self.context = context }
 
-    /// The channel is somebody else's from here on, or has ended: nothing more is written, and nobody waits.
+    /// The channel has closed, or another handler takes over. Nothing more is written, and waiting senders fail.
     @discardableResult
     package func detach() -> ChannelHandlerContext? {
         defer { context = nil }
@@ -29,38 +29,38 @@ package final class ChannelOutput {
     }
 
     package var channel: (any Channel)? { context?.channel }
-    /// Whether the peer takes more without waiting.
+    /// Whether the channel is below its high-water mark.
     package var isWritable: Bool { context?.channel.isWritable ?? false }
-    /// Bytes that no write has taken.
+    /// Bytes that were not written yet.
     package var count: Int { buffer.count }
 
-    /// What leaves with the next write.
+    /// The buffer of the next write.
     package var bytes: ByteBuffer {
         get { buffer.bytes }
         _modify { yield &buffer.bytes }
     }
 
-    /// Gives the channel what is there, without flushing.
+    /// Writes the buffer without flushing.
     package func write() {
         guard let context, let bytes = buffer.take() else { return }
         writes += 1
         context.write(NIOAny(bytes), promise: nil)
     }
 
-    /// Gives the channel what is there and then a piece, uncopied.
+    /// Writes the buffer and then a piece, without copying the piece, and flushes.
     package func write(_ piece: ByteBuffer) {
         write()
         context?.writeAndFlush(NIOAny(piece), promise: nil)
     }
 
-    /// Writes what is there.
+    /// Writes the buffer and flushes.
     package func flush() {
         guard buffer.count > 0 else { return }
         write()
         context?.flush()
     }
 
-    /// Writes at the end of this tick what it has brought.
+    /// Flushes at the end of the event loop's tick.
     package func flushSoon() {
         guard !flushIsScheduled else { return }
         flushIsScheduled = true
@@ -70,7 +70,7 @@ package final class ChannelOutput {
         }
     }
 
-    /// Calls when the socket has taken all that was written.
+    /// Calls a closure when the socket has accepted all that was written.
     package func whenTaken(_ work: @escaping () -> Void) {
         flush()
         guard let context else { return }
@@ -79,29 +79,30 @@ package final class ChannelOutput {
         taken.futureResult.assumeIsolated().whenComplete { _ in work() }
     }
 
-    /// Waits until the peer takes more.
-    /// - Throws: when the channel has ended.
+    /// Flushes, and waits until the channel is writable.
+    /// - Throws: `ChannelError.ioOnClosedChannel` when the channel has closed.
     package func untilWritable() async throws {
         flush()
-        // Writing may have found out that the peer is gone: whoever waits after that is not woken.
+        // The flush may have closed the channel; nothing would wake a sender that waits after that.
         guard let context else { throw ChannelError.ioOnClosedChannel }
         guard !context.channel.isWritable else { return }
         try await withUnsafeThrowingContinuation { waiters.append($0) }
     }
 
-    /// Whether somebody waits for the peer.
+    /// Whether a sender waits.
     package var hasWaiters: Bool { !waiters.isEmpty }
 
-    /// The channel says that it takes more, or less.
+    /// The channel's writability has changed.
     package func writabilityChanged() { if isWritable { wake(nil) } }
 
-    /// Ends the channel; what no write has taken is not sent.
+    /// Closes the channel. Bytes that were not written are dropped.
     package func close() {
         buffer = OutputBuffer()
         context?.close(promise: nil)
     }
 
-    /// Lets those who wait for the peer go on.
+    /// Resumes the waiting senders.
+    /// - Parameter error: what they throw; nil when the channel is writable.
     package func wake(_ error: (any Error)?) {
         guard !waiters.isEmpty else { return }
         let woken = waiters

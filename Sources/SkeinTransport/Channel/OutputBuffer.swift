@@ -1,21 +1,20 @@
-// The one buffer into which a connection writes, and which it keeps.
+// The buffer of a connection's output, which keeps its memory between writes.
 
 import NIOCore
 
-/// Bytes that leave together.
+/// Bytes that are written together.
 ///
-/// Once taken they belong to the channel; what is written after that goes into a buffer that is empty again, which is the same memory
-/// when the channel is done with it.
+/// `take()` hands them to the channel. The next bytes go into an empty buffer, which reuses the memory once the channel has released it.
 package struct OutputBuffer {
     private let largestKept: Int
     private var buffer = ByteBuffer()
     private var isTaken = true
 
-    /// - Parameter largestKept: bytes of memory that are kept; one large message must not cost its memory for as long as the
-    ///   connection lives.
+    /// - Parameter largestKept: bytes of memory that are kept. A larger buffer is released, so that one large message does not cost its
+    ///   memory for the lifetime of the connection.
     package init(largestKept: Int = 256 << 10) { self.largestKept = largestKept }
 
-    /// What has not been taken, to be written to.
+    /// The bytes that were not taken, to append to.
     package var bytes: ByteBuffer {
         get { isTaken ? ByteBuffer() : buffer }
         _modify {
@@ -30,7 +29,7 @@ package struct OutputBuffer {
     /// Bytes that have not been taken.
     package var count: Int { isTaken ? 0 : buffer.readableBytes }
 
-    /// Takes all that was written; nil when there is nothing.
+    /// Takes the bytes; nil when there are none.
     package mutating func take() -> ByteBuffer? {
         guard count > 0 else { return nil }
         isTaken = true

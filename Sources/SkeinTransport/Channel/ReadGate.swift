@@ -1,32 +1,30 @@
-// Why a connection is not read. Each reason is taken back by whoever gave it, and reading goes on when none is left.
+// Whether a connection is read: the set of reasons to pause reading. The connection is read while the set is empty.
 
 import NIOCore
 
-/// The reasons for which a connection is not read.
+/// The reasons for which the reading of a connection is paused.
 package struct ReadGate {
     package struct Reason: OptionSet, Sendable {
         package let rawValue: UInt8
         package init(rawValue: UInt8) { self.rawValue = rawValue }
 
-        /// Whoever reads the content is slower than the peer.
+        /// The consumer of the content is slower than the peer.
         package static let consumer = Reason(rawValue: 1)
-        /// The peer has sent more of what comes later than is kept.
+        /// Too many bytes of later requests or responses are buffered.
         package static let backlog = Reason(rawValue: 2)
-        /// The peer does not take what it is sent.
+        /// The peer does not read what it is sent.
         package static let output = Reason(rawValue: 4)
     }
 
-    private(set) var reasons: Reason = []
+    private var reasons: Reason = []
 
     package init() {}
 
     /// Whether the connection is read.
     package var isOpen: Bool { reasons.isEmpty }
 
-    package func isHeld(for reason: Reason) -> Bool { reasons.contains(reason) }
-
-    /// Stops reading for a reason.
-    /// - Returns: whether the connection was read until now.
+    /// Adds a reason.
+    /// - Returns: whether this has paused reading.
     @discardableResult
     package mutating func hold(_ reason: Reason, _ channel: (any Channel)?) -> Bool {
         let wasOpen = isOpen
@@ -35,8 +33,8 @@ package struct ReadGate {
         return wasOpen
     }
 
-    /// Takes a reason back.
-    /// - Returns: whether the connection is read from now on, and was not until now.
+    /// Removes a reason.
+    /// - Returns: whether this has resumed reading.
     @discardableResult
     package mutating func release(_ reason: Reason, _ channel: (any Channel)?) -> Bool {
         guard !isOpen else { return false }
@@ -45,7 +43,7 @@ package struct ReadGate {
         return isOpen
     }
 
-    /// Takes every reason back: the connection is given back, or goes to its end.
+    /// Removes all reasons, before the connection is returned to a pool or closed.
     @discardableResult
     package mutating func open(_ channel: (any Channel)?) -> Bool { release(reasons, channel) }
 

@@ -3,20 +3,20 @@
 import NIOCore
 import SkeinCore
 
-/// What a connection tells the pool that it belongs to.
+/// The pool that a connection belongs to, as the connection sees it.
 package protocol PipelineOwner: AnyObject {
     var limits: PoolLimits { get }
     /// Whether calls wait for a connection.
     var hasWaiting: Bool { get }
-    /// Whether a connection that nobody uses may go.
+    /// Whether an idle connection may close.
     var hasMoreThanNeeded: Bool { get }
-    /// It has no call under way, or goes on with those it has.
+    /// A connection has received an answer.
     func hasRoom(_ connection: PipelineConnection)
     func isLeaving(_ connection: PipelineConnection)
     func isGone(_ connection: PipelineConnection)
 }
 
-/// A kind of connection, with the kind of calls that it carries.
+/// A connection with the type of its calls.
 package protocol PooledConnection: PipelineConnection, PoolMember {
     associatedtype Call: PipelinedCall, PoolCall
     /// Writes a call into `output` and remembers it.

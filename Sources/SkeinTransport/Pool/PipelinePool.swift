@@ -1,9 +1,9 @@
-// The connections of one loop to one back end: few, shared by all callers, and some of them lent to one caller alone.
+// The connections of one event loop to one back end: few, shared by all callers, and some of them leased to one caller.
 
 import NIOCore
 import SkeinCore
 
-/// The driver of a ``PoolMachine``: it makes connections, sends calls and lends connections out as the machine says.
+/// A connection pool. It performs the actions of its ``PoolMachine``.
 ///
 /// Unchecked: touched on its shard's loop only.
 package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @unchecked Sendable {
@@ -15,7 +15,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     @exclusivity(unchecked) private var machine: PoolMachine<Connection, Connection.Call, Lease>
     @exclusivity(unchecked) private var isShutDown = false
 
-    /// Somebody who waits for a connection of their own.
+    /// A request for a connection of one's own.
     private final class Lease: Sendable {
         let promise: EventLoopPromise<Connection>
 
@@ -57,7 +57,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         settle(.need)
     }
 
-    /// Does what is to be done.
+    /// Performs the machine's actions until there are none.
     private func settle(_ occasion: PoolMachine<Connection, Connection.Call, Lease>.Occasion) {
         while !isShutDown, let action = machine.next(occasion) { perform(action) }
     }
@@ -70,18 +70,21 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
             lease.promise.succeed(connection)
         case .connect:
             connect().whenComplete { result in
-                // In a tick of its own: one that fails at once must not be tried again at once.
-                self.shard.eventLoop.execute {
-                    switch result {
-                    case .success(let connection): self.adopt(connection)
-                    case .failure(let error): self.connectFailed(error)
-                    }
+                switch result {
+                // At once: a connection that ends before the pool knows of it would stay in the pool.
+                case .success(let connection): self.adopt(connection)
+                // In a later tick: an attempt that fails at once must not be repeated at once.
+                case .failure(let error): self.shard.eventLoop.execute { self.connectFailed(error) }
                 }
             }
         }
     }
 
     private func adopt(_ connection: Connection) {
+        guard !connection.isClosed else {
+            return connectFailed(
+                SkeinError(.connectionFailed, peer: peer, because: "the server closed the connection at once"))
+        }
         machine.connected(connection)
         session.statistics.connected()
         connection.pool = self
@@ -101,7 +104,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
 
     // MARK: Leases
 
-    /// Lends a connection to one caller, who has it alone until ``giveBack(_:)``.
+    /// Leases a connection to one caller until ``giveBack(_:)``.
     /// - Throws: code 702 when none was free in time, 703 when too many wait.
     package func lease(until deadline: Deadline?) async throws -> Connection {
         let lease = Lease(shard.eventLoop.makePromise())
@@ -119,7 +122,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
             return lease.promise.fail(
                 SkeinError(
                     .socketPanic, peer: peer,
-                    because: "\(limits.maximumWaiting) wait for a connection of their own already"))
+                    because: "\(limits.maximumWaiting) leases wait already; raise maximumWaiting, or lease fewer"))
         }
         machine.enqueue(lease)
         let limit = Deadline(shard.now + TimeAmount(limits.leaseTimeout))
@@ -130,7 +133,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
                     .timeout, peer: self.peer,
                     because:
                         "no connection was free in time: \(self.machine.leased.count) of at most "
-                        + "\(self.machine.limits.maximum) are lent; raise the pool's maximum, or hold them for a shorter time"
+                        + "\(self.machine.limits.maximum) are leased; raise the pool's maximum, or hold them for a shorter time"
                 ))
         }
         lease.promise.futureResult.whenComplete { _ in timer.cancel() }
@@ -140,11 +143,11 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     private func dismiss(_ lease: Lease, _ error: any Error) {
         guard machine.dismiss(lease) else { return }
         lease.promise.fail(error)
-        // What was kept for it is free for all again.
+        // The connection reserved for it takes calls again.
         settle(.noMore)
     }
 
-    /// Takes a connection back, as clean as it was.
+    /// Returns a leased connection, whose session has been reset.
     package func giveBack(_ connection: Connection) {
         let isKept = connection.isUsable && !isShutDown
         guard machine.giveBack(connection, isKept: isKept) else { return }
@@ -152,7 +155,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         if isKept { settle(.room(connection)) } else { connection.close() }
     }
 
-    // MARK: What connections tell
+    // MARK: Events of connections
 
     package func hasRoom(_ connection: PipelineConnection) {
         guard let member = machine.shared.first(where: { $0 === connection }) else { return }
@@ -176,7 +179,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         SkeinError(.shuttingDown, peer: peer, because: "the session is shutting down")
     }
 
-    /// Closes what nobody uses; what is under way goes on.
+    /// Closes each connection after its last call in flight.
     package func retire() { for connection in machine.shared { connection.leave() } }
 
     /// Closes every connection and fails what waits.

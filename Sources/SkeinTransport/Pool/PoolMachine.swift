@@ -1,5 +1,5 @@
-// Which connection a call goes to, who gets one alone, and when another one is made, without I/O. The pool is its driver: it asks for
-// one action after the other, and carries each out before it asks for the next.
+// The decisions of a connection pool, without I/O: which connection a call is sent on, which lease gets a connection, and when another
+// connection is made. `PipelinePool` is its driver. It asks for one action at a time and performs it before it asks for the next.
 
 import DequeModule
 import NIOCore
@@ -16,23 +16,23 @@ package protocol PoolMember: AnyObject {
 
 /// A call as the machine sees it.
 package protocol PoolCall: AnyObject {
-    /// Whether it has ended while it waited.
+    /// Whether it has ended, for example by its time limit.
     var isOver: Bool { get }
 }
 
-/// The state of a pool whose connections are shared by all calls, and lent to one caller alone where that is asked for.
+/// The state of a pool. All calls share its connections; a lease has a connection alone.
 ///
-/// Calls go to the connection with the fewest of them under way. Another one is made only when all have been silent for a while with
-/// calls under way, which is when a slow call holds up the others.
+/// A call is sent on the connection with the fewest calls in flight. Another connection is made only when all have been silent for
+/// `growAfter` with calls in flight, that is, when a slow call delays the others.
 package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject> {
     package struct Limits: Sendable {
-        /// Connections at most, those that are being made and those that are lent included.
+        /// Connections at most, including leased ones and those being made.
         package var maximum: Int
-        /// Connections that calls are spread over; with one, calls are carried out in their order.
+        /// Connections that calls are spread over. With one, calls are executed in order.
         package var maximumShared = Int.max
-        /// How long all may be silent with calls under way before another is made.
+        /// How long all connections may be silent with calls in flight before another is made.
         package var growAfter = TimeAmount.milliseconds(5)
-        /// Those that may wait for a connection of their own.
+        /// Leases that may wait.
         package var maximumWaiting = 10_000
 
         package init(maximum: Int) { self.maximum = max(1, maximum) }
@@ -44,22 +44,23 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         case connect
     }
 
-    /// Why the machine is asked.
+    /// What has happened before the machine is asked for an action.
     package enum Occasion {
-        /// A call or a lease waits, or a connection has gone: there may have to be another one.
+        /// A call or a lease was queued, or a connection has closed.
         case need
-        /// A connection is new: calls that wait come before leases, which can be long.
+        /// A connection was made. Waiting calls come before leases, which can be long.
         case made(Member)
-        /// A connection has answered, or is back: leases come first if it is idle, and calls wait no longer for another one.
+        /// A connection has answered or was returned. If it is idle, leases come first. Waiting calls are sent without waiting for a
+        /// new connection.
         case room(Member)
-        /// A connection could not be made, or somebody who waited for one is gone: those there are have to do.
+        /// A connection could not be made, or a waiting lease was cancelled. The open connections serve those who wait.
         case noMore
     }
 
     package let limits: Limits
     package private(set) var shared: [Member] = []
     package private(set) var leased: [Member] = []
-    /// Those that end with what they have under way.
+    /// Connections that take no more calls and close after the last one in flight.
     package private(set) var leaving: [Member] = []
     package private(set) var connecting = 0
     private var calls = Deque<Call>()
@@ -71,7 +72,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
     package var count: Int { shared.count + leased.count }
     /// Whether calls wait for a connection.
     package var hasWaiting: Bool { !calls.isEmpty }
-    /// Whether so many wait for one alone that no more may.
+    /// Whether no more leases may wait.
     package var isLeaseQueueFull: Bool { leases.count >= limits.maximumWaiting }
 
     // MARK: Calls
@@ -96,8 +97,8 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
     package mutating func enqueue(_ call: Call) { calls.append(call) }
     package mutating func enqueue(_ lease: Lease) { leases.append(lease) }
 
-    /// Somebody does not wait for a connection any more.
-    /// - Returns: whether it did.
+    /// Removes a waiting lease.
+    /// - Returns: whether it was waiting.
     package mutating func dismiss(_ lease: Lease) -> Bool {
         guard let index = leases.firstIndex(where: { $0 === lease }) else { return false }
         leases.remove(at: index)
@@ -106,7 +107,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
 
     // MARK: What to do
 
-    /// The next thing to do; nil when there is nothing.
+    /// The next action; nil when there is none.
     package mutating func next(_ occasion: Occasion) -> Action? {
         while let first = calls.first, first.isOver { calls.removeFirst() }
         switch occasion {
@@ -138,7 +139,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
 
     private mutating func lendIdle() -> Action? {
         guard !leases.isEmpty, let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) else { return nil }
-        // The one that all share is lent only when there can be no other.
+        // The only shared connection is leased only when no other can be made.
         if limits.maximumShared == 1, free === shared.first, mayConnect || connecting > 0 { return nil }
         return lend(free)
     }
@@ -151,9 +152,9 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
     }
 
     private var mayConnect: Bool { count + connecting < limits.maximum }
-    /// Whether there may be another one that calls are spread over.
+    /// Whether another connection may be made for calls.
     private var mayGrow: Bool { mayConnect && shared.count < limits.maximumShared }
-    /// One connection is left for those who share, if there can be two.
+    /// One connection is kept for calls, if there can be two.
     private var mayLend: Bool { leased.count < max(1, limits.maximum - 1) }
 
     private var leastLoaded: Member? {
@@ -162,7 +163,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
             .min { $0.underWay < $1.underWay }
     }
 
-    /// Where somebody waits for a connection and no new one can be made: the one that takes no more calls until it is free to be lent.
+    /// The connection that gets no more calls because a lease waits for it: the first one, when no new one can be made.
     private var reserved: Member? {
         guard !leases.isEmpty, !mayConnect, connecting == 0, mayLend else { return nil }
         return shared.first(where: \.isUsable)
@@ -177,7 +178,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
     }
 
     /// A connection could not be made.
-    /// - Returns: who has waited for it in vain.
+    /// - Returns: the calls and leases that fail, since no other connection can serve them.
     package mutating func connectFailed() -> (calls: Deque<Call>, leases: Deque<Lease>) {
         connecting -= 1
         guard connecting == 0, !shared.contains(where: \.isUsable) else { return ([], []) }
@@ -188,8 +189,9 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         return (calls, leased.isEmpty ? leases : [])
     }
 
-    /// A connection comes back.
-    /// - Returns: whether it was lent.
+    /// A leased connection is returned.
+    /// - Parameter isKept: whether it stays in the pool.
+    /// - Returns: whether it was leased.
     package mutating func giveBack(_ member: Member, isKept: Bool) -> Bool {
         guard let index = leased.firstIndex(where: { $0 === member }) else { return false }
         leased.remove(at: index)
@@ -203,15 +205,15 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         shared.removeAll { $0 === member }
     }
 
-    /// A connection has ended.
+    /// A connection has closed.
     package mutating func isGone(_ member: AnyObject) {
         shared.removeAll { $0 === member }
         leased.removeAll { $0 === member }
         leaving.removeAll { $0 === member }
     }
 
-    /// Nothing more is done.
-    /// - Returns: who waits.
+    /// The pool shuts down.
+    /// - Returns: the calls and leases that were waiting.
     package mutating func shutdown() -> (calls: Deque<Call>, leases: Deque<Lease>) {
         defer {
             calls = []
