@@ -3,13 +3,14 @@
 extension HTTP1ServerConnection {
     /// Sends a handler's answer.
     func answer(_ response: ServerResponse) {
-        guard case .answering(var answering) = phase, !answering.isAnswered else { return }
+        guard let current, let request = machine.request, request.exchange.isPending else { return }
         if let problem = problem(with: response) { return answer(self.response(for: problem)) }
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
-        let head = answering.head
-        let persists = willPersist(answering) && !response.closesConnection
+        let head = current.scope.head
         let plan = ResponsePlan(response, to: head.method)
         let framing = Self.framing(plan, to: head)
+        let persists = machine.persists(
+            closes: response.closesConnection || owner.isDraining || framing.endsWithConnection)
         do {
             try HTTP1Encoder.writeResponseHead(
                 status: response.status, headers: response.headers, contentType: response.body.contentType,
@@ -18,23 +19,19 @@ extension HTTP1ServerConnection {
         } catch {
             return answer(self.response(for: error))
         }
-        answering.owesContinue = false
-        answering.isAnswered = true
-        answering.isEndless = response.isEndless
-        answering.scope.answered(response.status)
-        phase = .answering(answering)
+        machine.beginResponse(persists: persists, isEndless: response.isEndless)
+        current.scope.answered(response.status)
         switch plan.content {
-        case .nothing: finishAnswer(answering, persists)
+        case .nothing: finishResponse(current.scope)
         case .bytes(let bytes) where bytes.readableBytes <= BodyPieces.size:
             output.bytes.writeImmutableBuffer(bytes)
-            answering.scope.bytesSent = bytes.readableBytes
-            finishAnswer(answering, persists)
+            current.scope.bytesSent = bytes.readableBytes
+            finishResponse(current.scope)
         case .bytes(let bytes):
-            send(
-                BodyPieces.of(bytes), length: bytes.readableBytes, framing, trailers: nil, answering, persists)
+            send(BodyPieces.of(bytes), length: bytes.readableBytes, framing, trailers: nil, current.scope)
         case .stream(let length, let makeChunks):
-            if let stretch = response.stretch, encryption == nil { return send(stretch, answering, persists) }
-            send(makeChunks, length: length, framing, trailers: plan.trailers, answering, persists)
+            if let stretch = response.stretch, encryption == nil { return send(stretch, current.scope) }
+            send(makeChunks, length: length, framing, trailers: plan.trailers, current.scope)
         }
     }
 
@@ -48,20 +45,10 @@ extension HTTP1ServerConnection {
         }
     }
 
-    /// Whether the connection goes on after this answer: both want it, and the rest of the content is here or worth reading.
-    func willPersist(_ answering: Answering) -> Bool {
-        guard answering.head.keepAlive, !owner.isDraining, !peerHasFinished,
-            served < owner.context.maximumRequestsPerConnection
-        else { return false }
-        if answering.isReceived { return true }
-        guard !answering.owesContinue, case .known(let length) = answering.head.bodyLength else { return false }
-        return length - answering.received <= 256 << 10
-    }
-
     func send(
         _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks, length: Int?,
         _ framing: HTTP1Encoder.ResponseFraming,
-        trailers: Headers?, _ answering: Answering, _ persists: Bool
+        trailers: Headers?, _ scope: RequestScope
     ) {
         output.flush()
         bodyIsChunked = if case .chunked = framing { true } else { false }
@@ -69,7 +56,7 @@ extension HTTP1ServerConnection {
         waited = .zero
         task = Task(executorPreference: shard.executor) {
             switch await makeChunks().send(to: self, length: length, peer: "the response") {
-            case .sent: self.finishAnswer(answering, persists && self.endsItself(framing))
+            case .sent: self.finishResponse(scope)
             case .unwanted: break
             case .failed(let fault):
                 // The client can tell from the missing end that the content is not whole.
@@ -80,7 +67,7 @@ extension HTTP1ServerConnection {
     }
 
     /// Lets the kernel send a stretch of a file, a part at a time, so that a slow client can be told from a stalled one.
-    private func send(_ stretch: FileStretch, _ answering: Answering, _ persists: Bool) {
+    private func send(_ stretch: FileStretch, _ scope: RequestScope) {
         output.write()
         waited = .zero
         task = Task(executorPreference: shard.executor) {
@@ -95,44 +82,44 @@ extension HTTP1ServerConnection {
             }
             // The file closes its descriptor itself.
             _ = try? handle.takeDescriptorOwnership()
-            if isOpen { self.finishAnswer(answering, persists) } else { self.cutOff() }
+            if isOpen { self.finishResponse(scope) } else { self.cutOff() }
         }
     }
 
-    func endsItself(_ framing: HTTP1Encoder.ResponseFraming) -> Bool {
-        if case .untilClose = framing { false } else { true }
-    }
-
-    /// The answer is written: the connection goes on with the next request, or ends.
-    func finishAnswer(_ answering: Answering, _ persists: Bool) {
+    /// The response is written: the next request follows, or the end.
+    private func finishResponse(_ scope: RequestScope) {
         task = nil
-        owner.record(answering.scope)
-        guard case .answering(var current) = phase else { return }
-        guard persists, !peerHasFinished else {
-            current.body?.fail(
+        owner.record(scope)
+        switch machine.endResponse(at: shard.now) {
+        case .request: nextRequest()
+        case .discard:
+            current?.body?.cancel()
+            goOnReading(.consumer)
+            if !isAdvancing { output.flush() }
+        case .linger:
+            current?.body?.fail(
                 SkeinError(.channelClosed, because: "the request was answered before its content was read"))
-            return linger()
+            linger()
+        case .nothing: break
         }
-        if current.isReceived { return finishExchange(current) }
-        current.body?.cancel()  // answered early: what is still to come is skipped
-        current.isDone = true
-        phase = .answering(current)
-        goOnReading(.consumer)
-        if !isAdvancing { output.flush() }
     }
 
-    func finishExchange(_ answering: Answering) {
-        phase = .idle
+    /// Request and response are complete.
+    func nextRequest() {
+        current = nil
         goOnReading(.consumer)
         guard !isAdvancing else { return }  // the loop that called us goes on by itself
         if decoder.hasBufferedBytes {
-            // Answers to pipelined requests that are ready in one tick leave in one write.
+            // Responses to pipelined requests that are ready in one tick leave in one write.
             output.flushSoon()
-            phase = .head
             advance()
         } else {
             output.flush()
             keepTime()
         }
     }
+}
+
+extension HTTP1Encoder.ResponseFraming {
+    fileprivate var endsWithConnection: Bool { if case .untilClose = self { true } else { false } }
 }

@@ -6,16 +6,16 @@ extension HTTP1ServerConnection {
     // MARK: Writing
 
     func write(piece: ByteBuffer, chunked: Bool) async throws {
-        guard case .answering(let answering) = phase else { throw ChannelError.ioOnClosedChannel }
-        answering.scope.bytesSent += piece.readableBytes
+        guard machine.request != nil, let scope = current?.scope else { throw ChannelError.ioOnClosedChannel }
+        scope.bytesSent += piece.readableBytes
         if bodyIsChunked { HTTP1Encoder.writeChunk(piece, into: &output.bytes) } else { output.write(piece) }
-        setDeadline(owner.context.bodyTimeout)
+        machine.madeProgress(at: shard.now)
         output.flush()
         if output.isWritable { return }
         let begun = shard.now
         try await output.untilWritable()
         waited += shard.now - begun
-        if pace.isTooSlow(answering.scope.bytesSent, within: waited) {
+        if pace.isTooSlow(scope.bytesSent, within: waited) {
             cutOff()
             throw ChannelError.ioOnClosedChannel
         }
@@ -23,8 +23,8 @@ extension HTTP1ServerConnection {
 
     /// Writes a region of a file, and waits until the kernel has taken it. Returns false when that has failed.
     func write(_ region: FileRegion) async -> Bool {
-        guard let context, case .answering(let answering) = phase else { return false }
-        setDeadline(owner.context.bodyTimeout)
+        guard let context, machine.request != nil, let scope = current?.scope else { return false }
+        machine.madeProgress(at: shard.now)
         let begun = shard.now
         regionIsUnderWay = true
         defer { regionIsUnderWay = false }
@@ -33,9 +33,9 @@ extension HTTP1ServerConnection {
         } catch {
             return false
         }
-        answering.scope.bytesSent += region.readableBytes
+        scope.bytesSent += region.readableBytes
         waited += shard.now - begun
-        return !pace.isTooSlow(answering.scope.bytesSent, within: waited)
+        return !pace.isTooSlow(scope.bytesSent, within: waited)
     }
 
     func writeBodyEnd(chunked: Bool) {
@@ -59,7 +59,8 @@ extension HTTP1ServerConnection {
 
     func hint(_ headers: Headers) {
         shard.run {
-            guard case .answering(let answering) = self.phase, !answering.isAnswered, answering.head.version != .http1_0
+            guard let request = self.machine.request, request.exchange.isPending,
+                let current = self.current, current.scope.head.version != .http1_0
             else { return }
             do {
                 try HTTP1Encoder.writeResponseHead(
@@ -77,33 +78,21 @@ extension HTTP1ServerConnection {
     // MARK: Back-pressure
 
     func holdReading(_ reason: ReadGate.Reason) {
-        if gate.hold(reason, nioChannel) { pausedAt = shard.now }
+        if gate.hold(reason, nioChannel) { machine.pause(at: shard.now) }
     }
 
     func goOnReading(_ reason: ReadGate.Reason) {
-        guard gate.release(reason, nioChannel), case .answering(var answering) = phase, !answering.isReceived else {
-            return
-        }
-        // A client that was not read could not send.
-        answering.begun = answering.begun + (shard.now - pausedAt)
-        phase = .answering(answering)
+        if gate.release(reason, nioChannel) { machine.resume(at: shard.now) }
     }
 
     /// The handler reads the content: let it come, and tell a client that waits for our word.
     func streamWantsMore() {
         shard.run {
-            guard case .answering(var answering) = self.phase else { return }
-            if answering.owesContinue {
-                answering.owesContinue = false
-                answering.begun = self.shard.now
-                self.phase = .answering(answering)
+            if self.machine.contentIsWanted(at: self.shard.now) {
                 HTTP1Encoder.writeContinue(into: &self.output.bytes)
                 self.output.flush()
             }
-            if !self.gate.isOpen {
-                self.setDeadline(self.owner.context.bodyTimeout)
-                self.goOnReading(.consumer)
-            }
+            self.goOnReading(.consumer)
         }
     }
 

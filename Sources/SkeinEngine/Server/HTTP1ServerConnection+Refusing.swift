@@ -3,27 +3,26 @@
 extension HTTP1ServerConnection {
     /// A malformed request: it is answered with its own status, and the connection ends.
     func reject(_ error: HTTP1Error) {
-        if case .answering(let answering) = phase {
-            answering.body?.fail(SkeinError(.bodyError, because: "the request is malformed: \(error)", cause: error))
-            if answering.isAnswered || task != nil {
-                // An answer may be half written; nothing can be said any more.
-                if answering.isAnswered { return cutOff() }
-                task?.cancel()
-                task = nil
-            }
+        if let request = machine.request {
+            current?.body?.fail(SkeinError(.bodyError, because: "the request is malformed: \(error)", cause: error))
+            // A response may be half written; nothing can be said any more.
+            guard request.exchange.isPending else { return cutOff() }
+            task?.cancel()
+            task = nil
         }
         refuse(decoder.status(of: error), "\(error)")
     }
 
     /// A client that sends a body as slowly as nobody does.
-    func refuseSlow(_ answering: Answering) {
-        answering.body?.fail(
+    func refuseSlow() {
+        guard let current, let request = machine.request else { return }
+        current.body?.fail(
             ServerError(
                 .requestTimeout, "the client sent fewer than \(configuration.minimumBodyRate) bytes a second"))
-        if answering.isAnswered { return cutOff() }
+        guard request.exchange.isPending else { return cutOff() }
         task?.cancel()
         task = nil
-        refuse(.requestTimeout, "the request's content comes too slowly", to: answering.scope)
+        refuse(.requestTimeout, "the request's content comes too slowly", to: current.scope)
     }
 
     /// Answers without a handler and ends the connection.
@@ -46,18 +45,10 @@ extension HTTP1ServerConnection {
     /// (RFC 9112, section 9.6).
     func linger() {
         guard context != nil else { return }
-        phase = .lingering
+        machine.linger(at: shard.now)
         gate.open(nioChannel)
-        setDeadline(owner.context.bodyTimeout)
-        output.whenTaken { self.endOutput() }
-    }
-
-    private func endOutput() {
-        guard let context, case .lingering = phase else { return }
-        hasEndedOutput = true
-        if peerHasFinished { return cutOff() }
-        context.close(mode: .output, promise: nil)
-        setDeadline(.seconds(1))
+        armTimer()
+        output.whenTaken { self.perform(self.machine.outputTaken(at: self.shard.now)) }
     }
 
     /// Ends the connection at once.
@@ -65,12 +56,7 @@ extension HTTP1ServerConnection {
 
     /// The server is shutting down: finish what is under way, begin nothing.
     func drain() {
-        switch phase {
-        // A request may be on its way already, from a client that knows nothing of the end.
-        case .idle: setDeadline(Self.lastChance)
-        case .head: if decoder.isBetweenRequests { setDeadline(Self.lastChance) }
-        case .answering(let answering) where answering.isEndless: cutOff()
-        case .answering, .lingering, .closed: break
-        }
+        perform(machine.drain(isBetweenRequests: decoder.isBetweenRequests, at: shard.now))
+        armTimer()
     }
 }

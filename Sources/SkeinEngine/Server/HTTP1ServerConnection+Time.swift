@@ -1,52 +1,40 @@
-// The one timer of a connection, and what its firing means.
+// The one timer of a connection.
 
 extension HTTP1ServerConnection {
     /// Sets the deadline for what the connection waits for now, after the decoder has taken what there was.
     func keepTime() {
-        if decoder.bufferedBytes < Self.highWater { goOnReading(.backlog) }
-        switch phase {
-        case .idle where decoder.isBetweenRequests: deadline = shard.now + owner.context.keepAliveTimeout
-        case .idle:
-            phase = .head
-            setDeadline(owner.context.headerTimeout)
-        case .head: if timerAt > deadline { armTimer() }
-        case .answering:
-            if decoder.bufferedBytes >= Self.highWater { holdReading(.backlog) }
-        case .lingering, .closed: break
+        machine.settle(isBetweenRequests: decoder.isBetweenRequests, at: shard.now)
+        if decoder.bufferedBytes < Self.highWater {
+            goOnReading(.backlog)
+        } else if machine.request != nil {
+            holdReading(.backlog)
         }
-        if timer == nil { armTimer() }
+        armTimer()
     }
 
-    func setDeadline(_ time: TimeAmount) {
-        deadline = shard.now + time
-        if timerAt > deadline { armTimer() }
-    }
-
+    /// Sets the timer to the machine's deadline. A deadline that moves away with each request leaves it alone; it is set again when it
+    /// fires too early.
     func armTimer() {
-        guard context != nil, deadline != .distantFuture else { return }
+        guard context != nil, timerAt > machine.deadline else { return }
         if let timer { shard.timers.cancel(timer) }
-        timerAt = deadline
-        timer = shard.timers.schedule(self, at: deadline)
+        timerAt = machine.deadline
+        timer = shard.timers.schedule(self, at: timerAt)
     }
 
-    /// The deadline moves with each request; the timer is set again only when it fires too early.
     func timerFired() {
         timer = nil
         timerAt = .distantFuture
-        guard deadline <= shard.now else { return armTimer() }
-        switch phase {
-        case .head where served == 0 && !decoder.hasBufferedBytes: cutOff()  // never said a word
-        case .head: refuse(.requestTimeout, "the request's head did not arrive in time")
-        case .answering(let answering):
-            // A handler may take its time; a client that neither sends nor takes what it should may not.
-            let isStalled =
-                (!answering.isReceived && gate.isOpen && !answering.owesContinue) || output.hasWaiters
-                || regionIsUnderWay
-            guard isStalled else { return setDeadline(owner.context.bodyTimeout) }
-            answering.body?.fail(
+        let overdue = machine.timerFired(
+            at: shard.now, hasBytes: decoder.hasBufferedBytes, isReading: gate.isOpen,
+            isWriting: output.hasWaiters || regionIsUnderWay)
+        switch overdue {
+        case .nothing: armTimer()
+        case .cutOff: cutOff()
+        case .refuse: refuse(.requestTimeout, "the request's head did not arrive in time")
+        case .stalled:
+            current?.body?.fail(
                 ServerError(.requestTimeout, "the client sent nothing for \(configuration.bodyTimeout)"))
             cutOff()
-        case .idle, .lingering, .closed: cutOff()
         }
     }
 }

@@ -68,9 +68,9 @@ extension HTTP1ServerConnection {
             return answer(self.response(for: error))
         }
         output.flush()
-        if case .answering(let answering) = phase {
-            answering.scope.answered(response.status)
-            owner.record(answering.scope)
+        if let scope = current?.scope {
+            scope.answered(response.status)
+            owner.record(scope)
         }
         let remainder = decoder.takeRemainder()
         let successor = UpgradedConnection(link, remoteAddress: peer.address)
@@ -87,7 +87,7 @@ extension HTTP1ServerConnection {
     private func replace(by successor: any ServerConnection, _ handler: some ChannelHandler) -> Bool {
         guard let context = output.detach() else { return false }
         gate.open(context.channel)
-        phase = .closed
+        machine.end()
         task = nil
         if let timer { shard.timers.cancel(timer) }
         timer = nil

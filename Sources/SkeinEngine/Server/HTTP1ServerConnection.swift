@@ -1,5 +1,5 @@
-// One HTTP/1.1 connection of the server. Requests are answered one after the other, in order; what a client pipelines
-// waits in the decoder. The connection carries bytes and keeps the time; the codec and the handler do the rest.
+// One HTTP/1.1 connection of the server: the driver of `HTTP1ServerMachine`. Requests are answered one after the other; what a client
+// pipelines waits in the decoder.
 
 import NIOSSL
 import SkeinTransport
@@ -15,43 +15,15 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// What the connection waits for, and with it, which deadline holds.
-    enum Phase {
-        /// The next request: nothing of it is here.
-        case idle
-        /// The rest of a head.
-        case head
-        /// A handler's answer, or its way to the client.
-        case answering(Answering)
-        /// The client's end, after our last byte.
-        case lingering
-        case closed
-    }
-
-    /// A request under way.
-    struct Answering {
+    /// The request under way.
+    struct Current {
         let scope: RequestScope
+        /// The content; nil for none.
         var body: BodyStream?
-        var isReceived = false
-        /// Whether the answer has begun.
-        var isAnswered = false
-        /// Whether all of it is written. Until then, it may be made of the content that comes.
-        var isDone = false
-        var isEndless = false
-        var received = 0
-        /// Bytes of the content at most.
-        let maximum: Int
-        /// When the content began.
-        var begun = NIODeadline.distantFuture
-        var owesContinue: Bool
-
-        var head: RequestHead { _read { yield scope.head } }
     }
 
     /// Unread pipelined bytes above which the client is not read any more.
     static let highWater = 64 << 10
-    /// How long a connection that rests may still bring a request when the server stops.
-    static let lastChance = TimeAmount.milliseconds(200)
 
     let owner: ServerShard
     /// What encrypts the connection, if anything does.
@@ -61,17 +33,13 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var prelude: ByteBuffer? = ByteBuffer()
     let output: ChannelOutput
     @exclusivity(unchecked) var gate = ReadGate()
-    @exclusivity(unchecked) var phase = Phase.head
+    @exclusivity(unchecked) var machine: HTTP1ServerMachine
+    @exclusivity(unchecked) var current: Current?
     @exclusivity(unchecked) var task: Task<Void, Never>?
     @exclusivity(unchecked) var isAdvancing = false
-    var pausedAt = NIODeadline.distantPast
-    @exclusivity(unchecked) var peerHasFinished = false
-    @exclusivity(unchecked) var hasEndedOutput = false
-    @exclusivity(unchecked) var served = 0
     /// The client, once it is known.
     @exclusivity(unchecked) private(set) var peer = ServerPeer(address: nil, number: 0)
     private(set) var isCounted = false
-    @exclusivity(unchecked) var deadline = NIODeadline.distantFuture
     @exclusivity(unchecked) var timer: ShardTimers.Token?
     @exclusivity(unchecked) var timerAt = NIODeadline.distantFuture
     var regionIsUnderWay = false
@@ -86,6 +54,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         encryption = tls
         decoder = HTTP1RequestDecoder(limits: owner.context.configuration.limits)
         output = ChannelOutput(owner.shard.eventLoop)
+        machine = HTTP1ServerMachine(owner.context.connectionLimits, at: owner.shard.now)
     }
 
     var shard: Shard { owner.shard }
@@ -100,7 +69,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func channelActive(context: ChannelHandlerContext) {
         owner.opened(self)
-        setDeadline(owner.context.headerTimeout)
+        armTimer()
         // Behind a balancer, the client's address is still to come.
         if !configuration.expectsProxyHeader || context.localAddress?.ipAddress == nil {
             welcome(context.remoteAddress)
@@ -115,18 +84,10 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch phase {
-        case .lingering, .closed: return
-        case .idle:
-            phase = .head
-            deadline = shard.now + owner.context.headerTimeout
-        case .head: break
-        case .answering(let answering):
-            let now = shard.now
-            deadline = now + owner.context.bodyTimeout
-            if !answering.isReceived, pace.isTooSlow(answering.received, since: answering.begun, at: now) {
-                return refuseSlow(answering)
-            }
+        switch machine.receive(at: shard.now) {
+        case .decode: break
+        case .ignore: return
+        case .refuse: return refuseSlow()
         }
         guard let bytes = recogniseVersion(unwrapInboundIn(data)) else { return }
         decoder.append(bytes)
@@ -137,7 +98,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
-        setDeadline(owner.context.bodyTimeout)
+        machine.madeProgress(at: shard.now)
         output.writabilityChanged()
     }
 
@@ -146,14 +107,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         guard case ChannelEvent.inputClosed? = event as? ChannelEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
-        // The client has sent all it wants to send; what it has asked for is still answered.
-        peerHasFinished = true
-        switch phase {
-        case .answering(let answering) where answering.isReceived && !answering.isEndless: break
-        case .lingering where !hasEndedOutput: break
-        case .idle, .head: linger()
-        case .answering, .lingering, .closed: cutOff()
-        }
+        perform(machine.inputClosed())
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
@@ -161,12 +115,12 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     func channelInactive(context: ChannelHandlerContext) {
         // While a successor takes over, writing its first bytes may find out that the client is gone: that is for it to hear.
         guard output.context != nil else { return context.fireChannelInactive() }
-        if case .answering(let answering) = phase {
-            answering.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
+        if machine.request != nil, let current {
+            current.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
             task?.cancel()
-            owner.record(answering.scope)
+            owner.record(current.scope)
         }
-        phase = .closed
+        machine.end()
         if let timer { shard.timers.cancel(timer) }
         output.detach()
         owner.closed(self)
@@ -188,65 +142,66 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     func takeEvent() throws(HTTP1Error) -> Bool {
-        switch phase {
-        case .idle, .head:
+        switch machine.expectation {
+        case .head:
             guard case .head(let head)? = try decoder.next() else { return false }
             try begin(head)
-            return true
-        case .answering(let answering):
-            guard !answering.isReceived else { return false }
+        case .content:
             switch try decoder.next() {
-            case .body(let bytes): receive(bytes, answering)
-            case .end(let trailers): receivedAll(trailers)
+            case .body(let bytes): receive(bytes)
+            case .end(let trailers):
+                let isOver = machine.receiveEnd()
+                current?.body?.finish(trailers)
+                if isOver { nextRequest() }
             case .head, nil: return false
             }
-            return true
-        case .lingering, .closed: return false
+        case .nothing: return false
         }
+        return true
     }
 
-    func begin(_ head: RequestHead) throws(HTTP1Error) {
-        served += 1
+    private func begin(_ head: RequestHead) throws(HTTP1Error) {
         let scope = RequestScope(head, owner: owner, peer: peer, channel: self)
         let maximum = owner.context.maximumSize(of: head)
-        if case .known(let length) = head.bodyLength, length > maximum {
+        guard machine.receiveHead(head, maximum: maximum, at: shard.now) else {
             return refuse(.contentTooLarge, "the content is larger than \(maximum) bytes", to: scope)
         }
-        var answering = Answering(scope: scope, maximum: maximum, owesContinue: head.expectsContinue)
+        var body: BodyStream?
         if head.bodyLength == .none {
             _ = try decoder.next()  // the end that follows at once
             if head.headers.known.contains(.upgrade), upgrade(head) { return }
-            answering.isReceived = true
         } else {
-            answering.body = BodyStream(source: self)
-            answering.begun = shard.now
+            body = BodyStream(source: self)
         }
-        phase = .answering(answering)
+        current = Current(scope: scope, body: body)
         let request = ServerRequest(
-            body: RequestBody(stream: answering.body, maximum: owner.context.maximumBodySize), scope: scope)
+            body: RequestBody(stream: body, maximum: owner.context.maximumBodySize), scope: scope)
         if let task = handle(request) { self.task = task }
     }
 
-    func receive(_ bytes: ByteBuffer, _ answering: Answering) {
-        var answering = answering
-        answering.received += bytes.readableBytes
-        answering.scope.bytesReceived = answering.received
-        let isTooLarge = answering.received > answering.maximum
-        phase = .answering(answering)
-        guard isTooLarge else {
-            if answering.body?.push(bytes) == false { holdReading(.consumer) }
-            return
+    private func receive(_ bytes: ByteBuffer) {
+        guard let current else { return }
+        current.scope.bytesReceived += bytes.readableBytes
+        switch machine.receiveContent(bytes.readableBytes) {
+        case .deliver: if current.body?.push(bytes) == false { holdReading(.consumer) }
+        case .discard: break
+        case .stop: cutOff()
+        case .tooLarge:
+            let maximum = machine.request?.exchange.maximum ?? 0
+            current.body?.fail(ServerError(.contentTooLarge, "the content is larger than \(maximum) bytes"))
+            if machine.request?.exchange.isPending == false { cutOff() }
         }
-        answering.body?.fail(
-            ServerError(.contentTooLarge, "the content is larger than \(answering.maximum) bytes"))
-        if answering.isAnswered { cutOff() }
     }
 
-    func receivedAll(_ trailers: Headers?) {
-        guard case .answering(var answering) = phase else { return }
-        answering.isReceived = true
-        phase = .answering(answering)
-        answering.body?.finish(trailers)
-        if answering.isDone { finishExchange(answering) }
+    /// Ends the connection as the machine says.
+    func perform(_ end: HTTP1ServerMachine.End) {
+        switch end {
+        case .nothing: break
+        case .linger: linger()
+        case .closeOutput:
+            context?.close(mode: .output, promise: nil)
+            armTimer()
+        case .cutOff: cutOff()
+        }
     }
 }

@@ -8,37 +8,25 @@ import SkeinWire
 ///
 /// Unchecked: touched on its connection's loop only, but for what a body's consumer says, which is sent there.
 final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unchecked Sendable {
-    /// Content that is read and thrown away behind an early answer, so that the client need not be cut off.
-    private static let discardLimit = 256 << 10
-
     let stream: HTTP2Stream
     private let connection: HTTP2ServerConnection
     private let scope: RequestScope
-    private let maximum: Int
-    /// When the content began, less the time in which it was not read.
-    private var begun: NIODeadline
-    private var withheldAt = NIODeadline.distantPast
-    /// When all of the answer was with the engine, while the client still sends.
-    private var answeredEarly: NIODeadline?
+    @exclusivity(unchecked) private var exchange: ServerExchange
     private var body: BodyStream?
     @exclusivity(unchecked) private var task: Task<Void, Never>?
-    private var received = 0
+    /// Received bytes that the flow-control window does not count as consumed yet, since the handler is behind.
     private var withheld = 0
-    private var owesContinue: Bool
-    @exclusivity(unchecked) private var isAnswered = false
-    private var isEndless = false
-    /// Whether all of the answer is with the engine. Until then, it may be made of the content that comes.
-    private var isDone = false
     /// What the stream carries since the handler's answer gave it away.
     private(set) var tunnel: HTTP2Tunnel?
 
     init(_ stream: HTTP2Stream, of connection: HTTP2ServerConnection, head: RequestHead?) {
         self.stream = stream
         self.connection = connection
-        begun = connection.owner.shard.now
+        let context = connection.owner.context
         scope = RequestScope(head, owner: connection.owner, peer: connection.peer)
-        maximum = head.map { connection.owner.context.maximumSize(of: $0) } ?? 0
-        owesContinue = head?.expectsContinue ?? false
+        exchange = ServerExchange(
+            hasContent: head?.bodyLength != BodyLength.none, expectsContinue: head?.expectsContinue ?? false,
+            maximum: head.map(context.maximumSize) ?? 0, pace: context.pace, at: connection.owner.shard.now)
     }
 
     var owner: ServerShard { connection.owner }
@@ -57,42 +45,42 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     func receive(_ bytes: ByteBuffer, isLast: Bool) {
         if let tunnel { return tunnel.receive(bytes, isLast: isLast) }
-        received += bytes.readableBytes
-        scope.bytesReceived = received
-        if isDone {
-            driver.engine.consumed(bytes.readableBytes, on: stream)
-            if !isLast, received > Self.discardLimit { driver.cancel(stream, .noError) }
-        } else if received > maximum {
-            body?.fail(ServerError(.contentTooLarge, "the content is larger than \(maximum) bytes"))
-        } else if !isLast, owner.context.pace.isTooSlow(received, since: begun, at: owner.shard.now) {
+        let receipt = exchange.receive(bytes.readableBytes)
+        scope.bytesReceived = exchange.received
+        switch receipt {
+        case .discard: driver.engine.consumed(bytes.readableBytes, on: stream)
+        case .stop: if !isLast { driver.cancel(stream, .noError) }
+        case .tooLarge:
+            body?.fail(ServerError(.contentTooLarge, "the content is larger than \(exchange.maximum) bytes"))
+        case .deliver where !isLast && exchange.isTooSlow(at: owner.shard.now):
             body?.fail(ServerError(.requestTimeout, "the request's content comes too slowly"))
             driver.cancel(stream, .cancel)
-        } else if body?.push(bytes) ?? true {
-            driver.engine.consumed(bytes.readableBytes, on: stream)
-        } else {
-            if withheld == 0 { withheldAt = owner.shard.now }
-            withheld += bytes.readableBytes
+        case .deliver:
+            if body?.push(bytes) ?? true {
+                driver.engine.consumed(bytes.readableBytes, on: stream)
+            } else {
+                withheld += bytes.readableBytes
+                exchange.pause(at: owner.shard.now)
+            }
         }
         if isLast { receivedAll(nil) }
     }
 
     func receivedAll(_ trailers: Headers?) {
         if let tunnel { return tunnel.receive(trailers: trailers ?? [:]) }
+        exchange.receiveEnd()
         body?.finish(trailers)
-        if isDone { connection.forget(stream) }
+        if exchange.isSent { connection.forget(stream) }
     }
 
     func streamWantsMore() {
         owner.shard.run {
-            if self.owesContinue, !self.isAnswered {
-                self.owesContinue = false
-                self.begun = self.owner.shard.now
-                self.inform(.continue, Headers())
-            }
+            let now = self.owner.shard.now
+            if self.exchange.contentIsWanted(at: now) { self.inform(.continue, Headers()) }
             guard self.withheld > 0 else { return }
             self.driver.engine.consumed(self.withheld, on: self.stream)
             self.withheld = 0
-            self.begun = self.begun + (self.owner.shard.now - self.withheldAt)
+            self.exchange.resume(at: now)
             self.driver.flushSoon()
         }
     }
@@ -102,7 +90,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     // MARK: The answer
 
     func answer(_ response: ServerResponse) {
-        guard !isAnswered else { return }
+        guard exchange.isPending else { return }
         if let problem = problem(with: response) { return answer(self.response(for: problem)) }
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
         let plan = ResponsePlan(response, to: scope.head.method)
@@ -114,9 +102,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         } catch {
             return answer(self.response(for: error))
         }
-        isAnswered = true
-        isEndless = response.isEndless
-        if isEndless, owner.isDraining { return leave() }
+        exchange.beginResponse(isEndless: response.isEndless)
+        if response.isEndless, owner.isDraining { return leave() }
         scope.answered(response.status)
         switch plan.content {
         case .nothing: finish(plan.trailers)
@@ -139,7 +126,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             return answer(self.response(for: error))
         }
         task = nil
-        isAnswered = true
+        exchange.beginResponse(isEndless: false)
         scope.answered(response.status)
         record()
         self.tunnel = tunnel
@@ -165,7 +152,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     /// All of the answer is with the engine.
     private func finish(_ trailers: Headers?) {
         task = nil
-        isDone = true
+        exchange.endResponse(at: owner.shard.now)
         record()
         if let trailers {
             do {
@@ -176,13 +163,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             }
         }
         guard driver.engine.isReceiving(stream) else { return connection.forget(stream) }
-        // Answered early: what is still to come is thrown away, if it is not much and comes soon.
-        answeredEarly = owner.shard.now
+        // Early: what still arrives is discarded, if it is not much and arrives soon.
         body?.cancel()
-        if received > Self.discardLimit {
-            driver.cancel(stream, .noError)
-            connection.forget(stream)
-        }
     }
 
     /// Notes what came of the request, once.
@@ -198,12 +180,12 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     var tls: TLSInfo? { connection.tls.map { TLSInfo($0.tlsVersion, "h2", $0.peerCertificate) } }
 
     func hint(_ headers: Headers) {
-        owner.shard.run { if !self.isAnswered { self.inform(103, headers) } }
+        owner.shard.run { if self.exchange.isPending { self.inform(103, headers) } }
     }
 
     func push(_ path: String, _ headers: Headers) {
         owner.shard.run {
-            guard !self.isAnswered else { return }
+            guard self.exchange.isPending else { return }
             if !self.connection.push(path, headers, for: self.scope.head, on: self.stream) {
                 self.inform(103, EarlyHints.preload(path))
             }
@@ -225,11 +207,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     /// Ends a request that was answered and whose client does not come to its end (RFC 9113, section 8.1); whoever waits for our word
     /// is not silent.
     func lookAfter(at now: NIODeadline) {
-        if owesContinue, !isAnswered { driver.engine.noteProgress(stream, at: now) }
-        guard let answered = answeredEarly else { return }
-        if driver.engine.isSending(stream) {
-            answeredEarly = now
-        } else if answered < now - BodyPace.grace {
+        if exchange.content == .awaited, exchange.isPending { driver.engine.noteProgress(stream, at: now) }
+        if exchange.isOverdue(at: now, isSending: driver.engine.isSending(stream)) {
             driver.cancel(stream, .noError)
             connection.forget(stream)
         }
@@ -238,7 +217,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     /// The server stops: what has no end is ended.
     func leave() {
         tunnel?.leave()
-        guard isEndless else { return }
+        guard exchange.isEndless else { return }
         task?.cancel()
         record()
         driver.cancel(stream, .noError)

@@ -95,13 +95,9 @@ final class ServerShard: @unchecked Sendable {
 /// What the whole server shares: settings and counts.
 final class ServerContext: Sendable {
     let configuration: ServerConfiguration
-    let headerTimeout: TimeAmount
-    let bodyTimeout: TimeAmount
-    let keepAliveTimeout: TimeAmount
-    let pace: BodyPace
     // Beside the configuration, which is too large to be looked into for each request.
+    let connectionLimits: HTTP1ServerMachine.Limits
     let maximumBodySize: Int
-    let maximumRequestsPerConnection: Int
     let uncheckedFields: [String]
     let started = NIODeadline.now()
     /// The counters of the loops.
@@ -117,18 +113,22 @@ final class ServerContext: Sendable {
 
     init(configuration: ServerConfiguration) {
         self.configuration = configuration
-        headerTimeout = TimeAmount(configuration.headerTimeout)
-        bodyTimeout = TimeAmount(configuration.bodyTimeout)
-        keepAliveTimeout = TimeAmount(configuration.keepAliveTimeout)
+        connectionLimits = HTTP1ServerMachine.Limits(
+            header: TimeAmount(configuration.headerTimeout), body: TimeAmount(configuration.bodyTimeout),
+            keepAlive: TimeAmount(configuration.keepAliveTimeout), requests: configuration.maximumRequestsPerConnection,
+            pace: BodyPace(minimum: configuration.minimumBodyRate))
         statistics = (0..<max(1, configuration.threads)).map { _ in ShardStatistics() }
         unfinishedMessages = MemoryBudget(limit: configuration.maximumUnfinishedMessages)
         encoders = EncoderPermits(
             maximum: configuration.maximumEncoders, perConnection: configuration.maximumEncodersPerConnection)
         maximumBodySize = configuration.maximumBodySize
-        maximumRequestsPerConnection = configuration.maximumRequestsPerConnection
         uncheckedFields = configuration.uncheckedFields
-        pace = BodyPace(minimum: configuration.minimumBodyRate)
     }
+
+    var headerTimeout: TimeAmount { connectionLimits.header }
+    var bodyTimeout: TimeAmount { connectionLimits.body }
+    var keepAliveTimeout: TimeAmount { connectionLimits.keepAlive }
+    var pace: BodyPace { connectionLimits.pace }
 
     /// Where apps are mounted.
     var mounts: [MountPoint] {

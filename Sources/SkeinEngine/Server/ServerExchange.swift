@@ -1,0 +1,118 @@
+// The server's side of one exchange, without I/O and the same for HTTP/1.1 and HTTP/2: what has arrived of the request's content, what
+// has left of the response, and what happens to content that arrives late, slowly, in excess, or after the response.
+
+/// The state of one request and its response.
+struct ServerExchange {
+    enum Content: Equatable {
+        /// The client waits for 100 (Continue) before it sends it (RFC 9110, section 10.1.1).
+        case awaited
+        case arriving
+        case complete
+    }
+
+    enum Response: Equatable {
+        /// The handler runs.
+        case pending
+        /// Its head is written. It may be made of the content that still arrives.
+        case sending(isEndless: Bool)
+        /// All of it is written; since when.
+        case sent(NIODeadline)
+    }
+
+    /// What to do with a piece of content.
+    enum Receipt: Equatable {
+        case deliver
+        /// The response is complete without it.
+        case discard
+        /// More than `discardLimit` was discarded: end the stream or the connection.
+        case stop
+        /// The content is larger than the limit.
+        case tooLarge
+    }
+
+    /// Content that is read and discarded after an early response, so that the client need not be cut off.
+    static let discardLimit = 256 << 10
+
+    /// Bytes of content at most.
+    let maximum: Int
+    private let pace: BodyPace
+    private(set) var content: Content
+    private(set) var response = Response.pending
+    /// Bytes of content.
+    private(set) var received = 0
+    private var discarded = 0
+    /// When the content began, later by the time in which it was not read.
+    private var begun: NIODeadline
+    private var paused: NIODeadline?
+
+    /// A request whose head has arrived.
+    init(hasContent: Bool, expectsContinue: Bool, maximum: Int, pace: BodyPace, at now: NIODeadline) {
+        self.maximum = maximum
+        self.pace = pace
+        begun = now
+        content = !hasContent ? .complete : expectsContinue ? .awaited : .arriving
+    }
+
+    var isComplete: Bool { content == .complete }
+    var isPending: Bool { response == .pending }
+    var isSent: Bool { if case .sent = response { true } else { false } }
+    var isEndless: Bool { response == .sending(isEndless: true) }
+    /// Whether nothing remains to be received or sent.
+    var isOver: Bool { isComplete && isSent }
+
+    // MARK: The request
+
+    /// Bytes of content have arrived.
+    mutating func receive(_ count: Int) -> Receipt {
+        if content == .awaited { content = .arriving }
+        received += count
+        guard !isSent else {
+            discarded += count
+            return discarded > Self.discardLimit ? .stop : .discard
+        }
+        return received > maximum ? .tooLarge : .deliver
+    }
+
+    /// Whether the content arrives more slowly than the limit.
+    func isTooSlow(at now: NIODeadline) -> Bool {
+        content == .arriving && paused == nil && pace.isTooSlow(received, since: begun, at: now)
+    }
+
+    /// All content has arrived.
+    mutating func receiveEnd() { content = .complete }
+
+    /// The handler reads the content.
+    /// - Returns: whether 100 (Continue) is sent now.
+    mutating func contentIsWanted(at now: NIODeadline) -> Bool {
+        guard content == .awaited, isPending else { return false }
+        content = .arriving
+        begun = now
+        return true
+    }
+
+    /// The content is not read until the handler has caught up; a client that is not read cannot send.
+    mutating func pause(at now: NIODeadline) { if paused == nil { paused = now } }
+
+    /// The content is read again.
+    mutating func resume(at now: NIODeadline) {
+        guard let since = paused else { return }
+        paused = nil
+        begun = begun + (now - since)
+    }
+
+    // MARK: The response
+
+    /// The head of the response is written.
+    mutating func beginResponse(isEndless: Bool) { response = .sending(isEndless: isEndless) }
+
+    /// All of the response is written.
+    mutating func endResponse(at now: NIODeadline) { response = .sent(now) }
+
+    /// Whether a client that has its response takes too long to end its request (RFC 9113, section 8.1).
+    /// - Parameter isSending: whether some of the response is still on its way.
+    mutating func isOverdue(at now: NIODeadline, isSending: Bool) -> Bool {
+        guard case .sent(let since) = response, !isComplete else { return false }
+        if isSending { response = .sent(now) }
+        return !isSending && since < now - BodyPace.grace
+    }
+}
