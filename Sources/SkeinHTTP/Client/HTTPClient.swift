@@ -16,6 +16,7 @@ final class HTTPClientContext: Sendable {
     let silenceTimeout: TimeAmount
     let maximumAge: TimeAmount
     let connectionLimits: HTTP1ClientMachine<HTTPExchange>.Limits
+    let poolLimits: OriginPool.Machine.Limits
     let tls = TLSClient()
     let resolver: DNSResolver?
     /// Whether anybody watches every request.
@@ -45,6 +46,12 @@ final class HTTPClientContext: Sendable {
         limits.silence = silenceTimeout
         limits.age = maximumAge
         connectionLimits = limits
+        var bounds = OriginPool.Machine.Limits()
+        bounds.serial = configuration.connectionsPerOrigin
+        bounds.pipelineDepth = configuration.pipelineDepth
+        bounds.multiplexed = configuration.http2.connectionsPerOrigin
+        bounds.streams = configuration.http2.streamsPerConnection
+        poolLimits = bounds
         resolver =
             configuration.dns.usesSystemResolver
             ? nil : DNSResolver(configuration.dns, eventLoop: session.shards.shards[0].eventLoop)

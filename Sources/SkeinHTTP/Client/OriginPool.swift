@@ -1,23 +1,15 @@
-// The connections of one shard to one origin, and the requests that wait for one.
+// The connections of one shard to one origin, and the requests that wait for one: the driver of `OriginPoolMachine`.
 
-import DequeModule
 import NIOCore
 import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// Keeps connections to an origin and hands them to exchanges: of HTTP/1.1 the most recently used first, of HTTP/2 the
-/// first that has a stream to spare.
+/// Makes connections to an origin and gives exchanges to them.
 ///
 /// Unchecked: touched on its shard's loop only.
 final class OriginPool: @unchecked Sendable {
-    /// What the origin speaks, as far as that is known.
-    enum Version {
-        case http1
-        case http2
-        /// The first connection tells, by ALPN or by the answer to the upgrade that its request offers; others wait for it.
-        case undecided
-    }
+    typealias Machine = OriginPoolMachine<HTTP1ClientConnection, HTTP2ClientConnection, HTTPExchange>
 
     let origin: Origin
     let key: PoolKey
@@ -27,12 +19,7 @@ final class OriginPool: @unchecked Sendable {
     let shard: Shard
     let context: HTTPClientContext
     let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
-    @exclusivity(unchecked) private(set) var version: Version
-    @exclusivity(unchecked) private var connections: [HTTP1ClientConnection] = []
-    @exclusivity(unchecked) private var idle: [HTTP1ClientConnection] = []
-    @exclusivity(unchecked) private var multiplexed: [HTTP2ClientConnection] = []
-    private var connecting = 0
-    @exclusivity(unchecked) private var waiting = Deque<HTTPExchange>()
+    @exclusivity(unchecked) private var machine: Machine
 
     init(_ key: PoolKey, owner: ShardPools) {
         self.key = key
@@ -50,7 +37,7 @@ final class OriginPool: @unchecked Sendable {
         shard = owner.shard
         context = owner.context
         self.owner = owner
-        version =
+        var version: OriginVersion =
             switch owner.context.configuration.http2.use {
             case .never: .http1
             case .negotiated: origin.isSecure ? .undecided : .http1
@@ -64,7 +51,11 @@ final class OriginPool: @unchecked Sendable {
         case .upgrades: version = .http1
         case .streams: version = .http2
         }
+        machine = Machine(version, context.poolLimits)
+        if owner.isRetired { machine.retire() }
     }
+
+    var version: OriginVersion { machine.version }
 
     private var shuttingDown: SkeinError {
         SkeinError(.shuttingDown, peer: origin.description, because: "the session is shutting down")
@@ -76,158 +67,103 @@ final class OriginPool: @unchecked Sendable {
     func submit(_ exchange: HTTPExchange, at now: NIODeadline) {
         if owner.isShutDown { return exchange.failLater(shuttingDown) }
         if let routeProblem { return exchange.failLater(routeProblem) }
-        if version == .http2, waiting.isEmpty, let connection = multiplexed.first(where: \.hasRoom) {
-            return connection.send(exchange, at: now)
-        }
-        while let connection = idle.popLast() {
-            guard connection.isUsable(at: now) else {
-                connection.close()
-                continue
-            }
+        if let action = machine.place(exchange, at: now) { return perform(action, at: now) }
+        machine.enqueue(exchange)
+        settle()
+    }
+
+    /// Performs the machine's actions until there are none.
+    private func settle() {
+        let now = shard.now
+        while let action = machine.next(at: now) { perform(action, at: now) }
+    }
+
+    private func perform(_ action: Machine.Action, at now: NIODeadline) {
+        switch action {
+        case .send(let exchange, let connection):
             connection.send(exchange, at: now)
-            if connection.isIdle { isFree(connection) }  // it could not be sent
-            return
+            // One that could not be sent leaves the connection as it was.
+            if connection.isIdle, machine.serial.contains(where: { $0 === connection }) { isFree(connection) }
+        case .multiplex(let exchange, let connection): connection.send(exchange, at: now)
+        case .connect: connect()
+        case .close(let connection): connection.close()
         }
-        if !mayConnect, waiting.isEmpty, mayFollow(exchange),
-            let connection = connections.first(where: { $0.canPipeline(at: now) })
-        {
-            return connection.send(exchange, at: now)
-        }
-        waiting.append(exchange)
-        connectForWaiting()
     }
 
     // MARK: What connections tell
 
-    /// A connection has nothing under way: it takes the next exchange or is kept.
+    /// A connection can take another exchange, behind those that are under way if there are any.
     func isFree(_ connection: HTTP1ClientConnection) {
-        while let next = waiting.first {
-            if !next.isOver {
-                let now = shard.now
-                // Sending one request may have ended the connection, and not every request may follow another.
-                guard connection.isUsable(at: now) || mayFollow(next) && connection.canPipeline(at: now) else { break }
-                waiting.removeFirst()
-                connection.send(next, at: now)
-            } else {
-                waiting.removeFirst()
-            }
-        }
-        guard connection.isIdle else { return }
-        if waiting.isEmpty, !owner.isRetired { idle.append(connection) } else { connection.close() }
-    }
-
-    /// Whether an exchange may be sent behind another one that is under way.
-    private func mayFollow(_ exchange: HTTPExchange) -> Bool {
-        context.configuration.pipelineDepth > 1 && exchange.request.isPipelined ?? true
-            && exchange.request.isReplayable && exchange.request.upgrade == nil
+        if connection.isIdle { machine.isFree(connection) }
+        settle()
     }
 
     /// A connection may have streams to spare.
     func hasRoom(_ connection: HTTP2ClientConnection) {
-        let now = shard.now
-        while connection.hasRoom, let next = nextWaiting() { connection.send(next, at: now) }
-        if !waiting.isEmpty { connectForWaiting() }
+        settle()
         if owner.isRetired, connection.isIdle { connection.retire() }
     }
 
     /// A connection takes no more requests.
-    func isLeaving(_ connection: HTTP2ClientConnection) { connectForWaiting() }
+    func isLeaving(_ connection: HTTP2ClientConnection) { settle() }
 
     /// A connection has ended.
     func isGone(_ connection: HTTP1ClientConnection) {
-        connections.removeAll { $0 === connection }
-        idle.removeAll { $0 === connection }
-        connectForWaiting()
+        machine.isGone(connection)
+        settle()
         removeIfEmpty()
     }
 
     /// A connection has ended.
     func isGone(_ connection: HTTP2ClientConnection) {
-        multiplexed.removeAll { $0 === connection }
-        connectForWaiting()
+        machine.isGone(connection)
+        settle()
         removeIfEmpty()
     }
 
     /// The server has accepted the upgrade of a connection.
     func upgraded(_ connection: HTTP1ClientConnection, to successor: HTTP2ClientConnection) {
-        connections.removeAll { $0 === connection }
-        multiplexed.append(successor)
+        machine.upgraded(connection, to: successor)
         successor.armTimer()
-        version = .http2
     }
 
     /// The server does not want HTTP/2 for what it is asked (RFC 9113, section 7): from here on, all is HTTP/1.1.
     func staysWithHTTP1() {
-        version = .http1
-        for connection in multiplexed { connection.retire() }
+        machine.decide(.http1)
+        for connection in machine.multiplexed { connection.retire() }
     }
 
     /// The server stays with HTTP/1.1.
     func upgradeRefused() {
-        version = .http1
-        connectForWaiting()
+        machine.decide(.http1)
+        settle()
     }
 
     /// A connection has left HTTP; whoever has it now ends it.
     func handedOver(_ connection: HTTP1ClientConnection, _ channel: any Channel) {
-        connections.removeAll { $0 === connection }
+        machine.isGone(connection)
         owner.adopt(channel)
-        connectForWaiting()
+        settle()
         removeIfEmpty()
     }
 
     // MARK: The end
 
-    /// Closes what is idle.
-    func closeIdle() {
-        for connection in idle { connection.close() }
-        idle = []
-        for connection in multiplexed where connection.isIdle { connection.retire() }
+    /// Closes what is idle, and keeps nothing from here on.
+    func retire() {
+        machine.retire()
+        settle()
+        for connection in machine.multiplexed where connection.isIdle { connection.retire() }
     }
 
     /// Closes every connection and fails what waits.
     func shutdown() {
-        let lost = waiting
-        waiting = []
-        for exchange in lost { exchange.fail(shuttingDown) }
-        for connection in connections { connection.shutdown(shuttingDown) }
-        for connection in multiplexed { connection.shutdown(shuttingDown) }
+        for exchange in machine.shutdown() { exchange.fail(shuttingDown) }
+        for connection in machine.serial { connection.shutdown(shuttingDown) }
+        for connection in machine.multiplexed { connection.shutdown(shuttingDown) }
     }
 
     // MARK: Connecting
-
-    private func nextWaiting() -> HTTPExchange? {
-        while let next = waiting.popFirst() {
-            if !next.isOver { return next }
-        }
-        return nil
-    }
-
-    private var mayConnect: Bool {
-        switch version {
-        case .http1: connections.count + connecting < context.configuration.connectionsPerOrigin
-        case .http2:
-            multiplexed.count(where: \.takesRequests) + connecting
-                < max(1, context.configuration.http2.connectionsPerOrigin)
-        case .undecided: connections.isEmpty && connecting == 0
-        }
-    }
-
-    /// Whether those that wait are more than the connections under way will take.
-    private var needsConnection: Bool {
-        guard version == .http2 else { return waiting.count > connecting }
-        // What the server allows is known from the first connection on; until then, it is asked with one.
-        let known = multiplexed.last(where: \.isSettled)?.capacity
-        let capacity = known ?? context.configuration.http2.streamsPerConnection
-        if capacity == .max { return connecting == 0 && multiplexed.allSatisfy { !$0.takesRequests } }
-        let unsettled = multiplexed.count { $0.takesRequests && !$0.isSettled }
-        return waiting.count > (connecting + (known == nil ? 0 : unsettled)) * capacity
-    }
-
-    private func connectForWaiting() {
-        while let first = waiting.first, first.isOver { waiting.removeFirst() }
-        while !waiting.isEmpty, needsConnection, mayConnect { connect() }
-    }
 
     private var connectOptions: ConnectOptions {
         let configuration = context.configuration
@@ -249,9 +185,7 @@ final class OriginPool: @unchecked Sendable {
     }
 
     private func connect() {
-        connecting += 1
         Connector.connect(to: origin.endpoint, on: shard.eventLoop, connectOptions).whenComplete { result in
-            self.connecting -= 1
             switch result {
             case .success(let connected): self.connected(connected)
             case .failure(let error): self.connectFailed(error)
@@ -266,7 +200,7 @@ final class OriginPool: @unchecked Sendable {
                     .connectionFailed, peer: origin.description, because: "the server closed the connection at once"))
         }
         if let tls = connected.tls, version == .undecided {
-            version = tls.applicationProtocol == "h2" ? .http2 : .http1
+            machine.decide(tls.applicationProtocol == "h2" ? .http2 : .http1)
         }
         do {
             let pipeline = connected.channel.pipeline.syncOperations
@@ -274,37 +208,38 @@ final class OriginPool: @unchecked Sendable {
                 let connection = HTTP2ClientConnection(
                     pool: self, tls: connected.tls, connectTimings: connected.timings)
                 try pipeline.addHandler(connection.driver)
-                multiplexed.append(connection)
+                machine.connected(connection)
                 context.session.statistics.connected()
                 connection.armTimer()
-                hasRoom(connection)
             } else {
                 let connection = HTTP1ClientConnection(
                     pool: self, tls: connected.tls, connectTimings: connected.timings)
                 try pipeline.addHandler(connection)
-                connections.append(connection)
+                machine.connected(connection)
                 context.session.statistics.connected()
                 connection.armTimer()
-                isFree(connection)
             }
-            connectForWaiting()
+            settle()
         } catch {
             connectFailed(error)
         }
     }
 
     private func connectFailed(_ error: any Error) {
-        // Each attempt that fails takes one with it; of many that wait for one connection, all.
-        repeat {
-            nextWaiting()?.fail(
-                error as? SkeinError
-                    ?? SkeinError(.connectionFailed, peer: origin.description, because: "\(error)", cause: error))
-        } while version != .http1 && connecting == 0 && !waiting.isEmpty
-        connectForWaiting()
+        let error =
+            error as? SkeinError
+            ?? SkeinError(.connectionFailed, peer: origin.description, because: "\(error)", cause: error)
+        for exchange in machine.connectFailed() { exchange.fail(error) }
+        settle()
         removeIfEmpty()
     }
 
-    private func removeIfEmpty() {
-        if connections.isEmpty, multiplexed.isEmpty, connecting == 0, waiting.isEmpty { owner.remove(self) }
-    }
+    private func removeIfEmpty() { if machine.isEmpty { owner.remove(self) } }
+}
+
+extension HTTP1ClientConnection: SerialMember {}
+extension HTTP2ClientConnection: MultiplexedMember {}
+
+extension HTTPExchange: OriginCall {
+    package var mayFollow: Bool { (request.isPipelined ?? true) && request.isReplayable && request.upgrade == nil }
 }

@@ -101,7 +101,7 @@ final class ShardPools: @unchecked Sendable {
     func retire() {
         isRetired = true
         latest = nil
-        for pool in pools.values { pool.closeIdle() }
+        for pool in pools.values { pool.retire() }
     }
 
     /// Closes all connections and fails what waits for one.
