@@ -9,5 +9,5 @@ final class CallState: CallCarrier, Sendable {
     var isOver: Bool { over.load(ordering: .acquiring) }
 
     /// One that has begun goes on to its end; one that has not does not begin.
-    func abandon(_ call: PipelinedCall) { over.store(true, ordering: .releasing) }
+    func abandon(_ call: any PipelinedCall) { over.store(true, ordering: .releasing) }
 }

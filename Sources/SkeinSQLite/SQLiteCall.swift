@@ -23,27 +23,27 @@ struct SQLiteAnswer: Sendable {
 
 /// A call of SQLite.
 ///
-/// Unchecked: as its superclass.
+/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
 final class SQLiteCall: SQLCall, @unchecked Sendable {
+    @exclusivity(unchecked) var core: CallCore
+    let outcome: SQLOutcome
     private let worker: any SQLiteWorker
 
     init(
         _ sql: SQL, _ worker: any SQLiteWorker, session: Session, shard: Shard, options: SQLiteOptions,
-        timeout: Duration?, meta: Meta, callback: Callback?
+        timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
     ) {
         self.worker = worker
-        super.init(
-            sql, session: session, shard: shard, database: options.description, timeout: timeout,
-            standard: options.timeout,
-            meta: meta, callback: callback)
+        core = CallCore(session: session, shard: shard, timeout: timeout, standard: options.timeout)
+        outcome = SQLOutcome(sql, on: core, database: options.description, meta: meta, callback: callback)
     }
 
-    override func begin() {
+    func begin() {
         if let problem = sql.problem { return failLater(problem) }
         let loop = shard.eventLoop
         let state = CallState()
         self.state = state
-        carrier = state
+        core.carrier = state
         worker.run(sql, { !state.isOver }) { result in
             loop.execute { self.complete(result) }
         }
@@ -56,12 +56,12 @@ final class SQLiteCall: SQLCall, @unchecked Sendable {
         guard !isOver else { return }
         switch result {
         case .success(let answer):
-            results = answer.results
+            outcome.results = answer.results
             // Of several statements, the rows are those of the last that has some.
-            rows = results.last { !$0.rows.columns.isEmpty }?.rows ?? .none
-            command = results.last?.command ?? ""
-            affected = results.last?.affected ?? 0
-            lastInsertID = answer.lastInsertID
+            outcome.rows = answer.results.last { !$0.rows.columns.isEmpty }?.rows ?? .none
+            outcome.command = answer.results.last?.command ?? ""
+            outcome.affected = answer.results.last?.affected ?? 0
+            outcome.lastInsertID = answer.lastInsertID
             succeed(bytes: answer.bytes)
         case .failure(let error as SQLError): refuse(error)
         case .failure(let error as SkeinError): fail(error)

@@ -6,10 +6,11 @@ import SkeinTransport
 
 /// A call of MongoDB.
 ///
-/// Unchecked: as its superclass.
-final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
+/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
+final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Sendable {
     typealias Callback = @Sendable (MongoResponse) -> Void
 
+    @exclusivity(unchecked) var core: CallCore
     let command: MongoCommand
     private let client: MongoClient
     private let route: MongoRoute
@@ -46,11 +47,11 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         self.callback = callback
         let corequest = Corequest<MongoResponse>(shard: shard)
         self.corequest = corequest
-        super.init(session: session, shard: shard, timeout: timeout, standard: standard)
+        core = CallCore(session: session, shard: shard, timeout: timeout, standard: standard)
         corequest.setDriver(self)
     }
 
-    override var peer: String { server.map { "mongodb://\($0.address)" } ?? client.options.description }
+    var peer: String { server.map { "mongodb://\($0.address)" } ?? client.options.description }
 
     /// What callers wait on; before it is submitted.
     var handle: Corequest<MongoResponse> {
@@ -61,7 +62,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     /// What kind of server it needs.
     var wish: MongoTopology.Wish { command.session?.pinned.map { .server($0) } ?? command.wish }
 
-    override func begin() {
+    func begin() {
         if let problem = command.session?.begins(command) { return failLater(problem) }
         route.send(self)
     }
@@ -93,7 +94,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         leavesCursor = true
         shard.eventLoop.scheduleTask(in: .seconds(10)) { [weak connection] in
             self.leavesCursor = false
-            connection?.closeIfDone()
+            connection?.link.closeIfDone()
         }
     }
 
@@ -238,7 +239,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
                 cause: reason))
     }
 
-    override func couldNotConnect(_ error: SkeinError) {
+    func couldNotConnect(_ error: SkeinError) {
         let isFinal = [.unknownAuthentication, .shuttingDown, .controlledShutdown].contains(error.code)
         guard let server, !isOver, !isFinal else { return fail(error) }
         client.monitor.lost(server.address, because: error.message)
@@ -255,7 +256,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
         end(bytes: reply.bytes.readableBytes, failed: false) { respond(response) }
     }
 
-    override func publish(_ failure: SkeinError) { respond(response(Document(), failure: failure)) }
+    func publish(_ failure: SkeinError) { respond(response(Document(), failure: failure)) }
 
     private func response(
         _ reply: Document, error: MongoError? = nil, failure: SkeinError? = nil
@@ -269,7 +270,7 @@ final class MongoCall: PipelinedCall, MongoOperation, @unchecked Sendable {
     /// Gives back the connection that it had alone, when that has let go of it.
     private func letGo() {
         guard let whenOver else { return }
-        carrier = nil  // another call's from now on, which the end of this one must not touch
+        core.carrier = nil  // another call's from now on, which the end of this one must not touch
         self.whenOver = nil
         shard.eventLoop.execute(whenOver)
     }

@@ -24,7 +24,8 @@ extension MongoOperation {
 /// A connection.
 ///
 /// Unchecked: touched on its channel's loop only.
-final class MongoConnection: PipelineConnection, PooledConnection, @unchecked Sendable {
+final class MongoConnection: PooledConnection, @unchecked Sendable {
+    let link: PipelineLink
     let address: Endpoint
     private let checksums: Bool
     @exclusivity(unchecked) private var decoder = MongoDecoder()
@@ -44,13 +45,13 @@ final class MongoConnection: PipelineConnection, PooledConnection, @unchecked Se
         self.address = address
         checksums = options.sendsChecksums && !isSecure
         handshake = MongoHandshake(options, isMonitor: isMonitor, isPrivate: isSecure || address.isLocal)
-        super.init(shard: shard, peer: "mongodb://\(address)", ready: ready)
+        link = PipelineLink(shard: shard, peer: "mongodb://\(address)", ready: ready)
     }
 
     // MARK: Sending
 
-    override var underWay: Int { pipeline.count }
-    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.operation.isAbandoned) }
+    var underWay: Int { pipeline.count }
+    var onlyAbandoned: Bool { pipeline.allSatisfy(\.operation.isAbandoned) }
 
     func encode(_ call: MongoCall) {
         let body = call.body(on: self)
@@ -62,31 +63,31 @@ final class MongoConnection: PipelineConnection, PooledConnection, @unchecked Se
         lastID &+= 1
         let isExempt = compressor == nil || MongoCompressor.exempt.contains(body.document.firstKey ?? "")
         MongoWriter.write(
-            body, id: lastID, compressor: isExempt ? nil : compressor, checksum: checksums, into: &output)
+            body, id: lastID, compressor: isExempt ? nil : compressor, checksum: checksums, into: &link.output)
     }
 
     /// Sends a command of the connection's own.
     func ask(
         _ document: Document, on database: String = "admin", _ done: @escaping (Result<Document, SkeinError>) -> Void
     ) {
-        if pipeline.isEmpty { lastProgress = shard.now }
+        if pipeline.isEmpty { link.lastProgress = shard.now }
         pipeline.append((lastID &+ 1, Question(done)))
         append(MongoBody(document: document, database: database))
-        flushSoon()
+        link.flushSoon()
     }
 
-    override func check() { ask(["ping": 1]) { _ in } }
+    func check() { ask(["ping": 1]) { _ in } }
 
-    override func abandon(_ call: PipelinedCall) {
+    func abandon(_ call: any PipelinedCall) {
         // A connection that waits for its one caller's patient command is of use to nobody else.
         if isLeased { return close(because: nil) }
         pipeline.first { $0.operation === call }?.operation.wasAbandoned(on: self)
-        super.abandon(call)
+        link.abandoned()
     }
 
     // MARK: The greeting
 
-    override func greet() {
+    func greet() {
         do throws(SkeinError) {
             proceed(.send(try handshake.begin(), database: "admin"), since: shard.now)
         } catch {
@@ -113,13 +114,13 @@ final class MongoConnection: PipelineConnection, PooledConnection, @unchecked Se
             }
         case .ready:
             compressor = handshake.compressor
-            becomeReady()
+            link.becomeReady()
         }
     }
 
     // MARK: Receiving
 
-    override func receive(_ bytes: ByteBuffer) {
+    func receive(_ bytes: ByteBuffer) {
         decoder.append(bytes)
         do throws(MongoProtocolError) {
             let now = shard.now
@@ -139,10 +140,10 @@ final class MongoConnection: PipelineConnection, PooledConnection, @unchecked Se
         }
         let operation = pipeline.remove(at: place).operation
         operation.receive(reply, on: self)
-        madeProgress(at: now)
+        link.madeProgress(at: now)
     }
 
-    override func loseCalls(_ reason: SkeinError) {
+    func loseCalls(_ reason: SkeinError) {
         let lost = pipeline
         pipeline = []
         for (_, operation) in lost { operation.lost(reason) }
@@ -177,7 +178,7 @@ struct MongoConnector: Sendable {
             isSecure = true
         }
         return Connector.connect(to: address, on: shard.eventLoop, connect).flatMap { [isSecure] connected in
-            PipelineConnection.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+            PipelineLink.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
                 MongoConnection(
                     options, at: address, shard: shard, isMonitor: isMonitor, isSecure: isSecure, ready: ready)
             }

@@ -7,8 +7,8 @@ import SkeinTransport
 
 /// A call of PostgreSQL.
 ///
-/// Unchecked: as its superclass.
-final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
+/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
+final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Sendable {
     /// Where it is carried out.
     enum Place {
         /// On a connection that all share.
@@ -17,6 +17,8 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         case own(PostgresConnection)
     }
 
+    @exclusivity(unchecked) var core: CallCore
+    let outcome: SQLOutcome
     private let place: Place
     private let maximumAnswerSize: Int
     /// Whether it is sent as it is, as several statements can be.
@@ -36,17 +38,16 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
     init(
         _ sql: SQL, on place: Place, of name: String, session: Session, shard: Shard, options: PostgresOptions,
         timeout: Duration?,
-        meta: Meta, isScript: Bool = false, callback: Callback?
+        meta: Meta, isScript: Bool = false, callback: SQLResponse.Callback?
     ) {
         self.place = place
         self.isScript = isScript
         maximumAnswerSize = options.maximumAnswerSize
-        super.init(
-            sql, session: session, shard: shard, database: name, timeout: timeout, standard: options.timeout,
-            meta: meta, callback: callback)
+        core = CallCore(session: session, shard: shard, timeout: timeout, standard: options.timeout)
+        outcome = SQLOutcome(sql, on: core, database: name, meta: meta, callback: callback)
     }
 
-    override func begin() {
+    func begin() {
         if let problem = sql.problem { return failLater(problem) }
         let text = sql.text
         if text.utf8.contains(0) {
@@ -75,7 +76,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         isComplete = false
         isBound = false
         hasOtherColumns = false
-        results = []
+        outcome.results = []
         bytes = 0
     }
 
@@ -95,14 +96,16 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
             if let statement, columns != statement.columns { hasOtherColumns = true }
         case .commandComplete(let tag):
             isComplete = true
-            command = tag.command
-            affected = tag.rows
+            outcome.command = tag.command
+            outcome.affected = tag.rows
             connection.saw(tag)
             if answer == nil, let statement, !statement.layout.types.isEmpty {
                 answer = PostgresRowSet(statement.layout)
             }
             if isScript {
-                results.append(SQLResult(command: command, affected: affected, rows: answer.map { Rows($0) } ?? .none))
+                outcome.results.append(
+                    SQLResult(
+                        command: outcome.command, affected: outcome.affected, rows: answer.map { Rows($0) } ?? .none))
                 answer = nil
             }
         case .rowDescription(let columns):  // in a script, each statement has its own
@@ -110,7 +113,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         case .emptyQuery: isComplete = true
         case .error(let error): self.error = error
         case .copyIn:
-            connection.write {
+            connection.link.write {
                 PostgresWriter.copyFail("use copyIn(…) for this", into: &$0)
                 if !self.isScript { PostgresWriter.sync(into: &$0) }
             }
@@ -148,18 +151,18 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
                             "a table has changed, so that the rows are others than those that were asked for; what the statement "
                             + "has changed stands, and it reads well the next time"))
             }
-            if let answer { rows = Rows(answer) }
-            if let last = results.last(where: { !$0.rows.columns.isEmpty }) { rows = last.rows }
+            if let answer { outcome.rows = Rows(answer) }
+            if let last = outcome.results.last(where: { !$0.rows.columns.isEmpty }) { outcome.rows = last.rows }
             return succeed(bytes: bytes)
         }
         if let statement, !isBound, error.isStale || hasOtherColumns {
             // What was prepared is not valid any more, which the server finds out before it does anything.
             connection.forget(statement)
             if error.sqlState == "26000" { connection.noteOtherSession() }
-            if attempts < 3, status == .idle { return connection.send(self, at: shard.now) }
+            if core.attempts < 3, status == .idle { return connection.send(self, at: shard.now) }
             error.hint = error.hint ?? "a table has changed; do the transaction again, for which it is prepared anew"
         }
-        if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, attempts < 3, isAtomic {
+        if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, core.attempts < 3, isAtomic {
             // Another caller's cancellation came too late for its own statement; this one was undone.
             return pool.submit(self)
         }
@@ -206,7 +209,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
 
     func wasNotSent(_ reason: SkeinError) {
         guard !isOver else { return }
-        if case .shared(let pool) = place, attempts < 2 { return pool.submit(self) }
+        if case .shared(let pool) = place, core.attempts < 2 { return pool.submit(self) }
         fail(reason)
     }
 
@@ -220,7 +223,7 @@ final class PostgresCall: SQLCall, PostgresOperation, @unchecked Sendable {
         guard !isOver else { return }
         // The server says that it has stopped: what it had not completed was undone, and what was behind it never read.
         if let fatal, fatal.sqlState.hasBytePrefix("57P"), !isComplete, case .shared(let pool) = place, !isScript,
-            attempts < 2, !mayHaveBegun || isAtomic
+            core.attempts < 2, !mayHaveBegun || isAtomic
         {
             return pool.submit(self)
         }

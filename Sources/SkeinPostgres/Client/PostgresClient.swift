@@ -46,7 +46,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
 
     @discardableResult
     public func execute(
-        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLCall.Callback?
+        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         start(sql, timeout: timeout, meta: meta, isScript: false, callback: callback)
     }
@@ -62,7 +62,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     }
 
     private func start(
-        _ sql: SQL, timeout: Duration?, meta: Meta, isScript: Bool, callback: SQLCall.Callback?
+        _ sql: SQL, timeout: Duration?, meta: Meta, isScript: Bool, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let shard = session.pickShard()
         let call = PostgresCall(

@@ -11,7 +11,8 @@ import SkeinTransport
 /// A connection.
 ///
 /// Unchecked: touched on its channel's loop only.
-final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked Sendable {
+final class PostgresConnection: PooledConnection, @unchecked Sendable {
+    let link: PipelineLink
     private let options: PostgresOptions
     private let logger: Logger
     @exclusivity(unchecked) private var decoder: PostgresDecoder
@@ -52,15 +53,15 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         statements = PostgresStatementCache(limit: options.statementCache, isNamed: options.preparesStatements)
         decoder = PostgresDecoder(limit: options.maximumMessageSize)
         startup = PostgresStartup(options, tls: connected.tls)
-        super.init(shard: shard, peer: options.description, ready: ready)
+        link = PipelineLink(shard: shard, peer: options.description, ready: ready)
     }
 
     // MARK: Sending
 
-    override func greet() { write { startup?.begin(into: &$0) } }
+    func greet() { link.write { startup?.begin(into: &$0) } }
 
-    override var underWay: Int { pipeline.count + held.count }
-    override var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isOver) }
+    var underWay: Int { pipeline.count + held.count }
+    var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isOver) }
 
     func encode(_ call: PostgresCall) {
         if isLeased {
@@ -85,7 +86,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         if call.isScript {
             call.starts(with: nil)
             pipeline.append(call)
-            PostgresWriter.query(call.sql.text, into: &output)
+            PostgresWriter.query(call.sql.text, into: &link.output)
             return true
         }
         let text = call.sql.text
@@ -108,7 +109,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         guard !held.isEmpty else { return }
         held.removeFirst()
         sendHeld()
-        flushSoon()
+        link.flushSoon()
     }
 
     /// Writes a call whose statement is prepared.
@@ -124,9 +125,9 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         }
         statements.use(statement)
         call.starts(with: statement)
-        if statement.name.isEmpty { PostgresWriter.prepareAgain(statement, into: &output) }
-        PostgresWriter.bind(statement, PostgresParameters(values: values), into: &output)
-        PostgresWriter.executeAll(into: &output)
+        if statement.name.isEmpty { PostgresWriter.prepareAgain(statement, into: &link.output) }
+        PostgresWriter.bind(statement, PostgresParameters(values: values), into: &link.output)
+        PostgresWriter.executeAll(into: &link.output)
         pipeline.append(call)
         if !isLeased, statement.mayChangeSession { reset() }
     }
@@ -137,7 +138,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         PostgresWriter.query(
             "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; "
                 + "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
-                + (hasNamedStatements ? "; DEALLOCATE ALL" : ""), into: &output)
+                + (hasNamedStatements ? "; DEALLOCATE ALL" : ""), into: &link.output)
         if hasNamedStatements {
             hasNamedStatements = false
             statements.forgetPrepared()
@@ -150,9 +151,9 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         if let statement = statements[text] { return statement }
         let (statement, evicted) = statements.make(text)
         if let evicted { close(evicted) }
-        PostgresWriter.parse(statement.name, text, into: &output)
-        PostgresWriter.describeStatement(statement.name, into: &output)
-        PostgresWriter.sync(into: &output)
+        PostgresWriter.parse(statement.name, text, into: &link.output)
+        PostgresWriter.describeStatement(statement.name, into: &link.output)
+        PostgresWriter.sync(into: &link.output)
         pipeline.append(statement)
         return statement
     }
@@ -160,8 +161,8 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
     /// Lets the server forget a statement.
     private func close(_ statement: PostgresStatement) {
         guard statement.isPrepared, !statement.name.isEmpty else { return }
-        PostgresWriter.closeStatement(statement.name, into: &output)
-        PostgresWriter.sync(into: &output)
+        PostgresWriter.closeStatement(statement.name, into: &link.output)
+        PostgresWriter.sync(into: &link.output)
         pipeline.append(PostgresChore())
     }
 
@@ -169,7 +170,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
     func forget(_ statement: PostgresStatement) {
         guard statements.forget(statement) else { return }
         close(statement)
-        flushSoon()
+        link.flushSoon()
     }
 
     /// The server does not know a statement that was prepared on this connection: a pooler gives each transaction another session.
@@ -180,24 +181,24 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         isUsed = true
         let statement = statement(text)
         if statement.isPrepared { done(.success(statement)) } else { statement.whenPrepared.append(done) }
-        flushSoon()
+        link.flushSoon()
     }
 
     /// Puts something into the pipeline that writes by itself.
     func start(_ operation: any PostgresOperation, _ make: (inout ByteBuffer) -> Void) {
-        if pipeline.isEmpty { lastProgress = shard.now }
+        if pipeline.isEmpty { link.lastProgress = shard.now }
         if isLeased { isUsed = true }
-        write(make)
+        link.write(make)
         pipeline.append(operation)
     }
 
-    override func check() { start(PostgresChore()) { PostgresWriter.sync(into: &$0) } }
+    func check() { start(PostgresChore()) { PostgresWriter.sync(into: &$0) } }
 
-    override func sayGoodbye() { if startup == nil { PostgresWriter.terminate(into: &output) } }
+    func sayGoodbye() { if startup == nil { PostgresWriter.terminate(into: &link.output) } }
 
     // MARK: Receiving
 
-    override func receive(_ bytes: ByteBuffer) {
+    func receive(_ bytes: ByteBuffer) {
         decoder.append(bytes)
         do throws(PostgresProtocolError) {
             while !isClosed, let message = try decoder.next() {
@@ -235,14 +236,14 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
                 // What stands behind it was carried out inside of that transaction, and is undone with it.
                 return close(because: PostgresKeyword.leftOpen(peer))
             }
-            madeProgress(at: shard.now)
+            link.madeProgress(at: shard.now)
             cancelIfAbandoned()
             if pipeline.isEmpty, held.isEmpty, let whenDrained {
                 self.whenDrained = nil
                 whenDrained()
             }
         case .notice(let notice):
-            pipeline.first?.call?.notices.append(notice)
+            pipeline.first?.call?.outcome.notices.append(notice)
             logger.debug("\(peer): \(notice)")
         case .parameterStatus(let name, let value): parameters[name] = value
         case .notification(let notification): onNotification?(notification)
@@ -266,9 +267,9 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         do throws(SkeinError) {
             var action = PostgresStartup.Action.none
             var problem: SkeinError?
-            write { output in
+            link.write { output in
                 do throws(SkeinError) {
-                    action = try startup?.receive(message, into: &output) ?? .none
+                    action = try startup?.receive(message, into: &link.output) ?? .none
                 } catch {
                     problem = error
                 }
@@ -278,7 +279,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
             key = startup?.key
             parameters = startup?.parameters ?? [:]
             startup = nil
-            becomeReady()
+            link.becomeReady()
         } catch {
             close(because: SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
         }
@@ -296,9 +297,9 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
 
     // MARK: Cancelling
 
-    override func abandon(_ call: PipelinedCall) {
+    func abandon(_ call: any PipelinedCall) {
         if pipeline.contains(where: { $0 === call }) { cancelIfAbandoned() }
-        closeIfDone()
+        link.closeIfDone()
     }
 
     /// Stops the work that the server is at, when nobody waits for it. The connection takes no more calls, since a cancellation that
@@ -338,7 +339,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
 
     // MARK: The end
 
-    override func loseCalls(_ reason: SkeinError) {
+    func loseCalls(_ reason: SkeinError) {
         let lost = pipeline
         pipeline = []
         let why =
@@ -359,7 +360,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
     /// Ends a loan: what is not committed is undone, and what was set is as before.
     func putBack(to pool: PipelinePool<PostgresConnection>) {
         onNotification = nil
-        pauseReading(false)
+        link.pauseReading(false)
         guard isUsable, !isSpoiled else { return close() }
         guard pipeline.isEmpty, held.isEmpty else {
             whenDrained = { [weak self] in self?.putBack(to: pool) }
@@ -372,7 +373,7 @@ final class PostgresConnection: PipelineConnection, PooledConnection, @unchecked
         }
         if isUsed {
             reset()
-            flushSoon()
+            link.flushSoon()
         }
         isUsed = false
         pool.giveBack(self)

@@ -36,7 +36,7 @@ struct PostgresConnector: Sendable {
 
     private func open(_ host: Endpoint, _ shard: Shard) -> EventLoopFuture<PostgresConnection> {
         Connector.connect(to: host, on: shard.eventLoop, connectOptions(host)).flatMap { connected in
-            PipelineConnection.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+            PipelineLink.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
                 PostgresConnection(options, shard: shard, connected: connected, logger: logger, ready: ready) {
                     self.sendCancel($0, to: host, shard)
                 }

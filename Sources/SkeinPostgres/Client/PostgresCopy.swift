@@ -172,8 +172,8 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         while !isEnded, !isOver, error == nil,
             let part = rest.readSlice(length: min(rest.readableBytes, 64 << 10)), part.readableBytes > 0
         {
-            loan.connection.write { PostgresWriter.copyData(part, into: &$0) }
-            try await loan.connection.untilWritable()
+            loan.connection.link.write { PostgresWriter.copyData(part, into: &$0) }
+            try await loan.connection.link.untilWritable()
         }
     }
 
@@ -183,7 +183,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
             guard !self.isOver, !self.isEnded else { return }
             self.isEnded = true
             if let failure, self.error == nil { self.abortion = failure }
-            self.loan.connection.write {
+            self.loan.connection.link.write {
                 if let failure {
                     PostgresWriter.copyFail("\(failure)", into: &$0)
                 } else {
@@ -201,7 +201,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
             self.isUnwanted = true
             if self.isCopying, self.direction == .toServer, !self.isEnded {
                 self.isEnded = true
-                self.loan.connection.write { PostgresWriter.copyFail(failure.message, into: &$0) }
+                self.loan.connection.link.write { PostgresWriter.copyFail(failure.message, into: &$0) }
                 self.loan.connection.expectAnswer()
             } else if self.direction == .toServer {
                 self.loan.connection.cancelWork()
@@ -218,7 +218,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     private func resume() {
         guard isPaused else { return }
         isPaused = false
-        loan.connection.pauseReading(false)
+        loan.connection.link.pauseReading(false)
     }
 
     /// The consumer is gone.
@@ -241,12 +241,12 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
             if direction == .toServer, isEnded || abortion != nil {
                 // Given up, or a second COPY in the same text, for which there is nothing.
                 isEnded = true
-                connection.write { PostgresWriter.copyFail("there is nothing more to copy", into: &$0) }
+                connection.link.write { PostgresWriter.copyFail("there is nothing more to copy", into: &$0) }
             }
             accepted.succeed()
         case .copyIn:
             isEnded = true
-            connection.write { PostgresWriter.copyFail("use copyIn(…) for this", into: &$0) }
+            connection.link.write { PostgresWriter.copyFail("use copyIn(…) for this", into: &$0) }
             abortion = abortion ?? wrongDirection(connection)
         case .copyOut:
             // What comes is thrown away until the server has heard that it is not wanted.
@@ -257,7 +257,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         case .copyData(let piece):
             if !inbox.push(piece, size: piece.readableBytes) {
                 isPaused = true
-                connection.pauseReading(true)
+                connection.link.pauseReading(true)
             }
         case .copyDone, .dataRow, .rowDescription, .emptyQuery: break
         case .commandComplete(let tag): self.tag = tag

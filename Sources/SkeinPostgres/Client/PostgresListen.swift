@@ -42,9 +42,9 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
         let connection = loan.connection
         connection.shard.run {
             connection.onNotification = { [weak connection] notification in
-                if !inbox.push(notification, size: 1) { connection?.pauseReading(true) }
+                if !inbox.push(notification, size: 1) { connection?.link.pauseReading(true) }
             }
-            connection.channel?.closeFuture.whenComplete { _ in
+            connection.link.channel?.closeFuture.whenComplete { _ in
                 inbox.finish(
                     .failed(
                         SkeinError(
@@ -72,7 +72,7 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
         /// - Throws: code 710 when the connection is lost.
         public mutating func next() async throws -> PostgresNotification? {
             let connection = notifications.loan.connection
-            return try await notifications.inbox.next { connection.shard.run { connection.pauseReading(false) } }
+            return try await notifications.inbox.next { connection.shard.run { connection.link.pauseReading(false) } }
         }
     }
 }

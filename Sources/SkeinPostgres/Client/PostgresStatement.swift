@@ -100,7 +100,7 @@ final class PostgresStatement: PostgresOperation {
         for format in layout.formats { resultFormats.writeInteger(UInt16(format == nil ? 0 : 1)) }
         isPrepared = true
         for call in calls where !call.isOver { connection.execute(call, self) }
-        connection.flushSoon()
+        connection.link.flushSoon()
         for other in others { other(.success(self)) }
         if !calls.isEmpty { connection.wasPrepared() }
     }

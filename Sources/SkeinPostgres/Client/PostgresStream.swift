@@ -137,7 +137,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
 
     private func goOn() {
         guard isSuspended, !isEnding else { return }
-        loan.connection.write { ask(&$0) }
+        loan.connection.link.write { ask(&$0) }
     }
 
     /// The consumer is gone.
@@ -152,7 +152,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     private func sync() {
         guard !isEnding else { return }
         isEnding = true
-        loan.connection.write { PostgresWriter.sync(into: &$0) }
+        loan.connection.link.write { PostgresWriter.sync(into: &$0) }
     }
 
     // MARK: The answer
@@ -170,7 +170,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         case .portalSuspended:
             isSuspended = true
             if hasOtherColumns { return sync() }
-            if deliver(), !isEnding { connection.write { ask(&$0) } }
+            if deliver(), !isEnding { connection.link.write { ask(&$0) } }
         case .commandComplete(let tag):
             connection.saw(tag)
             _ = deliver()

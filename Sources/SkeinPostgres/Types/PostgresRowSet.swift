@@ -24,6 +24,7 @@ final class PostgresLayout: Sendable {
 /// Rows under way, and rows that are complete.
 final class PostgresRowSet: RowSet, @unchecked Sendable {
     private let layout: PostgresLayout
+    var columns: RowColumns { layout.columns }
     @exclusivity(unchecked) private var bytes = ByteBuffer()
     /// Where each cell's length stands.
     @exclusivity(unchecked) private var places: [UInt32] = []
@@ -31,7 +32,6 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
 
     init(_ layout: PostgresLayout) {
         self.layout = layout
-        super.init(layout.columns)
     }
 
     /// The memory that the cells take.
@@ -104,7 +104,7 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
         return place == end
     }
 
-    override var count: Int { rows }
+    var count: Int { rows }
 
     /// Calls with a cell's bytes; nil for none.
     @inline(__always)
@@ -117,16 +117,16 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
         }
     }
 
-    override func value(_ row: Int, _ column: Int) throws -> SQLValue {
+    func value(_ row: Int, _ column: Int) throws -> SQLValue {
         try withCell(row, column) { bytes in
             guard let bytes else { return .null }
             return try PostgresValueReader.read(bytes, layout.types[column], isBinary: layout.formats[column] != nil)
         }
     }
 
-    override func isNull(_ row: Int, _ column: Int) -> Bool { withCell(row, column) { $0 == nil } }
+    func isNull(_ row: Int, _ column: Int) -> Bool { withCell(row, column) { $0 == nil } }
 
-    override func integer(_ row: Int, _ column: Int) -> Int64? {
+    func integer(_ row: Int, _ column: Int) -> Int64? {
         withCell(row, column) { bytes in
             guard let bytes else { return nil }
             switch (layout.formats[column], bytes.count) {
@@ -138,21 +138,21 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
         }
     }
 
-    override func bool(_ row: Int, _ column: Int) -> Bool? {
+    func bool(_ row: Int, _ column: Int) -> Bool? {
         withCell(row, column) { bytes in
             guard let bytes, layout.formats[column] == .bool, bytes.count == 1 else { return nil }
             return bytes[0] != 0
         }
     }
 
-    override func double(_ row: Int, _ column: Int) -> Double? {
+    func double(_ row: Int, _ column: Int) -> Double? {
         withCell(row, column) { bytes in
             guard let bytes, layout.formats[column] == .float8, bytes.count == 8 else { return nil }
             return Double(bitPattern: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)))
         }
     }
 
-    override func text(_ row: Int, _ column: Int) -> String? {
+    func text(_ row: Int, _ column: Int) -> String? {
         withCell(row, column) { bytes in
             guard let bytes, layout.formats[column] == .text else { return nil }
             return PostgresText.decode(bytes)

@@ -23,10 +23,11 @@ extension RedisOperation {
 
 /// A command under way, and, when it is over, what has come of it.
 ///
-/// Unchecked: as its superclass.
-final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
+/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
+final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Sendable {
     typealias Callback = @Sendable (RedisResponse) -> Void
 
+    @exclusivity(unchecked) var core: CallCore
     /// Who finds a connection for a command.
     let route: any RedisRoute
     let commands: RedisRequest
@@ -55,11 +56,11 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
         self.callback = callback
         let corequest = Corequest<RedisResponse>(shard: shard)
         self.corequest = corequest
-        super.init(session: session, shard: shard, timeout: timeout, standard: standard)
+        core = CallCore(session: session, shard: shard, timeout: timeout, standard: standard)
         corequest.setDriver(self)
     }
 
-    override var peer: String { route.peer }
+    var peer: String { route.peer }
 
     /// What callers wait on; before it is submitted.
     var handle: Corequest<RedisResponse> {
@@ -67,7 +68,7 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
         return corequest
     }
 
-    override func begin() { route.send(self) }
+    func begin() { route.send(self) }
 
     var isAbandoned: Bool { isOver }
 
@@ -126,7 +127,7 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
 
     func lost(_ reason: SkeinError) {
         guard !isOver else { return }
-        if attempts < 2, commands.isReadOnly { return route.send(self) }
+        if core.attempts < 2, commands.isReadOnly { return route.send(self) }
         fail(
             SkeinError(
                 reason.code, peer: peer,
@@ -138,11 +139,11 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
     /// The connection has ended before anything of it was sent.
     func wasNotSent(_ reason: SkeinError) {
         guard !isOver else { return }
-        if attempts < 2 { return route.send(self) }
+        if core.attempts < 2 { return route.send(self) }
         fail(reason)
     }
 
-    override func publish(_ failure: SkeinError) {
+    func publish(_ failure: SkeinError) {
         self.failure = failure
         value = .null
         respond()
@@ -151,7 +152,7 @@ final class RedisCall: PipelinedCall, RedisOperation, @unchecked Sendable {
     /// Gives back the connection that it had alone, when that has let go of it.
     func giveBackOwn() {
         guard let whenOver else { return }
-        carrier = nil  // another call's from now on, which the end of this one must not touch
+        core.carrier = nil  // another call's from now on, which the end of this one must not touch
         self.whenOver = nil
         shard.eventLoop.execute(whenOver)
     }

@@ -8,7 +8,8 @@ import SkeinTransport
 /// A connection.
 ///
 /// Unchecked: touched on its channel's loop only.
-final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Sendable {
+final class RedisConnection: PooledConnection, @unchecked Sendable {
+    let link: PipelineLink
     private let options: RedisOptions
     @exclusivity(unchecked) private var decoder = RESPDecoder()
     @exclusivity(unchecked) private var pipeline = Deque<any RedisOperation>()
@@ -34,13 +35,13 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
     ) {
         self.options = options
         self.preparations = preparations
-        super.init(shard: shard, peer: peer, ready: ready)
+        link = PipelineLink(shard: shard, peer: peer, ready: ready)
     }
 
     // MARK: Sending
 
-    override var underWay: Int { pipeline.count + held.count }
-    override var onlyAbandoned: Bool {
+    var underWay: Int { pipeline.count + held.count }
+    var onlyAbandoned: Bool {
         pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isAbandoned)
     }
 
@@ -48,15 +49,15 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
         let wantsMulti = if case .transaction = call.commands { mayUseMulti != true } else { false }
         guard !wantsMulti, !isAskingForMulti else {
             held.append(call)  // in its turn behind the question, and so are those that follow it
-            return askForMulti(into: &output)
+            return askForMulti(into: &link.output)
         }
         pipeline.append(call)
-        call.write(into: &output)
+        call.write(into: &link.output)
     }
 
     /// Without the permission for MULTI, the commands behind it would be carried out all the same, each by itself. So it is asked for
     /// once, with nothing behind it. DISCARD lets go of watched keys, too: who watches some has to call this before.
-    func learnWhetherMulti() { if mayUseMulti != true { write { askForMulti(into: &$0) } } }
+    func learnWhetherMulti() { if mayUseMulti != true { link.write { askForMulti(into: &$0) } } }
 
     private func askForMulti(into output: inout ByteBuffer) {
         guard !isAskingForMulti else { return }
@@ -75,8 +76,8 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
                 }
                 self.learned(refusal)
             })
-        RESPEncoder.write(RedisCommand("MULTI"), into: &output)
-        RESPEncoder.write(RedisCommand("DISCARD"), into: &output)
+        RESPEncoder.write(RedisCommand("MULTI"), into: &link.output)
+        RESPEncoder.write(RedisCommand("DISCARD"), into: &link.output)
     }
 
     /// Writes what has waited, in its order.
@@ -90,33 +91,33 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
                 call.receive(.error(refusal), on: self)
             } else {
                 pipeline.append(call)
-                call.write(into: &output)
+                call.write(into: &link.output)
             }
         }
-        flushSoon()
+        link.flushSoon()
     }
 
     /// Sends a command of the connection's own.
     func ask(_ command: RedisCommand, _ done: @escaping (Result<RedisValue, SkeinError>) -> Void) {
-        if pipeline.isEmpty { lastProgress = shard.now }
+        if pipeline.isEmpty { link.lastProgress = shard.now }
         pipeline.append(Question(done))
-        write { RESPEncoder.write(command, into: &$0) }
+        link.write { RESPEncoder.write(command, into: &$0) }
     }
 
     /// Writes a command whose answer is no answer: a subscription's.
-    func tell(_ command: RedisCommand) { write { RESPEncoder.write(command, into: &$0) } }
+    func tell(_ command: RedisCommand) { link.write { RESPEncoder.write(command, into: &$0) } }
 
-    override func check() { ask(RedisCommand("PING")) { _ in } }
+    func check() { ask(RedisCommand("PING")) { _ in } }
 
-    override func abandon(_ call: PipelinedCall) {
+    func abandon(_ call: any PipelinedCall) {
         // A connection that waits for its one caller's blocking command is of use to nobody else.
         if isLeased { return close(because: nil) }
-        super.abandon(call)
+        link.abandoned()
     }
 
     // MARK: The greeting
 
-    override func greet() {
+    func greet() {
         guard options.speaksRESP3 else { return authenticate() }
         var words: [any RedisEncodable] = [3]
         if let password = options.password {
@@ -155,7 +156,7 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
 
     private func prepare(_ commands: ArraySlice<RedisCommand>) {
         guard !isClosed else { return }
-        guard let command = commands.first else { return becomeReady() }
+        guard let command = commands.first else { return link.becomeReady() }
         ask(command) { [weak self] result in
             if case .success(.error(let error)) = result {
                 self?.refuse(error)
@@ -175,7 +176,7 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
 
     // MARK: Receiving
 
-    override func receive(_ bytes: ByteBuffer) {
+    func receive(_ bytes: ByteBuffer) {
         decoder.append(bytes)
         do throws(RESPError) {
             let now = shard.now
@@ -183,7 +184,7 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
                 switch message {
                 case .value(let value): answer(value, at: now)
                 case .push(let elements):
-                    heard(at: now)
+                    link.heard(at: now)
                     onPush?(elements)
                 }
             }
@@ -194,7 +195,7 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
 
     private func answer(_ value: RedisValue, at now: NIODeadline) {
         if isSubscriber, pipeline.isEmpty {
-            heard(at: now)
+            link.heard(at: now)
             switch value {
             case .array(let elements): onPush?(elements)
             case .error(let error): onReply?(error)
@@ -210,10 +211,10 @@ final class RedisConnection: PipelineConnection, PooledConnection, @unchecked Se
         if operation.absorbs(value) { return }
         pipeline.removeFirst()
         operation.receive(value, on: self)
-        madeProgress(at: now)
+        link.madeProgress(at: now)
     }
 
-    override func loseCalls(_ reason: SkeinError) {
+    func loseCalls(_ reason: SkeinError) {
         let lost = pipeline
         pipeline = []
         let unsent = held

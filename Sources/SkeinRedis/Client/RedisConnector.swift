@@ -23,7 +23,7 @@ struct RedisConnector: Sendable {
         guard let cache else { return connection }
         return connection.map { made in
             made.onPush = { cache.hear($0) }
-            made.channel?.closeFuture.whenComplete { _ in cache.forgetAll() }
+            made.link.channel?.closeFuture.whenComplete { _ in cache.forgetAll() }
             return made
         }
     }
@@ -50,7 +50,7 @@ struct RedisConnector: Sendable {
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
         }
         return Connector.connect(to: endpoint, on: shard.eventLoop, connect).flatMap { connected in
-            PipelineConnection.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+            PipelineLink.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
                 RedisConnection(
                     options, shard: shard, peer: "redis://\(endpoint)", preparations: preparations, ready: ready)
             }

@@ -58,11 +58,13 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
 
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool {
         // The master has become a replica, or the server is not yet what it will be: another connection finds the right one.
-        guard ["READONLY", "LOADING", "MASTERDOWN"].contains(error.kind), call.attempts < 3, !connection.isLeased else {
+        guard ["READONLY", "LOADING", "MASTERDOWN"].contains(error.kind), call.core.attempts < 3, !connection.isLeased
+        else {
             return false
         }
         connection.leave()
-        let wait = Backoff(first: .milliseconds(50), factor: 4, longest: .milliseconds(500)).delay(after: call.attempts)
+        let wait = Backoff(first: .milliseconds(50), factor: 4, longest: .milliseconds(500)).delay(
+            after: call.core.attempts)
         call.shard.eventLoop.scheduleTask(in: TimeAmount(wait)) { if !call.isOver { self.pool.submit(call) } }
         return true
     }

@@ -141,7 +141,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
             }
             var endpoint = found
             // A server that does not know its own name leaves it out: it is where the answer came from.
-            if words[2].hasBytePrefix(":"), let host = connection.channel?.remoteAddress?.ipAddress,
+            if words[2].hasBytePrefix(":"), let host = connection.link.channel?.remoteAddress?.ipAddress,
                 case .host(_, let port) = found
             {
                 endpoint = .host(host, port: port)

@@ -117,7 +117,7 @@ final class RedisSubscriber: @unchecked Sendable {
             self.told = []
             made.onPush = { [weak self] in self?.hear($0) }
             made.onReply = { [weak self] in self?.replied($0) }
-            made.channel?.closeFuture.whenComplete { _ in self.lost(made) }
+            made.link.channel?.closeFuture.whenComplete { _ in self.lost(made) }
             self.watch(made)
             return made
         }.flatMapErrorThrowing { error in

@@ -16,7 +16,7 @@ public protocol SQLExecutor: Sendable {
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
     func execute(
-        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLCall.Callback?
+        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse>
 }
 
@@ -36,7 +36,7 @@ extension SQLExecutor {
     /// Starts a query that was built and returns at once.
     @discardableResult
     public func execute(
-        _ query: some SQLQuery, timeout: Duration? = nil, meta: Meta = Meta(), callback: SQLCall.Callback? = nil
+        _ query: some SQLQuery, timeout: Duration? = nil, meta: Meta = Meta(), callback: SQLResponse.Callback? = nil
     ) -> Corequest<SQLResponse> {
         execute(query.sql(for: dialect), timeout: timeout, meta: meta, callback: callback)
     }

@@ -3,117 +3,125 @@
 import Logging
 import SkeinCore
 
-/// A statement on its way, and, when it is over, what has come of it.
-///
-/// Unchecked: touched on its shard's loop only until it is over; then it does not change any more.
-open class SQLCall: PipelinedCall, @unchecked Sendable {
-    /// What is called with a response.
-    public typealias Callback = @Sendable (SQLResponse) -> Void
+/// What has come of a statement. It changes on the shard's loop only, and not any more when it is published.
+package final class SQLOutcome: @unchecked Sendable {
+    package let sql: SQL
+    fileprivate let meta: Meta
+    fileprivate let database: String
+    fileprivate let logger: Logger
+    private var corequest: Corequest<SQLResponse>?
+    private let callback: SQLResponse.Callback?
 
-    package final let sql: SQL
-    package final let meta: Meta
-    @exclusivity(unchecked) private var corequest: Corequest<SQLResponse>?
-    private let callback: Callback?
-    private let database: String
+    @exclusivity(unchecked) package var rows = Rows.none
+    @exclusivity(unchecked) package var command = ""
+    @exclusivity(unchecked) package var affected = 0
+    package var lastInsertID: Int64?
+    @exclusivity(unchecked) package var results: [SQLResult] = []
+    @exclusivity(unchecked) package var notices: [SQLNotice] = []
+    @exclusivity(unchecked) fileprivate var refusal: SQLError?
+    @exclusivity(unchecked) fileprivate var failure: SkeinError?
 
-    // What has come of it
-    @exclusivity(unchecked) package final var rows = Rows.none
-    @exclusivity(unchecked) package final var command = ""
-    @exclusivity(unchecked) package final var affected = 0
-    @exclusivity(unchecked) package final var lastInsertID: Int64?
-    @exclusivity(unchecked) package final var results: [SQLResult] = []
-    @exclusivity(unchecked) package final var notices: [SQLNotice] = []
-    @exclusivity(unchecked) fileprivate final var refusal: SQLError?
-    @exclusivity(unchecked) fileprivate final var failure: SkeinError?
-
-    @usableFromInline package init(
-        _ sql: SQL, session: Session, shard: Shard, database: String, timeout: Duration?, standard: Duration?,
-        meta: Meta,
-        callback: Callback?
+    package init(
+        _ sql: SQL, on core: CallCore, database: String, meta: Meta, callback: SQLResponse.Callback?
     ) {
         self.sql = sql
         self.meta = meta
         self.database = database
         self.callback = callback
-        let corequest = Corequest<SQLResponse>(shard: shard)
-        self.corequest = corequest
-        super.init(session: session, shard: shard, timeout: timeout, standard: standard)
-        corequest.setDriver(self)
+        logger = core.session.logger
+        corequest = Corequest(shard: core.shard)
     }
 
-    public final override var peer: String { database }
-
-    /// What callers wait on; before it is submitted.
-    package final var handle: Corequest<SQLResponse> {
+    fileprivate var handle: Corequest<SQLResponse> {
         guard let corequest else { preconditionFailure("a call is asked for its corequest after its end") }
         return corequest
     }
 
-    /// The database has done what it was asked.
-    package final func succeed(bytes: Int) { if !isOver { end(bytes: bytes, failed: false, publish: respond) } }
-
-    /// The database has refused.
-    package final func refuse(_ error: SQLError, bytes: Int = 0) {
-        guard !isOver else { return }
-        refusal = error
-        rows = .none
-        end(bytes: bytes, failed: false, publish: respond)
-    }
-
-    public final override func publish(_ failure: SkeinError) {
-        self.failure = failure
-        rows = .none
-        respond()
-    }
-
-    private func respond() {
+    fileprivate func respond() {
         guard let corequest else { return }
         self.corequest = nil
-        let response = SQLResponse(call: self)
+        let response = SQLResponse(outcome: self)
         corequest.finish(response)
         callback?(response)
     }
 }
 
+/// A statement on its way.
+package protocol SQLCall: PipelinedCall {
+    var outcome: SQLOutcome { get }
+}
+
+extension SQLCall {
+    package var peer: String { outcome.database }
+    package var sql: SQL { outcome.sql }
+
+    /// What callers wait on; before it is submitted.
+    package var handle: Corequest<SQLResponse> {
+        let handle = outcome.handle
+        handle.setDriver(self)
+        return handle
+    }
+
+    /// The database has done what it was asked.
+    package func succeed(bytes: Int) { if !isOver { end(bytes: bytes, failed: false, publish: outcome.respond) } }
+
+    /// The database has refused.
+    package func refuse(_ error: SQLError, bytes: Int = 0) {
+        guard !isOver else { return }
+        outcome.refusal = error
+        outcome.rows = .none
+        end(bytes: bytes, failed: false, publish: outcome.respond)
+    }
+
+    package func publish(_ failure: SkeinError) {
+        outcome.failure = failure
+        outcome.rows = .none
+        outcome.respond()
+    }
+}
+
 /// The answer of a database, or the failure that prevented one.
 public struct SQLResponse: Response {
-    fileprivate let call: SQLCall
+    /// What is called with a response.
+    public typealias Callback = @Sendable (SQLResponse) -> Void
+
+    fileprivate let outcome: SQLOutcome
 
     /// What the caller attached.
-    public var meta: Meta { call.meta }
+    public var meta: Meta { outcome.meta }
     /// 200, or 409 for a uniqueness conflict, 500 for any other refusal of the database, 700 to 722 for a failure.
-    public var statusCode: Int { call.failure?.code.rawValue ?? call.refusal?.statusCode ?? 200 }
+    public var statusCode: Int { outcome.failure?.code.rawValue ?? outcome.refusal?.statusCode ?? 200 }
     /// The status in words; the database's.
-    public var reason: String { call.failure?.code.name ?? call.refusal?.description ?? "OK" }
+    public var reason: String { outcome.failure?.code.name ?? outcome.refusal?.description ?? "OK" }
     /// `execute`.
     public var method: String { "execute" }
     /// The rows.
-    public var content: Rows { call.rows }
+    public var content: Rows { outcome.rows }
     /// The rows; aquests' name.
-    public var data: Rows { call.rows }
+    public var data: Rows { outcome.rows }
     /// The session's logger.
-    public var logger: Logger { call.session.logger }
+    public var logger: Logger { outcome.logger }
     /// The failure, if there was one.
-    public var failure: SkeinError? { call.failure }
+    public var failure: SkeinError? { outcome.failure }
     /// What the database said when it refused.
-    public var refusal: (any Error)? { call.refusal }
+    public var refusal: (any Error)? { outcome.refusal }
     /// What the database said when it refused.
-    public var sqlError: SQLError? { call.refusal }
+    public var sqlError: SQLError? { outcome.refusal }
     /// The database that was asked.
-    public var peer: String { call.peer }
+    public var peer: String { outcome.database }
     /// The kind of statement that was executed, as the database says it: `INSERT`, `SELECT`, `CREATE TABLE`.
-    public var command: String { call.command }
+    public var command: String { outcome.command }
     /// The rows that were changed, or read.
-    public var affected: Int { call.affected }
+    public var affected: Int { outcome.affected }
     /// The row id of the last row that SQLite has inserted.
-    public var lastInsertID: Int64? { call.lastInsertID }
+    public var lastInsertID: Int64? { outcome.lastInsertID }
     /// What each statement of a script has come to, in order; of one statement, the one result.
     public var results: [SQLResult] {
-        guard call.results.isEmpty, call.failure == nil, call.refusal == nil else { return call.results }
+        guard outcome.results.isEmpty, outcome.failure == nil, outcome.refusal == nil else { return outcome.results }
         return [SQLResult(command: command, affected: affected, rows: content)]
     }
     /// What the database said beside the answer.
-    public var notices: [SQLNotice] { call.notices }
+    public var notices: [SQLNotice] { outcome.notices }
     /// 299.
     public static var highestSuccess: Int { 299 }
 

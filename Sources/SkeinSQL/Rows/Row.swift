@@ -4,12 +4,12 @@ import SkeinCore
 
 /// The rows of an answer.
 public struct Rows: RandomAccessCollection, Sendable {
-    @usableFromInline package let cells: RowSet
+    @usableFromInline package let cells: any RowSet
 
-    package init(_ cells: RowSet) { self.cells = cells }
+    package init(_ cells: any RowSet) { self.cells = cells }
 
     /// No rows of no columns.
-    package static let none = Rows(RowSet(.none))
+    package static let none = Rows(ValueRowSet(.none, cells: []))
 
     /// The names of the columns.
     public var columns: [String] { cells.columns.names }
@@ -28,10 +28,10 @@ public struct Rows: RandomAccessCollection, Sendable {
 /// One row.
 @dynamicMemberLookup
 public struct Row: Sendable {
-    @usableFromInline package let cells: RowSet
+    @usableFromInline package let cells: any RowSet
     @usableFromInline package let index: Int
 
-    @usableFromInline package init(_ cells: RowSet, _ index: Int) {
+    @usableFromInline package init(_ cells: any RowSet, _ index: Int) {
         self.cells = cells
         self.index = index
     }

@@ -11,13 +11,13 @@ import SkeinCore
 
 /// A decoder over the rows of an answer.
 final class RowDecoder: Decoder {
-    let cells: RowSet
+    let cells: any RowSet
     @exclusivity(unchecked) fileprivate(set) var row = 0
     @exclusivity(unchecked) private var next = 0
     let codingPath: [any CodingKey] = []
     let userInfo: [CodingUserInfoKey: Any] = [:]
 
-    init(_ cells: RowSet) { self.cells = cells }
+    init(_ cells: any RowSet) { self.cells = cells }
 
     func decodeAll<T: Decodable>(_ type: T.Type) throws -> [T] {
         var values: [T] = []

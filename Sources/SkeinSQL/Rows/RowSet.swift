@@ -22,36 +22,39 @@ public final class RowColumns: Sendable {
     public func index(of name: String) -> Int? { places[name] }
 }
 
-/// Where the cells are. Each database has its own kind.
-///
-/// Unchecked: it is filled by one owner and published when it does not change any more.
-open class RowSet: @unchecked Sendable {
+/// Where the cells are. Each database has its own type, which is filled by one owner and published when it does not change any more.
+@usableFromInline package protocol RowSet: AnyObject, Sendable {
     /// The columns.
-    public final let columns: RowColumns
-
-    @usableFromInline package init(_ columns: RowColumns) { self.columns = columns }
-
+    var columns: RowColumns { get }
     /// The number of rows.
-    open var count: Int { 0 }
+    var count: Int { get }
     /// A cell.
     /// - Throws: `SkeinError` when its bytes are no value of its type.
-    open func value(_ row: Int, _ column: Int) throws -> SQLValue { .null }
+    func value(_ row: Int, _ column: Int) throws -> SQLValue
     /// A cell that is a whole number; nil when it is none, or nothing.
-    open func integer(_ row: Int, _ column: Int) -> Int64? { (try? value(row, column))?.sqlInteger }
+    func integer(_ row: Int, _ column: Int) -> Int64?
     /// A cell that is a number of floating point; nil when it is none, or nothing.
-    open func double(_ row: Int, _ column: Int) -> Double? {
+    func double(_ row: Int, _ column: Int) -> Double?
+    /// A cell that is text; nil when it is none, or nothing.
+    func text(_ row: Int, _ column: Int) -> String?
+    /// A cell that is a truth value; nil when it is none, or nothing.
+    func bool(_ row: Int, _ column: Int) -> Bool?
+    /// Whether a cell holds nothing.
+    func isNull(_ row: Int, _ column: Int) -> Bool
+}
+
+extension RowSet {
+    package func integer(_ row: Int, _ column: Int) -> Int64? { (try? value(row, column))?.sqlInteger }
+    package func double(_ row: Int, _ column: Int) -> Double? {
         if case .double(let value)? = try? value(row, column) { value } else { nil }
     }
-    /// A cell that is text; nil when it is none, or nothing.
-    open func text(_ row: Int, _ column: Int) -> String? {
+    package func text(_ row: Int, _ column: Int) -> String? {
         if case .text(let text)? = try? value(row, column) { text } else { nil }
     }
-    /// A cell that is a truth value; nil when it is none, or nothing.
-    open func bool(_ row: Int, _ column: Int) -> Bool? {
+    package func bool(_ row: Int, _ column: Int) -> Bool? {
         if case .bool(let value)? = try? value(row, column) { value } else { nil }
     }
-    /// Whether a cell holds nothing.
-    open func isNull(_ row: Int, _ column: Int) -> Bool { (try? value(row, column))?.isNull ?? false }
+    package func isNull(_ row: Int, _ column: Int) -> Bool { (try? value(row, column))?.isNull ?? false }
 }
 
 extension SQLValue {
@@ -59,14 +62,15 @@ extension SQLValue {
 }
 
 /// Rows of cells that are values already.
-package final class ValueRowSet: RowSet, @unchecked Sendable {
+package final class ValueRowSet: RowSet {
+    package let columns: RowColumns
     private let cells: [SQLValue]
 
     package init(_ columns: RowColumns, cells: [SQLValue]) {
+        self.columns = columns
         self.cells = cells
-        super.init(columns)
     }
 
-    package override var count: Int { columns.names.isEmpty ? 0 : cells.count / columns.names.count }
-    package override func value(_ row: Int, _ column: Int) -> SQLValue { cells[row * columns.names.count + column] }
+    package var count: Int { columns.names.isEmpty ? 0 : cells.count / columns.names.count }
+    package func value(_ row: Int, _ column: Int) -> SQLValue { cells[row * columns.names.count + column] }
 }

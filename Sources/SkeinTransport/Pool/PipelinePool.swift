@@ -66,7 +66,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         switch action {
         case .send(let call, let connection): connection.send(call, at: shard.now)
         case .lend(let connection, let lease):
-            connection.isLeased = true
+            connection.link.isLeased = true
             lease.promise.succeed(connection)
         case .connect:
             connect().whenComplete { result in
@@ -87,9 +87,9 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         }
         machine.connected(connection)
         session.statistics.connected()
-        connection.pool = self
+        connection.link.pool = self
         guard !isShutDown else { return connection.close() }
-        connection.armTimer()
+        connection.link.armTimer()
         settle(.made(connection))
     }
 
@@ -151,23 +151,23 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     package func giveBack(_ connection: Connection) {
         let isKept = connection.isUsable && !isShutDown
         guard machine.giveBack(connection, isKept: isKept) else { return }
-        connection.isLeased = false
+        connection.link.isLeased = false
         if isKept { settle(.room(connection)) } else { connection.close() }
     }
 
     // MARK: Events of connections
 
-    package func hasRoom(_ connection: PipelineConnection) {
+    package func hasRoom(_ connection: any PipelineConnection) {
         guard let member = machine.shared.first(where: { $0 === connection }) else { return }
         settle(.room(member))
     }
 
-    package func isLeaving(_ connection: PipelineConnection) {
+    package func isLeaving(_ connection: any PipelineConnection) {
         machine.isLeaving(connection)
         settle(.need)
     }
 
-    package func isGone(_ connection: PipelineConnection) {
+    package func isGone(_ connection: any PipelineConnection) {
         machine.isGone(connection)
         session.statistics.disconnected()
         settle(.need)
