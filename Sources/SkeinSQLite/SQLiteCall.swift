@@ -25,7 +25,7 @@ struct SQLiteAnswer: Sendable {
 ///
 /// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
 final class SQLiteCall: SQLCall, @unchecked Sendable {
-    @exclusivity(unchecked) var core: CallCore
+    let core: CallCore
     let outcome: SQLOutcome
     private let worker: any SQLiteWorker
 

@@ -40,10 +40,10 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
     /// A transaction that one statement begins would be everybody's.
     private static func problem(_ sql: SQL) -> SkeinError? {
         let word = SQLKeyword.first(of: sql.text, nestsComments: false)
-        guard ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"].contains(word) else { return nil }
+        guard SQLKeyword.isOfTransaction(word) else { return nil }
         return SkeinError(
             .exception,
-            because: "\(word) cannot be executed on its own: transactions are made by transaction { … } or begin()")
+            because: "\(word) cannot be executed on its own: \(SQLKeyword.transactionAdvice)")
     }
 
     /// Begins a transaction that is ended by hand.

@@ -55,8 +55,7 @@ extension SQLiteStore {
         return .failure(
             SkeinError(
                 .exception,
-                because: "a transaction was begun and not ended, and was undone; transactions are made by "
-                    + "transaction { … } or begin()"))
+                because: "a transaction was begun and not ended, and was undone; \(SQLKeyword.transactionAdvice)"))
     }
 
     /// Carries statements out, one behind the other; the answer is the last one's.

@@ -69,7 +69,7 @@ final class SQLiteStore: SQLiteWorker {
 
     private static func open(_ options: SQLiteOptions, _ configuration: GRDB.Configuration) throws -> Access {
         guard let path = options.path else { return .alone(try DatabaseQueue(configuration: configuration)) }
-        guard FileManager.default.fileExists(atPath: path) else {
+        guard FileState(path: path) != nil else {
             return .writing(try DatabasePool(path: path, configuration: configuration))
         }
         var reading = configuration

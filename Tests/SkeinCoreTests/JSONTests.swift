@@ -128,3 +128,17 @@ struct JSONTests {
         #expect(object.names.first == "a")
     }
 }
+
+@Suite("JSON text")
+struct JSONTextTests {
+    @Test("strings are escaped as every reader expects, and stay on one line")
+    func strings() throws {
+        #expect(JSONText.string("a\"b\\c/d") == #""a\"b\\c/d""#)
+        #expect(JSONText.string("\n\r\t\u{0}\u{1F}\u{7F}") == #""\n\r\t\u0000\u001f\u007f""#)
+        #expect(JSONText.string("\u{80}\u{9F}\u{A0}é") == "\"\\u0080\\u009f\u{A0}é\"")
+        #expect(JSONText.string("\u{2027}\u{2028}\u{2029}\u{202A}") == "\"\u{2027}\\u2028\\u2029\u{202A}\"")
+        let all = String(String.UnicodeScalarView((0..<0x3000).compactMap(Unicode.Scalar.init)))
+        #expect(try JSONValue(json: JSONText.string(all)) == .string(all))
+        #expect(JSONText.object([("a", "1"), ("\"", "[]")]) == #"{"a": 1, "\"": []}"#)
+    }
+}

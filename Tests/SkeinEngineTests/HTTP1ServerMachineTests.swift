@@ -22,18 +22,20 @@ struct ServerExchangeTests {
     @Test("content is delivered up to its limit")
     func limit() {
         var exchange = exchange()
-        #expect(exchange.receive(1000) == .deliver && exchange.receive(1) == .tooLarge)
+        #expect(exchange.receive(1000, at: at(1)) == .deliver && exchange.receive(1, at: at(1)) == .tooLarge)
         #expect(exchange.received == 1001 && exchange.maximum == 1000)
     }
 
     @Test("content that arrives after the response is discarded, up to a limit of its own")
     func discarded() {
         var exchange = exchange(maximum: 1 << 30)
-        #expect(exchange.receive(ServerExchange.discardLimit * 2) == .deliver)
+        #expect(exchange.receive(ServerExchange.discardLimit * 2, at: at(1)) == .deliver)
         exchange.beginResponse(isEndless: false)
-        #expect(exchange.receive(1) == .deliver, "the response may be made of it")
+        #expect(exchange.receive(1, at: at(1)) == .deliver, "the response may be made of it")
         exchange.endResponse(at: at(1))
-        #expect(exchange.receive(ServerExchange.discardLimit) == .discard && exchange.receive(1) == .stop)
+        #expect(
+            exchange.receive(ServerExchange.discardLimit, at: at(1)) == .discard
+                && exchange.receive(1, at: at(1)) == .stop)
     }
 
     @Test("both sides have to end")
@@ -58,7 +60,8 @@ struct ServerExchangeTests {
         #expect(exchange.content == .awaited)
         #expect(exchange.contentIsWanted(at: at(1)) && !exchange.contentIsWanted(at: at(1)))
         var unasked = self.exchange(expectsContinue: true)
-        #expect(unasked.receive(1) == .deliver && !unasked.contentIsWanted(at: at(1)), "the client did not wait")
+        #expect(
+            unasked.receive(1, at: at(1)) == .deliver && !unasked.contentIsWanted(at: at(1)), "the client did not wait")
         var answered = self.exchange(expectsContinue: true)
         answered.beginResponse(isEndless: false)
         #expect(answered.contentIsWanted(at: at(1)) == false)
@@ -67,7 +70,7 @@ struct ServerExchangeTests {
     @Test("a slow client is told from a slow handler")
     func pace() {
         var exchange = exchange(rate: 10)
-        _ = exchange.receive(50)
+        _ = exchange.receive(50, at: at(1))
         #expect(!exchange.isTooSlow(at: at(9)) && exchange.isTooSlow(at: at(11)))
         exchange.pause(at: at(5))
         exchange.pause(at: at(8))
@@ -153,7 +156,7 @@ struct HTTP1ServerMachineTests {
         #expect(machine.expectation == .nothing && machine.receive(at: at(2)) == .ignore)
         machine.end()
         #expect(machine.expectation == .nothing && machine.receive(at: at(2)) == .ignore)
-        #expect(machine.receiveContent(1) == .discard && machine.endResponse(at: at(2)) == .nothing)
+        #expect(machine.receiveContent(1, at: at(5)) == .discard && machine.endResponse(at: at(2)) == .nothing)
     }
 
     @Test("a content that says that it is too large is not begun")
@@ -162,13 +165,13 @@ struct HTTP1ServerMachineTests {
         #expect(machine.receiveHead(head(.known(11)), maximum: 10, at: at(0)) == false)
         #expect(machine.request == nil)
         #expect(machine.receiveHead(head(.known(10)), maximum: 10, at: at(0)) == true)
-        #expect(machine.receiveContent(11) == .tooLarge)
+        #expect(machine.receiveContent(11, at: at(5)) == .tooLarge)
     }
 
     @Test("content slower than the limit is refused")
     func slow() {
         var machine = serving(.known(1000))
-        #expect(machine.receive(at: at(5)) == .decode && machine.receiveContent(20) == .deliver)
+        #expect(machine.receive(at: at(5)) == .decode && machine.receiveContent(20, at: at(5)) == .deliver)
         machine.pause(at: at(6))
         machine.resume(at: at(16))
         #expect(machine.receive(at: at(21)) == .decode && machine.receive(at: at(22)) == .refuse)
@@ -196,7 +199,7 @@ struct HTTP1ServerMachineTests {
         #expect(answered(serving()).1 == .request)
         #expect(answered(serving(), closes: true).1 == .linger)
         var (machine, next) = answered(serving(.known(1000)))
-        #expect(next == .discard && machine.receiveContent(1000) == .discard)
+        #expect(next == .discard && machine.receiveContent(1000, at: at(5)) == .discard)
         #expect(machine.receiveEnd() && machine.expectation == .head)
         var closed = serving()
         closed.beginResponse(persists: true, isEndless: false)
@@ -250,7 +253,7 @@ struct HTTP1ServerMachineTests {
         var (idle, _) = answered(serving())
         #expect(idle.drain(isBetweenRequests: true, at: at(5)) == .nothing && idle.deadline == moment)
         var busy = serving()
-        #expect(busy.drain(isBetweenRequests: true, at: at(5)) == .nothing && busy.deadline == at(10))
+        #expect(busy.drain(isBetweenRequests: true, at: at(5)) == .nothing && busy.deadline == at(31))
         busy.beginResponse(persists: false, isEndless: true)
         #expect(busy.drain(isBetweenRequests: true, at: at(5)) == .cutOff)
         busy.end()
@@ -270,7 +273,7 @@ struct HTTP1ServerMachineTests {
         #expect(machine.deadline == at(32))
         machine.madeProgress(at: at(3))
         #expect(machine.deadline == at(33))
-        _ = machine.receiveContent(1)
+        _ = machine.receiveContent(1, at: at(5))
         _ = machine.receiveEnd()
         (machine, _) = answered(machine)
         var pipelined = machine
@@ -298,6 +301,9 @@ struct HTTP1ServerMachineTests {
         #expect(fired(serving(.known(1)), isReading: false) == .nothing, "the handler does not read")
         #expect(fired(serving(.known(1), expectsContinue: true)) == .nothing, "the client waits for the handler")
         #expect(fired(serving(), isWriting: true) == .stalled)
+        var refused = serving(.known(1), expectsContinue: true)
+        refused.beginResponse(persists: false, isEndless: false)
+        #expect(fired(refused) == .stalled, "no 100 (Continue) will follow")
         let (idle, _) = answered(serving())
         #expect(fired(idle) == .cutOff)
         var working = serving()

@@ -7,6 +7,7 @@ import Testing
 struct OriginPoolMachineTests {
     final class Serial: SerialMember {
         let name: String
+        var isOffered = false
         var usable = true
         var pipelines = false
         init(_ name: String = "c") { self.name = name }
@@ -161,6 +162,15 @@ struct OriginPoolMachineTests {
         #expect(machine.isEmpty)
         machine.enqueue(Call())
         #expect(machine.shutdown().count == 1 && machine.isEmpty)
+    }
+
+    @Test("a connection that is made after the shutdown is closed")
+    func late() {
+        var machine = machine()
+        machine.enqueue(Call())
+        #expect(actions(&machine) == ["connect"] && machine.shutdown().count == 1)
+        machine.connected(Serial("a"))
+        #expect(actions(&machine) == ["close a"])
     }
 
     // MARK: HTTP/2

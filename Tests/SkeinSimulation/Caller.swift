@@ -5,6 +5,7 @@ import PeerSupport
 import Skein
 import SkeinCore
 import SkeinHTTP
+import SkeinRedis
 import SkeinWire
 
 /// The record of a call.
@@ -17,7 +18,7 @@ final class CallRecord: @unchecked Sendable {
     /// Whether the caller has finished.
     var isOver = false
     var outcome = "under way"
-    weak var corequest: Corequest<HTTPResponse>?
+    weak var corequest: CorequestState?
 }
 
 extension World {
@@ -37,6 +38,12 @@ extension World {
     }
 
     private func perform(_ call: CallPlan, _ record: CallRecord) async {
+        if call.isStored {
+            guard let milliseconds = call.deadline else { return await ask(call, record) }
+            return await withDeadline(Deadline(loop.now + .milliseconds(Int64(milliseconds)))) {
+                await self.ask(call, record)
+            }
+        }
         do {
             var request = HTTPRequest(
                 call.method, try HTTPURL("http://127.0.0.1:80/\(call.id)"), headers: ["X-Call": "\(call.id)"],
@@ -53,6 +60,33 @@ extension World {
             }
         } catch {
             report("call \(call.id) cannot be started: \(error)")
+        }
+    }
+
+    /// Sends a command to the store.
+    private func ask(_ call: CallPlan, _ record: CallRecord) async {
+        let command = RedisCommand(call.method == .get ? "GET" : "INCR", ["\(call.id)"])
+        let corequest = store.send(command, timeout: call.timeout.map { .milliseconds($0) }) { _ in
+            record.ends += 1
+            self.checkTime(call, record)
+        }
+        record.corequest = corequest
+        let response = await corequest.dispatch()
+        if let failure = response.failure {
+            record.outcome = "\(failure.code)"
+            return
+        }
+        record.outcome = "answered"
+        var expected = ByteBuffer(string: "\(call.id):")
+        expected.writeImmutableBuffer(content(of: call))
+        let isRight =
+            switch response.content {
+            case .string(let bytes): call.method == .get && bytes == expected
+            case .integer(let number): call.method == .post && number == Int64(call.id)
+            default: false
+            }
+        if !isRight, !hasUndetectableForgery {
+            report("call \(call.id) got the answer \("\(response.content)".prefix(40))")
         }
     }
 

@@ -99,6 +99,8 @@ package struct CallPlan: Sendable {
     }
 
     package let id: Int
+    /// Whether it goes to the store: GET, or INCR for a POST.
+    package var isStored = false
     package var start: Int
     package var method: HTTPMethod
     package var content = Content.none
@@ -148,6 +150,13 @@ package struct CallPlan: Sendable {
         deadline = random.number(0...5) == 0 ? random.pick([5, 500, 4000, 100_000]) : nil
         cancelAt = random.number(0...5) == 0 ? random.pick([0, 1, 40, 3000, 35_000]) : nil
         act = isHostile ? .hostile(&random) : .kind(&random)
+        if random.number(0...4) == 0 {
+            isStored = true
+            method = random.pick([.get, .get, .post])
+            content = .none
+            isUnsendable = false
+            reader = .whole
+        }
     }
 }
 

@@ -92,7 +92,10 @@ extension World {
     var isQuiet: Bool { records.count == history.calls.count && records.values.allSatisfy(\.isOver) }
 
     func shutDown() {
-        Task(executorPreference: shard.executor) { await self.skein.http.shutdown() }
+        Task(executorPreference: shard.executor) {
+            await self.store.shutdown()
+            await self.skein.http.shutdown()
+        }
     }
 
     /// Checks that each call has ended once.
@@ -126,7 +129,8 @@ extension World {
         for (number, channel) in clientChannels.enumerated() where channel.isOpen {
             report("connection \(number) is still open at the client")
         }
-        for (number, channel) in serverChannels.enumerated() where channel.isOpen && history.settings.hasRealServer {
+        for (number, channel) in serverChannels.enumerated()
+        where channel.isOpen && history.settings.hasRealServer && !storeChannels.contains(ObjectIdentifier(channel)) {
             report("connection \(number) is still open at the server")
         }
         let serverTimers = serverShard.timers.count

@@ -6,6 +6,7 @@ import Skein
 import SkeinCore
 import SkeinEngine
 import SkeinHTTP
+import SkeinRedis
 import SkeinTransport
 import SkeinWire
 
@@ -14,16 +15,20 @@ import SkeinWire
 /// Unchecked: a simulation has one thread.
 package final class World: @unchecked Sendable {
     private static let standard = HTTPConfiguration()
+    private static let storePort = 6379
 
     let history: History
     let loop = SimulatedLoop()
     let skein: Skein
+    let store: RedisClient
     let shard: Shard
     private let serverShards: ShardGroup
     var serverShard: Shard { serverShards.shards[0] }
     private var accept: (@Sendable (any Channel) throws -> Void)?
     private(set) var clientChannels: [SimulatedChannel] = []
     private(set) var serverChannels: [SimulatedChannel] = []
+    /// Those of the scripted store.
+    private(set) var storeChannels: Set<ObjectIdentifier> = []
     private var random: SeededGenerator
     private var contents: [Int: ByteBuffer] = [:]
     private var processedCounts: [Int: Int] = [:]
@@ -50,9 +55,12 @@ package final class World: @unchecked Sendable {
         http.pipelineDepth = history.settings.pipelineDepth
         if history.settings.speaksHTTP2 { http.http2.use = .priorKnowledge }
         let dial = Dial()
-        http.dial = { _, _ in dial.open() }
+        http.dial = { endpoint, _ in dial.open(endpoint) }
         configuration.http = http
         skein = Skein(configuration)
+        var options = RedisOptions()
+        options.hosts = [.host("127.0.0.1", port: Self.storePort)]
+        store = skein.redis(options)
         shard = skein.shards[0]
         serverShards = ShardGroup(loop)
         dial.world = self
@@ -65,9 +73,9 @@ package final class World: @unchecked Sendable {
     /// Connects the session to the world, which owns it, without a cycle.
     private final class Dial: @unchecked Sendable {
         weak var world: World?
-        func open() -> EventLoopFuture<any Channel> {
+        func open(_ endpoint: Endpoint) -> EventLoopFuture<any Channel> {
             guard let world else { preconditionFailure("a connection is made after the run") }
-            return world.connect()
+            return world.connect(to: endpoint)
         }
     }
 
@@ -132,7 +140,7 @@ package final class World: @unchecked Sendable {
 
     // MARK: Connections
 
-    private func connect() -> EventLoopFuture<any Channel> {
+    private func connect(to endpoint: Endpoint) -> EventLoopFuture<any Channel> {
         let number = connections
         connections += 1
         let plan = number < history.connections.count ? history.connections[number] : History.ConnectionPlan()
@@ -141,12 +149,12 @@ package final class World: @unchecked Sendable {
         switch plan.opening {
         case .silent: later(75_000) { promise.fail(IOError(errnoCode: 110, reason: "connect")) }
         case .refused, .refusedAtOnce: later(plan.delay) { promise.fail(IOError(errnoCode: 111, reason: "connect")) }
-        case .made: later(plan.delay) { promise.completeWith(Result { try self.open(number, plan) }) }
+        case .made: later(plan.delay) { promise.completeWith(Result { try self.open(number, plan, to: endpoint) }) }
         }
         return promise.futureResult
     }
 
-    private func open(_ number: Int, _ plan: History.ConnectionPlan) throws -> any Channel {
+    private func open(_ number: Int, _ plan: History.ConnectionPlan, to endpoint: Endpoint) throws -> any Channel {
         func wire(_ plan: WirePlan, _ direction: Int) -> SimulatedWire {
             SimulatedWire(loop, plan, random: SeededGenerator(seed: random.next())) { [unowned self] in
                 note(number * 2 + direction, $0, $1)
@@ -162,7 +170,10 @@ package final class World: @unchecked Sendable {
             loop, inbound: toServer, outbound: toClient, local: 80, remote: 40_000 + number)
         clientChannels.append(client)
         serverChannels.append(server)
-        if let accept {
+        if case .host(_, Self.storePort) = endpoint {
+            try server.pipeline.syncOperations.addHandler(ScriptedStore(self))
+            storeChannels.insert(ObjectIdentifier(server))
+        } else if let accept {
             try (server as any NIOSynchronousChannelOptions).setOption(.allowRemoteHalfClosure, value: true)
             try accept(server)
         } else {

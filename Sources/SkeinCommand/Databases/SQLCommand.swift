@@ -87,12 +87,11 @@ struct SQLCommand: AsyncParsableCommand {
 
     /// Copies between a table and a standard stream, when a statement does that.
     private func copy(_ text: String, by postgres: PostgresClient) async throws -> Bool {
-        guard text.splitAtBlanks().first?.equalsIgnoringCase("COPY") == true else { return false }
+        guard SQLKeyword.first(of: text) == "COPY" else { return false }
         let sql = SQL(unsafe: text)
-        let words = text.asciiUppercased.splitAtBlanks().map { $0.prefix(before: ";", "(") }
-        if words.contains("STDOUT") {
+        if SQLKeyword.mentions(["stdout"], asWords: true, in: text) {
             for try await piece in postgres.copyOut(sql) { piece.withUnsafeReadableBytes { Terminal.emit($0) } }
-        } else if words.contains("STDIN") {
+        } else if SQLKeyword.mentions(["stdin"], asWords: true, in: text) {
             let rows = try await postgres.copyIn(sql, StandardInput.pieces, timeout: .seconds(timeout))
             if !raw, !csv, !json { Terminal.say("COPY \(rows)") }
         } else {
@@ -111,9 +110,7 @@ struct SQLCommand: AsyncParsableCommand {
 
     /// PostgreSQL takes several statements only where they are meant.
     private func start(_ sql: SQL, on database: any SQLExecutor) -> Corequest<SQLResponse> {
-        let isScript =
-            parameters.isEmpty && sql.text.splitBytes(separator: ";").count { !$0.splitAtBlanks().isEmpty } > 1
-        if isScript, let postgres = database as? PostgresClient {
+        if parameters.isEmpty, SQLKeyword.isScript(sql.text), let postgres = database as? PostgresClient {
             return postgres.script(sql, timeout: .seconds(timeout))
         }
         return database.execute(sql, timeout: .seconds(timeout), meta: Meta(), callback: nil)

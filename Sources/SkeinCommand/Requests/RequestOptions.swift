@@ -127,10 +127,8 @@ enum InputFile {
         guard let argument else { return .none }
         if argument.hasBytePrefix("@"), argument != "@-" {
             let path = String(argument.dropFirst())
-            let target = URL(filePath: path).resolvingSymlinksInPath().path
-            let kind = try? FileManager.default.attributesOfItem(atPath: target)[.type] as? FileAttributeType
             // A pipe says what it says once; a file is read while it is sent, however large it is.
-            guard kind == .typeRegular, path != "/dev/stdin" else { return try whole(read(path)) }
+            guard FileState(path: path)?.isFile == true, path != "/dev/stdin" else { return try whole(read(path)) }
             guard let file = FileHandle(forReadingAtPath: path) else { throw unreadable(path) }
             return .file(path, contentType: contentType(try file.read(upToCount: 64) ?? Data()))
         }
@@ -139,9 +137,7 @@ enum InputFile {
 
     /// A file of a form; a pipe, which says what it says once, is read at once.
     static func part(_ name: String, _ path: String) throws -> FormPart {
-        let target = URL(filePath: path).resolvingSymlinksInPath().path
-        let kind = try? FileManager.default.attributesOfItem(atPath: target)[.type] as? FileAttributeType
-        guard kind != nil, kind != .typeRegular, path != "-" else { return .file(name, path: path) }
+        guard FileState(path: path)?.isFile == false, path != "-" else { return .file(name, path: path) }
         return FormPart(
             name, .bytes(try read(path), contentType: "application/octet-stream"),
             fileName: URL(filePath: path).lastPathComponent)
@@ -177,9 +173,7 @@ enum InputFile {
     }
 
     /// Whether a path leads to a directory.
-    static func isDirectory(_ path: String) -> Bool {
-        (try? FileManager.default.contentsOfDirectory(atPath: path)) != nil
-    }
+    static func isDirectory(_ path: String) -> Bool { FileState(path: path)?.isFolder == true }
 
     /// A variable of the environment, unless it is empty.
     static func environment(_ name: String) -> String? {

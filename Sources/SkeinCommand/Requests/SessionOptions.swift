@@ -53,7 +53,7 @@ struct SessionOptions: ParsableArguments {
             if retry > 0 { configuration.layers.append(RetryLayer(maximum: retry)) }
             if let cache { configuration.layers.append(try HTTPCache.disk(cache)) }
             if let cookieJar {
-                let isThere = FileManager.default.fileExists(atPath: cookieJar)
+                let isThere = FileState(path: cookieJar) != nil
                 configuration.cookies = isThere ? try CookieJar(file: cookieJar) : CookieJar()
             }
         } catch {

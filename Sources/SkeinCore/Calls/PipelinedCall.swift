@@ -9,15 +9,15 @@ package protocol CallCarrier: AnyObject {
 }
 
 /// The part of a call that does not depend on its protocol: its slot in the session, its deadline, its carrier.
-package struct CallCore {
+package final class CallCore {
     package let session: Session
     package let shard: Shard
-    fileprivate var life: CallLife
-    fileprivate var timer = CallTimer()
+    @exclusivity(unchecked) fileprivate var life: CallLife
+    @exclusivity(unchecked) fileprivate var timer = CallTimer()
     /// The connection it was sent on.
-    package var carrier: (any CallCarrier)?
+    @exclusivity(unchecked) package var carrier: (any CallCarrier)?
     /// How often it was sent.
-    package var attempts = 0
+    @exclusivity(unchecked) package var attempts = 0
 
     /// - Parameters:
     ///   - timeout: the call's own time limit, the wait for its slot included.
@@ -34,7 +34,7 @@ package struct CallCore {
 /// A call from its submission to its end. Each protocol has its own type. Used on its shard's loop only, but for what is set before it is
 /// submitted.
 package protocol PipelinedCall: Exchange, TimerTarget {
-    var core: CallCore { get set }
+    var core: CallCore { get }
     /// Whose turn it takes in the session's queue, and who is named in messages.
     var peer: String { get }
     /// Has its slot: goes to a connection.
@@ -109,7 +109,7 @@ extension PipelinedCall {
     /// - Parameter publish: hands the answer to those who wait.
     package func end(bytes: Int, failed: Bool, publish: () -> Void) {
         guard let holdsSlot = core.life.end() else { return }
-        let (session, shard) = (session, shard)
+        let (session, shard) = (core.session, core.shard)
         core.carrier = nil
         core.timer.stop(on: shard)
         session.statistics.ended(bytes: bytes, failed: failed)

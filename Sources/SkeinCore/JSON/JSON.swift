@@ -111,7 +111,7 @@ enum JSONWriter {
         case .null: output += "null".utf8
         case .bool(let value): output += value ? "true".utf8 : "false".utf8
         case .number(let value): output += value.text.utf8
-        case .string(let text): write(text, to: &output)
+        case .string(let text): JSONText.write(text, to: &output)
         case .array(let elements):
             output.append(UInt8(ascii: "["))
             for (place, element) in elements.enumerated() {
@@ -123,26 +123,11 @@ enum JSONWriter {
             output.append(UInt8(ascii: "{"))
             for (place, member) in members.enumerated() {
                 if place > 0 { output.append(UInt8(ascii: ",")) }
-                write(member.name, to: &output)
+                JSONText.write(member.name, to: &output)
                 output.append(UInt8(ascii: ":"))
                 write(member.value, to: &output)
             }
             output.append(UInt8(ascii: "}"))
         }
-    }
-
-    private static func write(_ text: String, to output: inout [UInt8]) {
-        output.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): output += [UInt8(ascii: "\\"), byte]
-            case 0x0A: output += "\\n".utf8
-            case 0x0D: output += "\\r".utf8
-            case 0x09: output += "\\t".utf8
-            case 0..<0x20, 0x7F: output += "\\u00\(Hex.encode([byte]))".utf8
-            default: output.append(byte)
-            }
-        }
-        output.append(UInt8(ascii: "\""))
     }
 }

@@ -13,37 +13,9 @@ import SkeinWire
     import Darwin
 #endif
 
-/// What identifies one state of a file.
-struct FileState: Hashable, Sendable {
-    let device: UInt64
-    let inode: UInt64
-    let size: Int
-    let modified: Int
-    let nanoseconds: Int
-    private let mode: mode_t
-
-    init(_ status: stat) {
-        device = UInt64(truncatingIfNeeded: status.st_dev)
-        inode = UInt64(status.st_ino)
-        size = Int(status.st_size)
-        mode = status.st_mode
-        #if canImport(Darwin)
-            modified = Int(status.st_mtimespec.tv_sec)
-            nanoseconds = Int(status.st_mtimespec.tv_nsec)
-        #else
-            modified = Int(status.st_mtim.tv_sec)
-            nanoseconds = Int(status.st_mtim.tv_nsec)
-        #endif
-    }
-
+extension FileState {
     /// The state of whatever is at a path; nil when there is nothing.
-    static func at(_ path: String) -> FileState? {
-        var status = stat()
-        return FileName.withPath(path) { stat($0, &status) } == 0 ? FileState(status) : nil
-    }
-
-    var isFile: Bool { mode & S_IFMT == S_IFREG }
-    var isFolder: Bool { mode & S_IFMT == S_IFDIR }
+    static func at(_ path: String) -> FileState? { FileName.withPath(path) { FileState(path: $0) } }
 
     /// The entity tag of the file as it is: its time and size.
     func tag(_ coding: ContentCoding? = nil) -> String {
@@ -69,13 +41,12 @@ final class ServedFile: Sendable {
             }
             return nil
         }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
+        guard let state = FileState(descriptor: descriptor) else {
             close(descriptor)
             return nil
         }
         self.descriptor = descriptor
-        state = FileState(status)
+        self.state = state
         guard state.isFile else { return nil }
     }
 

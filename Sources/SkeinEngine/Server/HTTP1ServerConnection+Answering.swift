@@ -10,7 +10,7 @@ extension HTTP1ServerConnection {
         let plan = ResponsePlan(response, to: head.method)
         let framing = Self.framing(plan, to: head)
         let persists = machine.persists(
-            closes: response.closesConnection || owner.isDraining || framing.endsWithConnection)
+            closes: response.closesConnection || owner.isDraining || !plan.isHeadAlone && framing.endsWithConnection)
         do {
             try HTTP1Encoder.writeResponseHead(
                 status: response.status, headers: response.headers, contentType: response.body.contentType,

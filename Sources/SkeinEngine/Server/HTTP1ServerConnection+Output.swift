@@ -9,7 +9,7 @@ extension HTTP1ServerConnection {
         guard machine.request != nil, let scope = current?.scope else { throw ChannelError.ioOnClosedChannel }
         scope.bytesSent += piece.readableBytes
         if bodyIsChunked { HTTP1Encoder.writeChunk(piece, into: &output.bytes) } else { output.write(piece) }
-        machine.madeProgress(at: shard.now)
+        madeProgress()
         output.flush()
         if output.isWritable { return }
         let begun = shard.now
@@ -24,7 +24,7 @@ extension HTTP1ServerConnection {
     /// Writes a region of a file, and waits until the kernel has taken it. Returns false when that has failed.
     func write(_ region: FileRegion) async -> Bool {
         guard let context, machine.request != nil, let scope = current?.scope else { return false }
-        machine.madeProgress(at: shard.now)
+        madeProgress()
         let begun = shard.now
         regionIsUnderWay = true
         defer { regionIsUnderWay = false }
@@ -78,17 +78,21 @@ extension HTTP1ServerConnection {
     // MARK: Back-pressure
 
     func holdReading(_ reason: ReadGate.Reason) {
-        if gate.hold(reason, nioChannel) { machine.pause(at: shard.now) }
+        gate.hold(reason, nioChannel)
+        machine.pause(at: shard.now)
     }
 
     func goOnReading(_ reason: ReadGate.Reason) {
-        if gate.release(reason, nioChannel) { machine.resume(at: shard.now) }
+        guard gate.release(reason, nioChannel) else { return }
+        machine.resume(at: shard.now)
+        armTimer()
     }
 
     /// The handler reads the content: let it come, and tell a client that waits for our word.
     func streamWantsMore() {
         shard.run {
             if self.machine.contentIsWanted(at: self.shard.now) {
+                self.armTimer()
                 HTTP1Encoder.writeContinue(into: &self.output.bytes)
                 self.output.flush()
             }

@@ -46,6 +46,7 @@ extension HTTP1ServerConnection {
     func linger() {
         guard context != nil else { return }
         machine.linger(at: shard.now)
+        current = nil
         gate.open(nioChannel)
         armTimer()
         output.whenTaken { self.perform(self.machine.outputTaken(at: self.shard.now)) }

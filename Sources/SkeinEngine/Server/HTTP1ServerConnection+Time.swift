@@ -21,6 +21,12 @@ extension HTTP1ServerConnection {
         timer = shard.timers.schedule(self, at: timerAt)
     }
 
+    /// The client takes some of the response, or is given some to take.
+    func madeProgress() {
+        machine.madeProgress(at: shard.now)
+        armTimer()
+    }
+
     func timerFired() {
         timer = nil
         timerAt = .distantFuture

@@ -88,6 +88,7 @@ extension HTTP1ServerConnection {
         guard let context = output.detach() else { return false }
         gate.open(context.channel)
         machine.end()
+        current = nil
         task = nil
         if let timer { shard.timers.cancel(timer) }
         timer = nil

@@ -98,7 +98,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         guard context.channel.isWritable else { return }
-        machine.madeProgress(at: shard.now)
+        madeProgress()
         output.writabilityChanged()
     }
 
@@ -121,6 +121,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
             owner.record(current.scope)
         }
         machine.end()
+        current = nil  // it knows its way back to this connection
         if let timer { shard.timers.cancel(timer) }
         output.detach()
         owner.closed(self)
@@ -182,7 +183,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     private func receive(_ bytes: ByteBuffer) {
         guard let current else { return }
         current.scope.bytesReceived += bytes.readableBytes
-        switch machine.receiveContent(bytes.readableBytes) {
+        switch machine.receiveContent(bytes.readableBytes, at: shard.now) {
         case .deliver: if current.body?.push(bytes) == false { holdReading(.consumer) }
         case .discard: break
         case .stop: cutOff()

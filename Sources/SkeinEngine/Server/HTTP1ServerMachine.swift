@@ -137,12 +137,13 @@ struct HTTP1ServerMachine {
             hasContent: head.bodyLength != .none, expectsContinue: head.expectsContinue, maximum: maximum,
             pace: limits.pace, at: now)
         state = .serving(Request(exchange: exchange, keepAlive: head.keepAlive, length: length))
+        deadline = now + limits.body
         return true
     }
 
     /// A piece of the content has arrived.
-    mutating func receiveContent(_ count: Int) -> ServerExchange.Receipt {
-        change { $0.exchange.receive(count) } ?? .discard
+    mutating func receiveContent(_ count: Int, at now: NIODeadline) -> ServerExchange.Receipt {
+        change { $0.exchange.receive(count, at: now) } ?? .discard
     }
 
     /// The content is complete.
@@ -182,7 +183,9 @@ struct HTTP1ServerMachine {
 
     /// - Returns: whether 100 (Continue) is sent now.
     mutating func contentIsWanted(at now: NIODeadline) -> Bool {
-        change { $0.exchange.contentIsWanted(at: now) } ?? false
+        guard change({ $0.exchange.contentIsWanted(at: now) }) == true else { return false }
+        deadline = now + limits.body
+        return true
     }
 
     /// The connection is not read any more.
@@ -273,8 +276,8 @@ struct HTTP1ServerMachine {
         switch state {
         case .head: return served == 0 && !hasBytes ? .cutOff : .refuse
         case .serving(let request):
-            // A handler may take its time.
-            if request.exchange.content == .arriving && isReading || isWriting { return .stalled }
+            // A handler may take its time, and a client may wait for it.
+            if request.exchange.awaitsClient && isReading || isWriting { return .stalled }
             deadline = now + limits.body
             return .nothing
         case .idle, .lingering, .over: return .cutOff

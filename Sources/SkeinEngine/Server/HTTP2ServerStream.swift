@@ -45,12 +45,16 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     func receive(_ bytes: ByteBuffer, isLast: Bool) {
         if let tunnel { return tunnel.receive(bytes, isLast: isLast) }
-        let receipt = exchange.receive(bytes.readableBytes)
+        let receipt = exchange.receive(bytes.readableBytes, at: owner.shard.now)
         scope.bytesReceived = exchange.received
         switch receipt {
         case .discard: driver.engine.consumed(bytes.readableBytes, on: stream)
-        case .stop: if !isLast { driver.cancel(stream, .noError) }
+        case .stop where isLast || driver.engine.isSending(stream): break  // its window stays closed
+        case .stop:
+            driver.cancel(stream, .noError)
+            return connection.forget(stream)
         case .tooLarge:
+            driver.engine.consumed(bytes.readableBytes, on: stream)
             body?.fail(ServerError(.contentTooLarge, "the content is larger than \(exchange.maximum) bytes"))
         case .deliver where !isLast && exchange.isTooSlow(at: owner.shard.now):
             body?.fail(ServerError(.requestTimeout, "the request's content comes too slowly"))
@@ -165,6 +169,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         guard driver.engine.isReceiving(stream) else { return connection.forget(stream) }
         // Early: what still arrives is discarded, if it is not much and arrives soon.
         body?.cancel()
+        streamWantsMore()
     }
 
     /// Notes what came of the request, once.

@@ -54,6 +54,8 @@ struct ServerExchange {
     }
 
     var isComplete: Bool { content == .complete }
+    /// Whether the client has to send something. One that waits for 100 (Continue) has to when the response says that none will follow.
+    var awaitsClient: Bool { content == .arriving || content == .awaited && !isPending }
     var isPending: Bool { response == .pending }
     var isSent: Bool { if case .sent = response { true } else { false } }
     var isEndless: Bool { response == .sending(isEndless: true) }
@@ -63,8 +65,11 @@ struct ServerExchange {
     // MARK: The request
 
     /// Bytes of content have arrived.
-    mutating func receive(_ count: Int) -> Receipt {
-        if content == .awaited { content = .arriving }
+    mutating func receive(_ count: Int, at now: NIODeadline) -> Receipt {
+        if content == .awaited {
+            content = .arriving
+            begun = now
+        }
         received += count
         guard !isSent else {
             discarded += count

@@ -44,7 +44,7 @@ public struct HTTPCredentials: Sendable {
         guard let text = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else {
             throw refuse("the file with the credentials cannot be read")
         }
-        if FileStatus(path)?.isOpenToOthers == true {
+        if FileState(path: path)?.isOpenToOthers == true {
             throw refuse("others may read the passwords in it; run chmod 600 on it")
         }
         return HTTPCredentials(netrc: text)

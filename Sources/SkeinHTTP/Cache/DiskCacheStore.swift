@@ -51,13 +51,14 @@ final class DiskCacheStore: CacheStore {
             try FileManager.default.createDirectory(
                 at: self.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             let files = try FileManager.default.contentsOfDirectory(atPath: folder).map { name in
-                let status = FileStatus("\(folder)/\(name)")
-                return (name: name, size: status?.size ?? 0, date: status?.modified ?? .distantPast)
+                let state = FileState(path: "\(folder)/\(name)")
+                return (name: name, size: state?.size ?? 0, modified: state?.modified ?? 0)
             }
-            for file in files.sorted(by: { $0.date < $1.date }) {
+            let now = Int(Date.now.timeIntervalSince1970)
+            for file in files.sorted(by: { $0.modified < $1.modified }) {
                 if file.name.hasByteSuffix(".entry") {
                     for gone in index.put(file.name, size: file.size) { Self.delete(gone, self.folder) }
-                } else if file.name.hasByteSuffix(".new"), file.date.timeIntervalSinceNow < -3600 {
+                } else if file.name.hasByteSuffix(".new"), file.modified < now - 3600 {
                     // Left over by a process that did not get to its end. Another one's that is at work is younger.
                     Self.delete(file.name, self.folder)
                 }

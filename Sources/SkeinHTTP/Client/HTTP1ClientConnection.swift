@@ -18,6 +18,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     let pool: OriginPool
     let tls: TLSInfo?
     var connectTimings: ConnectTimings?
+    @exclusivity(unchecked) var isOffered = false
     let output: ChannelOutput
     @exclusivity(unchecked) var machine: HTTP1ClientMachine<HTTPExchange>
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder

@@ -10,22 +10,22 @@ import SkeinWire
 /// Unchecked: every method is called on the loop of its channel; the pool and the exchanges of that loop are its only
 /// callers. What each request touches opts out of the run-time check of exclusive access, which one thread does not need.
 final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarget, @unchecked Sendable {
-    private let pool: OriginPool
+    let pool: OriginPool
     let tls: TLSInfo?
     var connectTimings: ConnectTimings?
     let driver: HTTP2Driver
-    @exclusivity(unchecked) private var streams = HTTP2ClientStreams<HTTPExchange>()
+    @exclusivity(unchecked) var streams = HTTP2ClientStreams<HTTPExchange>()
     /// The streams that carry another protocol, by their slots.
-    private var tunnels: [Int: HTTP2Tunnel] = [:]
+    var tunnels: [Int: HTTP2Tunnel] = [:]
     /// Exchanges that want such a stream, while it is not known whether the server has any.
-    private var heldUpgrades: [HTTPExchange] = []
-    private let born: NIODeadline
-    @exclusivity(unchecked) private var lastUse: NIODeadline
-    private var timer: ShardTimers.Token?
-    private var pingSent: NIODeadline?
-    private var isGone = false
-    private var isTooOld = false
-    private var hasAnswered = false
+    var heldUpgrades: [HTTPExchange] = []
+    let born: NIODeadline
+    @exclusivity(unchecked) var lastUse: NIODeadline
+    var timer: ShardTimers.Token?
+    var pingSent: NIODeadline?
+    var isGone = false
+    var isTooOld = false
+    var hasAnswered = false
 
     init(pool: OriginPool, tls: TLSInfo?, connectTimings: ConnectTimings? = nil) {
         self.pool = pool
@@ -40,7 +40,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         driver.owner = self
     }
 
-    private var configuration: HTTP2Configuration { pool.context.configuration.http2 }
+    var configuration: HTTP2Configuration { pool.context.configuration.http2 }
 
     // MARK: What the pool asks
 
@@ -123,13 +123,13 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     }
 
     /// The server wants the body, or has been silent for a while (RFC 9110, section 10.1.1).
-    private func releaseBody(_ stream: HTTP2Stream) {
+    func releaseBody(_ stream: HTTP2Stream) {
         guard let exchange = streams.releaseContent(on: stream) else { return }
         sendBody(exchange, stream)
         driver.flushSoon()
     }
 
-    private func sendBody(_ exchange: HTTPExchange, _ stream: HTTP2Stream) {
+    func sendBody(_ exchange: HTTPExchange, _ stream: HTTP2Stream) {
         let request = exchange.request
         switch request.body.content {
         case .none: if request.trailers != nil { finishBody(exchange, stream) }
@@ -146,13 +146,13 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         carry(exchange, stream, at: now)
     }
 
-    private func carry(_ exchange: HTTPExchange, _ stream: HTTP2Stream, at now: NIODeadline) {
+    func carry(_ exchange: HTTPExchange, _ stream: HTTP2Stream, at now: NIODeadline) {
         lastUse = now
         streams.add(exchange, on: stream, at: now)
         exchange.wasTaken(by: self, on: stream)
     }
 
-    private func finishBody(_ exchange: HTTPExchange, _ stream: HTTP2Stream) {
+    func finishBody(_ exchange: HTTPExchange, _ stream: HTTP2Stream) {
         do {
             try driver.engine.finish(exchange.request.trailers, on: stream)
         } catch {
@@ -161,7 +161,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         }
     }
 
-    private func send(
+    func send(
         _ makeChunks: @escaping @Sendable () -> AsyncThrowingChunks, length: Int?, _ exchange: HTTPExchange,
         _ stream: HTTP2Stream
     ) {
@@ -172,128 +172,6 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
             else { return }
             exchange.fail(fault)
         }
-    }
-
-    // MARK: Receiving
-
-    func handle(_ event: HTTP2Engine.Event) {
-        switch event {
-        case .response(let stream, let head):
-            hasAnswered = true
-            if let tunnel = tunnel(stream) { return tunnel.receive(head) }
-            if let exchange = streams.call(on: stream), let upgrade = exchange.request.upgrade,
-                (200..<300).contains(head.status.code)
-            {
-                _ = streams.remove(stream)
-                return handOver(exchange, upgrade, stream, head)
-            }
-            guard let exchange = touch(stream), exchange.receive(head) else { return }
-            if head.bodyLength == .none { finish(stream) { $0.complete(trailers: nil) } }
-        case .data(let stream, let bytes, let isLast):
-            if let tunnel = tunnel(stream) { return tunnel.receive(bytes, isLast: isLast) }
-            receive(bytes, stream)
-            if isLast { finish(stream) { $0.complete(trailers: nil) } }
-        case .trailers(let stream, let trailers):
-            tunnel(stream)?.receive(trailers: trailers)
-            finish(stream) { $0.complete(trailers: trailers) }
-        case .reset(let stream, let reset):
-            tunnel(stream)?.end(reset)
-            finish(stream) { lose($0, reset) }
-        case .settings:
-            let held = heldUpgrades
-            heldUpgrades = []
-            for exchange in held where !exchange.isOver { send(exchange, at: driver.lastRead) }
-            pool.hasRoom(self)
-        case .goAway: pool.isLeaving(self)
-        case .promise(let stream, _, let head): receivePush(head, stream)
-        case .pong: pingSent = nil
-        case .informational(let stream, let head):
-            guard let exchange = touch(stream) else { return }
-            if head.status == .continue { releaseBody(stream) }
-            exchange.events?.onInformational(exchange, head)
-        case .drained(let stream): tunnel(stream)?.drained()
-        case .request, .oversizedRequest: break
-        }
-    }
-
-    private func tunnel(_ stream: HTTP2Stream) -> HTTP2Tunnel? {
-        guard !tunnels.isEmpty, let tunnel = tunnels[stream.slot], tunnel.stream == stream else { return nil }
-        return tunnel
-    }
-
-    /// The stream is somebody else's from here on, and its exchange is over.
-    private func handOver(
-        _ exchange: HTTPExchange, _ upgrade: any HTTPUpgrade, _ stream: HTTP2Stream, _ head: ResponseHead?
-    ) {
-        let tunnel = HTTP2Tunnel(driver, stream) { [weak self] in
-            guard let self else { return }
-            if tunnels[stream.slot]?.stream == stream { tunnels[stream.slot] = nil }
-            lastUse = driver.lastRead
-            if !isGone { pool.hasRoom(self) }
-        }
-        tunnels[stream.slot] = tunnel
-        do throws(SkeinError) {
-            try upgrade.begin(on: tunnel, shard: pool.shard, head)
-            if head.map({ exchange.receive($0) }) ?? true { exchange.complete(trailers: nil) }
-        } catch {
-            tunnel.close()
-            exchange.fail(error)
-        }
-    }
-
-    private func receive(_ bytes: ByteBuffer, _ stream: HTTP2Stream) {
-        guard let exchange = touch(stream) else { return }
-        if exchange.receive(bytes) {
-            driver.engine.consumed(bytes.readableBytes, on: stream)
-        } else {
-            streams.withhold(bytes.readableBytes, on: stream)
-        }
-    }
-
-    private func touch(_ stream: HTTP2Stream) -> HTTPExchange? { streams.touch(stream, at: driver.lastRead) }
-
-    /// A stream is over: its exchange ends, and the next one may have its place.
-    private func finish(_ stream: HTTP2Stream, _ end: (HTTPExchange) -> Void) {
-        guard let exchange = streams.remove(stream) else { return }
-        lastUse = driver.lastRead
-        // The answer is here; what the server does not want of the request is not sent.
-        if driver.engine.isSending(stream) { driver.cancel(stream, .noError) }
-        end(exchange)
-        pool.hasRoom(self)
-    }
-
-    private func lose(_ exchange: HTTPExchange, _ reset: HTTP2Engine.StreamReset) {
-        if reset.code == .http11Required, exchange.mayReplayUnprocessed(upTo: 3) {
-            pool.staysWithHTTP1()
-            return exchange.replay()
-        }
-        // A server that refuses has too much to do; one that goes away leaves a new connection with room behind.
-        let limit = reset.code == .refusedStream ? 3 : 30
-        if reset.isUnprocessed, exchange.mayReplayUnprocessed(upTo: limit) { return exchange.replay() }
-        let isMalformed = !reset.byPeer
-        exchange.fail(
-            SkeinError(
-                isMalformed ? (exchange.head == nil ? .responseHeaderError : .bodyError) : .http2StreamReset,
-                peer: exchange.peer,
-                because: isMalformed
-                    ? "the server's answer is malformed: \(reset.reason)"
-                    : "the server gave the request up (\(reset.code))",
-                cause: HTTP2Error(reset.code, reset.reason)))
-    }
-
-    /// A response that the server sends unasked: an exchange of its own, for the session's handler.
-    private func receivePush(_ head: RequestHead, _ stream: HTTP2Stream) {
-        guard let onPush = configuration.onPush, head.headers["host"] == pool.origin.authority else {
-            return driver.cancel(stream, .cancel)
-        }
-        let url = HTTPURL(origin: pool.origin, target: head.target)
-        let corequest = Corequest<HTTPResponse>(shard: pool.shard)
-        let exchange = HTTPExchange(
-            HTTPRequest(head.method, url, headers: head.headers), pools: pool.owner, corequest: corequest,
-            callback: onPush)
-        corequest.setDriver(exchange)
-        carry(exchange, stream, at: driver.lastRead)
-        exchange.startPushed(on: self, stream)
     }
 
     // MARK: What exchanges ask
@@ -314,7 +192,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     // MARK: Time and end
 
-    private var silence: TimeAmount { TimeAmount(configuration.pingInterval) }
+    var silence: TimeAmount { TimeAmount(configuration.pingInterval) }
 
     /// Looks after silence, age and idleness; armed once and again, not for each request.
     func timerFired() {
@@ -322,13 +200,13 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         guard !isGone, driver.isOpen else { return }
         let now = pool.shard.now
         if !isTooOld, now >= born + pool.context.maximumAge {
-            pool.isLeaving(self)
             retire()
+            pool.isLeaving(self)
         }
         if isIdle {
             if now >= lastUse + pool.context.idleTimeout || pool.owner.isRetired {
-                pool.isLeaving(self)
-                return retire()
+                retire()
+                return pool.isLeaving(self)
             }
         } else {
             failStalled(at: now)
@@ -344,7 +222,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     }
 
     /// The connection is alive, but a stream on it may not be.
-    private func failStalled(at now: NIODeadline) {
+    func failStalled(at now: NIODeadline) {
         for exchange in streams.stalled(since: now - pool.context.silenceTimeout) {
             exchange.fail(
                 SkeinError(
@@ -381,7 +259,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         }
     }
 
-    private func failure(_ error: (any Error)?, _ exchange: HTTPExchange) -> SkeinError {
+    func failure(_ error: (any Error)?, _ exchange: HTTPExchange) -> SkeinError {
         switch error {
         case nil:
             SkeinError(

@@ -67,7 +67,9 @@ package final class HTTPClient: Sendable {
 
     let context: HTTPClientContext
     /// What the session's other clients make their connections with.
-    package var dialer: Dialer { Dialer(tls: context.tls, resolver: context.resolver) }
+    package var dialer: Dialer {
+        Dialer(tls: context.tls, resolver: context.resolver, dial: context.configuration.dial)
+    }
     private let pools: ShardLocal<ShardPools>
     private let isShutDown = Atomic<Bool>(false)
 

@@ -20,6 +20,7 @@ final class OriginPool: @unchecked Sendable {
     let context: HTTPClientContext
     let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
     @exclusivity(unchecked) private var machine: Machine
+    @exclusivity(unchecked) private var isSettling = false
 
     init(_ key: PoolKey, owner: ShardPools) {
         self.key = key
@@ -72,8 +73,11 @@ final class OriginPool: @unchecked Sendable {
         settle()
     }
 
-    /// Performs the machine's actions until there are none.
+    /// Performs the machine's actions until there are none. An action that brings about others leaves them to the call it is made in.
     private func settle() {
+        guard !isSettling else { return }
+        isSettling = true
+        defer { isSettling = false }
         let now = shard.now
         while let action = machine.next(at: now) { perform(action, at: now) }
     }
@@ -211,6 +215,7 @@ final class OriginPool: @unchecked Sendable {
                 machine.connected(connection)
                 context.session.statistics.connected()
                 connection.armTimer()
+                hasRoom(connection)
             } else {
                 let connection = HTTP1ClientConnection(
                     pool: self, tls: connected.tls, connectTimings: connected.timings)

@@ -7,6 +7,8 @@ import NIOCore
 
 /// A connection that carries one request after the other, as the machine sees it.
 package protocol SerialMember: AnyObject {
+    /// Whether it is among the idle ones; the machine's to set.
+    var isOffered: Bool { get set }
     /// Whether it is idle and can take a request.
     func isUsable(at now: NIODeadline) -> Bool
     /// Whether another request can be pipelined.
@@ -93,8 +95,7 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
         guard waiting.isEmpty else { return nil }
         if version == .http2 { return multiplexed.first(where: \.hasRoom).map { .multiplex(call, $0) } }
         guard let last = idle.last, last.isUsable(at: now) else { return nil }
-        idle.removeLast()
-        return .send(call, last)
+        return takeIdle().map { .send(call, $0) }
     }
 
     /// The next action; nil when there is none.
@@ -105,7 +106,7 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
             waiting.removeFirst()
             return .multiplex(first, free)
         }
-        if let free = idle.popLast() {
+        if let free = takeIdle() {
             guard free.isUsable(at: now) else { return .close(free) }
             waiting.removeFirst()
             return .send(first, free)
@@ -123,7 +124,13 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
         return nil
     }
 
-    private mutating func closeRetired() -> Action? { isRetired ? idle.popLast().map { .close($0) } : nil }
+    private mutating func closeRetired() -> Action? { isRetired ? takeIdle().map { .close($0) } : nil }
+
+    private mutating func takeIdle() -> Serial? {
+        let last = idle.popLast()
+        last?.isOffered = false
+        return last
+    }
 
     private var mayConnect: Bool {
         switch version {
@@ -153,7 +160,7 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
     package mutating func connected(_ member: Serial) {
         connecting -= 1
         serial.append(member)
-        idle.append(member)
+        isFree(member)
     }
 
     /// A connection is made.
@@ -177,13 +184,16 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
 
     /// A connection has nothing under way.
     package mutating func isFree(_ member: Serial) {
-        if !idle.contains(where: { $0 === member }) { idle.append(member) }
+        guard !member.isOffered else { return }
+        member.isOffered = true
+        idle.append(member)
     }
 
     /// A connection has closed, or has left HTTP.
     package mutating func isGone(_ member: Serial) {
         serial.removeAll { $0 === member }
-        idle.removeAll { $0 === member }
+        if member.isOffered { idle.removeAll { $0 === member } }
+        member.isOffered = false
     }
 
     /// A connection has closed.
@@ -204,6 +214,7 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
     /// The pool shuts down.
     /// - Returns: the requests that were waiting.
     package mutating func shutdown() -> Deque<Call> {
+        isRetired = true
         defer { waiting = [] }
         return waiting
     }

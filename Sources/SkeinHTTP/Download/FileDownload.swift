@@ -40,7 +40,7 @@ package struct FileDownload {
         start: @escaping (HTTPRequest) -> Corequest<HTTPResponse>
     ) {
         self.path = URL(filePath: path).resolvingSymlinksInPath().path
-        isDevice = FileStatus(path).map { !$0.isRegular } ?? false
+        isDevice = FileState(path: path).map { !$0.isFile } ?? false
         self.resumes = resumes && !isDevice
         self.progress = progress
         self.start = start
@@ -83,10 +83,10 @@ package struct FileDownload {
 
     /// What an earlier attempt has left, and of which version it is.
     private var leftOver: (size: Int, version: String)? {
-        guard let status = FileStatus(part), status.isRegular, status.size > 0,
+        guard let state = FileState(path: part), state.isFile, state.size > 0,
             let version = try? String(contentsOf: URL(filePath: version), encoding: .utf8), !version.isEmpty
         else { return nil }
-        return (status.size, version)
+        return (state.size, version)
     }
 
     private func write(
@@ -194,9 +194,7 @@ private final class PartFile: @unchecked Sendable {
         guard file >= 0 else { throw Self.failure(path) }
         descriptor = file
         guard let offset else { return }
-        var status = stat()
-        let isOwn = fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid()
-        guard !isThere || isOwn else {
+        guard !isThere || FileState(descriptor: file).map({ $0.isFile && $0.isOwn }) == true else {
             throw SkeinError(
                 .exception, peer: path, because: "something stands there that is no file of one's own; remove it")
         }

@@ -165,11 +165,11 @@ final class FilePieces: @unchecked Sendable {
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     static func length(of path: String) throws(SkeinError) -> Int {
-        guard access(path, R_OK) == 0, let status = FileStatus(path) else { throw unreadable(path) }
-        guard status.isRegular else {
+        guard access(path, R_OK) == 0, let state = FileState(path: path) else { throw unreadable(path) }
+        guard state.isFile else {
             throw SkeinError(.exception, peer: path, because: "it is no file; read it, and send what it says")
         }
-        return status.size
+        return state.size
     }
 
     static func unreadable(_ path: String) -> SkeinError {

@@ -11,7 +11,7 @@ import SkeinWire
 /// Unchecked: every method is called on its shard's loop. What each message touches opts out of the run-time check of exclusive
 /// access, which one thread does not need.
 package final class WebSocketLink: TimerTarget, @unchecked Sendable {
-    private enum Phase {
+    enum Phase {
         case open
         /// Our Close is sent: nothing more is, and the peer's is waited for.
         case closing
@@ -21,43 +21,43 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     /// Bytes that are not with the transport yet above which senders wait.
-    private static let highWater = 64 << 10
+    static let highWater = 64 << 10
     /// Bytes a second of a message that has begun, below which its peer is given up.
-    private static let slowestMessage = 1024
+    static let slowestMessage = 1024
 
     let agreement: WebSocketHandshake.Agreement
-    private let role: WebSocketRole
-    private let shard: Shard
-    private let options: WebSocketOptions
+    let role: WebSocketRole
+    let shard: Shard
+    let options: WebSocketOptions
     /// Who hears of messages; let go of at the end.
-    @exclusivity(unchecked) private var socket: WebSocket?
-    @exclusivity(unchecked) private var transport: (any WebSocketTransport)?
-    @exclusivity(unchecked) private var decoder: WebSocketDecoder
-    @exclusivity(unchecked) private var encoder: WebSocketEncoder
-    @exclusivity(unchecked) private var output = OutputBuffer(largestKept: WebSocketLink.highWater)
-    @exclusivity(unchecked) private var flushIsScheduled = false
-    @exclusivity(unchecked) private var isReading = false
-    @exclusivity(unchecked) private var isPaused = false
-    @exclusivity(unchecked) private var dropsMessages = false
+    @exclusivity(unchecked) var socket: WebSocket?
+    @exclusivity(unchecked) var transport: (any WebSocketTransport)?
+    @exclusivity(unchecked) var decoder: WebSocketDecoder
+    @exclusivity(unchecked) var encoder: WebSocketEncoder
+    @exclusivity(unchecked) var output = OutputBuffer(largestKept: WebSocketLink.highWater)
+    @exclusivity(unchecked) var flushIsScheduled = false
+    @exclusivity(unchecked) var isReading = false
+    @exclusivity(unchecked) var isPaused = false
+    @exclusivity(unchecked) var dropsMessages = false
     /// Whether a message has begun of which more fragments are to be sent.
     @exclusivity(unchecked) private(set) var isInMessage = false
-    @exclusivity(unchecked) private var phase = Phase.open
-    @exclusivity(unchecked) private var lastHeard: NIODeadline
-    private var timer: ShardTimers.Token?
-    private var pings = Deque<Ping>()
-    private var pingNumber: UInt64 = 0
-    private var keepAlive: NIODeadline?
+    @exclusivity(unchecked) var phase = Phase.open
+    @exclusivity(unchecked) var lastHeard: NIODeadline
+    var timer: ShardTimers.Token?
+    var pings = Deque<Ping>()
+    var pingNumber: UInt64 = 0
+    var keepAlive: NIODeadline?
     /// Bytes of unfinished messages that are counted in the budget for this one.
-    @exclusivity(unchecked) private var heldBytes = 0
+    @exclusivity(unchecked) var heldBytes = 0
     /// The time since which the unfinished message is watched, and its bytes at that time; nil while there is none.
-    @exclusivity(unchecked) private var messageMark: (at: NIODeadline, bytes: Int)?
-    private var timerAt = NIODeadline.distantFuture
+    @exclusivity(unchecked) var messageMark: (at: NIODeadline, bytes: Int)?
+    var timerAt = NIODeadline.distantFuture
     /// What all peers together may make us hold; nil for a client.
     package var budget: MemoryBudget?
     /// The answer to the latest Ping, while the peer does not take it (section 5.5.3 asks for that one only).
-    private var owedPong: ByteBuffer?
+    var owedPong: ByteBuffer?
 
-    private struct Ping {
+    struct Ping {
         let number: UInt64
         let sent: NIODeadline
         let answered: @Sendable (Result<Duration, SkeinError>) -> Void
@@ -97,7 +97,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     /// Counts what the peer makes us hold of a message whose end is not here.
-    private func noteHeld() {
+    func noteHeld() {
         let held = decoder.heldBytes
         if held == 0 {
             messageMark = nil
@@ -118,13 +118,13 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     /// What was held is not any more.
-    private func releaseHeld() {
+    func releaseHeld() {
         budget?.change(by: -heldBytes)
         heldBytes = 0
         decoder.abandon()
     }
 
-    private func takeEvents() {
+    func takeEvents() {
         isReading = true
         do {
             while !isPaused, phase == .open || phase == .closing, let event = try decoder.next() { handle(event) }
@@ -134,7 +134,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         isReading = false
     }
 
-    private func handle(_ event: WebSocketDecoder.Event) {
+    func handle(_ event: WebSocketDecoder.Event) {
         switch event {
         case .message(let message):
             messageMark = nil
@@ -149,7 +149,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         }
     }
 
-    private func pause() {
+    func pause() {
         isPaused = true
         transport?.setReading(false)
     }
@@ -196,13 +196,13 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         return hasRoom
     }
 
-    private func control(_ opcode: WebSocketOpcode, _ payload: ByteBuffer) {
+    func control(_ opcode: WebSocketOpcode, _ payload: ByteBuffer) {
         encoder.writeControl(opcode, payload, into: &output.bytes)
         flushSoon()
     }
 
     /// Writes at the end of this tick what its messages have brought.
-    private func flushSoon() {
+    func flushSoon() {
         guard !flushIsScheduled, !isReading else { return }
         flushIsScheduled = true
         shard.eventLoop.execute {
@@ -218,7 +218,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         if transport.isWritable { socket?.becameWritable() }
     }
 
-    private func writeOutput() {
+    func writeOutput() {
         if let bytes = output.take() { transport?.write(bytes) }
     }
 
@@ -228,92 +228,6 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             if phase == .open { control(.pong, owedPong) }
         }
         if output.count == 0 { socket?.becameWritable() } else { flush() }
-    }
-
-    // MARK: Is the peer there?
-
-    /// Asks the peer and tells how long its answer took.
-    func ping(_ answered: @escaping @Sendable (Result<Duration, SkeinError>) -> Void) {
-        guard phase == .open else { return answered(.failure(Self.closed)) }
-        pingNumber += 1
-        pings.append(Ping(number: pingNumber, sent: shard.now, answered: answered))
-        control(.ping, ByteBuffer(integer: pingNumber))
-        arm(min(options.pingTimeout, options.pingInterval ?? options.pingTimeout))
-    }
-
-    private func answered(_ payload: ByteBuffer) {
-        keepAlive = nil
-        guard payload.readableBytes == 8, let number = payload.getInteger(at: payload.readerIndex, as: UInt64.self),
-            number <= pingNumber
-        else { return }
-        let now = shard.now
-        // An answer to a later one is an answer to all before it (section 5.5.3).
-        while let ping = pings.first, ping.number <= number {
-            pings.removeFirst()
-            ping.answered(.success(.nanoseconds((now - ping.sent).nanoseconds)))
-        }
-    }
-
-    package func timerFired() {
-        timer = nil
-        switch phase {
-        case .open: checkPeer()
-        case .closing:
-            // The peer does not answer our Close.
-            tell(WebSocketClosing(.abnormal), nil)
-            linger()
-        case .lingering: transport?.close()
-        case .ended: break
-        }
-    }
-
-    private func checkPeer() {
-        let now = shard.now
-        let timeout = TimeAmount(options.pingTimeout)
-        let asked = [keepAlive, pings.first?.sent].compactMap(\.self).min()
-        if let asked, asked + timeout <= now, lastHeard < asked {
-            tell(
-                WebSocketClosing(.abnormal),
-                SkeinError(.timeout, because: "the peer did not answer a Ping within \(options.pingTimeout)"))
-            phase = .lingering
-            transport?.close()
-            return
-        }
-        let messageEnds = messageMark.map { $0.at + TimeAmount(options.messageTimeout) }
-        if let mark = messageMark, let messageEnds, messageEnds <= now {
-            // While the application does not take earlier messages, the delay is not the peer's.
-            guard
-                isPaused
-                    || heldBytes - mark.bytes >= Self.slowestMessage * Int(options.messageTimeout.components.seconds)
-            else { return fail(WebSocketError(.policyViolation, "a message was begun and does not come to its end")) }
-            messageMark = (now, heldBytes)
-            return checkPeer()
-        }
-        let asks: NIODeadline?
-        if let interval = options.pingInterval {
-            let silentAt = lastHeard + TimeAmount(interval)
-            if keepAlive == nil, silentAt <= now {
-                keepAlive = now
-                control(.ping, ByteBuffer())
-            }
-            asks = keepAlive.map { $0 + timeout } ?? silentAt
-        } else {
-            asks = pings.isEmpty ? nil : now + timeout
-        }
-        if let next = [asks, messageEnds].compactMap(\.self).min() { arm(at: next) }
-    }
-
-    private func arm(_ time: Duration) { arm(at: shard.now + TimeAmount(time)) }
-
-    private func arm(at moment: NIODeadline) {
-        disarm()
-        timerAt = moment
-        timer = shard.timers.schedule(self, at: moment)
-    }
-
-    private func disarm() {
-        if let timer { shard.timers.cancel(timer) }
-        timer = nil
     }
 
     // MARK: The end
@@ -333,12 +247,12 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         }
     }
 
-    private func writeClose(_ closing: WebSocketClosing) {
+    func writeClose(_ closing: WebSocketClosing) {
         encoder.writeClose(closing, into: &output.bytes)
         writeOutput()
     }
 
-    private func peerClosed(_ closing: WebSocketClosing) {
+    func peerClosed(_ closing: WebSocketClosing) {
         if phase == .open { writeClose(closing) }
         tell(closing, nil)
         // The server ends the connection first (section 7.1.1), the client when that takes too long.
@@ -351,7 +265,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     /// The peer broke a rule: it is told which, and nothing more is read of it.
-    private func fail(_ error: WebSocketError) {
+    func fail(_ error: WebSocketError) {
         if phase == .open { writeClose(WebSocketClosing(error.code, error.reason)) }
         let code: SkeinError.Code =
             switch error.code {
@@ -369,7 +283,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     /// Ends our side and waits a moment for the peer's end, so that a reset does not destroy our Close.
-    private func linger() {
+    func linger() {
         phase = .lingering
         releaseHeld()
         writeOutput()
@@ -392,7 +306,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         releaseHeld()
     }
 
-    private func tell(_ closing: WebSocketClosing, _ error: SkeinError?) {
+    func tell(_ closing: WebSocketClosing, _ error: SkeinError?) {
         for ping in pings { ping.answered(.failure(error ?? Self.closed)) }
         pings = []
         guard let socket else { return }
@@ -412,7 +326,7 @@ extension WebSocketLink: HTTP2TunnelUser {
 
     package func received(trailers: Headers) { finish() }
 
-    private func finish() {
+    func finish() {
         let transport = self.transport
         transportEnded(nil)
         transport?.endOutput()

@@ -10,7 +10,7 @@ import SkeinTransport
 final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Sendable {
     typealias Callback = @Sendable (MongoResponse) -> Void
 
-    @exclusivity(unchecked) var core: CallCore
+    let core: CallCore
     let command: MongoCommand
     private let client: MongoClient
     private let route: MongoRoute

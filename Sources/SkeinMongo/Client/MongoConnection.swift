@@ -70,7 +70,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
     func ask(
         _ document: Document, on database: String = "admin", _ done: @escaping (Result<Document, SkeinError>) -> Void
     ) {
-        if pipeline.isEmpty { link.lastProgress = shard.now }
+        link.begins(at: shard.now)
         pipeline.append((lastID &+ 1, Question(done)))
         append(MongoBody(document: document, database: database))
         link.flushSoon()
@@ -170,8 +170,7 @@ struct MongoConnector: Sendable {
     func open(
         _ address: Endpoint, _ shard: Shard, isMonitor: Bool = false
     ) -> EventLoopFuture<MongoConnection> {
-        var connect = ConnectOptions(timeout: options.pool.connectTimeout)
-        connect.resolver = dialer.resolver
+        var connect = dialer.options(timeout: options.pool.connectTimeout)
         var isSecure = false
         if let tls = options.tls, case .host = address {
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])

@@ -51,11 +51,10 @@ private struct ExtendedJSONWriter {
             }
             text += "]"
         case .binary(let value):
-            let subtype = String(value.subtype, radix: 16)
             object([
                 "$binary": [
                     "base64": .string(Data(value.bytes).base64EncodedString()),
-                    "subType": .string(subtype.count < 2 ? "0" + subtype : subtype),
+                    "subType": .string(Hex.encode([value.subtype])),
                 ]
             ])
         case .undefined: object(["$undefined": true])
@@ -108,21 +107,5 @@ private struct ExtendedJSONWriter {
         if style == .relaxed { text += digits } else { wrap(name, digits) }
     }
 
-    private mutating func quote(_ value: String) {
-        text += "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\r": text += "\\r"
-            case "\t": text += "\\t"
-            case "\u{0}"..."\u{1F}", "\u{7F}":
-                let digits = String(scalar.value, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        text += "\""
-    }
+    private mutating func quote(_ value: String) { text += JSONText.string(value) }
 }

@@ -17,7 +17,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         case own(PostgresConnection)
     }
 
-    @exclusivity(unchecked) var core: CallCore
+    let core: CallCore
     let outcome: SQLOutcome
     private let place: Place
     private let maximumAnswerSize: Int
@@ -249,8 +249,7 @@ enum PostgresKeyword {
         let word = SQLKeyword.first(of: text)
         let advice: String
         switch word {
-        case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE":
-            advice = "transactions are made by transaction { … } or begin()"
+        case _ where SQLKeyword.isOfTransaction(word): advice = SQLKeyword.transactionAdvice
         case "SET", "RESET", "DISCARD", "DECLARE", "FETCH", "MOVE", "CLOSE", "PREPARE", "EXECUTE", "DEALLOCATE", "LOAD":
             advice = "it concerns a session, which many callers share here; use withConnection { … }"
         case "LISTEN", "UNLISTEN": advice = "use listen(…)"
@@ -274,6 +273,6 @@ enum PostgresKeyword {
         SkeinError(
             .exception, peer: peer,
             because: "a transaction was begun on a connection that many callers share, and was undone; "
-                + "transactions are made by transaction { … } or begin()")
+                + SQLKeyword.transactionAdvice)
     }
 }

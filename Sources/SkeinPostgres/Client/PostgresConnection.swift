@@ -13,35 +13,35 @@ import SkeinTransport
 /// Unchecked: touched on its channel's loop only.
 final class PostgresConnection: PooledConnection, @unchecked Sendable {
     let link: PipelineLink
-    private let options: PostgresOptions
-    private let logger: Logger
-    @exclusivity(unchecked) private var decoder: PostgresDecoder
-    @exclusivity(unchecked) private var startup: PostgresStartup?
-    @exclusivity(unchecked) private var pipeline = Deque<any PostgresOperation>()
+    let options: PostgresOptions
+    let logger: Logger
+    @exclusivity(unchecked) var decoder: PostgresDecoder
+    @exclusivity(unchecked) var startup: PostgresStartup?
+    @exclusivity(unchecked) var pipeline = Deque<any PostgresOperation>()
     /// Calls of one who has the connection alone: behind one that is being prepared, so that their order stays.
-    @exclusivity(unchecked) private var held = Deque<PostgresCall>()
+    @exclusivity(unchecked) var held = Deque<PostgresCall>()
     /// What happens when nothing is under way any more.
-    @exclusivity(unchecked) private var whenDrained: (() -> Void)?
-    @exclusivity(unchecked) private var statements: PostgresStatementCache
+    @exclusivity(unchecked) var whenDrained: (() -> Void)?
+    @exclusivity(unchecked) var statements: PostgresStatementCache
     /// Operations that were answered.
-    @exclusivity(unchecked) private var answered = 0
-    @exclusivity(unchecked) private(set) var status = PostgresTransactionStatus.idle
-    @exclusivity(unchecked) private var key: (process: UInt32, secret: UInt32)?
+    @exclusivity(unchecked) var answered = 0
+    @exclusivity(unchecked) var status = PostgresTransactionStatus.idle
+    @exclusivity(unchecked) var key: (process: UInt32, secret: UInt32)?
     /// What the server has said about itself.
-    @exclusivity(unchecked) private(set) var parameters: [String: String] = [:]
-    @exclusivity(unchecked) private var fatal: SQLError?
+    @exclusivity(unchecked) var parameters: [String: String] = [:]
+    @exclusivity(unchecked) var fatal: SQLError?
     /// Whether a caller that had it alone has executed something, so that the session may not be as it was.
-    @exclusivity(unchecked) private var isUsed = false
+    @exclusivity(unchecked) var isUsed = false
     /// Whether statements were prepared by name in SQL, which a reset keeps.
-    @exclusivity(unchecked) private var hasNamedStatements = false
+    @exclusivity(unchecked) var hasNamedStatements = false
     /// Whether the session cannot be made what it was.
-    @exclusivity(unchecked) private var isSpoiled = false
-    @exclusivity(unchecked) private var isCancelling = false
+    @exclusivity(unchecked) var isSpoiled = false
+    @exclusivity(unchecked) var isCancelling = false
     /// Who hears of notifications.
     @exclusivity(unchecked) var onNotification: ((PostgresNotification) -> Void)?
     /// Sends a cancellation over a connection of its own.
-    private let sendCancel: @Sendable (ByteBuffer) -> Void
-    private static let grace = TimeAmount.seconds(5)
+    let sendCancel: @Sendable (ByteBuffer) -> Void
+    static let grace = TimeAmount.seconds(5)
 
     init(
         _ options: PostgresOptions, shard: Shard, connected: Connected, logger: Logger,
@@ -73,7 +73,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// Writes what one who has the connection alone has asked for, as far as its order allows.
-    private func sendHeld() {
+    func sendHeld() {
         while let call = held.first {
             if !call.isOver, !begin(call) { return }  // it is being prepared; the others wait
             held.removeFirst()
@@ -81,7 +81,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// Writes a call, or lets it wait until its statement is prepared. Returns whether it was written, or never will be.
-    private func begin(_ call: PostgresCall) -> Bool {
+    func begin(_ call: PostgresCall) -> Bool {
         if isLeased { isUsed = true }
         if call.isScript {
             call.starts(with: nil)
@@ -134,7 +134,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
 
     /// Makes the session what it was at its beginning, behind all that was written (the parts of DISCARD ALL, without the prepared
     /// statements).
-    private func reset() {
+    func reset() {
         PostgresWriter.query(
             "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; "
                 + "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
@@ -147,7 +147,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// The statement of a text, which is being prepared when it was not known.
-    private func statement(_ text: String) -> PostgresStatement {
+    func statement(_ text: String) -> PostgresStatement {
         if let statement = statements[text] { return statement }
         let (statement, evicted) = statements.make(text)
         if let evicted { close(evicted) }
@@ -159,7 +159,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// Lets the server forget a statement.
-    private func close(_ statement: PostgresStatement) {
+    func close(_ statement: PostgresStatement) {
         guard statement.isPrepared, !statement.name.isEmpty else { return }
         PostgresWriter.closeStatement(statement.name, into: &link.output)
         PostgresWriter.sync(into: &link.output)
@@ -186,7 +186,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
 
     /// Puts something into the pipeline that writes by itself.
     func start(_ operation: any PostgresOperation, _ make: (inout ByteBuffer) -> Void) {
-        if pipeline.isEmpty { link.lastProgress = shard.now }
+        link.begins(at: shard.now)
         if isLeased { isUsed = true }
         link.write(make)
         pipeline.append(operation)
@@ -195,105 +195,6 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     func check() { start(PostgresChore()) { PostgresWriter.sync(into: &$0) } }
 
     func sayGoodbye() { if startup == nil { PostgresWriter.terminate(into: &link.output) } }
-
-    // MARK: Receiving
-
-    func receive(_ bytes: ByteBuffer) {
-        decoder.append(bytes)
-        do throws(PostgresProtocolError) {
-            while !isClosed, let message = try decoder.next() {
-                try handle(message)
-                // Where one row is, there are more, most of the time.
-                if case .dataRow = message, let rows = pipeline.first?.openRows {
-                    pipeline.first?.received(bytes: try decoder.takeRows(into: rows))
-                }
-            }
-        } catch {
-            close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
-        }
-    }
-
-    private func handle(_ message: PostgresMessage) throws(PostgresProtocolError) {
-        if startup != nil { return handleStartup(message) }
-        switch message {
-        case .ready(let status):
-            self.status = status
-            guard let operation = pipeline.popFirst() else {
-                throw .unexpected("the server is ready without being asked")
-            }
-            answered &+= 1
-            if operation.call != nil { isCancelling = false }
-            do throws(PostgresProtocolError) {
-                try operation.ready(status, on: self)
-            } catch {
-                pipeline.prepend(operation)  // to be told of the connection's end
-                throw error
-            }
-            if let call = operation.call, let giveBack = call.giveBack {
-                call.giveBack = nil
-                giveBack()  // undoes what a script has left open, before others are served
-            } else if !isLeased, status != .idle {
-                // What stands behind it was carried out inside of that transaction, and is undone with it.
-                return close(because: PostgresKeyword.leftOpen(peer))
-            }
-            link.madeProgress(at: shard.now)
-            cancelIfAbandoned()
-            if pipeline.isEmpty, held.isEmpty, let whenDrained {
-                self.whenDrained = nil
-                whenDrained()
-            }
-        case .notice(let notice):
-            pipeline.first?.call?.outcome.notices.append(notice)
-            logger.debug("\(peer): \(notice)")
-        case .parameterStatus(let name, let value): parameters[name] = value
-        case .notification(let notification): onNotification?(notification)
-        case .error(let error) where error.severity == "FATAL" || error.severity == "PANIC":
-            // It closes the connection next; what is under way then hears of it.
-            fatal = error
-        default:
-            guard let operation = pipeline.first else {
-                if case .error(let error) = message {
-                    return close(
-                        because: SkeinError(
-                            .channelClosed, peer: peer, because: "the server said: \(error)", cause: error))
-                }
-                throw .unexpected("the server sent \(message) without being asked")
-            }
-            try operation.receive(message, on: self)
-        }
-    }
-
-    private func handleStartup(_ message: PostgresMessage) {
-        do throws(SkeinError) {
-            var action = PostgresStartup.Action.none
-            var problem: SkeinError?
-            link.write { output in
-                do throws(SkeinError) {
-                    action = try startup?.receive(message, into: &link.output) ?? .none
-                } catch {
-                    problem = error
-                }
-            }
-            if let problem { throw problem }
-            guard case .ready = action else { return }
-            key = startup?.key
-            parameters = startup?.parameters ?? [:]
-            startup = nil
-            link.becomeReady()
-        } catch {
-            close(because: SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
-        }
-    }
-
-    /// A statement was executed that may have changed the session.
-    func saw(_ tag: PostgresTag) {
-        switch tag.command {
-        case "PREPARE": hasNamedStatements = true
-        case "LOAD": isSpoiled = true
-        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE": statements.drop()
-        default: break
-        }
-    }
 
     // MARK: Cancelling
 
@@ -304,7 +205,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
 
     /// Stops the work that the server is at, when nobody waits for it. The connection takes no more calls, since a cancellation that
     /// comes too late would hit the next one.
-    private func cancelIfAbandoned() {
+    func cancelIfAbandoned() {
         guard let call = pipeline.first?.call, call.isAbandoned else { return }
         for operation in pipeline { operation.call?.mayBeHitByCancel = true }
         cancelWork()
@@ -350,7 +251,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         held = []
         for (place, operation) in lost.enumerated() {
             // Only the first can have been begun when the server says that it ends.
-            operation.lost(why, fatal: fatal, mayHaveBegun: place == 0)
+            operation.lost(why, fatal: fatal, mayHaveBegun: place == 0 && link.hasSentFirst)
         }
         for call in unsent { call.wasNotSent(why) }
         whenDrained = nil

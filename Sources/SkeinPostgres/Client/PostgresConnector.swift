@@ -45,8 +45,7 @@ struct PostgresConnector: Sendable {
     }
 
     private func connectOptions(_ host: Endpoint) -> ConnectOptions {
-        var connect = ConnectOptions(timeout: options.pool.connectTimeout)
-        connect.resolver = dialer.resolver
+        var connect = dialer.options(timeout: options.pool.connectTimeout)
         guard case .host = host, options.tls != .disable else { return connect }
         var tls = options.tlsOptions
         if options.tls != .verifyFull, tls.roots == .system { tls.verify = .none }

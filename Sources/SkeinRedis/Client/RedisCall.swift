@@ -15,10 +15,13 @@ protocol RedisOperation: AnyObject {
     func receive(_ value: RedisValue, on connection: RedisConnection)
     /// The connection has ended before that.
     func lost(_ reason: SkeinError)
+    /// The connection has ended before anything of it was sent.
+    func wasNotSent(_ reason: SkeinError)
 }
 
 extension RedisOperation {
     func absorbs(_ value: RedisValue) -> Bool { false }
+    func wasNotSent(_ reason: SkeinError) { lost(reason) }
 }
 
 /// A command under way, and, when it is over, what has come of it.
@@ -27,7 +30,7 @@ extension RedisOperation {
 final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Sendable {
     typealias Callback = @Sendable (RedisResponse) -> Void
 
-    @exclusivity(unchecked) var core: CallCore
+    let core: CallCore
     /// Who finds a connection for a command.
     let route: any RedisRoute
     let commands: RedisRequest

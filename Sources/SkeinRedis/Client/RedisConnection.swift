@@ -99,7 +99,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
 
     /// Sends a command of the connection's own.
     func ask(_ command: RedisCommand, _ done: @escaping (Result<RedisValue, SkeinError>) -> Void) {
-        if pipeline.isEmpty { link.lastProgress = shard.now }
+        link.begins(at: shard.now)
         pipeline.append(Question(done))
         link.write { RESPEncoder.write(command, into: &$0) }
     }
@@ -203,7 +203,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
             }
             return
         }
-        guard let operation = pipeline.first else {
+        guard let operation = pipeline.first, link.hasSentFirst else {
             return close(
                 because: SkeinError(
                     .responseHeaderError, peer: peer, because: "the server sent an answer to nothing: \(value)"))
@@ -219,7 +219,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         pipeline = []
         let unsent = held
         held = []
-        for operation in lost { operation.lost(reason) }
+        for operation in lost { if link.hasSentFirst { operation.lost(reason) } else { operation.wasNotSent(reason) } }
         for call in unsent { call.wasNotSent(reason) }
         onPush = nil
         onReply = nil

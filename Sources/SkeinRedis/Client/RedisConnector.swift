@@ -44,8 +44,7 @@ struct RedisConnector: Sendable {
         _ endpoint: Endpoint, _ shard: Shard, _ preparations: [RedisCommand] = [], as other: RedisOptions? = nil
     ) -> EventLoopFuture<RedisConnection> {
         let options = other ?? self.options
-        var connect = ConnectOptions(timeout: options.pool.connectTimeout)
-        connect.resolver = dialer.resolver
+        var connect = dialer.options(timeout: options.pool.connectTimeout)
         if let tls = options.tls, case .host = endpoint {
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
         }

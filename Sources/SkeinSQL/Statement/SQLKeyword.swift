@@ -13,21 +13,9 @@ package enum SQLKeyword {
                 switch (byte, next(1)) {
                 case (0x09...0x0D, _), (0x20, _), (UInt8(ascii: "("), _), (UInt8(ascii: ";"), _): place += 1
                 case (0xEF, 0xBB) where next(2) == 0xBF: place += 3  // a byte order mark
-                case (UInt8(ascii: "-"), UInt8(ascii: "-")):
-                    while let byte = next(0), byte != 0x0A, byte != 0x0D { place += 1 }
+                case (UInt8(ascii: "-"), UInt8(ascii: "-")): place = endOfLine(bytes, from: place)
                 case (UInt8(ascii: "/"), UInt8(ascii: "*")):
-                    var depth = 0
-                    repeat {
-                        if next(0) == UInt8(ascii: "/"), next(1) == UInt8(ascii: "*"), nestsComments || depth == 0 {
-                            depth += 1
-                            place += 2
-                        } else if next(0) == UInt8(ascii: "*"), next(1) == UInt8(ascii: "/") {
-                            depth -= 1
-                            place += 2
-                        } else {
-                            place += 1
-                        }
-                    } while depth > 0 && place < bytes.count
+                    place = endOfComment(bytes, from: place, nests: nestsComments)
                 default:
                     let word = bytes[place...].prefix { ($0 | 0x20) &- 0x61 < 26 || $0 == UInt8(ascii: "_") }
                     return String(decoding: word.map { $0 &- 0x61 < 26 ? $0 & 0xDF : $0 }, as: UTF8.self)
@@ -36,6 +24,91 @@ package enum SQLKeyword {
             return ""
         }
     }
+
+    /// Whether a text consists of several statements: whether one follows a semicolon outside of quotes and comments.
+    package static func isScript(_ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { bytes in
+            var place = 0
+            var hasEnded = false
+            while place < bytes.count {
+                let next = place + 1 < bytes.count ? bytes[place + 1] : 0
+                switch (bytes[place], next) {
+                case (UInt8(ascii: "-"), UInt8(ascii: "-")): place = endOfLine(bytes, from: place)
+                case (UInt8(ascii: "/"), UInt8(ascii: "*")): place = endOfComment(bytes, from: place, nests: true)
+                case (UInt8(ascii: ";"), _):
+                    hasEnded = true
+                    place += 1
+                case (0x09...0x0D, _), (0x20, _): place += 1
+                case _ where hasEnded: return true
+                case (UInt8(ascii: "'"), _), (UInt8(ascii: "\""), _): place = endOfQuote(bytes, from: place)
+                case (UInt8(ascii: "$"), _): place = endOfDollarQuote(bytes, from: place)
+                default: place += 1
+                }
+            }
+            return false
+        }
+    }
+
+    private static func endOfLine(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        bytes[start...].firstIndex { $0 == 0x0A || $0 == 0x0D } ?? bytes.count
+    }
+
+    private static func endOfComment(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int, nests: Bool) -> Int {
+        var place = start
+        var depth = 0
+        repeat {
+            let pair = (bytes[place], place + 1 < bytes.count ? bytes[place + 1] : 0)
+            if pair == (UInt8(ascii: "/"), UInt8(ascii: "*")), nests || depth == 0 {
+                depth += 1
+                place += 2
+            } else if pair == (UInt8(ascii: "*"), UInt8(ascii: "/")) {
+                depth -= 1
+                place += 2
+            } else {
+                place += 1
+            }
+        } while depth > 0 && place < bytes.count
+        return place
+    }
+
+    /// Behind a quoted text. A doubled quote ends one and begins another, and a backslash counts behind an E alone.
+    private static func endOfQuote(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        let quote = bytes[start]
+        let escapes = quote == UInt8(ascii: "'") && start > 0 && bytes[start - 1] | 0x20 == UInt8(ascii: "e")
+        var place = start + 1
+        while place < bytes.count, bytes[place] != quote {
+            place += escapes && bytes[place] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return place + 1
+    }
+
+    /// Behind a text between `$tag$` and `$tag$`; behind the sign when it begins none, as in `$1`.
+    private static func endOfDollarQuote(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        func isOfTag(_ byte: UInt8) -> Bool {
+            (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 < 10 || byte == UInt8(ascii: "_") || byte >= 0x80
+        }
+        guard let end = bytes[(start + 1)...].firstIndex(where: { !isOfTag($0) }), bytes[end] == UInt8(ascii: "$"),
+            !(bytes[start + 1] &- 0x30 < 10)
+        else { return start + 1 }
+        let tag = bytes[start...end]
+        var place = end + 1
+        while place + tag.count <= bytes.count {
+            if bytes[place..<(place + tag.count)].elementsEqual(tag) { return place + tag.count }
+            place += 1
+        }
+        return bytes.count
+    }
+
+    /// The words that begin and end transactions.
+    private static let transactionWords: Set = [
+        "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE",
+    ]
+    /// How transactions are made instead.
+    package static let transactionAdvice = "transactions are made by transaction { … } or begin()"
+
+    /// Whether a first word begins or ends a transaction.
+    package static func isOfTransaction(_ word: String) -> Bool { transactionWords.contains(word) }
 
     /// Whether some words stand anywhere in a text, in either case; they are given in lower case.
     /// - Parameter asWords: whether they count only where no letter, digit or underscore is beside them.

@@ -54,10 +54,20 @@ package typealias Dial = @Sendable (Endpoint, any EventLoop) -> EventLoopFuture<
 package struct Dialer: Sendable {
     package let tls: TLSClient
     package let resolver: DNSResolver?
+    private let dial: Dial?
 
-    package init(tls: TLSClient, resolver: DNSResolver?) {
+    package init(tls: TLSClient, resolver: DNSResolver?, dial: Dial?) {
         self.tls = tls
         self.resolver = resolver
+        self.dial = dial
+    }
+
+    /// The options of a connection that is made within a time limit.
+    package func options(timeout: Duration) -> ConnectOptions {
+        var options = ConnectOptions(timeout: timeout)
+        options.resolver = resolver
+        options.dial = dial
+        return options
     }
 }
 

@@ -94,6 +94,8 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     @exclusivity(unchecked) private var gate = ReadGate()
     /// When an answer came last, or, before that, when the first call was sent.
     @exclusivity(unchecked) package var lastProgress: NIODeadline
+    /// The number of writes before the one that carries the first of the calls without an answer.
+    @exclusivity(unchecked) private var firstWrite = 0
     /// When a call was sent last; a check is none.
     @exclusivity(unchecked) private var usedLast: NIODeadline
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
@@ -128,9 +130,20 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
 
     /// A call is about to be written.
     fileprivate func carries(at now: NIODeadline) {
-        if underWay == 0 { lastProgress = now }
+        begins(at: now)
         usedLast = now
     }
+
+    /// A call, or a question of the connection's own, is about to be written.
+    package func begins(at now: NIODeadline) {
+        guard underWay == 0 else { return }
+        lastProgress = now
+        firstWrite = sending.writes
+    }
+
+    /// Whether the first of the calls without an answer has left. What arrives before that is no answer to it: a server that answers
+    /// twice must not answer the next caller.
+    package var hasSentFirst: Bool { sending.writes > firstWrite }
 
     /// Sends bytes of the protocol's own.
     package func write(_ make: (inout ByteBuffer) -> Void) {
@@ -288,6 +301,11 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         guard let pool, !isClosed else { return }
         if checkIsUnderWay, gate.isOpen {
             return close(because: SkeinError(.timeout, peer: peer, because: "the server did not say that it is there"))
+        }
+        if underWay > 0, gate.isOpen, connection?.onlyAbandoned == true,
+            lastProgress + TimeAmount(pool.limits.checkInterval) <= shard.now
+        {
+            return close(because: SkeinError(.timeout, peer: peer, because: "the server does not answer"))
         }
         if underWay == 0, isUsable, gate.isOpen {
             if !isLeased, usedLast + TimeAmount(pool.limits.idleTimeout) <= shard.now, pool.hasMoreThanNeeded {

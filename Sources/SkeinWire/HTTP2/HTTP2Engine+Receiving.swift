@@ -36,7 +36,7 @@ extension HTTP2Engine {
         }
     }
 
-    private mutating func readFrame() throws(HTTP2Error) -> Progress {
+    mutating func readFrame() throws(HTTP2Error) -> Progress {
         guard let header = FrameHeader(peeking: input) else { return .starved }
         if !hasPeerSettings, header.type != .settings || header.flags.contains(.acknowledgement) {
             throw HTTP2Error(.protocolError, "the first frame is not SETTINGS; does the peer speak HTTP/2?")
@@ -80,7 +80,7 @@ extension HTTP2Engine {
 
     // MARK: DATA
 
-    private mutating func beginData(_ header: FrameHeader) throws(HTTP2Error) -> Progress {
+    mutating func beginData(_ header: FrameHeader) throws(HTTP2Error) -> Progress {
         guard header.stream != 0 else { throw HTTP2Error(.protocolError, "DATA on stream 0") }
         var padding = 0
         if header.flags.contains(.padded) {
@@ -135,7 +135,7 @@ extension HTTP2Engine {
         return .more
     }
 
-    private mutating func deliverData(_ rest: DataRest) -> Progress {
+    mutating func deliverData(_ rest: DataRest) -> Progress {
         let count = min(rest.left, input.readableBytes)
         guard count > 0, let piece = input.readSlice(length: count) else { return .starved }
         var rest = rest
@@ -146,7 +146,7 @@ extension HTTP2Engine {
         return .event(.data(HTTP2Stream(id: rest.id, slot: slot), piece, isLast: false))
     }
 
-    private mutating func finishData(_ rest: DataRest, _ piece: ByteBuffer = ByteBuffer()) -> Progress {
+    mutating func finishData(_ rest: DataRest, _ piece: ByteBuffer = ByteBuffer()) -> Progress {
         reading = rest.padding > 0 ? .skip(rest.padding) : .frame
         guard let slot = streams.slot(of: rest.id) else { return .more }
         if rest.isLast { endReceiving(slot) }
@@ -168,7 +168,7 @@ extension HTTP2Engine {
 
     // MARK: Frames about a stream
 
-    private mutating func windowUpdate(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) {
+    mutating func windowUpdate(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) {
         guard header.length == 4, let number = payload.getInteger(at: payload.readerIndex, as: UInt32.self) else {
             throw HTTP2Error(.frameSizeError, "a WINDOW_UPDATE is not four bytes long")
         }
@@ -190,7 +190,7 @@ extension HTTP2Engine {
         }
     }
 
-    private mutating func resetStream(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) -> Progress {
+    mutating func resetStream(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) -> Progress {
         guard header.stream != 0 else { throw HTTP2Error(.protocolError, "RST_STREAM on stream 0") }
         guard header.length == 4, let number = payload.getInteger(at: payload.readerIndex, as: UInt32.self) else {
             throw HTTP2Error(.frameSizeError, "a RST_STREAM is not four bytes long")
@@ -215,7 +215,7 @@ extension HTTP2Engine {
         guard resets.spend(at: now) else { throw HTTP2Error(.enhanceYourCalm, "too many streams are reset") }
     }
 
-    private mutating func priority(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) {
+    mutating func priority(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) {
         guard header.stream != 0 else { throw HTTP2Error(.protocolError, "PRIORITY on stream 0") }
         try spendIdleFrame("PRIORITY")
         guard header.length == 5, let parent = payload.getInteger(at: payload.readerIndex, as: UInt32.self) else {
@@ -237,7 +237,7 @@ extension HTTP2Engine {
     }
 
     /// RFC 9218, section 7.1.
-    private mutating func priorityUpdate(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) {
+    mutating func priorityUpdate(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) {
         guard header.stream == 0 else { throw HTTP2Error(.protocolError, "PRIORITY_UPDATE on a stream") }
         guard role == .server else { throw HTTP2Error(.protocolError, "PRIORITY_UPDATE from a server") }
         guard header.length >= 4, let number = payload.getInteger(at: payload.readerIndex, as: UInt32.self) else {
@@ -251,89 +251,9 @@ extension HTTP2Engine {
         setPriority(StreamPriority(field: field), slot)
     }
 
-    // MARK: Resetting
-
-    /// Ends a stream with an error of the peer's; the owner hears of it.
-    mutating func resetStream(_ slot: Int, _ code: HTTP2ErrorCode, _ reason: String) throws(HTTP2Error) {
-        let stream = HTTP2Stream(id: streams[slot].id, slot: slot)
-        writeReset(stream.id, code)
-        lately.insert(stream.id)
-        forget(slot)
-        events.append(.reset(stream, StreamReset(code: code, reason: reason, byPeer: false, isUnprocessed: false)))
-        try spendReset()
-    }
-
-    /// Ends the streams on which nothing has moved since a moment, although the peer could have moved it: it sends nothing of
-    /// what it announced, or takes nothing of what waits for it.
-    package mutating func resetStalled(before moment: NIODeadline) {
-        for stream in streams.open where streams[stream.slot].progress < moment {
-            let record = streams[stream.slot]
-            let isReceiving = record.receiving == .body && record.receiveWindow.size > 0 && record.sending != .ended
-            guard record.outgoing != nil || (isReceiving && role == .server && !record.mayRest) else { continue }
-            try? resetStream(stream.slot, .cancel, "nothing moved on the stream for too long")
-        }
-    }
-
-    /// Ends the streams whose peer takes less than a rate of what waits for it. A stream whose own window is open waits for the
-    /// streams before it; then the connection as a whole is judged.
-    package mutating func resetSlow(rate: Int, grace: TimeAmount, at now: NIODeadline) {
-        func isSlow(_ bytes: Int, since begun: NIODeadline) -> Bool {
-            Double(bytes) * 1e9 < Double(rate) * Double((now - begun).nanoseconds)
-        }
-        if let mark = paceMark, now - mark.at >= grace {
-            paceMark = (now, sentBytes, isSlow(sentBytes - mark.sent, since: mark.at))
-        } else if paceMark == nil {
-            paceMark = (now, sentBytes, false)
-        }
-        for stream in streams.open where streams[stream.slot].outgoing != nil {
-            let record = streams[stream.slot]
-            guard !record.mayRest else { continue }
-            guard let mark = record.paceMark else {
-                streams[stream.slot].paceMark = (now, record.sent)
-                continue
-            }
-            guard now - mark.at >= grace else { continue }
-            guard isSlow(record.sent - mark.sent, since: mark.at) else {
-                streams[stream.slot].paceMark = (now, record.sent)
-                continue
-            }
-            if record.sendWindow.size <= 0 || paceMark?.wasSlow == true {
-                try? resetStream(stream.slot, .cancel, "the peer takes fewer than \(rate) bytes a second")
-            }
-        }
-    }
-
-    /// The peer of a stream waits for us, and is not to blame that nothing moves.
-    package mutating func noteProgress(_ stream: HTTP2Stream, at moment: NIODeadline) {
-        if let slot = streams.slot(of: stream) { streams[slot].progress = moment }
-    }
-
-    /// The peer will say no more: the streams on which it still owes content, or would have to open a window, cannot end any more.
-    package mutating func resetUnfinishable() {
-        for stream in streams.open {
-            let record = streams[stream.slot]
-            let isBlocked = record.sendWindow.size <= 0 || sendWindow.size <= 0
-            guard record.receiving == .body || (record.outgoing.map { $0.bytes > 0 } ?? false && isBlocked) else {
-                continue
-            }
-            try? resetStream(stream.slot, .cancel, "the peer has ended its side of the connection")
-        }
-    }
-
-    /// Lets the peer be silent on a stream as long as it likes.
-    package mutating func letRest(_ stream: HTTP2Stream) {
-        if let slot = streams.slot(of: stream) { streams[slot].mayRest = true }
-    }
-
-    /// Takes a stream out of everything.
-    mutating func forget(_ slot: Int) {
-        if streams[slot].isScheduled { schedule.remove(slot, urgency: streams[slot].priority.urgency) }
-        streams.remove(slot)
-    }
-
     // MARK: Windows
 
-    private mutating func takeFromConnectionWindow(_ bytes: Int) throws(HTTP2Error) {
+    mutating func takeFromConnectionWindow(_ bytes: Int) throws(HTTP2Error) {
         receiveWindow.take(bytes)
         guard receiveWindow.size >= 0 else {
             throw HTTP2Error(.flowControlError, "more DATA than the window of the connection allows")
@@ -353,7 +273,7 @@ extension HTTP2Engine {
         giveBack(bytes, slot)
     }
 
-    private mutating func giveBack(_ bytes: Int, _ slot: Int) {
+    mutating func giveBack(_ bytes: Int, _ slot: Int) {
         streams[slot].unannounced += bytes
         guard streams[slot].receiving == .body, streams[slot].unannounced >= windows.stream / 2 else { return }
         writeWindowUpdate(streams[slot].id, streams[slot].unannounced)

@@ -1,0 +1,107 @@
+// From the messages of the server to the operations that they answer.
+
+import DequeModule
+import Logging
+import NIOCore
+import SkeinCore
+import SkeinSQL
+import SkeinTransport
+
+extension PostgresConnection {
+    func receive(_ bytes: ByteBuffer) {
+        decoder.append(bytes)
+        do throws(PostgresProtocolError) {
+            while !isClosed, let message = try decoder.next() {
+                try handle(message)
+                // Where one row is, there are more, most of the time.
+                if case .dataRow = message, let rows = pipeline.first?.openRows {
+                    pipeline.first?.received(bytes: try decoder.takeRows(into: rows))
+                }
+            }
+        } catch {
+            close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
+        }
+    }
+
+    func handle(_ message: PostgresMessage) throws(PostgresProtocolError) {
+        if startup != nil { return handleStartup(message) }
+        switch message {
+        case .ready(let status):
+            self.status = status
+            guard link.hasSentFirst, let operation = pipeline.popFirst() else {
+                throw .unexpected("the server is ready without being asked")
+            }
+            answered &+= 1
+            if operation.call != nil { isCancelling = false }
+            do throws(PostgresProtocolError) {
+                try operation.ready(status, on: self)
+            } catch {
+                pipeline.prepend(operation)  // to be told of the connection's end
+                throw error
+            }
+            if let call = operation.call, let giveBack = call.giveBack {
+                call.giveBack = nil
+                giveBack()  // undoes what a script has left open, before others are served
+            } else if !isLeased, status != .idle {
+                // What stands behind it was carried out inside of that transaction, and is undone with it.
+                return close(because: PostgresKeyword.leftOpen(peer))
+            }
+            link.madeProgress(at: shard.now)
+            cancelIfAbandoned()
+            if pipeline.isEmpty, held.isEmpty, let whenDrained {
+                self.whenDrained = nil
+                whenDrained()
+            }
+        case .notice(let notice):
+            pipeline.first?.call?.outcome.notices.append(notice)
+            logger.debug("\(peer): \(notice)")
+        case .parameterStatus(let name, let value): parameters[name] = value
+        case .notification(let notification): onNotification?(notification)
+        case .error(let error) where error.severity == "FATAL" || error.severity == "PANIC":
+            // It closes the connection next; what is under way then hears of it.
+            fatal = error
+        default:
+            guard link.hasSentFirst, let operation = pipeline.first else {
+                if case .error(let error) = message {
+                    return close(
+                        because: SkeinError(
+                            .channelClosed, peer: peer, because: "the server said: \(error)", cause: error))
+                }
+                throw .unexpected("the server sent \(message) without being asked")
+            }
+            try operation.receive(message, on: self)
+        }
+    }
+
+    func handleStartup(_ message: PostgresMessage) {
+        do throws(SkeinError) {
+            var action = PostgresStartup.Action.none
+            var problem: SkeinError?
+            link.write { output in
+                do throws(SkeinError) {
+                    action = try startup?.receive(message, into: &link.output) ?? .none
+                } catch {
+                    problem = error
+                }
+            }
+            if let problem { throw problem }
+            guard case .ready = action else { return }
+            key = startup?.key
+            parameters = startup?.parameters ?? [:]
+            startup = nil
+            link.becomeReady()
+        } catch {
+            close(because: SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
+        }
+    }
+
+    /// A statement was executed that may have changed the session.
+    func saw(_ tag: PostgresTag) {
+        switch tag.command {
+        case "PREPARE": hasNamedStatements = true
+        case "LOAD": isSpoiled = true
+        case "DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE": statements.drop()
+        default: break
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// Streams that end before their time, at our word or the peer's (RFC 9113, section 6.4).
+
+import NIOCore
+
+extension HTTP2Engine {
+    /// Ends a stream with an error of the peer's; the owner hears of it.
+    mutating func resetStream(_ slot: Int, _ code: HTTP2ErrorCode, _ reason: String) throws(HTTP2Error) {
+        let stream = HTTP2Stream(id: streams[slot].id, slot: slot)
+        writeReset(stream.id, code)
+        lately.insert(stream.id)
+        forget(slot)
+        events.append(.reset(stream, StreamReset(code: code, reason: reason, byPeer: false, isUnprocessed: false)))
+        try spendReset()
+    }
+
+    /// Ends the streams on which nothing has moved since a moment, although the peer could have moved it: it sends nothing of
+    /// what it announced, or takes nothing of what waits for it.
+    package mutating func resetStalled(before moment: NIODeadline) {
+        for stream in streams.open where streams[stream.slot].progress < moment {
+            let record = streams[stream.slot]
+            let isReceiving = record.receiving == .body && record.receiveWindow.size > 0 && record.sending != .ended
+            guard record.outgoing != nil || (isReceiving && role == .server && !record.mayRest) else { continue }
+            try? resetStream(stream.slot, .cancel, "nothing moved on the stream for too long")
+        }
+    }
+
+    /// Ends the streams whose peer takes less than a rate of what waits for it. A stream whose own window is open waits for the
+    /// streams before it; then the connection as a whole is judged.
+    package mutating func resetSlow(rate: Int, grace: TimeAmount, at now: NIODeadline) {
+        func isSlow(_ bytes: Int, since begun: NIODeadline) -> Bool {
+            Double(bytes) * 1e9 < Double(rate) * Double((now - begun).nanoseconds)
+        }
+        if let mark = paceMark, now - mark.at >= grace {
+            paceMark = (now, sentBytes, isSlow(sentBytes - mark.sent, since: mark.at))
+        } else if paceMark == nil {
+            paceMark = (now, sentBytes, false)
+        }
+        for stream in streams.open where streams[stream.slot].outgoing != nil {
+            let record = streams[stream.slot]
+            guard !record.mayRest else { continue }
+            guard let mark = record.paceMark else {
+                streams[stream.slot].paceMark = (now, record.sent)
+                continue
+            }
+            guard now - mark.at >= grace else { continue }
+            guard isSlow(record.sent - mark.sent, since: mark.at) else {
+                streams[stream.slot].paceMark = (now, record.sent)
+                continue
+            }
+            if record.sendWindow.size <= 0 || paceMark?.wasSlow == true {
+                try? resetStream(stream.slot, .cancel, "the peer takes fewer than \(rate) bytes a second")
+            }
+        }
+    }
+
+    /// The peer of a stream waits for us, and is not to blame that nothing moves.
+    package mutating func noteProgress(_ stream: HTTP2Stream, at moment: NIODeadline) {
+        if let slot = streams.slot(of: stream) { streams[slot].progress = moment }
+    }
+
+    /// The peer will say no more: the streams on which it still owes content, or would have to open a window, cannot end any more.
+    package mutating func resetUnfinishable() {
+        for stream in streams.open {
+            let record = streams[stream.slot]
+            let isBlocked = record.sendWindow.size <= 0 || sendWindow.size <= 0
+            guard record.receiving == .body || (record.outgoing.map { $0.bytes > 0 } ?? false && isBlocked) else {
+                continue
+            }
+            try? resetStream(stream.slot, .cancel, "the peer has ended its side of the connection")
+        }
+    }
+
+    /// Lets the peer be silent on a stream as long as it likes.
+    package mutating func letRest(_ stream: HTTP2Stream) {
+        if let slot = streams.slot(of: stream) { streams[slot].mayRest = true }
+    }
+
+    /// Takes a stream out of everything.
+    mutating func forget(_ slot: Int) {
+        if streams[slot].isScheduled { schedule.remove(slot, urgency: streams[slot].priority.urgency) }
+        streams.remove(slot)
+    }
+}
