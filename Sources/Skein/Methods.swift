@@ -4,7 +4,7 @@ extension Skein {
     /// Starts a GET and returns at once.
     @discardableResult
     public func get(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -16,7 +16,7 @@ extension Skein {
     /// Starts a HEAD and returns at once.
     @discardableResult
     public func head(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -28,7 +28,7 @@ extension Skein {
     /// Starts an OPTIONS and returns at once.
     @discardableResult
     public func options(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -40,7 +40,7 @@ extension Skein {
     /// Starts a TRACE and returns at once.
     @discardableResult
     public func trace(
-        _ url: String, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -52,7 +52,8 @@ extension Skein {
     /// Starts a DELETE and returns at once.
     @discardableResult
     public func delete(
-        _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -65,7 +66,8 @@ extension Skein {
     /// Starts a POST and returns at once.
     @discardableResult
     public func post(
-        _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -77,7 +79,8 @@ extension Skein {
     /// Starts a PUT and returns at once.
     @discardableResult
     public func put(
-        _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -89,7 +92,8 @@ extension Skein {
     /// Starts a PATCH and returns at once.
     @discardableResult
     public func patch(
-        _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:], headers: Headers = Headers(),
+        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
@@ -98,16 +102,32 @@ extension Skein {
             meta: meta, callback: callback)
     }
 
+    /// Starts a GET whose content is read as it arrives: `for try await piece in client.stream(url)`.
+    ///
+    /// The corequest ends at the head of the answer; the content is also its response's `stream`.
+    @discardableResult
+    public func stream(
+        _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        callback: Callback? = nil
+    ) -> Corequest<HTTPResponse> {
+        request(
+            .get, url, parameters: parameters, headers: headers, auth: auth, cookies: cookies, timeout: timeout,
+            isStreamed: true, meta: meta, callback: callback)
+    }
+
     /// Starts a request whose corequest ends at the head of the answer; the body is its response's `stream`.
     /// - Throws: code 701 for a malformed URL.
     @discardableResult
     public func stream(
-        _ method: HTTPMethod = .get, _ url: String, _ body: HTTPBody = .none, headers: Headers = Headers(),
+        _ method: HTTPMethod, _ url: some HTTPURLConvertible, _ body: HTTPBody = .none,
+        headers: Headers = Headers(),
         auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
         callback: Callback? = nil
     ) throws(SkeinError) -> Corequest<HTTPResponse> {
         var request = HTTPRequest(
-            method, try HTTPURL(url), headers: headers, body: body, auth: auth, timeout: timeout, isStreamed: true,
+            method, try url.httpURL(parameters: [:]), headers: headers, body: body, auth: auth, timeout: timeout,
+            isStreamed: true,
             meta: meta)
         if !cookies.isEmpty { request.cookies = cookies }
         return start(request, callback: callback)
@@ -133,10 +153,11 @@ extension Skein {
     /// Downloads a URL into a file; see ``download(_:to:resumes:progress:)-(HTTPRequest,_,_,_)``.
     @discardableResult
     public func download(
-        _ url: String, to path: String, headers: Headers = Headers(), auth: HTTPAuth? = nil, resumes: Bool = false,
+        _ url: some HTTPURLConvertible, to path: String, headers: Headers = Headers(), auth: HTTPAuth? = nil,
+        resumes: Bool = false,
         progress: (@Sendable (DownloadProgress) -> Void)? = nil
     ) async throws -> HTTPResponse {
-        let request = HTTPRequest(.get, try HTTPURL(url), headers: headers, auth: auth)
+        let request = HTTPRequest(.get, try url.httpURL(parameters: [:]), headers: headers, auth: auth)
         return try await download(request, to: path, resumes: resumes, progress: progress)
     }
 }

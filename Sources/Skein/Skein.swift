@@ -94,7 +94,7 @@ public final class Skein: Sendable {
     /// Starts a request with a method of any name and returns at once.
     /// - Parameters:
     ///   - method: the method.
-    ///   - url: an absolute URL; a malformed one ends the corequest with code 701.
+    ///   - url: an absolute URL, as text or as a `URL`; a malformed one ends the corequest with code 701.
     ///   - body: what to send, for example `.json(value)`, `.form(["a": 1])`, `.xml(text)`, `.text(text)`. Default: nothing.
     ///   - parameters: query parameters to append to the URL.
     ///   - auth: credentials, such as `.basic(user, password)`. Default: none.
@@ -106,19 +106,29 @@ public final class Skein: Sendable {
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
     public func request(
-        _ method: HTTPMethod, _ url: String, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        _ method: HTTPMethod, _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
         headers: Headers = Headers(), auth: HTTPAuth? = nil, cookies: [String: String] = [:],
         timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
+        request(
+            method, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies, timeout: timeout,
+            isStreamed: false, meta: meta, callback: callback)
+    }
+
+    func request(
+        _ method: HTTPMethod, _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters,
+        headers: Headers, auth: HTTPAuth?, cookies: [String: String], timeout: Duration?, isStreamed: Bool, meta: Meta,
+        callback: Callback?
+    ) -> Corequest<HTTPResponse> {
         do {
             var request = HTTPRequest(
-                method, try HTTPURL(url, parameters: parameters), headers: headers, body: body, auth: auth,
-                timeout: timeout, meta: meta)
+                method, try url.httpURL(parameters: parameters), headers: headers, body: body, auth: auth,
+                timeout: timeout, isStreamed: isStreamed, meta: meta)
             if !cookies.isEmpty { request.cookies = cookies }
             return start(request, callback: callback)
         } catch {
             var request = HTTPRequest(
-                method, .unusable(url), headers: headers, body: body, timeout: timeout, meta: meta)
+                method, .unusable(url.urlText), headers: headers, body: body, timeout: timeout, meta: meta)
             stamp(&request, hasCallback: callback != nil)
             return http.fail(request, error, callback: callback ?? sessionCallback)
         }

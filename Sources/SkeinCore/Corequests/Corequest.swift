@@ -116,6 +116,18 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         return stored
     }
 
+    /// The response, waited for: `let response = try await client.get(url).response`.
+    ///
+    /// A status is no error here, 404 and 500 included; see ``fetch(timeout:)`` for that.
+    /// - Throws: `SkeinError` when the exchange failed, so that there is no response.
+    public var response: Result {
+        get async throws(SkeinError) {
+            let response = await dispatch()
+            if let failure = response.failure { throw failure }
+            return response
+        }
+    }
+
     /// Waits for the end and tells only how it went.
     @discardableResult
     public func wait(timeout: Duration? = nil) async -> Outcome { await dispatch(timeout: timeout).outcome }
@@ -134,6 +146,12 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         let response = await dispatch(timeout: timeout)
         try response.raiseForStatus()
         return try response.decode(type)
+    }
+
+    /// Waits and decodes what the answer carries, as the type that is wanted: `let user: User = try await client.get(url).fetch()`.
+    /// - Throws: as ``fetch(_:timeout:)``.
+    public func fetch<T: Decodable>(timeout: Duration? = nil) async throws -> T {
+        try await fetch(T.self, timeout: timeout)
     }
 
     /// Waits and decodes the one record that the answer must carry.

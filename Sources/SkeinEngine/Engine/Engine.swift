@@ -6,13 +6,14 @@ import UnixSignals
 /// A server of apps, files and whatever else is an ``App``, each at a path of its own.
 ///
 ///     var engine = Engine(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 8080)]))
+///     engine.get("/hello/<name>") { "Hello, \(try $0.parameter("name", as: String.self))" }
 ///     engine.mount("/static", .directory("public"))
 ///     engine.mount("/v1", api)
 ///     try await engine.serve()
 ///
 /// The mount with the longest path that holds a request's path answers it; of several at one path, the first that does not throw
 /// ``NotServed``. What is mounted for a host goes before what is mounted for all.
-public struct Engine: Service {
+public struct Engine: Service, Routes {
     /// Where an app's handlers run.
     public enum Execution: Sendable, Hashable {
         /// On the loop of the request's connection; they must not block.
@@ -34,6 +35,8 @@ public struct Engine: Service {
     /// JSON (RFC 9457) for others.
     public var errorPage: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
     private var places: [Place] = []
+    /// Routes of the engine's own, which come before what is mounted at its root.
+    private var routes: Router?
 
     /// An engine that serves nothing yet.
     public init(_ configuration: ServerConfiguration = ServerConfiguration()) { self.configuration = configuration }
@@ -49,6 +52,13 @@ public struct Engine: Service {
         var served: any App = app
         if case .threads(let count, let queue) = execution { served = ThreadedApp(app, threads: count, queue: queue) }
         places.append(Place(path: path, host: host, app: served))
+    }
+
+    /// Adds a route at the root: `engine.get("/hello/<name>") { "Hello, \(try $0.parameter("name", as: String.self))" }`.
+    public mutating func add(_ method: HTTPMethod?, _ path: String, name: String?, app: any App) {
+        var router = routes ?? Router()
+        router.add(method, path, name: name, app: app)
+        routes = router
     }
 
     /// Serves a closure at a path and below.
@@ -89,7 +99,8 @@ public struct Engine: Service {
     /// Makes every app ready.
     fileprivate func assemble() async throws -> EngineApp {
         var mounts: [Mount] = []
-        for place in places {
+        let own = routes.map { [Place(path: "/", host: nil, app: $0)] } ?? []
+        for place in own + places {
             let point = try MountPoint(place.path, host: place.host)
             mounts.append(Mount(point: point, app: try await place.app.bootstrap(at: point)))
         }

@@ -39,6 +39,11 @@ public struct ServerResponse: Sendable {
         ServerResponse(status, body: .text(text))
     }
 
+    /// An answer of a JSON tree: `.json(["name": "Ada", "born": 1815])`.
+    public static func json(_ value: JSONValue, status: HTTPStatus = .ok) -> ServerResponse {
+        ServerResponse(status, body: .json(value))
+    }
+
     /// An answer of a value as JSON.
     public static func json(_ value: some Encodable, status: HTTPStatus = .ok) -> ServerResponse {
         ServerResponse(status, body: .json(value))

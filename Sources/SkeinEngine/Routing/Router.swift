@@ -12,7 +12,7 @@ import SkeinHTTP
 /// Segments are literal, `<name>`, `<int:name>`, `<float:name>`, `<uuid:name>`, `*` for any one, and at the end `<path:name>` or `**`
 /// for all that is left. Literal ones go first, then the stricter kinds. HEAD is answered as GET is, OPTIONS with the methods that
 /// are there, another method with 405; a path without a route is passed on, and is 404 in the end.
-public struct Router: App {
+public struct Router: App, Routes {
     private struct Definition: Sendable {
         let method: HTTPMethod?
         let path: String
@@ -65,12 +65,21 @@ public struct Router: App {
                 app: LayeredApp.wrap(ClosureApp(handler), in: middleware)))
     }
 
+    /// Adds a route without middleware of its own.
+    public mutating func add(_ method: HTTPMethod?, _ path: String, name: String?, app: any App) {
+        definitions.append(Definition(method: method, path: prefix + path, name: name, app: app))
+    }
+
     /// Adds routes with a prefix, and middleware around them.
     public mutating func group(
         _ path: String, _ middleware: any Middleware..., routes: (inout Router) throws -> Void
     ) rethrows {
         var inner = Router(prefix: prefix + path, middleware: middleware)
         try routes(&inner)
+        // "/" in a group is the path of the group itself, with a slash at its end or without.
+        inner.definitions += inner.definitions.filter { $0.path == inner.prefix + "/" && !$0.isMount }.map {
+            Definition(method: $0.method, path: inner.prefix, name: nil, app: $0.app)
+        }
         definitions += inner.definitions.map { definition in
             Definition(
                 method: definition.method, path: definition.path, name: definition.name,
@@ -124,53 +133,5 @@ public struct Router: App {
             because:
                 "a router answers requests once it is ready; mount it, or call bootstrap(at:) and use what that returns"
         )
-    }
-}
-
-extension Router {
-    /// Adds a route for GET and HEAD.
-    public mutating func get(
-        _ path: String, name: String? = nil,
-        _ handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
-    ) { on(.get, path, name: name, handler: handler) }
-
-    /// Adds a route for POST.
-    public mutating func post(
-        _ path: String, name: String? = nil,
-        _ handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
-    ) { on(.post, path, name: name, handler: handler) }
-
-    /// Adds a route for PUT.
-    public mutating func put(
-        _ path: String, name: String? = nil,
-        _ handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
-    ) { on(.put, path, name: name, handler: handler) }
-
-    /// Adds a route for PATCH.
-    public mutating func patch(
-        _ path: String, name: String? = nil,
-        _ handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
-    ) { on(.patch, path, name: name, handler: handler) }
-
-    /// Adds a route for DELETE.
-    public mutating func delete(
-        _ path: String, name: String? = nil,
-        _ handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
-    ) { on(.delete, path, name: name, handler: handler) }
-
-    /// Adds a route that opens a WebSocket, by GET over HTTP/1.1 and by CONNECT over HTTP/2.
-    /// - Parameters:
-    ///   - origins: whose pages may open one, such as `https://example.org`; `*` for any. Clients that are no browsers say nothing of an
-    ///     origin, and may. Default: pages of the same host.
-    ///   - serve: has the socket as long as it runs.
-    public mutating func webSocket(
-        _ path: String, _ options: WebSocketOptions = WebSocketOptions(), origins: [String] = [],
-        serve: @escaping @Sendable (WebSocket, ServerRequest) async throws -> Void
-    ) {
-        let app = ClosureApp { request in
-            try request.webSocket(options, origins: origins) { try await serve($0, request) }
-        }
-        on(.get, path, app: app)
-        on(.connect, path, app: app)
     }
 }

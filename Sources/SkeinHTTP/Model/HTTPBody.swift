@@ -94,6 +94,11 @@ public struct HTTPBody: Sendable {
         }
     }
 
+    /// A JSON tree: `.json(["name": "Ada", "born": 1815])`.
+    public static func json(_ value: JSONValue) -> HTTPBody {
+        .bytes(ByteBuffer(string: value.json), contentType: "application/json")
+    }
+
     /// Content that cannot be made: the request fails with the reason.
     package static func refused(_ problem: SkeinError) -> HTTPBody {
         HTTPBody(.none, contentType: nil, problem: problem)

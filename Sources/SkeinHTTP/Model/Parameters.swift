@@ -20,6 +20,13 @@ public struct Parameters: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         for (name, value) in elements { add(name, value) }
     }
 
+    /// Names and values of a dictionary, by name.
+    public init(_ dictionary: [String: some ParameterValue]) {
+        for (name, value) in dictionary.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+            add(name, value)
+        }
+    }
+
     /// Appends a name with its value or values.
     public mutating func add(_ name: String, _ value: any ParameterValue) {
         for text in value.parameterTexts { pairs.append(Pair(name: name, value: text)) }
@@ -59,4 +66,8 @@ extension Bool: ParameterValue {
 extension Array: ParameterValue where Element: ParameterValue {
     /// The texts of the elements.
     public var parameterTexts: [String] { flatMap(\.parameterTexts) }
+}
+extension Optional: ParameterValue where Wrapped: ParameterValue {
+    /// The texts of the value; none for nil, so that the name is left out.
+    public var parameterTexts: [String] { map(\.parameterTexts) ?? [] }
 }

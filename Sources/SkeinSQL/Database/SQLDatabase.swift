@@ -29,6 +29,14 @@ extension SQLExecutor {
         execute(sql, timeout: timeout, meta: meta, callback: nil)
     }
 
+    /// Starts a query and returns at once: `for try await row in database.query("SELECT …")`.
+    ///
+    /// The rows are here when the first is; for more than fits into memory there is `stream`.
+    /// - Parameter sql: the statement, its values bound: `"… WHERE id = \(id)"`.
+    public func query(_ sql: SQL, timeout: Duration? = nil, meta: Meta = Meta()) -> Corequest<SQLResponse> {
+        execute(sql, timeout: timeout, meta: meta, callback: nil)
+    }
+
     /// Starts a statement and returns at once; aquests' other name.
     @discardableResult
     public func `do`(_ sql: SQL, timeout: Duration? = nil) -> Corequest<SQLResponse> { execute(sql, timeout: timeout) }

@@ -166,6 +166,11 @@ extension Array: RowList where Element: Decodable {
     static func decode(_ rows: Rows) throws -> [Element] { try rows.decode(Element.self) }
 }
 
+extension SQLResponse: ElementResponse {
+    /// The rows, in order.
+    public func elements() -> ReadyElements<Rows> { ReadyElements(content) }
+}
+
 extension Corequest where Result == SQLResponse {
     /// Waits and returns the one row that the answer must have.
     /// - Throws: `SkeinError` with code 410 unless there is exactly one, 409 on a uniqueness conflict, 500 when the database refuses.

@@ -282,10 +282,18 @@ extension Headers: Sequence {
 }
 
 extension Headers: ExpressibleByDictionaryLiteral {
-    /// A section written as a literal, in order: `["Accept": "text/html"]`.
-    public init(dictionaryLiteral elements: (String, String)...) {
+    /// A section written as a literal, in order: `["Accept": "text/html"]`. A field without a value is left out.
+    public init(dictionaryLiteral elements: (String, String?)...) {
         self.init()
-        for (name, value) in elements { add(name, value) }
+        for case (let name, let value?) in elements { add(name, value) }
+    }
+
+    /// A section of a dictionary's fields, by name.
+    public init(_ dictionary: [String: String]) {
+        self.init()
+        for (name, value) in dictionary.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+            add(name, value)
+        }
     }
 }
 
