@@ -54,7 +54,10 @@ extension PipelinedCall {
     package func couldNotConnect(_ error: SkeinError) { fail(error) }
 
     /// Starts, or waits for a slot in the session's queue.
-    package func submit() { session.submit(self, on: shard) }
+    package func submit() {
+        let core = core
+        core.session.submit(self, on: core.shard)
+    }
 
     /// Starts without a slot, on behalf of something that has what it needs.
     package func submitWithinAnother() {
@@ -67,7 +70,8 @@ extension PipelinedCall {
     package func start() { start(holdsSlot: true) }
 
     private func start(holdsSlot: Bool) {
-        core.timer.set(core.life.start(at: shard.now, holdsSlot: holdsSlot), self, on: shard)
+        let core = core
+        core.timer.set(core.life.start(at: core.shard.now, holdsSlot: holdsSlot), self, on: core.shard)
         begin()
     }
 
@@ -108,13 +112,13 @@ extension PipelinedCall {
     /// Ends; once.
     /// - Parameter publish: hands the answer to those who wait.
     package func end(bytes: Int, failed: Bool, publish: () -> Void) {
+        let core = core
         guard let holdsSlot = core.life.end() else { return }
-        let (session, shard) = (core.session, core.shard)
         core.carrier = nil
-        core.timer.stop(on: shard)
-        session.statistics.ended(bytes: bytes, failed: failed)
-        if holdsSlot { session.released(on: shard) }
+        core.timer.stop(on: core.shard)
+        core.session.statistics.ended(bytes: bytes, failed: failed)
+        if holdsSlot { core.session.released(on: core.shard) }
         publish()
-        session.ended()
+        core.session.ended()
     }
 }

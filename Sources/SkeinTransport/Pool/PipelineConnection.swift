@@ -7,14 +7,17 @@ import SkeinCore
 /// The pool that a connection belongs to, as the connection sees it.
 package protocol PipelineOwner: AnyObject {
     var limits: PoolLimits { get }
-    /// Whether calls wait for a connection.
-    var hasWaiting: Bool { get }
     /// Whether an idle connection may close.
     var hasMoreThanNeeded: Bool { get }
     /// A connection has received an answer.
     func hasRoom(_ connection: any PipelineConnection)
     func isLeaving(_ connection: any PipelineConnection)
     func isGone(_ connection: any PipelineConnection)
+}
+
+/// Whether calls wait for a connection of a pool: looked at after each answer.
+package final class PoolDemand {
+    @exclusivity(unchecked) package var hasWaiting = false
 }
 
 /// A connection of one protocol. Used on its channel's loop only.
@@ -59,9 +62,8 @@ package protocol PooledConnection: PipelineConnection {
 extension PooledConnection {
     /// Sends a call with all others of this tick.
     package func send(_ call: Call, at now: NIODeadline) {
-        link.carries(at: now)
-        call.core.carrier = self
-        call.core.attempts += 1
+        let link = link
+        link.carries(call.core, by: self, at: now)
         encode(call)
         link.flushSoon()
     }
@@ -87,6 +89,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     package var connection: (any PipelineConnection)?
     /// Who is told what becomes of it; nil while it is made, and when nobody cares.
     @exclusivity(unchecked) package var pool: (any PipelineOwner)?
+    @exclusivity(unchecked) package var demand: PoolDemand?
     /// Whether somebody has it alone.
     @exclusivity(unchecked) package var isLeased = false
     @exclusivity(unchecked) private var state: State
@@ -129,9 +132,11 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     private var underWay: Int { connection?.underWay ?? 0 }
 
     /// A call is about to be written.
-    fileprivate func carries(at now: NIODeadline) {
+    fileprivate func carries(_ call: CallCore, by carrier: any CallCarrier, at now: NIODeadline) {
         begins(at: now)
         usedLast = now
+        call.carrier = carrier
+        call.attempts += 1
     }
 
     /// A call, or a question of the connection's own, is about to be written.
@@ -203,8 +208,10 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     /// An answer is complete.
     package func madeProgress(at now: NIODeadline) {
         heard(at: now)
-        if underWay == 0 { closeIfDone() }
-        if let pool, let connection, !isLeased, isUsable, underWay == 0 || pool.hasWaiting { pool.hasRoom(connection) }
+        guard let connection else { return }
+        let isIdle = connection.underWay == 0
+        if isIdle { closeIfDone() }
+        if isIdle || demand?.hasWaiting == true, !isLeased, isUsable { pool?.hasRoom(connection) }
     }
 
     /// Something has come that shows that the peer is there.

@@ -7,11 +7,14 @@ import SkeinCore
 ///
 /// Unchecked: touched on its shard's loop only.
 package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @unchecked Sendable {
+    /// The connection that the machine names for every call: generic code asks the machine itself at some cost.
+    @exclusivity(unchecked) private var sole: Connection?
     package let shard: Shard
     package let session: Session
     package let limits: PoolLimits
     private let peer: String
     private let connect: @Sendable () -> EventLoopFuture<Connection>
+    package let demand = PoolDemand()
     @exclusivity(unchecked) private var machine: PoolMachine<Connection, Connection.Call, Lease>
     @exclusivity(unchecked) private var isShutDown = false
 
@@ -45,13 +48,13 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     /// Connections open now.
     package var count: Int { machine.count }
     package var hasMoreThanNeeded: Bool { count > limits.minimum }
-    package var hasWaiting: Bool { machine.hasWaiting }
 
     /// Sends a call, or lets it wait for a connection.
     package func submit(_ call: Connection.Call) {
-        if isShutDown { return call.failLater(shuttingDown) }
         // One connection that is open and answers is what there is nearly always.
         let now = shard.now
+        if let connection = sole, connection.isUsable { return connection.send(call, at: now) }
+        if isShutDown { return call.failLater(shuttingDown) }
         if let connection = machine.pick(at: now) { return connection.send(call, at: now) }
         machine.enqueue(call)
         settle(.need)
@@ -60,6 +63,8 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     /// Performs the machine's actions until there are none.
     private func settle(_ occasion: PoolMachine<Connection, Connection.Call, Lease>.Occasion) {
         while !isShutDown, let action = machine.next(occasion) { perform(action) }
+        demand.hasWaiting = machine.hasWaiting
+        sole = isShutDown ? nil : machine.sole
     }
 
     private func perform(_ action: PoolMachine<Connection, Connection.Call, Lease>.Action) {
@@ -88,6 +93,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         machine.connected(connection)
         session.statistics.connected()
         connection.link.pool = self
+        connection.link.demand = demand
         guard !isShutDown else { return connection.close() }
         connection.link.armTimer()
         settle(.made(connection))
@@ -185,6 +191,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     /// Closes every connection and fails what waits.
     package func shutdown() {
         isShutDown = true
+        sole = nil
         let lost = machine.shutdown()
         for call in lost.calls { call.fail(shuttingDown) }
         for lease in lost.leases { lease.promise.fail(shuttingDown) }

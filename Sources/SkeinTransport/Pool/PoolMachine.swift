@@ -78,6 +78,8 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
     // MARK: Calls
 
     /// The connection for a call; nil when it has to wait.
+    ///
+    /// ``sole`` says it without a look at each.
     package func pick(at now: NIODeadline) -> Member? {
         guard calls.isEmpty else { return nil }
         var best: Member?
@@ -92,6 +94,11 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
             }
         }
         return best
+    }
+
+    /// The connection for every call, while nothing waits and no other may take some.
+    package var sole: Member? {
+        limits.maximumShared == 1 && calls.isEmpty && leases.isEmpty ? shared.first : nil
     }
 
     package mutating func enqueue(_ call: Call) { calls.append(call) }
