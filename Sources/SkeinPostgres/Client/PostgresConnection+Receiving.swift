@@ -18,6 +18,9 @@ extension PostgresConnection {
                     pipeline.first?.received(bytes: try decoder.takeRows(into: rows))
                 }
             }
+            if startup == nil, pipeline.isEmpty || !link.hasSentFirst, decoder.hasBegunAnswer, !isClosed {
+                throw .unexpected("the server sent an answer that nobody has asked for")
+            }
         } catch {
             close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
         }

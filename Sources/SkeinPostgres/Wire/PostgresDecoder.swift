@@ -17,6 +17,12 @@ struct PostgresDecoder {
 
     mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
+    /// Whether what is left is the beginning of an answer, and not of what a server may send at any time: notifications, notices,
+    /// parameters, and the error with which it ends a session.
+    var hasBegunAnswer: Bool {
+        buffer.readableBytesView.first.map { !Array("ANSE".utf8).contains($0) } ?? false
+    }
+
     /// The next whole message, or nil until more bytes arrive.
     /// - Throws: what is wrong; the connection cannot go on.
     mutating func next() throws(PostgresProtocolError) -> PostgresMessage? {

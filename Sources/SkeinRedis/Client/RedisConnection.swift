@@ -12,7 +12,8 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     let link: PipelineLink
     private let options: RedisOptions
     @exclusivity(unchecked) private var decoder = RESPDecoder()
-    @exclusivity(unchecked) private var pipeline = Deque<any RedisOperation>()
+    /// What waits for an answer, each with the number of writes before its own.
+    @exclusivity(unchecked) private var pipeline = Deque<(operation: any RedisOperation, write: Int)>()
     /// Hears of what comes without being asked for: messages, invalidations.
     @exclusivity(unchecked) var onPush: (([RedisValue]) -> Void)?
     /// Whether what comes is messages of RESP2, which look like answers.
@@ -42,7 +43,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
 
     var underWay: Int { pipeline.count + held.count }
     var onlyAbandoned: Bool {
-        pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isAbandoned)
+        pipeline.allSatisfy(\.operation.isAbandoned) && held.allSatisfy(\.isAbandoned)
     }
 
     func encode(_ call: RedisCall) {
@@ -51,7 +52,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
             held.append(call)  // in its turn behind the question, and so are those that follow it
             return askForMulti(into: &link.output)
         }
-        pipeline.append(call)
+        enqueue(call)
         call.write(into: &link.output)
     }
 
@@ -63,8 +64,8 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         guard !isAskingForMulti else { return }
         isAskingForMulti = true
         var refusal: RedisError?
-        pipeline.append(Question { if case .success(.error(let error)) = $0 { refusal = error } })
-        pipeline.append(
+        enqueue(Question { if case .success(.error(let error)) = $0 { refusal = error } })
+        enqueue(
             Question { [weak self] result in
                 guard let self, case .success(let value) = result else { return }
                 if refusal == nil, case .error(let error) = value {
@@ -90,7 +91,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
             if let refusal, case .transaction = call.commands {
                 call.receive(.error(refusal), on: self)
             } else {
-                pipeline.append(call)
+                enqueue(call)
                 call.write(into: &link.output)
             }
         }
@@ -98,9 +99,12 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// Sends a command of the connection's own.
+    /// Something is about to be written whose answer is awaited.
+    private func enqueue(_ operation: any RedisOperation) { pipeline.append((operation, link.writes)) }
+
     func ask(_ command: RedisCommand, _ done: @escaping (Result<RedisValue, SkeinError>) -> Void) {
         link.begins(at: shard.now)
-        pipeline.append(Question(done))
+        enqueue(Question(done))
         link.write { RESPEncoder.write(command, into: &$0) }
     }
 
@@ -188,6 +192,9 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
                     onPush?(elements)
                 }
             }
+            if decoder.hasBegunAnswer, !isSubscriber, !isClosed, (pipeline.first?.write ?? .max) >= link.writes {
+                refuseUnsolicited()
+            }
         } catch {
             close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))
         }
@@ -203,10 +210,8 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
             }
             return
         }
-        guard let operation = pipeline.first, link.hasSentFirst else {
-            return close(
-                because: SkeinError(
-                    .responseHeaderError, peer: peer, because: "the server sent an answer to nothing: \(value)"))
+        guard let (operation, write) = pipeline.first, link.writes > write else {
+            return refuseUnsolicited()
         }
         if operation.absorbs(value) { return }
         pipeline.removeFirst()
@@ -214,12 +219,21 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         link.madeProgress(at: now)
     }
 
+    /// An answer, or the beginning of one, arrives before any command has left: the next caller must not get it.
+    private func refuseUnsolicited() {
+        close(
+            because: SkeinError(
+                .responseHeaderError, peer: peer, because: "the server sent an answer that nobody has asked for"))
+    }
+
     func loseCalls(_ reason: SkeinError) {
         let lost = pipeline
         pipeline = []
         let unsent = held
         held = []
-        for operation in lost { if link.hasSentFirst { operation.lost(reason) } else { operation.wasNotSent(reason) } }
+        for (operation, write) in lost {
+            if link.writes > write { operation.lost(reason) } else { operation.wasNotSent(reason) }
+        }
         for call in unsent { call.wasNotSent(reason) }
         onPush = nil
         onReply = nil

@@ -63,6 +63,12 @@ struct RESPDecoder {
     /// Whether nothing is left of what has arrived.
     var isEmpty: Bool { buffer.readableBytes == 0 && stack.isEmpty }
 
+    /// Whether what is left is the beginning of an answer, and not of what a server may send at any time.
+    var hasBegunAnswer: Bool {
+        if let outermost = stack.first { return outermost.kind != .push }
+        return buffer.readableBytesView.first.map { $0 != UInt8(ascii: ">") } ?? false
+    }
+
     /// The next whole value, or nil until more bytes arrive.
     /// - Throws: what is wrong; the connection cannot go on.
     mutating func next() throws(RESPError) -> RESPMessage? {

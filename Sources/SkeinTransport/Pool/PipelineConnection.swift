@@ -146,6 +146,9 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         firstWrite = sending.writes
     }
 
+    /// The number of writes so far: what was written into ``output`` at one count has left when the count has changed.
+    package var writes: Int { sending.writes }
+
     /// Whether the first of the calls without an answer has left. What arrives before that is no answer to it: a server that answers
     /// twice must not answer the next caller.
     package var hasSentFirst: Bool { sending.writes > firstWrite }
