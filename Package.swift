@@ -149,7 +149,8 @@ let package = Package(
         .target(
             name: "SkeinSimulation",
             dependencies: nio + [
-                "Skein", "SkeinEngine", "PeerSupport", collections,
+                "Skein", "SkeinEngine", "SkeinRedis", "SkeinHTTP", "SkeinWire", "SkeinTransport", "PeerSupport",
+                collections,
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             path: "Tests/SkeinSimulation"),

@@ -29,6 +29,9 @@ struct SQLKeywordTests {
             ("DO $body$ a; $$ b; $body$; SELECT 1", true), ("SELECT $1; SELECT $2", true),
             ("/* a; b */ SELECT 1", false),
             ("SELECT 1 /* ; */ ; /* x */", false), ("SELECT 'open; ", false), ("SELECT $x$ open; ", false),
+            ("SELECT 1 WHERE a LIKE'\\'; SELECT 2", true), ("SELECT E'a''b\\'; c'", false),
+            ("SELECT a$b$c; SELECT 2", true), ("SELECT '", false), ("SELECT E'\\", false), ("-", false), ("/", false),
+            ("$", false), ("$a$", false),
             (";", false),
         ])
     func scripts(text: String, isScript: Bool) { #expect(SQLKeyword.isScript(text) == isScript) }

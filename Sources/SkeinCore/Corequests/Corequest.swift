@@ -150,6 +150,7 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
 
     /// Waits and decodes what the answer carries, as the type that is wanted: `let user: User = try await client.get(url).fetch()`.
     /// - Throws: as ``fetch(_:timeout:)``.
+    @_disfavoredOverload
     public func fetch<T: Decodable>(timeout: Duration? = nil) async throws -> T {
         try await fetch(T.self, timeout: timeout)
     }

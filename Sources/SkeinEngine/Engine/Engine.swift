@@ -55,6 +55,8 @@ public struct Engine: Service, Routes {
     }
 
     /// Adds a route at the root: `engine.get("/hello/<name>") { "Hello, \(try $0.parameter("name", as: String.self))" }`.
+    ///
+    /// As all that is mounted at the root, it is asked for a path that no mount with a longer one holds.
     public mutating func add(_ method: HTTPMethod?, _ path: String, name: String?, app: any App) {
         var router = routes ?? Router()
         router.add(method, path, name: name, app: app)

@@ -20,6 +20,8 @@ public struct Router: App, Routes {
         let app: any App
         /// Whether the app has a mount of its own here, and not a route.
         var isMount = false
+        /// Whether it is another spelling of a route, which comes after those that are written out.
+        var isAlias = false
     }
 
     private var definitions: [Definition] = []
@@ -77,13 +79,16 @@ public struct Router: App, Routes {
         var inner = Router(prefix: prefix + path, middleware: middleware)
         try routes(&inner)
         // "/" in a group is the path of the group itself, with a slash at its end or without.
-        inner.definitions += inner.definitions.filter { $0.path == inner.prefix + "/" && !$0.isMount }.map {
-            Definition(method: $0.method, path: inner.prefix, name: nil, app: $0.app)
+        if !inner.prefix.isEmpty {
+            inner.definitions += inner.definitions.filter { $0.path == inner.prefix + "/" && !$0.isMount }.map {
+                Definition(method: $0.method, path: inner.prefix, name: nil, app: $0.app, isAlias: true)
+            }
         }
         definitions += inner.definitions.map { definition in
             Definition(
                 method: definition.method, path: definition.path, name: definition.name,
-                app: LayeredApp.wrap(definition.app, in: inner.middleware), isMount: definition.isMount)
+                app: LayeredApp.wrap(definition.app, in: inner.middleware), isMount: definition.isMount,
+                isAlias: definition.isAlias)
         }
     }
 
@@ -99,7 +104,7 @@ public struct Router: App, Routes {
     public func bootstrap(at mount: MountPoint) async throws -> any App {
         var entries: [(segments: ArraySlice<RoutePattern.Segment>, route: Route)] = []
         var named: [String: RoutePattern] = [:]
-        for definition in definitions {
+        for definition in definitions.filter({ !$0.isAlias }) + definitions.filter(\.isAlias) {
             if definition.isMount {
                 guard try RoutePattern(definition.path).segments.allSatisfy(\.isLiteral) else {
                     throw SkeinError(

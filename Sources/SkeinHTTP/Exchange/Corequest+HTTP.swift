@@ -11,19 +11,37 @@ extension Corequest where Result == HTTPResponse {
     public func text(timeout: Duration? = nil) async throws -> String {
         let response = await dispatch(timeout: timeout)
         try response.raiseForStatus()
-        return try response.text()
+        let bytes = try await response.wholeContent()
+        return try MediaType.text(bytes, contentType: response.headers["Content-Type"], peer: response.peer)
     }
 
     /// Waits and returns the content as a JSON tree.
     /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content is no JSON.
     public func json(timeout: Duration? = nil) async throws -> JSONValue {
-        try await fetch(JSONValue.self, timeout: timeout)
+        try await json(JSONValue.self, timeout: timeout)
     }
 
     /// Waits and decodes the content from JSON.
     /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content is none of the type.
     public func json<T: Decodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> T {
-        try await fetch(type, timeout: timeout)
+        let response = await dispatch(timeout: timeout)
+        try response.raiseForStatus()
+        guard response.stream != nil else { return try response.decode(type) }
+        let bytes = try await response.wholeContent()
+        do {
+            return try JSON.decode(type, from: bytes.readableBytesView)
+        } catch {
+            throw SkeinError(
+                .invalidContent, peer: response.peer, because: "the body is not the JSON of \(type): \(error)",
+                cause: error)
+        }
+    }
+}
+
+extension HTTPResponse {
+    /// The content; of a streamed response, all that arrives, up to 256 MiB.
+    fileprivate func wholeContent() async throws -> ByteBuffer {
+        try await stream?.collect(upTo: 256 << 20) ?? content
     }
 }
 

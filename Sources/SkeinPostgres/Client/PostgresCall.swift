@@ -96,9 +96,10 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
             if let statement, columns != statement.columns { hasOtherColumns = true }
         case .commandComplete(let tag):
             isComplete = true
+            connection.saw(tag)
+            guard !isOver else { return }  // the outcome is published
             outcome.command = tag.command
             outcome.affected = tag.rows
-            connection.saw(tag)
             if answer == nil, let statement, !statement.layout.types.isEmpty {
                 answer = PostgresRowSet(statement.layout)
             }

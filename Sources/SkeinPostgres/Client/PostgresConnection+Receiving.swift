@@ -56,7 +56,7 @@ extension PostgresConnection {
                 whenDrained()
             }
         case .notice(let notice):
-            pipeline.first?.call?.outcome.notices.append(notice)
+            if let call = pipeline.first?.call, !call.isOver { call.outcome.notices.append(notice) }
             logger.debug("\(peer): \(notice)")
         case .parameterStatus(let name, let value): parameters[name] = value
         case .notification(let notification): onNotification?(notification)
@@ -82,7 +82,7 @@ extension PostgresConnection {
             var problem: SkeinError?
             link.write { output in
                 do throws(SkeinError) {
-                    action = try startup?.receive(message, into: &link.output) ?? .none
+                    action = try startup?.receive(message, into: &output) ?? .none
                 } catch {
                     problem = error
                 }

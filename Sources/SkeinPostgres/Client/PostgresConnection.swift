@@ -135,6 +135,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     /// Makes the session what it was at its beginning, behind all that was written (the parts of DISCARD ALL, without the prepared
     /// statements).
     func reset() {
+        link.begins(at: shard.now)
         PostgresWriter.query(
             "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; "
                 + "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
@@ -178,6 +179,9 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
 
     /// Prepares a statement for something that is no call.
     func prepare(_ text: String, _ done: @escaping (Result<PostgresStatement, SkeinError>) -> Void) {
+        guard isUsable else {
+            return done(.failure(SkeinError(.channelClosed, peer: peer, because: "the connection has ended")))
+        }
         isUsed = true
         let statement = statement(text)
         if statement.isPrepared { done(.success(statement)) } else { statement.whenPrepared.append(done) }

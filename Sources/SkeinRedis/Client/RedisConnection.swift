@@ -63,6 +63,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     private func askForMulti(into output: inout ByteBuffer) {
         guard !isAskingForMulti else { return }
         isAskingForMulti = true
+        link.begins(at: shard.now)
         var refusal: RedisError?
         enqueue(Question { if case .success(.error(let error)) = $0 { refusal = error } })
         enqueue(
@@ -77,8 +78,8 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
                 }
                 self.learned(refusal)
             })
-        RESPEncoder.write(RedisCommand("MULTI"), into: &link.output)
-        RESPEncoder.write(RedisCommand("DISCARD"), into: &link.output)
+        RESPEncoder.write(RedisCommand("MULTI"), into: &output)
+        RESPEncoder.write(RedisCommand("DISCARD"), into: &output)
     }
 
     /// Writes what has waited, in its order.
@@ -211,7 +212,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
             return
         }
         guard let (operation, write) = pipeline.first, link.writes > write else {
-            return refuseUnsolicited()
+            return refuseUnsolicited(value)
         }
         if operation.absorbs(value) { return }
         pipeline.removeFirst()
@@ -220,10 +221,12 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// An answer, or the beginning of one, arrives before any command has left: the next caller must not get it.
-    private func refuseUnsolicited() {
+    private func refuseUnsolicited(_ value: RedisValue? = nil) {
         close(
             because: SkeinError(
-                .responseHeaderError, peer: peer, because: "the server sent an answer that nobody has asked for"))
+                .responseHeaderError, peer: peer,
+                because: "the server sent an answer that nobody has asked for"
+                    + (value.map { ": \("\($0)".prefix(200))" } ?? "")))
     }
 
     func loseCalls(_ reason: SkeinError) {

@@ -100,6 +100,13 @@ struct RedisConnector: Sendable {
     static func ask(_ connection: RedisConnection, _ command: RedisCommand) -> EventLoopFuture<RedisValue> {
         let promise = connection.shard.eventLoop.makePromise(of: RedisValue.self)
         connection.ask(command) { promise.completeWith($0.mapError { $0 as any Error }) }
+        // Outside of a pool, nobody looks whether the server is still there.
+        let timer = connection.shard.eventLoop.scheduleTask(in: .seconds(10)) {
+            connection.close(
+                because: SkeinError(
+                    .timeout, peer: connection.peer, because: "the server does not answer \(command.name)"))
+        }
+        promise.futureResult.whenComplete { _ in timer.cancel() }
         return promise.futureResult
     }
 }

@@ -72,23 +72,29 @@ package enum SQLKeyword {
         return place
     }
 
-    /// Behind a quoted text. A doubled quote ends one and begins another, and a backslash counts behind an E alone.
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 < 10 || byte == UInt8(ascii: "_") || byte >= 0x80
+    }
+
+    /// Behind a quoted text. A doubled quote is part of it, and a backslash counts behind an E alone.
     private static func endOfQuote(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
         let quote = bytes[start]
-        let escapes = quote == UInt8(ascii: "'") && start > 0 && bytes[start - 1] | 0x20 == UInt8(ascii: "e")
+        let escapes =
+            quote == UInt8(ascii: "'") && start > 0 && bytes[start - 1] | 0x20 == UInt8(ascii: "e")
+            && (start < 2 || !isOfName(bytes[start - 2]))
         var place = start + 1
-        while place < bytes.count, bytes[place] != quote {
-            place += escapes && bytes[place] == UInt8(ascii: "\\") ? 2 : 1
+        while place < bytes.count {
+            let isDoubled = bytes[place] == quote && place + 1 < bytes.count && bytes[place + 1] == quote
+            if bytes[place] == quote, !isDoubled { break }
+            place += isDoubled || escapes && bytes[place] == UInt8(ascii: "\\") ? 2 : 1
         }
         return place + 1
     }
 
     /// Behind a text between `$tag$` and `$tag$`; behind the sign when it begins none, as in `$1`.
     private static func endOfDollarQuote(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
-        func isOfTag(_ byte: UInt8) -> Bool {
-            (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 < 10 || byte == UInt8(ascii: "_") || byte >= 0x80
-        }
-        guard let end = bytes[(start + 1)...].firstIndex(where: { !isOfTag($0) }), bytes[end] == UInt8(ascii: "$"),
+        guard start == 0 || !isOfName(bytes[start - 1]),
+            let end = bytes[(start + 1)...].firstIndex(where: { !isOfName($0) }), bytes[end] == UInt8(ascii: "$"),
             !(bytes[start + 1] &- 0x30 < 10)
         else { return start + 1 }
         let tag = bytes[start...end]

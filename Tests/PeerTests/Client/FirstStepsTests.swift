@@ -35,6 +35,10 @@ struct FirstStepsTests {
         #expect(try await client.get("\(base)/get").json(Echo.self) == echo)
         #expect(try await client.get("\(base)/get").json()["url"] == .string(echo.url))
         #expect(try await client.get("\(base)/robots.txt").text().hasPrefix("User-agent"))
+        #expect(try await client.stream("\(base)/robots.txt").text().hasPrefix("User-agent"))
+        #expect(try await client.stream("\(base)/get").json(Echo.self) == echo)
+        let bytes: ByteBuffer? = try? await client.get("\(base)/robots.txt").fetch()
+        #expect(bytes?.readableBytes ?? 0 > 0)
     }
 
     @Test("a URL is text, a URL of Foundation, or one that is taken apart already")
@@ -106,6 +110,7 @@ struct FirstStepsTests {
         }
         var api = Router()
         api.group("/api") { $0.get("/") { _ in "the API" } }
+        api.group("") { $0.get("/group") { _ in "a group without a path" } }
         engine.mount("/", api)
         try await serving(engine) { port, _ in
             let base = "http://127.0.0.1:\(port)"
