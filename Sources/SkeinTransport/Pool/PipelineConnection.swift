@@ -103,7 +103,6 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     @exclusivity(unchecked) private var usedLast: NIODeadline
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
     @exclusivity(unchecked) private var lossReason: SkeinError?
-    @exclusivity(unchecked) private var isClosing = false
     @exclusivity(unchecked) private var checkIsUnderWay = false
     package let peer: String
 
@@ -120,9 +119,8 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     // MARK: Sending
 
     /// Whether it takes calls.
-    package var isUsable: Bool { if case .open = state { !isClosing } else { false } }
-    /// Whether it has ended or is about to, which takes a moment over TLS: nothing more is read or sent.
-    package var isClosed: Bool { if case .closed = state { true } else { isClosing } }
+    package var isUsable: Bool { if case .open = state { true } else { false } }
+    package var isClosed: Bool { if case .closed = state { true } else { false } }
     package var channel: (any Channel)? { sending.channel }
     /// What is written at the end of the tick.
     package var output: ByteBuffer {
@@ -204,7 +202,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
 
     /// The handshake is over.
     package func becomeReady() {
-        guard !isClosing, case .opening(let promise) = state else { return }
+        guard case .opening(let promise) = state else { return }
         state = .open
         lastProgress = shard.now
         promise.succeed()
@@ -249,10 +247,6 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     package func close(because reason: SkeinError? = nil) {
         if case .closed = state { return }
         if lossReason == nil { lossReason = reason }
-        guard !isClosing else { return }
-        let wasUsable = isUsable
-        isClosing = true
-        if wasUsable, let connection { pool?.isLeaving(connection) }
         if reason == nil, sending.context != nil {
             connection?.sayGoodbye()
             sending.flush()
@@ -283,7 +277,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     package func handlerAdded(context: ChannelHandlerContext) { sending.attach(context) }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if !isClosed { connection?.receive(unwrapInboundIn(data)) }
+        connection?.receive(unwrapInboundIn(data))
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -291,7 +285,8 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(because: Connector.socketError(error, peer: peer))
+        if lossReason == nil { lossReason = Connector.socketError(error, peer: peer) }
+        context.close(promise: nil)
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
