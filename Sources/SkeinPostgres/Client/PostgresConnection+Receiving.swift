@@ -14,11 +14,11 @@ extension PostgresConnection {
             while !isClosed, let message = try decoder.next() {
                 try handle(message)
                 // Where one row is, there are more, most of the time.
-                if case .dataRow = message, let rows = pipeline.first?.openRows {
-                    pipeline.first?.received(bytes: try decoder.takeRows(into: rows))
+                if case .dataRow = message, let operation = due, let rows = operation.openRows {
+                    operation.received(bytes: try decoder.takeRows(into: rows))
                 }
             }
-            if startup == nil, pipeline.isEmpty || !link.hasSentFirst, decoder.hasBegunAnswer, !isClosed {
+            if startup == nil, due == nil, decoder.hasBegunAnswer, !isClosed {
                 throw .unexpected("the server sent an answer that nobody has asked for")
             }
         } catch {
@@ -31,7 +31,7 @@ extension PostgresConnection {
         switch message {
         case .ready(let status):
             self.status = status
-            guard link.hasSentFirst, let operation = pipeline.popFirst() else {
+            guard let operation = due, let first = pipeline.popFirst() else {
                 throw .unexpected("the server is ready without being asked")
             }
             answered &+= 1
@@ -39,7 +39,7 @@ extension PostgresConnection {
             do throws(PostgresProtocolError) {
                 try operation.ready(status, on: self)
             } catch {
-                pipeline.prepend(operation)  // to be told of the connection's end
+                pipeline.prepend(first)  // to be told of the connection's end
                 throw error
             }
             if let call = operation.call, let giveBack = call.giveBack {
@@ -56,7 +56,7 @@ extension PostgresConnection {
                 whenDrained()
             }
         case .notice(let notice):
-            if let call = pipeline.first?.call, !call.isOver { call.outcome.notices.append(notice) }
+            if let call = due?.call, !call.isOver { call.outcome.notices.append(notice) }
             logger.debug("\(peer): \(notice)")
         case .parameterStatus(let name, let value): parameters[name] = value
         case .notification(let notification): onNotification?(notification)
@@ -64,7 +64,7 @@ extension PostgresConnection {
             // It closes the connection next; what is under way then hears of it.
             fatal = error
         default:
-            guard link.hasSentFirst, let operation = pipeline.first else {
+            guard let operation = due else {
                 if case .error(let error) = message {
                     return close(
                         because: SkeinError(

@@ -17,7 +17,8 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     let logger: Logger
     @exclusivity(unchecked) var decoder: PostgresDecoder
     @exclusivity(unchecked) var startup: PostgresStartup?
-    @exclusivity(unchecked) var pipeline = Deque<any PostgresOperation>()
+    /// What waits for an answer, each with the number of writes before its own.
+    @exclusivity(unchecked) var pipeline = Deque<(operation: any PostgresOperation, write: Int)>()
     /// Calls of one who has the connection alone: behind one that is being prepared, so that their order stays.
     @exclusivity(unchecked) var held = Deque<PostgresCall>()
     /// What happens when nothing is under way any more.
@@ -61,7 +62,12 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     func greet() { link.write { startup?.begin(into: &$0) } }
 
     var underWay: Int { pipeline.count + held.count }
-    var onlyAbandoned: Bool { pipeline.allSatisfy(\.isAbandoned) && held.allSatisfy(\.isOver) }
+    var onlyAbandoned: Bool { pipeline.allSatisfy(\.operation.isAbandoned) && held.allSatisfy(\.isOver) }
+    /// Of several abandoned statements the server has read the next one already, and goes on with it when the first is cancelled: each
+    /// is cancelled in its turn.
+    var isDone: Bool { pipeline.count < 2 && onlyAbandoned }
+    /// The operation that arriving messages answer; nil when it has not left yet.
+    var due: (any PostgresOperation)? { pipeline.first.flatMap { link.writes > $0.write ? $0.operation : nil } }
 
     func encode(_ call: PostgresCall) {
         if isLeased {
@@ -85,7 +91,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         if isLeased { isUsed = true }
         if call.isScript {
             call.starts(with: nil)
-            pipeline.append(call)
+            enqueue(call)
             PostgresWriter.query(call.sql.text, into: &link.output)
             return true
         }
@@ -128,7 +134,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         if statement.name.isEmpty { PostgresWriter.prepareAgain(statement, into: &link.output) }
         PostgresWriter.bind(statement, PostgresParameters(values: values), into: &link.output)
         PostgresWriter.executeAll(into: &link.output)
-        pipeline.append(call)
+        enqueue(call)
         if !isLeased, statement.mayChangeSession { reset() }
     }
 
@@ -144,7 +150,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
             hasNamedStatements = false
             statements.forgetPrepared()
         }
-        pipeline.append(PostgresChore { [weak self] error in if error != nil { self?.close() } })
+        enqueue(PostgresChore { [weak self] error in if error != nil { self?.close() } })
     }
 
     /// The statement of a text, which is being prepared when it was not known.
@@ -155,7 +161,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         PostgresWriter.parse(statement.name, text, into: &link.output)
         PostgresWriter.describeStatement(statement.name, into: &link.output)
         PostgresWriter.sync(into: &link.output)
-        pipeline.append(statement)
+        enqueue(statement)
         return statement
     }
 
@@ -164,7 +170,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         guard statement.isPrepared, !statement.name.isEmpty else { return }
         PostgresWriter.closeStatement(statement.name, into: &link.output)
         PostgresWriter.sync(into: &link.output)
-        pipeline.append(PostgresChore())
+        enqueue(PostgresChore())
     }
 
     /// A statement is not valid any more. Not while an answer is under way: what is written ends with a Sync.
@@ -188,12 +194,14 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         link.flushSoon()
     }
 
+    private func enqueue(_ operation: any PostgresOperation) { pipeline.append((operation, link.writes)) }
+
     /// Puts something into the pipeline that writes by itself.
     func start(_ operation: any PostgresOperation, _ make: (inout ByteBuffer) -> Void) {
         link.begins(at: shard.now)
         if isLeased { isUsed = true }
         link.write(make)
-        pipeline.append(operation)
+        enqueue(operation)
     }
 
     func check() { start(PostgresChore()) { PostgresWriter.sync(into: &$0) } }
@@ -203,15 +211,15 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     // MARK: Cancelling
 
     func abandon(_ call: any PipelinedCall) {
-        if pipeline.contains(where: { $0 === call }) { cancelIfAbandoned() }
+        if pipeline.contains(where: { $0.operation === call }) { cancelIfAbandoned() }
         link.closeIfDone()
     }
 
     /// Stops the work that the server is at, when nobody waits for it. The connection takes no more calls, since a cancellation that
     /// comes too late would hit the next one.
     func cancelIfAbandoned() {
-        guard let call = pipeline.first?.call, call.isAbandoned else { return }
-        for operation in pipeline { operation.call?.mayBeHitByCancel = true }
+        guard let call = pipeline.first?.operation.call, call.isAbandoned else { return }
+        for (operation, _) in pipeline { operation.call?.mayBeHitByCancel = true }
         cancelWork()
     }
 
@@ -253,9 +261,9 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
             } ?? reason
         let unsent = held
         held = []
-        for (place, operation) in lost.enumerated() {
+        for (place, (operation, write)) in lost.enumerated() {
             // Only the first can have been begun when the server says that it ends.
-            operation.lost(why, fatal: fatal, mayHaveBegun: place == 0 && link.hasSentFirst)
+            operation.lost(why, fatal: fatal, mayHaveBegun: place == 0 && link.writes > write)
         }
         for call in unsent { call.wasNotSent(why) }
         whenDrained = nil

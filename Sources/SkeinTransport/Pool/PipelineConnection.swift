@@ -29,6 +29,8 @@ package protocol PipelineConnection: CallCarrier, PoolMember, Sendable {
     func receive(_ bytes: ByteBuffer)
     /// Whether every call that has no answer yet is over for its caller.
     var onlyAbandoned: Bool { get }
+    /// Whether it can close after it took its last call.
+    var isDone: Bool { get }
     /// Lets go of the calls that have no answer, sending those again whose fate is sure.
     func loseCalls(_ reason: SkeinError)
     /// Asks whether the peer is there; any progress is the answer.
@@ -45,6 +47,7 @@ extension PipelineConnection {
     package var isClosed: Bool { link.isClosed }
     package var isLeased: Bool { link.isLeased }
 
+    package var isDone: Bool { onlyAbandoned }
     package func sayGoodbye() {}
     /// A call is over for its caller; those of others must not suffer.
     package func abandon(_ call: any PipelinedCall) { link.abandoned() }
@@ -76,14 +79,6 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    private enum State {
-        case opening(EventLoopPromise<Void>)
-        case open
-        /// Takes no more calls and ends with those it has.
-        case leaving
-        case closed
-    }
-
     package let shard: Shard
     /// The connection, until it has closed: they hold each other.
     package var connection: (any PipelineConnection)?
@@ -92,18 +87,13 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     @exclusivity(unchecked) package var demand: PoolDemand?
     /// Whether somebody has it alone.
     @exclusivity(unchecked) package var isLeased = false
-    @exclusivity(unchecked) private var state: State
+    @exclusivity(unchecked) private var machine: LinkMachine
+    /// Succeeds when calls can be sent.
+    private let ready: EventLoopPromise<Void>
     private let sending: ChannelOutput
     @exclusivity(unchecked) private var gate = ReadGate()
-    /// When an answer came last, or, before that, when the first call was sent.
-    @exclusivity(unchecked) package var lastProgress: NIODeadline
-    /// The number of writes before the one that carries the first of the calls without an answer.
-    @exclusivity(unchecked) private var firstWrite = 0
-    /// When a call was sent last; a check is none.
-    @exclusivity(unchecked) private var usedLast: NIODeadline
     @exclusivity(unchecked) private var timer: ShardTimers.Token?
     @exclusivity(unchecked) private var lossReason: SkeinError?
-    @exclusivity(unchecked) private var checkIsUnderWay = false
     package let peer: String
 
     /// - Parameter ready: succeeds when calls can be sent.
@@ -111,16 +101,18 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         self.shard = shard
         self.peer = peer
         sending = ChannelOutput(shard.eventLoop)
-        lastProgress = shard.now
-        usedLast = lastProgress
-        state = .opening(ready)
+        machine = LinkMachine(at: shard.now)
+        self.ready = ready
     }
 
     // MARK: Sending
 
     /// Whether it takes calls.
-    package var isUsable: Bool { if case .open = state { true } else { false } }
-    package var isClosed: Bool { if case .closed = state { true } else { false } }
+    package var isUsable: Bool { machine.isUsable }
+    /// Whether it has ended, or ends for a fault, so that nothing is read any more.
+    package var isClosed: Bool { !machine.reads }
+    /// When an answer came last, or, before that, when the first call was sent.
+    package var lastProgress: NIODeadline { machine.lastProgress }
     package var channel: (any Channel)? { sending.channel }
     /// What is written at the end of the tick.
     package var output: ByteBuffer {
@@ -133,25 +125,17 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
 
     /// A call is about to be written.
     fileprivate func carries(_ call: CallCore, by carrier: any CallCarrier, at now: NIODeadline) {
-        begins(at: now)
-        usedLast = now
+        machine.sends(isFirst: underWay == 0, isUse: true, at: now)
         call.carrier = carrier
         call.attempts += 1
     }
 
-    /// A call, or a question of the connection's own, is about to be written.
-    package func begins(at now: NIODeadline) {
-        guard underWay == 0 else { return }
-        lastProgress = now
-        firstWrite = sending.writes
-    }
+    /// A question of the connection's own is about to be written.
+    package func begins(at now: NIODeadline) { machine.sends(isFirst: underWay == 0, isUse: false, at: now) }
 
-    /// The number of writes so far: what was written into ``output`` at one count has left when the count has changed.
+    /// The number of writes so far: what was written into ``output`` at one count has left when the count has changed. An answer that
+    /// arrives before its call has left is none: a server that answers twice must not answer the next caller.
     package var writes: Int { sending.writes }
-
-    /// Whether the first of the calls without an answer has left. What arrives before that is no answer to it: a server that answers
-    /// twice must not answer the next caller.
-    package var hasSentFirst: Bool { sending.writes > firstWrite }
 
     /// Sends bytes of the protocol's own.
     package func write(_ make: (inout ByteBuffer) -> Void) {
@@ -202,10 +186,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
 
     /// The handshake is over.
     package func becomeReady() {
-        guard case .opening(let promise) = state else { return }
-        state = .open
-        lastProgress = shard.now
-        promise.succeed()
+        if machine.opened(at: shard.now) { ready.succeed() }
     }
 
     /// An answer is complete.
@@ -219,34 +200,33 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
 
     /// Something has come that shows that the peer is there.
     package func heard(at now: NIODeadline) {
-        lastProgress = now
-        checkIsUnderWay = false
+        machine.heard(at: now)
     }
 
     /// Takes no more calls; those under way have their time.
     package func leave() {
-        guard case .open = state else { return }
-        state = .leaving
+        guard machine.leave() else { return }
         if let connection { pool?.isLeaving(connection) }
         closeIfDone()
     }
 
     package func closeIfDone() {
-        if case .leaving = state, connection?.onlyAbandoned ?? true { close() }
+        if machine.state == .leaving, connection?.isDone ?? true { close() }
     }
 
     /// A call whose answer is still to come is over for its caller.
     package func abandoned() {
         // Nothing at all was heard: the peer may be gone without a word.
-        if lastProgress + .milliseconds(100) < shard.now { leave() }
+        if machine.lastProgress + .milliseconds(100) < shard.now { leave() }
         closeIfDone()
     }
 
     /// Ends it.
     /// - Parameter reason: what its calls are told.
     package func close(because reason: SkeinError? = nil) {
-        if case .closed = state { return }
         if lossReason == nil { lossReason = reason }
+        guard let before = machine.close(isFault: reason != nil) else { return }
+        if before == .open, let connection { pool?.isLeaving(connection) }
         if reason == nil, sending.context != nil {
             connection?.sayGoodbye()
             sending.flush()
@@ -259,13 +239,11 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     }
 
     private func ended() {
-        if case .closed = state { return }
-        let before = state
-        state = .closed
+        guard machine.ended() else { return }
         if let timer { shard.timers.cancel(timer) }
         timer = nil
         let reason = lossReason ?? gone
-        if case .opening(let promise) = before { promise.fail(reason) }
+        ready.fail(reason)  // does nothing when it has succeeded
         let (pool, connection) = (pool, connection)
         self.pool = nil
         self.connection = nil
@@ -277,7 +255,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     package func handlerAdded(context: ChannelHandlerContext) { sending.attach(context) }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        connection?.receive(unwrapInboundIn(data))
+        if machine.reads { connection?.receive(unwrapInboundIn(data)) }
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -285,8 +263,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if lossReason == nil { lossReason = Connector.socketError(error, peer: peer) }
-        context.close(promise: nil)
+        close(because: Connector.socketError(error, peer: peer))
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
@@ -308,22 +285,19 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
 
     package func timerFired() {
         timer = nil
-        guard let pool, !isClosed else { return }
-        if checkIsUnderWay, gate.isOpen {
-            return close(because: SkeinError(.timeout, peer: peer, because: "the server did not say that it is there"))
-        }
-        if underWay > 0, gate.isOpen, connection?.onlyAbandoned == true,
-            lastProgress + TimeAmount(pool.limits.checkInterval) <= shard.now
-        {
-            return close(because: SkeinError(.timeout, peer: peer, because: "the server does not answer"))
-        }
-        if underWay == 0, isUsable, gate.isOpen {
-            if !isLeased, usedLast + TimeAmount(pool.limits.idleTimeout) <= shard.now, pool.hasMoreThanNeeded {
-                return close()
-            }
-            checkIsUnderWay = true
-            connection?.check()
+        guard let pool, let connection else { return }
+        let look = machine.look(
+            at: shard.now, pool.limits, underWay: connection.underWay, isAbandoned: connection.onlyAbandoned,
+            isRead: gate.isOpen, mayClose: !isLeased && pool.hasMoreThanNeeded)
+        switch look {
+        case .nothing: break
+        case .check: connection.check()
+        case .close: return close()
+        case .uncheckable: return fail("the server did not say that it is there")
+        case .silent: return fail("the server does not answer")
         }
         armTimer()
     }
+
+    private func fail(_ message: String) { close(because: SkeinError(.timeout, peer: peer, because: message)) }
 }
