@@ -163,7 +163,10 @@ public final class Skein: Sendable {
         await backEnds.shutdown()
         await http.shutdown()
         // Its threads have to outlive what is under way, also when the task that shuts down is cancelled.
-        await Task { [session] in try? await session.untilIdle() }.value
+        await Task { [session] in
+            try? await session.untilIdle()
+            await session.untilClosed()
+        }.value
         await session.shutdown()
     }
 

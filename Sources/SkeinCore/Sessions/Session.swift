@@ -103,6 +103,15 @@ package protocol BackEnd: AnyObject, Sendable {
     /// - Throws: `CancellationError` when the task is cancelled before.
     package func untilIdle() async throws { try await idle.wait() }
 
+    /// Waits until no connection is open, for a second at most: over TLS, a connection closes when its peer has agreed.
+    package func untilClosed() async {
+        var turns = 200
+        while statistics.openConnections > 0, turns > 0 {
+            turns -= 1
+            try? await pickShard().sleep(until: .after(.milliseconds(5)))
+        }
+    }
+
     /// Ends the threads of the session. Whatever is still under way must have ended or been failed.
     package func shutdown() async {
         try? await ownedGroup?.shutdownGracefully()
