@@ -11,14 +11,23 @@ let tls: [Target.Dependency] = [
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 
+let databases: [Target.Dependency] = ["SkeinPostgres", "SkeinSQLite", "SkeinRedis", "SkeinMongo", "SkeinAWS"]
+
 let package = Package(
     name: "skein",
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Skein", targets: ["Skein"]),
         .library(name: "SkeinHTTP", targets: ["SkeinHTTP"]),
-        .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
+        .library(name: "SkeinRPC", targets: ["SkeinRPC"]),
+        .library(name: "SkeinPostgres", targets: ["SkeinPostgres"]),
+        .library(name: "SkeinSQLite", targets: ["SkeinSQLite"]),
+        .library(name: "SkeinRedis", targets: ["SkeinRedis"]),
+        .library(name: "SkeinMongo", targets: ["SkeinMongo"]),
+        .library(name: "SkeinAWS", targets: ["SkeinAWS"]),
         .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
+        .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
+        .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
         .library(name: "SkeinHummingbird", targets: ["SkeinHummingbird"]),
         .executable(name: "skein", targets: ["SkeinCommand"]),
     ],
@@ -37,7 +46,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
-        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
@@ -77,25 +85,26 @@ let package = Package(
         .target(
             name: "SkeinPostgres",
             dependencies: nio + tls + [
-                "SkeinSQL", "SkeinTransport", logging, collections,
+                "SkeinHTTP", "SkeinSQL", "SkeinTransport", logging, collections,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
             ]),
         .target(
             name: "SkeinSQLite",
             dependencies: nio + [
-                "SkeinSQL", .product(name: "GRDB", package: "GRDB.swift"),
+                "SkeinHTTP", "SkeinSQL", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ]),
         .target(
             name: "SkeinRedis",
             dependencies: nio + [
-                "SkeinCore", "SkeinTransport", logging, collections, .product(name: "Crypto", package: "swift-crypto"),
+                "SkeinHTTP", "SkeinCore", "SkeinTransport", logging, collections,
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
             name: "SkeinMongo",
             dependencies: nio + tls + [
-                "SkeinCore", "SkeinTransport", logging, collections, "CZlib", "CZstd",
+                "SkeinHTTP", "SkeinCore", "SkeinTransport", logging, collections, "CZlib", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .target(
@@ -104,27 +113,24 @@ let package = Package(
                 "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", logging,
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .target(
-            name: "Skein",
-            dependencies: [
-                "SkeinCore", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinSQLite",
-                "SkeinMongo", "SkeinAWS",
-            ]),
+        .target(name: "Skein", dependencies: ["SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", "SkeinRPC"]),
         .target(
             name: "SkeinEngine",
             dependencies: nio + tls + [
-                "Skein", "SkeinWire", logging, collections, .product(name: "Crypto", package: "swift-crypto"),
+                "Skein", "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", logging, collections,
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
-                .product(name: "Mustache", package: "swift-mustache"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .target(
+            name: "SkeinEngineCommand",
+            dependencies: ["SkeinEngine", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .target(
             name: "SkeinGRPC",
             dependencies: nio + [
-                "Skein", "SkeinEngine", collections, .product(name: "GRPCCore", package: "grpc-swift-2"),
+                "SkeinHTTP", "SkeinEngine", logging, collections, .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
@@ -137,8 +143,8 @@ let package = Package(
             ]),
         .executableTarget(
             name: "SkeinCommand",
-            dependencies: [
-                "Skein", "SkeinEngine", "SkeinGRPC", "SkeinTransport",
+            dependencies: nio + databases + [
+                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinGRPC", "SkeinTransport", logging,
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -149,7 +155,8 @@ let package = Package(
         .target(
             name: "SkeinSimulation",
             dependencies: nio + [
-                "Skein", "SkeinEngine", "SkeinRedis", "SkeinHTTP", "SkeinWire", "SkeinTransport", "PeerSupport",
+                "Skein", "SkeinEngine", "SkeinRedis", "SkeinHTTP", logging, "SkeinWire", "SkeinTransport",
+                "PeerSupport",
                 collections,
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -173,8 +180,9 @@ let package = Package(
         .testTarget(name: "SkeinEngineTests", dependencies: ["SkeinEngine", "SkeinWire", "PeerSupport"]),
         .testTarget(
             name: "PeerTests",
-            dependencies: tls + [
-                "Skein", "SkeinEngine", "SkeinGRPC", "SkeinCommand", "SkeinHummingbird", "PeerSupport",
+            dependencies: nio + tls + databases + [
+                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinGRPC", "SkeinCommand", logging, "SkeinHummingbird",
+                "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),

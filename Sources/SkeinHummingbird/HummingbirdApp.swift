@@ -1,5 +1,9 @@
 // Hummingbird's routers in an engine, unchanged: their requests are made of ours, and our answers of theirs.
 
+import Logging
+import NIOCore
+import SkeinCore
+
 #if Hummingbird
     import HTTPTypes
     import Hummingbird

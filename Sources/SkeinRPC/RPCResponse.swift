@@ -74,7 +74,7 @@ public struct RPCResponse<Value: RPCValue>: Response {
     }
 
     /// What the caller attached.
-    public var meta: Meta { http.meta }
+    public var meta: RequestMetadata { http.meta }
     /// The status of the answer; 500 for a fault, 700 to 722 for a failure.
     public var statusCode: Int { failure?.code.rawValue ?? (fault == nil ? http.statusCode : 500) }
     /// The status in words; those of a fault.

@@ -31,7 +31,7 @@ final class SQLiteCall: SQLCall, @unchecked Sendable {
 
     init(
         _ sql: SQL, _ worker: any SQLiteWorker, session: Session, shard: Shard, options: SQLiteOptions,
-        timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
+        timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) {
         self.worker = worker
         core = CallCore(session: session, shard: shard, timeout: timeout, standard: options.timeout)

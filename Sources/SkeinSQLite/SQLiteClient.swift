@@ -23,7 +23,7 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
 
     @discardableResult
     public func execute(
-        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
+        _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let call = SQLiteCall(
             sql, store, session: session, shard: session.pickShard(), options: options, timeout: timeout, meta: meta,

@@ -118,7 +118,7 @@ public final class SQLiteTransaction: SQLTransaction, Sendable {
 
     @discardableResult
     public func execute(
-        _ sql: SkeinSQL.SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
+        _ sql: SkeinSQL.SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let call = SQLiteCall(
             sql, turn, session: session, shard: session.pickShard(), options: options, timeout: timeout, meta: meta,

@@ -1,6 +1,7 @@
 import Foundation
 import PeerSupport
 import Skein
+import SkeinAWS
 import Testing
 
 /// moto, behind a gate that checks each signature with botocore, and boto3 as the other client.
@@ -19,7 +20,7 @@ struct AWSTests {
     private func fail(_ operation: String, _ type: String, status: Int = 400, times: Int = 1, half: Bool = false)
         async throws
     {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = try await AWSPeer.shared.get().endpoint + "/control/fail"
         var parameters: Parameters = ["operation": operation, "type": type, "status": status, "times": times]
         if half { parameters.add("half", 1) }
@@ -31,7 +32,7 @@ struct AWSTests {
 
     @Test("queues: made, found, listed, set, emptied, deleted")
     func queues() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let sqs = skein.sqs(try await options())
         let queue = try await sqs.createQueue("life-a", attributes: ["VisibilityTimeout": "60"])
         _ = try await sqs.createQueue("life-b")
@@ -53,7 +54,7 @@ struct AWSTests {
 
     @Test("messages: sent, received, kept, given back, deleted")
     func messages() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let queue = try await skein.sqs(options()).createQueue("messages")
         let sent = await queue.send(
             SQSOutgoing("grüße\n\"x\"", attributes: ["n": 7, "s": "t", "b": .binary(Data([0, 255]))])
@@ -81,10 +82,10 @@ struct AWSTests {
 
     @Test("hundreds of messages by tens over one connection, half of a batch failing on the way")
     func many() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 1
         configuration.http.connectionsPerOrigin = 1
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let queue = try await skein.sqs(options()).createQueue("many")
         try await fail("SendMessageBatch", "", times: 3, half: true)
         #expect(try await queue.sendAll((0..<300).map { SQSOutgoing("message \($0)") }).isEmpty)
@@ -106,7 +107,7 @@ struct AWSTests {
 
     @Test("a consumer deletes what its handler accepted, gives back the rest, and keeps what takes long")
     func consumer() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let queue = try await skein.sqs(options()).createQueue("work")
         try await queue.sendAll((0..<25).map { SQSOutgoing("\($0)") })
         let (words, done) = AsyncStream.makeStream(of: String.self)
@@ -139,7 +140,7 @@ struct AWSTests {
 
     /// Whether so many messages of a queue are asked for at one time within a while. Two may still be deleted then.
     private func asksFor(atLeast count: Int, of queue: SQSQueue) async throws -> Bool {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = try await AWSPeer.shared.get().endpoint + "/control/log"
         let end = ContinuousClock.now + .seconds(20)
         var isSo = false
@@ -156,7 +157,7 @@ struct AWSTests {
     @Test("boto3 reads what Skein writes, and the other way round")
     func boto3() async throws {
         let peer = try await AWSPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let queue = try await skein.sqs(options()).createQueue("exchange")
         try await peer.python("send", "exchange", "von Python ü")
         let theirs = try #require(try await queue.messages(wait: .seconds(1)).first)
@@ -193,7 +194,7 @@ struct AWSTests {
 
     @Test("items: put, read, changed, deleted, each with conditions")
     func items() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = skein.dynamodb(try await options())
         let posts = db["posts"]
         try await posts.create(partition: ("author", .string), sort: ("number", .number)).commit()
@@ -227,10 +228,10 @@ struct AWSTests {
 
     @Test("a thousand items in batches, some of them not come to, then queried page by page, over one connection")
     func thousands() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 1
         configuration.http.connectionsPerOrigin = 1
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let table = skein.dynamodb(try await options())["thousands"]
         try await table.create(partition: ("id", .string), sort: ("n", .number)).commit()
         try await fail("BatchWriteItem", "", times: 3, half: true)
@@ -269,7 +270,7 @@ struct AWSTests {
 
     @Test("transactions are all or nothing, and say why not")
     func transactions() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = skein.dynamodb(try await options())
         let table = db["accounts"]
         try await table.create(partition: ("id", .string)).commit()
@@ -299,7 +300,7 @@ struct AWSTests {
 
     @Test("too many requests are tried again with pauses, and refused for good when it does not help")
     func throttling() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         var options = try await options()
         options.firstWait = .milliseconds(5)
         let table = skein.dynamodb(options)["throttled"]
@@ -317,7 +318,7 @@ struct AWSTests {
 
     @Test("a wrong key, a wrong secret and none are refused with a sentence")
     func refused() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         for (credentials, code) in [
             (AWSCredentials(accessKey: "AKTEST", secretKey: "wrong"), "InvalidSignatureException"),
             (AWSCredentials(accessKey: "AKNONE", secretKey: "secret"), "UnrecognizedClientException"),
@@ -337,7 +338,7 @@ struct AWSTests {
         "credentials come from environment, files, containers and machines, and are fetched anew when they have expired"
     )
     func credentials() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let peer = try await AWSPeer.shared.get()
         func call(_ environment: [String: String]) async throws -> Int {
             await skein.dynamodb(try await options(nil, environment)).call("ListTables", [:]).dispatch().statusCode
@@ -381,7 +382,7 @@ struct AWSTests {
                 .until("20300101T0000"), answer("200 OK", #"{"TableNames":["t"]}"#), .wait,
             ]
         }
-        let skein = Skein()
+        let skein = SkeinClient()
         let options = AWSOptions(
             region: "us-east-1", endpoint: "http://127.0.0.1:\(server.port)", credentials: Self.key)
         #expect(try await skein.dynamodb(options).tableNames() == ["t"])
@@ -391,10 +392,10 @@ struct AWSTests {
 
     @Test("through a proxy, kept alive")
     func proxied() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 1
         configuration.http.proxy = .always(try Proxy("http://127.0.0.1:\(try await ProxyPeerTests.squid.value.plain)"))
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let queue = try await skein.sqs(options()).createQueue("proxied")
         for number in 0..<10 { try await queue.send("message \(number)").commit() }
         #expect(await skein.dynamodb(try await options()).call("ListTables", [:]).dispatch().statusCode == 200)

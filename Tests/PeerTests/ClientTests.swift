@@ -1,3 +1,4 @@
+import NIOCore
 import PeerSupport
 import Skein
 import Synchronization
@@ -8,7 +9,7 @@ import Testing
 struct ClientTests {
     @Test("a GET brings status, headers, content and version")
     func get() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let response = await skein.get("http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello").dispatch()
         #expect(response.statusCode == 200)
         #expect(response.reason == "OK")
@@ -24,7 +25,7 @@ struct ClientTests {
 
     @Test("a request starts when it is made, and its answer waits for whoever asks")
     func startsAtOnce() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let corequest = skein.get("http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello")
         await skein.fetchAll()
         #expect(corequest.result?.statusCode == 200)
@@ -34,9 +35,9 @@ struct ClientTests {
 
     @Test("concurrent fetches share one kept connection when told to, and the connect counter proves it")
     func oneConnection() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.connectionsPerOrigin = 1
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
         let group = CorequestGroup((0..<200).map { _ in skein.get(url) })
         #expect(try await group.fetch().count == 200)
@@ -48,11 +49,11 @@ struct ClientTests {
 
     @Test("pipelined requests are answered in order over one connection")
     func pipelining() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.concurrency = 1000
         configuration.http.connectionsPerOrigin = 1
         configuration.http.pipelineDepth = 100
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
         let calls = (0..<1000).map { ($0, skein.get($0 % 3 == 0 ? "\(base)/small.txt" : "\(base)/hello")) }
         for (number, call) in calls {
@@ -63,9 +64,9 @@ struct ClientTests {
 
     @Test("without keep-alive each request has a connection of its own")
     func noKeepAlive() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.keepAlive = false
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
         for _ in 0..<5 { try await skein.get(url).commit() }
         #expect(skein.connectCount == 5)
@@ -73,7 +74,7 @@ struct ClientTests {
 
     @Test("a server that limits its connections gets new ones")
     func serverCloses() async throws {
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
         for _ in 0..<6 { try await skein.get("\(base)/two").commit() }
         #expect(skein.connectCount == 3)
@@ -82,7 +83,7 @@ struct ClientTests {
 
     @Test("a connection that the server has dropped while idle is replaced without a word")
     func idleConnectionDropped() async throws {
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/idle"
         try await skein.get(url).commit()
         try await skein.suspend(.milliseconds(1500))
@@ -93,13 +94,13 @@ struct ClientTests {
     @Test("a unix socket is spoken to as a port is")
     func unixSocket() async throws {
         let path = try await Peers.shared.nginxSocket().replacing("/", with: "%2F")
-        let response = await Skein().get("http+unix://\(path)/hello").dispatch()
+        let response = await SkeinClient().get("http+unix://\(path)/hello").dispatch()
         #expect(try response.text() == "hello world")
     }
 
     @Test("HEAD has no content, redirects are no success")
     func statuses() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
         let head = await skein.head("\(base)/big").dispatch()
         #expect(head.statusCode == 200)
@@ -113,7 +114,7 @@ struct ClientTests {
 
     @Test("a large body is received whole, or streamed and consumed once")
     func bodies() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/big"
         #expect(try await skein.get(url).fetch().readableBytes == 8 << 20)
         let response = try await skein.stream(.get, url).dispatch()
@@ -126,7 +127,7 @@ struct ClientTests {
 
     @Test("a stream that is given up ends its connection and harms nothing else")
     func abandonedStream() async throws {
-        let skein = Skein(concurrency: 2)
+        let skein = SkeinClient(concurrency: 2)
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
         let response = try await skein.stream(.get, "\(base)/big").dispatch()
         var iterator = try #require(response.stream).makeAsyncIterator()
@@ -153,17 +154,17 @@ struct ClientTests {
     @Test("JSON, forms, XML and text arrive as what they are", arguments: [HTTPMethod.post, .put, .patch, .delete])
     func sentBodies(method: HTTPMethod) async throws {
         struct Order: Codable { let item: String; let count: Int }
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "\(try await httpbin())/\(method.rawValue.lowercased())"
-        let json = try await skein.request(method, url, .json(Order(item: "Garn äöü", count: 3))).fetch(Echo.self)
+        let json = try await skein.request(method, url, body: .json(Order(item: "Garn äöü", count: 3))).fetch(Echo.self)
         #expect(json.json == .object(["item": .string("Garn äöü"), "count": .integer(3)]))
         #expect(json.headers["Content-Type"] == "application/json")
-        let form = try await skein.request(method, url, .form(["a": "b c&d", "e": [1, 2]])).fetch(Echo.self)
+        let form = try await skein.request(method, url, body: .form(["a": "b c&d", "e": [1, 2]])).fetch(Echo.self)
         #expect(form.form == ["a": .string("b c&d"), "e": .array([.string("1"), .string("2")])])
-        let xml = try await skein.request(method, url, .xml("<a/>")).fetch(Echo.self)
+        let xml = try await skein.request(method, url, body: .xml("<a/>")).fetch(Echo.self)
         #expect(xml.data == "<a/>")
         #expect(xml.headers["Content-Type"] == "text/xml; charset=utf-8")
-        let text = try await skein.request(method, url, .text("hé"), headers: ["Content-Type": "text/x"]).fetch(
+        let text = try await skein.request(method, url, body: .text("hé"), headers: ["Content-Type": "text/x"]).fetch(
             Echo.self)
         #expect(text.data == "hé")
         #expect(text.headers["Content-Type"] == "text/x")
@@ -171,17 +172,17 @@ struct ClientTests {
 
     @Test("a body may come from a sequence or an asynchronous one, with its length or in chunks", arguments: [nil, 60])
     func streamedUpload(length: Int?) async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "\(try await httpbin())/post"
         let pieces = (0..<10).map { ByteBuffer(string: "piece\($0)") }
         let whole = (0..<10).map { "piece\($0)" }.joined()
-        let sequence = try await skein.post(url, .sequence(pieces, length: length)).fetch(Echo.self)
+        let sequence = try await skein.post(url, body: .sequence(pieces, length: length)).fetch(Echo.self)
         #expect(sequence.data == whole)
         let stream = AsyncStream { continuation in
             for piece in pieces { continuation.yield(piece) }
             continuation.finish()
         }
-        let asynchronous = try await skein.post(url, .stream(stream, length: length)).fetch(Echo.self)
+        let asynchronous = try await skein.post(url, body: .stream(stream, length: length)).fetch(Echo.self)
         #expect(asynchronous.data == whole)
         #expect(asynchronous.headers["Content-Length"] == length.map(String.init))
     }
@@ -189,23 +190,24 @@ struct ClientTests {
     @Test("a body that is not as long as announced, or that throws, fails its request and nothing else")
     func wrongBodies() async throws {
         struct Broken: Error {}
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "\(try await httpbin())/post"
         let piece = [ByteBuffer(string: "12345")]
         let broken = AsyncThrowingStream<ByteBuffer, any Error> { $0.finish(throwing: Broken()) }
         for body in [HTTPBody.sequence(piece, length: 3), .sequence(piece, length: 9), .stream(broken)] {
-            #expect(await skein.post(url, body).dispatch().statusCode == 701)
+            #expect(await skein.post(url, body: body).dispatch().statusCode == 701)
         }
-        try await skein.post(url, .sequence(piece, length: 5)).commit()
+        try await skein.post(url, body: .sequence(piece, length: 5)).commit()
     }
 
     @Test("a large body of bytes is sent whole, and the connection is kept")
     func largeUpload() async throws {
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let base = try await httpbin()
         let bytes = ByteBuffer(repeating: 0x61, count: 3 << 20)
         for _ in 0..<2 {
-            let echo = try await skein.put("\(base)/put", .bytes(bytes, contentType: "text/plain")).fetch(Echo.self)
+            let echo = try await skein.put("\(base)/put", body: .bytes(bytes, contentType: "text/plain")).fetch(
+                Echo.self)
             #expect(echo.data?.utf8.count == 3 << 20)
         }
         #expect(skein.connectCount == 1)
@@ -213,7 +215,7 @@ struct ClientTests {
 
     @Test("parameters and headers arrive; User-Agent and Accept are set unless given")
     func parameters() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "\(try await httpbin())/get"
         let echo = try await skein.get(url, parameters: ["q": "a&b", "id": ["1", "2"]], headers: ["X-Id": "7"]).fetch(
             Echo.self)
@@ -227,7 +229,7 @@ struct ClientTests {
 
     @Test("TRACE and OPTIONS are sent as they are")
     func otherMethods() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let options = await skein.options("\(try await httpbin())/get").dispatch()
         #expect(options.header("Allow")?.contains("GET") == true)
         let trace = await skein.trace("\(try await httpbin())/anything").dispatch()
@@ -238,7 +240,7 @@ struct ClientTests {
     private struct Record: Decodable, Sendable { let id: Int }
 
     /// What `one` makes of a path: nil for a record, else the code.
-    private func code(_ skein: Skein, _ url: String) async -> Int? {
+    private func code(_ skein: SkeinClient, _ url: String) async -> Int? {
         do {
             let record: Record = try await skein.get(url).one(Record.self)
             return record.id == 1 ? nil : 0
@@ -249,7 +251,7 @@ struct ClientTests {
 
     @Test("one is 410 unless there is exactly one record; content that does not decode is 709")
     func one() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let base = try await httpbin()
         #expect(await code(skein, base + "/base64/W3siaWQiOjF9XQ==") == nil)  // [{"id":1}]
         #expect(await code(skein, base + "/base64/eyJpZCI6MX0=") == nil)  // {"id":1}
@@ -261,7 +263,7 @@ struct ClientTests {
 
     @Test("meta travels along, with the reserved keys filled in")
     func meta() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "\(try await httpbin())/get"
         _ = await skein.get(url).dispatch()
         let response = await skein.get(url, meta: ["job_name": "test2"]).dispatch()
@@ -273,7 +275,7 @@ struct ClientTests {
 
     @Test("text follows the charset, JSON becomes a tree")
     func content() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let base = try await httpbin()
         #expect(try await skein.get("\(base)/encoding/utf8").dispatch().text().contains("∮ E⋅da = Q"))
         let json = await skein.get("\(base)/json").dispatch()
@@ -285,7 +287,7 @@ struct ClientTests {
 
     @Test("a chunked answer is put together")
     func chunked() async throws {
-        let response = await Skein().get("\(try await httpbin())/stream/20").dispatch()
+        let response = await SkeinClient().get("\(try await httpbin())/stream/20").dispatch()
         #expect(response.header("Transfer-Encoding") == "chunked")
         #expect(try response.text().split(separator: "\n").count == 20)
     }

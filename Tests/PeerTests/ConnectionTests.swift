@@ -1,5 +1,7 @@
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinCore
 import Testing
 
 /// The connection driven by hand, against nginx, httpbin and a scripted server.

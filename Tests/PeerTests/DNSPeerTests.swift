@@ -156,9 +156,9 @@ struct DNSPeerTests {
         let error = await #expect(throws: SkeinError.self) { try await Self.addresses(resolver, "a.test") }
         #expect(error?.code == .dnsNotFound)
         #expect(error?.message.contains("127.0.0.1:9") == true)
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.dns = Self.configuration(["127.0.0.1:\(try await Self.dnsmasq.value.port)"])
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         #expect(await skein.get("http://none.test/").dispatch().statusCode == 704)
         #expect(await skein.get("http://a..b/").dispatch().statusCode == 704)
         await resolver.close()
@@ -166,11 +166,11 @@ struct DNSPeerTests {
 
     @Test("a session resolves by itself; a dead IPv6 beside a living IPv4 costs no more than the wait for it")
     func session() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.dns = Self.configuration(["127.0.0.1:\(try await Self.dnsmasq.value.port)"])
         configuration.http.dns.timeout = .seconds(2)
         configuration.threads = 1  // a loop of its own: time counts here
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let port = try await Peers.shared.nginxPort()
         let start = NIODeadline.now()
         for name in ["one.test", "far.test", "both.test", "dead.test"] {
@@ -181,9 +181,9 @@ struct DNSPeerTests {
         await skein.shutdown()
         configuration.threads = nil
         configuration.http.dns.hosts = ["made.up": ["127.0.0.1"]]
-        #expect(await Skein(configuration).get("http://made.up:\(port)/hello").dispatch().statusCode == 200)
+        #expect(await SkeinClient(configuration).get("http://made.up:\(port)/hello").dispatch().statusCode == 200)
         configuration.http.dns.usesSystemResolver = true
-        #expect(await Skein(configuration).get("http://localhost:\(port)/hello").dispatch().statusCode == 200)
+        #expect(await SkeinClient(configuration).get("http://localhost:\(port)/hello").dispatch().statusCode == 200)
     }
 
     @Test("a name is resolved while its request waits for a place; a connection leaves from the address that is set")
@@ -201,11 +201,11 @@ struct DNSPeerTests {
             return .text(request.remoteAddress?.ipAddress ?? "nobody")
         }
         guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.concurrency = 1
         configuration.http.dns = Self.configuration([names.address])
         configuration.http.sourceAddress = "127.0.0.2"
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let first = skein.get("http://127.0.0.1:\(port)/first")
         for await _ in arrivals {}
         let second = skein.get("http://later.test:\(port)/second")
@@ -247,9 +247,9 @@ struct DNSPeerTests {
             ServerConfiguration(addresses: [hasIPv4 ? .tcp("127.0.0.1", port: 0) : .tcp("::1", port: 0)], threads: 1)
         ) { _ in .text("here") }
         guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.dns = Self.configuration([names.address])
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         #expect(try await skein.get("http://partly.test:\(port)/").dispatch().text() == "here")
         let found = try await runToEnd(
             CommandTests.skein, ["resolve", "partly.test", "--timeout", "0.2", "--server", names.address])
@@ -284,10 +284,10 @@ struct DNSPeerTests {
             return [answer]
         }
         let port = try await Peers.shared.nginxPort()
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.concurrency = 2
         configuration.http.dns = Self.configuration([names.address])
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let calls = (0..<1000).map { _ in skein.get("http://fleeting.test:\(port)/hello") }
         for call in calls { #expect(await call.dispatch().statusCode == 200) }
         #expect(names.questions < 20)
@@ -301,7 +301,7 @@ struct DNSPeerTests {
             .text(request.headers["Host"] ?? "")
         }
         guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
-        let skein = Skein()
+        let skein = SkeinClient()
         #expect(try await skein.get("http://[::1%25lo]:\(port)/").dispatch().text() == "[::1]:\(port)")
         let none = await skein.get("http://[::1%25nothing0]:\(port)/").dispatch()
         #expect(none.statusCode == 714 && none.failure?.message.contains("nothing0") == true)

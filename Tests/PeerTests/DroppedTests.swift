@@ -1,22 +1,25 @@
 import Foundation
 import PeerSupport
 import Skein
+import SkeinHTTP
+import SkeinPostgres
+import SkeinRedis
 import Testing
 
 /// What a caller lets go of gives back its place, its stream and its connection, whichever moment that is.
 @Suite("Dropped", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DroppedTests {
-    private func session(_ change: (inout Skein.Configuration) -> Void = { _ in }) -> Skein {
-        var configuration = Skein.Configuration()
+    private func session(_ change: (inout SkeinClient.Configuration) -> Void = { _ in }) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.logger = .silent
         configuration.concurrency = 10
         change(&configuration)
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     /// Does something many times, ten at a time; then nothing is held, and the next call is answered at once.
     private func thousandTimes(
-        _ skein: Skein, _ count: Int = 1000, next: @escaping @Sendable () async throws -> Void,
+        _ skein: SkeinClient, _ count: Int = 1000, next: @escaping @Sendable () async throws -> Void,
         _ drop: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -1,3 +1,4 @@
+import NIOCore
 import PeerSupport
 import Skein
 import Testing
@@ -15,12 +16,12 @@ struct FailureTests {
     }
 
     /// A session whose limits are short enough to be met.
-    private func session() -> Skein {
-        var configuration = Skein.Configuration()
+    private func session() -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 1  // of its own: time counts here
         configuration.http.timeout = .seconds(3)
         configuration.http.maximumBodySize = 1000
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     @Test(
@@ -100,7 +101,7 @@ struct FailureTests {
         let server = try await ScriptedServer.start { number in
             number == 0 ? [.send(Self.ok), .wait, .close] : [.send(Self.ok), .wait, .send(Self.ok)]
         }
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let url = "http://127.0.0.1:\(server.port)/"
         #expect(await skein.get(url).dispatch().statusCode == 200)
         #expect(await skein.get(url).dispatch().statusCode == 200)
@@ -122,10 +123,10 @@ struct FailureTests {
         let server = try await ScriptedServer.start { number in
             number == 0 ? [.send(Self.ok), .wait, .close] : [.send(Self.ok)]
         }
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let url = "http://127.0.0.1:\(server.port)/"
-        #expect(await skein.post(url, .text("a")).dispatch().statusCode == 200)
-        #expect(await skein.post(url, .text("b")).dispatch().statusCode == 708)
+        #expect(await skein.post(url, body: .text("a")).dispatch().statusCode == 200)
+        #expect(await skein.post(url, body: .text("b")).dispatch().statusCode == 708)
         #expect(server.connectionCount == 1)
         await server.stop()
     }
@@ -135,7 +136,7 @@ struct FailureTests {
         let server = try await ScriptedServer.start { _ in
             [.send(Self.ok + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"), .wait]
         }
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let url = "http://127.0.0.1:\(server.port)/"
         for _ in 0..<3 { #expect(String(buffer: await skein.get(url).dispatch().content) == "ok") }
         #expect(server.connectionCount == 3)
@@ -152,7 +153,7 @@ struct FailureTests {
             made.add()
             return piece
         })
-        let response = await skein.post("http://127.0.0.1:\(server.port)/", .stream(pieces)).dispatch()
+        let response = await skein.post("http://127.0.0.1:\(server.port)/", body: .stream(pieces)).dispatch()
         #expect(response.statusCode == 702)
         // What the sockets hold, and no more.
         #expect((1...500).contains(made.count))

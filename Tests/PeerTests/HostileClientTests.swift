@@ -1,3 +1,4 @@
+import NIOCore
 import PeerSupport
 import SkeinEngine
 import Testing

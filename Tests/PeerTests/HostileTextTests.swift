@@ -1,6 +1,12 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinMongo
+import SkeinPostgres
+import SkeinRedis
+import SkeinSQL
+import SkeinSQLite
 import Testing
 
 @testable import SkeinAWS
@@ -14,8 +20,8 @@ struct HostileTextTests {
     @Test("there are enough of them")
     func count() { #expect(HostileStrings.all.count >= 60) }
 
-    private func databases() async throws -> [(Skein, any SQLExecutor)] {
-        let (one, two) = (Skein(), Skein())
+    private func databases() async throws -> [(SkeinClient, any SQLExecutor)] {
+        let (one, two) = (SkeinClient(), SkeinClient())
         return [
             (one, try one.postgres(try await PostgresPeer.shared.get().url(query: "pool_size=1"))),
             (two, try two.sqlite("sqlite::memory:")),
@@ -57,7 +63,7 @@ struct HostileTextTests {
 
     @Test("arrays, records and patterns of PostgreSQL")
     func postgres() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(try await PostgresPeer.shared.get().url())
         let texts = HostileStrings.all.filter { !$0.utf8.contains(0) }
         let back = try await db.execute("SELECT \(texts)::text[]").one([String].self)
@@ -78,7 +84,7 @@ struct HostileTextTests {
     @Test("keys, fields, channels and kept answers of Redis")
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         var options = try RedisOptions(peer.url("/9"))
         options.cachedAnswers = 1000
         let redis = skein.redis(options)

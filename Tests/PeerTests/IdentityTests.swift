@@ -2,6 +2,7 @@ import Foundation
 import NIOSSL
 import PeerSupport
 import Skein
+import SkeinTransport
 import Testing
 
 /// For whom a certificate is, beside openssl's word and curl's.
@@ -100,11 +101,11 @@ struct IdentityTests {
         try await Ports.untilOpen(port)
         let proxy = try await ProxyPeerTests.squid.value.plain
         for useProxy in [false, true] {
-            var configuration = Skein.Configuration()
+            var configuration = SkeinClient.Configuration()
             configuration.logger = .silent
             configuration.http.tls.roots = .file("\(folder)/addresses-ca.pem")
             if useProxy { configuration.http.proxy = .always(try Proxy("http://127.0.0.1:\(proxy)")) }
-            let skein = Skein(configuration)
+            let skein = SkeinClient(configuration)
             let named = await skein.get("https://localhost:\(port)/").dispatch()
             #expect(named.failure?.code == .tlsHandshakeFailed, "\(named.reportLine)")
             #expect(

@@ -48,14 +48,15 @@ struct ProxyPeerTests {
         return (plain: plain, known: known)
     }
 
-    private func session(_ proxy: String?, _ change: (inout HTTPConfiguration) -> Void = { _ in }) async throws -> Skein
+    private func session(_ proxy: String?, _ change: (inout HTTPConfiguration) -> Void = { _ in }) async throws
+        -> SkeinClient
     {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.logger = .silent
         configuration.http.tls.roots = .file("\(try await Certificates.shared.folder())/ca.pem")
         if let proxy { configuration.http.proxy = .always(try Proxy(proxy)) }
         change(&configuration.http)
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     @Test("plain requests go to the proxy in absolute form, over a kept connection")
@@ -69,8 +70,10 @@ struct ProxyPeerTests {
             #expect(response.header("Via")?.contains("squid") == true)
         }
         #expect(skein.connectCount == 1)
-        let posted = await skein.post("http://127.0.0.1:\(try await Peers.shared.httpbinPort())/post", .text("hello"))
-            .dispatch()
+        let posted = await skein.post(
+            "http://127.0.0.1:\(try await Peers.shared.httpbinPort())/post", body: .text("hello")
+        )
+        .dispatch()
         #expect(String(buffer: posted.content).contains("\"data\":\"hello\""))
     }
 

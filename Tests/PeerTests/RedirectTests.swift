@@ -1,7 +1,9 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
 import SkeinEngine
+import SkeinHTTP
 import Synchronization
 import Testing
 
@@ -13,7 +15,7 @@ struct RedirectTests {
     @Test("redirects are followed, relative and absolute, with their history, over kept connections")
     func followed() async throws {
         let base = try await httpbin()
-        let skein = Skein()
+        let skein = SkeinClient()
         for path in ["/redirect/4", "/relative-redirect/4", "/absolute-redirect/4"] {
             let response = await skein.get(base + path).dispatch()
             #expect(response.statusCode == 200, "\(response.reportLine)")
@@ -30,14 +32,14 @@ struct RedirectTests {
     @Test("one switch turns them off; more than the limit are code 711")
     func limits() async throws {
         let base = try await httpbin()
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.redirects.isEnabled = false
-        let still = await Skein(configuration).get(base + "/redirect/1").dispatch()
+        let still = await SkeinClient(configuration).get(base + "/redirect/1").dispatch()
         #expect(still.statusCode == 302 && still.history.isEmpty)
         configuration.http.redirects.isEnabled = true
         configuration.http.redirects.maximum = 3
-        #expect(await Skein(configuration).get(base + "/redirect/3").dispatch().statusCode == 200)
-        let far = await Skein(configuration).get(base + "/redirect/4").dispatch()
+        #expect(await SkeinClient(configuration).get(base + "/redirect/3").dispatch().statusCode == 200)
+        let far = await SkeinClient(configuration).get(base + "/redirect/4").dispatch()
         #expect(far.statusCode == 711)
         #expect(far.history.count == 3)
     }
@@ -71,13 +73,13 @@ struct RedirectTests {
         try await serving(local) { (_, _) async throws in
             try await serving(engine) { (port, _) async throws in
                 let base = "http://127.0.0.1:\(port)"
-                let refused = await Skein().post("\(base)/socket", .text("content")).dispatch()
+                let refused = await SkeinClient().post("\(base)/socket", body: .text("content")).dispatch()
                 #expect(refused.statusCode == 711 && asked.withLock { $0 } == 0, "\(refused.reportLine)")
                 // On a socket that the caller has chosen, a redirect may stay there.
-                #expect(try await Skein().get("http+unix://\(encoded)/relative").dispatch().text() == "local")
-                var configuration = Skein.Configuration()
+                #expect(try await SkeinClient().get("http+unix://\(encoded)/relative").dispatch().text() == "local")
+                var configuration = SkeinClient.Configuration()
                 configuration.http.cookies = CookieJar()
-                let skein = Skein(configuration)
+                let skein = SkeinClient(configuration)
                 let page = await skein.get("\(base)/page").dispatch()
                 #expect(try page.text() == "hello ada" && page.history.count == 2, "\(page.reportLine)")
                 #expect(try await skein.get("\(base)/again").dispatch().text() == "again")
@@ -85,7 +87,7 @@ struct RedirectTests {
                 #expect(theirs == "hello ada")
                 let circle = await skein.get("\(base)/circle").dispatch()
                 #expect(circle.statusCode == 711 && circle.history.count == 1, "\(circle.reportLine)")
-                #expect(await Skein().get("\(base)/page").dispatch().statusCode == 711)
+                #expect(await SkeinClient().get("\(base)/page").dispatch().statusCode == 711)
             }
         }
     }
@@ -105,11 +107,11 @@ struct RedirectTests {
                     ("default login a password b\n", "none"),
                     ("machine localhost login c password d\ndefault login a password b\n", "Basic Yzpk"),
                 ] {
-                    var configuration = Skein.Configuration()
+                    var configuration = SkeinClient.Configuration()
                     let path = try TestFolder.write(text, as: "netrc")
                     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
                     configuration.http.credentials = try .netrc(path)
-                    let answer = await Skein(configuration).get("http://127.0.0.1:\(here)/").dispatch()
+                    let answer = await SkeinClient(configuration).get("http://127.0.0.1:\(here)/").dispatch()
                     #expect(try answer.text() == expected, "\(answer.reportLine)")
                 }
             }
@@ -121,12 +123,12 @@ struct RedirectTests {
         let sockets = try await ScriptedServer.start { _ in
             [.until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]
         }
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.logger = .silent
         configuration.http.addresses = .publicOnly
         for usesSystem in [false, true] {
             configuration.http.dns.usesSystemResolver = usesSystem
-            let skein = Skein(configuration)
+            let skein = SkeinClient(configuration)
             for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
                 let refused = await skein.get("http://\(host):\(sockets.port)/").dispatch()
                 #expect(refused.failure?.code == .connectionFailed, "\(host): \(refused.reportLine)")
@@ -139,7 +141,7 @@ struct RedirectTests {
         }
         // A proxy would resolve what is written in another way.
         configuration.http.proxy = .always(try Proxy("http://127.0.0.1:\(sockets.port)"))
-        let behind = Skein(configuration)
+        let behind = SkeinClient(configuration)
         for host in [
             "127.1", "2130706433", "0x7f.1", "127.0.0.1.", "localhost", "LocalHost.", "a.localhost", "10.0.0.1",
         ] {
@@ -165,7 +167,8 @@ struct RedirectTests {
     func methods(status: Int, method: String, expected: String, keepsContent: Bool) async throws {
         try await redirecting { (base) async throws in
             let body: HTTPBody = keepsContent || method == "POST" ? .text("content") : .none
-            let response = await Skein().request(HTTPMethod(rawValue: method), "\(base)/to?\(status)", body).dispatch()
+            let response = await SkeinClient().request(HTTPMethod(rawValue: method), "\(base)/to?\(status)", body: body)
+                .dispatch()
             #expect(response.statusCode == 200, "\(response.reportLine)")
             #expect(response.method == expected)
             if method != "HEAD" {
@@ -178,7 +181,7 @@ struct RedirectTests {
     func credentials() async throws {
         try await redirecting { (base) async throws in
             try await redirecting { (other) async throws in
-                let skein = Skein()
+                let skein = SkeinClient()
                 let same = await skein.get("\(base)/to?302", auth: .bearer("token")).dispatch()
                 #expect(String(buffer: same.content) == "GET  Bearer token")
                 for headers in [Headers(), ["Authorization": "Basic abc", "Cookie": "a=b"]] {
@@ -193,7 +196,7 @@ struct RedirectTests {
     @Test("circles, nonsense, a body that can be sent once, and a way out of TLS are code 711 with their reason")
     func refused() async throws {
         try await redirecting { (base) async throws in
-            let skein = Skein()
+            let skein = SkeinClient()
             for (path, words) in [
                 ("/circle", "circles"), ("/at?ftp://a/", "no usable URL"), ("/at?http://[/", "no usable URL"),
             ] {
@@ -204,7 +207,7 @@ struct RedirectTests {
             let once = AsyncStream<ByteBuffer> {
                 $0.yield(ByteBuffer(string: "content")); $0.finish()
             }
-            let response = await skein.post("\(base)/to?307", .stream(once)).dispatch()
+            let response = await skein.post("\(base)/to?307", body: .stream(once)).dispatch()
             #expect(response.failure?.message.contains("only once") == true, "\(response.reportLine)")
             let folder = try await Certificates.shared.folder()
             var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)
@@ -213,12 +216,12 @@ struct RedirectTests {
             ])
             let server = HTTPServer(configuration) { _ in ServerResponse(302, headers: ["Location": "\(base)/here"]) }
             guard case .tls(_, let port)? = try await server.start().first else { throw PeerError("no port") }
-            var client = Skein.Configuration()
+            var client = SkeinClient.Configuration()
             client.http.tls.roots = .file("\(folder)/ca.pem")
-            let down = await Skein(client).get("https://localhost:\(port)/").dispatch()
+            let down = await SkeinClient(client).get("https://localhost:\(port)/").dispatch()
             #expect(down.failure?.message.contains("allowsDowngrade") == true, "\(down.reportLine)")
             client.http.redirects.allowsDowngrade = true
-            #expect(await Skein(client).get("https://localhost:\(port)/").dispatch().statusCode == 200)
+            #expect(await SkeinClient(client).get("https://localhost:\(port)/").dispatch().statusCode == 200)
             await server.stop()
         }
     }
@@ -227,9 +230,9 @@ struct RedirectTests {
     func bodies() async throws {
         try await redirecting { (base) async throws in
             for use in [HTTP2Use.never, .priorKnowledge] {
-                var configuration = Skein.Configuration()
+                var configuration = SkeinClient.Configuration()
                 configuration.http.http2.use = use
-                let skein = Skein(configuration)
+                let skein = SkeinClient(configuration)
                 let long = await skein.get("\(base)/long").dispatch()
                 #expect(String(buffer: long.content) == "GET  nobody", "\(long.reportLine)")
                 let streamed = try await skein.stream(.get, "\(base)/to?301").dispatch()
@@ -244,7 +247,7 @@ struct RedirectTests {
     @Test("basic and bearer credentials are what httpbin expects; the command line has both")
     func authentication() async throws {
         let base = try await httpbin()
-        let skein = Skein()
+        let skein = SkeinClient()
         #expect(
             await skein.get("\(base)/basic-auth/weaver/sécret", auth: .basic("weaver", "sécret")).dispatch().statusCode
                 == 200)

@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import SkeinEngine
 import Testing
@@ -235,7 +236,7 @@ struct ServerTests {
             return try await Self.answer(request)
         }
         guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
-        let skein = Skein()
+        let skein = SkeinClient()
         let idle = try HTTPConnection("http://127.0.0.1:\(port)")
         try await idle.sendRequest(.get, "/")
         _ = try await idle.readResponse()
@@ -265,7 +266,7 @@ struct ServerTests {
     @Test("a handler that calls a back end through the client on its own loop")
     func handlerWithClient() async throws {
         let backend = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
-        let skein = Skein()
+        let skein = SkeinClient()
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { _ in
             ServerResponse(body: .bytes(try await skein.get(backend).fetch()))
         }

@@ -15,7 +15,7 @@ struct SessionTests {
 
     @Test("fetchAll waits for everything and counts it")
     func summary() async throws {
-        let skein = Skein(concurrency: 7)
+        let skein = SkeinClient(concurrency: 7)
         let url = try await hello()
         for _ in 0..<300 { skein.get(url) }
         skein.get("http://127.0.0.1:1/")
@@ -43,14 +43,14 @@ struct SessionTests {
         let limit: Int
         let started = Atomic<Int>(0)
         let answered = Atomic<Int>(0)
-        let skein = Skein(concurrency: 100)
+        let skein = SkeinClient(concurrency: 100)
 
         init(url: String, limit: Int) {
             self.url = url
             self.limit = limit
         }
 
-        func run(workers: Int) async -> Summary {
+        func run(workers: Int) async -> SessionSummary {
             for _ in 0..<workers { next() }
             return await skein.fetchAll()
         }
@@ -69,7 +69,7 @@ struct SessionTests {
         // A closure may not capture a mutex; a class may hold it.
         final class Seen: Sendable { let names = Mutex<[String]>([]) }
         let names = Seen()
-        let skein = Skein(concurrency: 1, callback: { _ in names.names.withLock { $0.append("session") } })
+        let skein = SkeinClient(concurrency: 1, callback: { _ in names.names.withLock { $0.append("session") } })
         let url = try await hello()
         skein.get(url)
         skein.get(url) { response in
@@ -83,10 +83,10 @@ struct SessionTests {
     @Test("without a callback, a response is reported in a line on the logger")
     func report() async throws {
         let path = TestFolder.path("report.log")
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.report = true
         configuration.logger = try .file(path)
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         skein.get(try await hello())
         skein.get("http://127.0.0.1:1/")
         await skein.fetchAll()
@@ -97,18 +97,18 @@ struct SessionTests {
 
     @Test("a timeout is code 702, for one request or for all")
     func timeouts() async throws {
-        let one = await Skein().get(try await slow(5), timeout: .milliseconds(150)).dispatch()
+        let one = await SkeinClient().get(try await slow(5), timeout: .milliseconds(150)).dispatch()
         #expect(one.statusCode == 702)
         #expect(one.outcome == .timeout)
-        let all = await Skein(concurrency: 1, timeout: .milliseconds(150)).get(try await slow(5)).dispatch()
+        let all = await SkeinClient(concurrency: 1, timeout: .milliseconds(150)).get(try await slow(5)).dispatch()
         #expect(all.statusCode == 702)
-        let waiter = await Skein().get(try await slow(5)).dispatch(timeout: .milliseconds(150))
+        let waiter = await SkeinClient().get(try await slow(5)).dispatch(timeout: .milliseconds(150))
         #expect(waiter.statusCode == 702)
     }
 
     @Test("a deadline of the task holds for the requests made in it")
     func deadline() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = try await slow(5)
         let response = await withDeadline(.after(.milliseconds(150))) { await skein.get(url).dispatch() }
         #expect(response.statusCode == 702)
@@ -116,7 +116,7 @@ struct SessionTests {
 
     @Test("a cancelled task cancels what it waits for, and only that")
     func cancellation() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let (slowURL, helloURL) = (try await slow(5), try await hello())
         let corequest = skein.get(slowURL)
         let other = skein.get(helloURL)
@@ -129,7 +129,7 @@ struct SessionTests {
 
     @Test("a queued request can be cancelled, and its place is not lost")
     func cancelQueued() async throws {
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let url = try await hello()
         let calls = (0..<50).map { _ in skein.get(url) }
         for call in calls[10..<40] { call.cancel() }
@@ -141,10 +141,10 @@ struct SessionTests {
 
     @Test("too many queued requests are refused with code 703, not kept without end")
     func queueLimit() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.concurrency = 1
         configuration.maximumQueued = 5
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let url = try await slow(0.5)
         let codes = await CorequestGroup((0..<10).map { _ in skein.get(url) }).dispatch().map(\.statusCode)
         #expect(codes.filter { $0 == 703 }.count == 4)
@@ -153,10 +153,10 @@ struct SessionTests {
 
     @Test("at random, every request is sent all the same")
     func randomOrder() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.concurrency = 3
         configuration.order = .random
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let url = try await hello()
         for _ in 0..<200 { skein.get(url) }
         #expect(await skein.fetchAll().bytes == 2200)
@@ -164,7 +164,7 @@ struct SessionTests {
 
     @Test("a group is indexed, sliced, walked in order and as completed")
     func groups() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let (fast, late) = (try await hello(), try await slow(6))
         var group = CorequestGroup([skein.get(late), skein.get(fast)])
         group.add(skein.get(fast))
@@ -188,7 +188,7 @@ struct SessionTests {
 
     @Test("a plain thread may block for an answer; an event loop may not")
     func blockingCalls() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = try await hello()
         let text = try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
@@ -206,10 +206,10 @@ struct SessionTests {
 
     @Test("a shutdown ends what is under way and what waits with code 705")
     func shutdown() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 1
         configuration.concurrency = 2
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let url = try await slow(9)
         let calls = CorequestGroup((0..<500).map { _ in skein.get(url) })
         await skein.shutdown()
@@ -220,7 +220,7 @@ struct SessionTests {
     @Test("a callback that repeats a request which cannot be sent ends when it wants to, not with the stack")
     func failingGenerator() async throws {
         let count = Tally()
-        let skein = Skein(concurrency: 3)
+        let skein = SkeinClient(concurrency: 3)
         let url = try await hello()
         @Sendable func next() {
             guard count.count < 30_000 else { return }
@@ -236,7 +236,7 @@ struct SessionTests {
 
     @Test("a deadline counts while a request waits for its place, too")
     func queuedDeadline() async throws {
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let url = try await slow(9)
         skein.get(url)
         let start = ContinuousClock.now
@@ -247,10 +247,10 @@ struct SessionTests {
 
     @Test("many threads and many shards share one session")
     func shards() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 2
         configuration.concurrency = 20
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let url = try await hello()
         let total = await withTaskGroup(of: Int.self) { group in
             for number in 0..<40 {

@@ -7,11 +7,11 @@ import Testing
 /// TLS of the client against nginx and openssl, of the server against curl and openssl.
 @Suite("TLS", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct TLSTests {
-    private func session(_ change: (inout HTTPConfiguration) -> Void) -> Skein {
-        var configuration = Skein.Configuration()
+    private func session(_ change: (inout HTTPConfiguration) -> Void) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.logger = .silent
         change(&configuration.http)
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     /// Starts nginx with a port for each certificate, and one more that wants a certificate of the client.

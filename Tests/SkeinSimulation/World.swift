@@ -19,7 +19,7 @@ package final class World: @unchecked Sendable {
 
     let history: History
     let loop = SimulatedLoop()
-    let skein: Skein
+    let skein: SkeinClient
     let store: RedisClient
     let shard: Shard
     private let serverShards: ShardGroup
@@ -44,7 +44,7 @@ package final class World: @unchecked Sendable {
     init(_ history: History) {
         self.history = history
         random = SeededGenerator(seed: history.seed ^ 0xD1B5_4A32)
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.shards = ShardGroup(loop)
         configuration.logger = .silent
         configuration.concurrency = history.settings.concurrency
@@ -57,7 +57,7 @@ package final class World: @unchecked Sendable {
         let dial = Dial()
         http.dial = { endpoint, _ in dial.open(endpoint) }
         configuration.http = http
-        skein = Skein(configuration)
+        skein = SkeinClient(configuration)
         var options = RedisOptions()
         options.hosts = [.host("127.0.0.1", port: Self.storePort)]
         store = skein.redis(options)

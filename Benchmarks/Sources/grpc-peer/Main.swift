@@ -31,9 +31,9 @@ enum Main {
                     address: .ipv4(host: "127.0.0.1", port: port), transportSecurity: .plaintext,
                     eventLoopGroup: MultiThreadedEventLoopGroup(numberOfThreads: 1)))
         case ("load", "skein"):
-            var configuration = Skein.Configuration()
+            var configuration = SkeinClient.Configuration()
             configuration.threads = 1
-            let skein = Skein(configuration)
+            let skein = SkeinClient(configuration)
             try await load(
                 SkeinClientTransport("http://127.0.0.1:\(port)", skein: skein), Int(arguments[4]) ?? 10_000,
                 on: skein.shards[0].executor)

@@ -1,6 +1,7 @@
 // What calls of Amazon's services cost: CPU a call, and connections.
 
 import Skein
+import SkeinAWS
 
 enum AmazonProbe {
     /// Sends batches to a queue, puts items into a table and queries it, and prints what a call costs; for a thousand calls and more, sends ten
@@ -49,11 +50,11 @@ enum AmazonProbe {
         await skein.shutdown()
     }
 
-    private static func session(connections: Int) -> Skein {
-        var configuration = Skein.Configuration()
+    private static func session(connections: Int) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 1
         configuration.http.connectionsPerOrigin = connections
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     /// Seconds of CPU a call, with sixteen callers at one time.

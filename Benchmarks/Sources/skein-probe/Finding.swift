@@ -1,13 +1,14 @@
 // What a find by id costs: CPU a call, with 64 callers on one connection.
 
 import Skein
+import SkeinMongo
 
 enum FindProbe {
     static func run(_ uri: String, count: Int) async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 1
         configuration.concurrency = 1000
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         var options = try MongoOptions(uri)
         options.pool.maximum = 1
         let posts = skein.mongo(options)["bench"]["posts"]

@@ -86,7 +86,7 @@ final class Million: Sendable {
     private let started = Atomic<Int>(0)
     private let failed = Atomic<Int>(0)
     private let samples = Mutex<[Int]>([])
-    private let skein = Skein(concurrency: 100)
+    private let skein = SkeinClient(concurrency: 100)
 
     init(url: String, limit: Int) {
         self.url = url

@@ -1,6 +1,8 @@
 // Rows of PostgreSQL decoded into structs.
 
 import Skein
+import SkeinPostgres
+import SkeinSQL
 
 /// Ten columns, as the query of the benchmark has them.
 private struct Wide: Decodable {
@@ -46,7 +48,7 @@ private struct WideByPlace: RowDecodable {
 enum RowsProbe {
     /// Asks for the rows, again and again, and prints how many are decoded in a second.
     static func run(_ url: String, count: Int, rounds: Int) async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(url)
         let query: SQL = """
             SELECT i AS id, (i % 100)::int2 AS small, i::int8 * 1000000 AS large, i / 3.0::float8 AS ratio, i % 2 = 0 AS flag,

@@ -45,7 +45,7 @@ final class AWSClient: Sendable {
     ///   - url: where, when it is not the options' endpoint.
     func call(
         _ operation: String, _ input: some Encodable & Sendable, form: AWSResponse.Form = .json, at url: String? = nil,
-        timeout: Duration? = nil, meta: Meta = Meta(),
+        timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata(),
         callback: (@Sendable (AWSResponse) -> Void)? = nil
     ) -> Corequest<AWSResponse> {
         CorequestTask.start(
@@ -68,11 +68,11 @@ final class AWSClient: Sendable {
         CorequestTask.start(
             session,
             {
-                do { return try await work() } catch { return self.failed(operation, error, Meta()) }
-            }, failed: { error, _ in self.failed(operation, error, Meta()) }, callback: nil)
+                do { return try await work() } catch { return self.failed(operation, error, RequestMetadata()) }
+            }, failed: { error, _ in self.failed(operation, error, RequestMetadata()) }, callback: nil)
     }
 
-    func failed(_ operation: String, _ error: any Error, _ meta: Meta = Meta()) -> AWSResponse {
+    func failed(_ operation: String, _ error: any Error, _ meta: RequestMetadata = RequestMetadata()) -> AWSResponse {
         let failure =
             error as? SkeinError
             ?? SkeinError(.exception, because: "\(operation) could not be sent: \(error)", cause: error)
@@ -82,7 +82,7 @@ final class AWSClient: Sendable {
     // MARK: Attempts
 
     private func send(
-        _ operation: String, _ body: ByteBuffer, _ url: String?, _ timeout: Duration?, _ meta: Meta
+        _ operation: String, _ body: ByteBuffer, _ url: String?, _ timeout: Duration?, _ meta: RequestMetadata
     ) async throws -> HTTPResponse {
         let place = try place(of: url)
         var request = HTTPRequest(

@@ -28,7 +28,7 @@ public struct AWSResponse: Response {
     /// The answer that carried it, of several attempts the last one's; nil when nothing was sent.
     public let http: HTTPResponse?
     /// What the caller attached.
-    public let meta: Meta
+    public let meta: RequestMetadata
     /// The operation: `SendMessage`, `PutItem`.
     public let method: String
     /// What the service said when it refused.
@@ -55,7 +55,7 @@ public struct AWSResponse: Response {
         error = http.failure == nil && http.statusCode >= 300 ? AWSError(http) : nil
     }
 
-    init(_ failure: SkeinError, _ operation: String, meta: Meta, logger: Logger) {
+    init(_ failure: SkeinError, _ operation: String, meta: RequestMetadata, logger: Logger) {
         http = nil
         self.meta = meta
         method = operation

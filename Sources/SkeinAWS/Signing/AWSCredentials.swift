@@ -3,6 +3,7 @@
 import NIOCore
 import SkeinCore
 import SkeinHTTP
+import SkeinTransport
 import SkeinWire
 import Synchronization
 

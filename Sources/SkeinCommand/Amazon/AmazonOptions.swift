@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Skein
+import SkeinAWS
 
 struct AmazonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The region. Default: AWS_REGION, or the profile's.", valueName: "name"))

@@ -3,6 +3,8 @@
 import ArgumentParser
 import Foundation
 import Skein
+import SkeinAWS
+import SkeinCore
 
 struct DynamoDBCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

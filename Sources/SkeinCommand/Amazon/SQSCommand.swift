@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Skein
+import SkeinAWS
 
 struct SQSCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,7 +22,9 @@ struct SQSCommand: AsyncParsableCommand {
             Send.self, Receive.self, List.self, Create.self, Attributes.self, Purge.self, Drop.self,
         ])
 
-    fileprivate static func queue(_ name: String, _ skein: Skein, _ amazon: AmazonOptions) async throws -> SQSQueue {
+    fileprivate static func queue(_ name: String, _ skein: SkeinClient, _ amazon: AmazonOptions) async throws
+        -> SQSQueue
+    {
         let sqs = skein.sqs(amazon.options)
         return name.containsBytes("://") ? sqs.queue(name) : try await sqs.queue(named: name)
     }

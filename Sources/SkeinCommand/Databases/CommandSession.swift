@@ -6,8 +6,8 @@ import Skein
 enum CommandSession {
     /// Works with a session of its own, which has ended when this returns.
     /// - Throws: exit code 1 when the work throws, which is said.
-    static func run(_ work: (Skein) async throws -> Void) async throws {
-        let skein = Skein()
+    static func run(_ work: (SkeinClient) async throws -> Void) async throws {
+        let skein = SkeinClient()
         var failure: (any Error)?
         do {
             try await work(skein)

@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import Skein
+import SkeinCore
+import SkeinMongo
 
 struct MongoDBCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -77,7 +79,7 @@ struct MongoDBCommand: AsyncParsableCommand {
 
     func run() async throws { try await CommandSession.run { try await work(by: $0) } }
 
-    private func work(by skein: Skein) async throws {
+    private func work(by skein: SkeinClient) async throws {
         var options = try MongoOptions(uri)
         if !uri.lowercased().containsBytes("serverselectiontimeoutms") { options.serverSelectionTimeout = .seconds(3) }
         let client = skein.mongo(options)

@@ -2,6 +2,8 @@
 
 import Foundation
 import Skein
+import SkeinCore
+import SkeinSQL
 
 enum RowsText {
     /// Columns side by side, numbers to the right.

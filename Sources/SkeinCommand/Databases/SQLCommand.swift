@@ -2,6 +2,9 @@
 
 import ArgumentParser
 import Skein
+import SkeinPostgres
+import SkeinSQL
+import SkeinSQLite
 
 struct SQLCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -75,7 +78,7 @@ struct SQLCommand: AsyncParsableCommand {
             + String(repeating: " ", count: head.utf8.count + position - 1 - start) + "^"
     }
 
-    private func execute(_ text: String, by skein: Skein) async throws {
+    private func execute(_ text: String, by skein: SkeinClient) async throws {
         let database: any SQLExecutor = try DatabaseAddress(url).executor(skein)
         if let postgres = database as? PostgresClient, parameters.isEmpty, try await copy(text, by: postgres) { return }
         let sql = SQL(unsafe: text, parameters: parameters.map(Self.parameter))
@@ -113,7 +116,7 @@ struct SQLCommand: AsyncParsableCommand {
         if parameters.isEmpty, SQLKeyword.isScript(sql.text), let postgres = database as? PostgresClient {
             return postgres.script(sql, timeout: .seconds(timeout))
         }
-        return database.execute(sql, timeout: .seconds(timeout), meta: Meta(), callback: nil)
+        return database.execute(sql, timeout: .seconds(timeout), meta: RequestMetadata(), callback: nil)
     }
 
     private func say(_ result: SQLResult) {
@@ -150,7 +153,7 @@ enum DatabaseAddress {
         }
     }
 
-    func executor(_ skein: Skein) throws(SkeinError) -> any SQLExecutor {
+    func executor(_ skein: SkeinClient) throws(SkeinError) -> any SQLExecutor {
         switch self {
         case .postgres(let url): try skein.postgres(url)
         case .sqlite(let address): try skein.sqlite(address)

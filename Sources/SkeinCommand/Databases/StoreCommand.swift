@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import Foundation
+import NIOCore
 import Skein
+import SkeinRedis
 
 struct StoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -44,7 +46,7 @@ struct StoreCommand: AsyncParsableCommand {
 
     func run() async throws { try await CommandSession.run { try await send(by: $0) } }
 
-    private func send(by skein: Skein) async throws {
+    private func send(by skein: SkeinClient) async throws {
         let redis = try skein.redis(url)
         let words = Array(command.dropFirst())
         switch command[0].uppercased() {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import GRPCCore
+import NIOCore
 import SkeinEngine
 import SkeinGRPC
 
@@ -34,16 +35,16 @@ struct DemoCommand: AsyncParsableCommand {
 
     /// A request of each kind, with its report line.
     private func showKinds(_ base: String) async throws -> Bool {
-        let skein = Skein(concurrency: 100, timeout: .seconds(1))
+        let skein = SkeinClient(concurrency: 100, timeout: .seconds(1))
         let refused = try await FreePort.find()
         struct Order: Codable { let item: String; let count: Int }
         let pieces = (1...4).map { ByteBuffer(string: "piece \($0)\n") }
         let calls: [(what: String, status: Int, corequest: Corequest<HTTPResponse>)] = [
             ("GET", 200, skein.get("\(base)/")),
             ("GET with parameters", 200, skein.get("\(base)/echo", parameters: ["q": "skein", "id": [1, 2]])),
-            ("POST of JSON", 200, skein.post("\(base)/echo", .json(Order(item: "yarn", count: 3)))),
-            ("PUT of a form", 200, skein.put("\(base)/echo", .form(["item": "yarn"]))),
-            ("POST of a stream", 200, skein.post("\(base)/echo", .sequence(pieces))),
+            ("POST of JSON", 200, skein.post("\(base)/echo", body: .json(Order(item: "yarn", count: 3)))),
+            ("PUT of a form", 200, skein.put("\(base)/echo", body: .form(["item": "yarn"]))),
+            ("POST of a stream", 200, skein.post("\(base)/echo", body: .sequence(pieces))),
             ("a streamed answer", 200, skein.get("\(base)/stream")),
             ("a slow answer", 200, skein.get("\(base)/slow")),
             ("a failing handler", 500, skein.get("\(base)/fail")),
@@ -65,7 +66,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     /// The protocols beside HTTP: a socket, and calls of three kinds, by the same client.
     private func showCalls(_ base: String) async throws -> Bool {
-        let skein = Skein()
+        let skein = SkeinClient()
         let socket = base.replacingBytes("http://", with: "ws://")
         let said = await skein.ws("\(socket)/socket", "Hello over a WebSocket.").dispatch()
         let xml = try await skein.xmlrpc("\(base)/xmlrpc").sum(1, 2, 3).dispatch()
@@ -86,7 +87,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     /// A server of gRPC for one call.
-    private func greet(by skein: Skein) async throws -> String {
+    private func greet(by skein: SkeinClient) async throws -> String {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
         configuration.logger = .silent
         let transport = SkeinServerTransport(configuration)

@@ -1,6 +1,8 @@
 // The part of the demo that has a database: SQLite in memory, with the same five methods.
 
 import Skein
+import SkeinSQL
+import SkeinSQLite
 
 enum DemoDatabase {
     private struct Thread: Codable, Equatable {
@@ -10,7 +12,7 @@ enum DemoDatabase {
 
     /// Makes a table, fills it, asks it, and lets a statement fail. Returns whether all came out as it should.
     static func show() async -> Bool {
-        let skein = Skein()
+        let skein = SkeinClient()
         do {
             let db = try skein.sqlite("sqlite::memory:")
             try await db.execute("CREATE TABLE thread (colour TEXT PRIMARY KEY, metres INT)").commit()

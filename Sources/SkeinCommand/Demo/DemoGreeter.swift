@@ -1,6 +1,7 @@
 // What the demo calls by gRPC, on a server of its own, since that has a transport of its own.
 
 import GRPCCore
+import SkeinCore
 import SkeinEngine
 import SkeinGRPC
 

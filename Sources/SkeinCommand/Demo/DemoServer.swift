@@ -1,6 +1,8 @@
 // The server of the demo: a handful of routes, each for one kind of call.
 
+import NIOCore
 import SkeinEngine
+import SkeinRPC
 
 enum DemoServer {
     /// A server on a free loopback port.

@@ -8,14 +8,14 @@ final class DemoVolume: Sendable {
     private let url: String
     private let limit: Int
     private let started = Atomic<Int>(0)
-    private let skein = Skein(concurrency: 100)
+    private let skein = SkeinClient(concurrency: 100)
 
     init(base: String, limit: Int) {
         url = "\(base)/"
         self.limit = limit
     }
 
-    func run() async -> Summary {
+    func run() async -> SessionSummary {
         for _ in 0..<100 { startNext() }
         return await skein.fetchAll()
     }

@@ -2,7 +2,12 @@
 
 import GRPCCore
 import Skein
+import SkeinCore
 import SkeinGRPC
+import SkeinMongo
+import SkeinRPC
+import SkeinRedis
+import SkeinSQL
 
 /// What is called.
 enum LoadKind: Sendable {
@@ -47,7 +52,7 @@ struct LoadOutcome: Sendable {
 /// One client: it keeps what it needs between its turns.
 struct LoadCaller {
     private let kind: LoadKind
-    private let skein: Skein
+    private let skein: SkeinClient
     private let url: String
     private let headers: Headers
     private var socket: WebSocket?
@@ -56,7 +61,7 @@ struct LoadCaller {
     private var store: RedisClient?
     private var client: GRPCClient<SkeinClientTransport>?
 
-    init(_ kind: LoadKind, _ skein: Skein, _ url: String, _ headers: Headers) {
+    init(_ kind: LoadKind, _ skein: SkeinClient, _ url: String, _ headers: Headers) {
         self.kind = kind
         self.skein = skein
         self.url = url

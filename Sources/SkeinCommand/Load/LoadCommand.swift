@@ -3,7 +3,9 @@
 import ArgumentParser
 import GRPCCore
 import Skein
+import SkeinCore
 import SkeinGRPC
+import SkeinSQL
 
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

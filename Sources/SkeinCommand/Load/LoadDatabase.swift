@@ -1,6 +1,9 @@
 // A load on a database: its address bears the question.
 
 import Skein
+import SkeinMongo
+import SkeinRedis
+import SkeinSQL
 import SkeinTransport
 
 /// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`,

@@ -1,19 +1,20 @@
 // One run of a load: clients as tasks on the loops of their connections, through the public API and nothing else.
 
+import NIOCore
 import Skein
 import Synchronization
 
 /// Carries out a plan.
 final class LoadRun: Sendable {
     private let plan: LoadPlan
-    private let skein: Skein
+    private let skein: SkeinClient
     private let recorders: [LoadRecorder]
     private let taken = Atomic<Int>(0)
     private let finished = Atomic<Int>(0)
 
     init(_ plan: LoadPlan) {
         self.plan = plan
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = min(plan.threads, plan.clients)
         configuration.concurrency = plan.callers
         configuration.http.timeout = plan.timeout
@@ -27,7 +28,7 @@ final class LoadRun: Sendable {
             configuration.http.http2.streamsPerConnection = streams
             configuration.http.http2.connectionsPerOrigin = (plan.clients + shards - 1) / shards
         }
-        skein = Skein(configuration)
+        skein = SkeinClient(configuration)
         recorders = skein.shards.map { _ in LoadRecorder() }
     }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Skein
+import SkeinWire
 
 struct ContentOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "What to send: TEXT, @FILE, or - for standard input.")

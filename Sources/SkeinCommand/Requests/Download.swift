@@ -11,7 +11,7 @@ struct Download {
 
     /// Sends the request and writes the file.
     /// - Returns: whether the answer was a success and is whole.
-    func run(_ skein: Skein) async -> Bool {
+    func run(_ skein: SkeinClient) async -> Bool {
         let size = Mutex((received: 0, resumedFrom: 0))
         do {
             let response = try await skein.download(request, to: file, resumes: resumes) { progress in

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import Skein
+import SkeinCore
 
 struct RPCCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -57,12 +58,12 @@ struct RPCCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0 seconds.") }
         configuration.http.timeout = .seconds(timeout)
         transport.apply(to: &configuration.http)
         try credentials.apply(to: &configuration.http)
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let headers = try HeaderArguments.parse(header)
         let values = arguments.map(Self.value)
         do {

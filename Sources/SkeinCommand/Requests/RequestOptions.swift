@@ -3,6 +3,8 @@
 import ArgumentParser
 import Foundation
 import Skein
+import SkeinCore
+import SkeinHTTP
 
 struct RequestOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("URLs, or @FILE with one on each line (@- reads standard input).", valueName: "url"))
@@ -65,8 +67,8 @@ struct RequestOptions: ParsableArguments {
     }
 
     /// The session for the requests.
-    func session() throws -> Skein {
-        var configuration = Skein.Configuration()
+    func session() throws -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.concurrency = concurrency
         configuration.http.timeout = .seconds(timeout)
         transport.apply(to: &configuration.http)
@@ -75,7 +77,7 @@ struct RequestOptions: ParsableArguments {
         if content.expects { configuration.http.expectContinueAbove = 0 }
         configuration.http.recordsTimings = trace
         if let version { configuration.http.http2.use = version.use }
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     /// The URLs, those in files included.

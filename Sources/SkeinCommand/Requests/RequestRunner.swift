@@ -22,7 +22,7 @@ struct RequestRunner {
         return isSuccess
     }
 
-    private func send(by skein: Skein) async throws -> Bool {
+    private func send(by skein: SkeinClient) async throws -> Bool {
         let urls = try options.allURLs()
         let body = try options.content.body()
         let auth = options.credentials.value
@@ -48,7 +48,7 @@ struct RequestRunner {
                         let index = tally.position.wrappingAdd(1, ordering: .relaxed).oldValue
                         guard index < urls.count else { return }
                         let response = await skein.request(
-                            method, urls[index], body, headers: headers, auth: auth, cookies: cookies
+                            method, urls[index], body: body, headers: headers, auth: auth, cookies: cookies
                         ).dispatch()
                         Terminal.endProgress()
                         print(response, index: index, url: urls[index])

@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import Skein
+import SkeinCore
+import SkeinHTTP
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials

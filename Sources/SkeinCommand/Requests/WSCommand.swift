@@ -69,7 +69,7 @@ struct WSCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         transport.apply(to: &configuration.http)
         try credentials.apply(to: &configuration.http)
         var options = WebSocketOptions()
@@ -78,7 +78,7 @@ struct WSCommand: AsyncParsableCommand {
         if noDeflate { options.compression = nil }
         if reconnect { options.reconnect = .init() }
         do {
-            let socket = try await Skein(configuration).webSocket(
+            let socket = try await SkeinClient(configuration).webSocket(
                 url, options: options, headers: try HeaderArguments.parse(header), auth: credentials.value,
                 timeout: .seconds(timeout))
             try await talk(over: socket)

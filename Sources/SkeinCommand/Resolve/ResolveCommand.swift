@@ -1,6 +1,7 @@
 // skein resolve: asks for the addresses of names as a session would.
 
 import ArgumentParser
+import NIOCore
 import Skein
 import SkeinTransport
 import Synchronization

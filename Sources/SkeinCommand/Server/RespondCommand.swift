@@ -3,6 +3,7 @@
 import ArgumentParser
 import ServiceLifecycle
 import SkeinEngine
+import SkeinEngineCommand
 
 struct RespondCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

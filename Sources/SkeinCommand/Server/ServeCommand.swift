@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import SkeinEngine
+import SkeinEngineCommand
 
 struct ServeCommand: EngineCommand {
     static let configuration = CommandConfiguration(

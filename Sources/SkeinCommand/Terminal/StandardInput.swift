@@ -1,7 +1,9 @@
 // Standard input while it comes, read by a thread of its own, since reading blocks, and no faster than it is taken.
 
 import Foundation
+import NIOCore
 import Skein
+import SkeinCore
 
 enum StandardInput {
     /// Its bytes, a piece at a time.

@@ -3,7 +3,7 @@
 /// Values that travel from a request to its response.
 ///
 /// The keys `req_id`, `req_method` and `req_callback` are reserved: they are filled in by the session.
-public struct Meta: Sendable, ExpressibleByDictionaryLiteral {
+public struct RequestMetadata: Sendable, ExpressibleByDictionaryLiteral {
     /// The request's number in its session, from 0.
     public private(set) var requestID: Int = 0
     /// The request's method.

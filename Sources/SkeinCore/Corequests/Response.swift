@@ -8,7 +8,7 @@ public protocol Response: Sendable {
     associatedtype Content: Sendable
 
     /// What the caller attached to the request, with its number and method.
-    var meta: Meta { get }
+    var meta: RequestMetadata { get }
     /// The status: HTTP's own, 200 or 500 for a database, 700 to 722 for a failure below the protocol.
     var statusCode: Int { get }
     /// The status in words.

@@ -5,7 +5,7 @@ import Logging
 /// The answer of a corequest whose content is any value.
 public struct ValueResponse<Value: Sendable>: Response {
     /// What the caller attached to the corequest it was made of.
-    public let meta: Meta
+    public let meta: RequestMetadata
     /// 200, or the code of the failure.
     public let statusCode: Int
     /// The status in words.
@@ -24,11 +24,11 @@ public struct ValueResponse<Value: Sendable>: Response {
     public static var highestSuccess: Int { 299 }
 
     fileprivate init(_ value: Value) {
-        self.init(.success(value), Meta(), method: "mask", logger: .screen(), peer: "")
+        self.init(.success(value), RequestMetadata(), method: "mask", logger: .screen(), peer: "")
     }
 
     fileprivate init(
-        _ outcome: Result<Value, SkeinError>, _ meta: Meta, method: String, logger: Logger, peer: String
+        _ outcome: Result<Value, SkeinError>, _ meta: RequestMetadata, method: String, logger: Logger, peer: String
     ) {
         self.meta = meta
         self.method = method

@@ -110,3 +110,6 @@ extension SkeinError: CustomStringConvertible {
         "\(code.rawValue)\(code.name == "error" ? "" : " \(code.name)")\(peer.map { " (\($0))" } ?? ""): \(message)"
     }
 }
+
+/// An error by which a working back end refuses a request that is wrong, such as a statement with a mistake in it.
+package protocol RefusedRequest: Error {}

@@ -44,10 +44,10 @@ package final class SessionStatistics: Sendable {
     package var liveExchanges: Int { live.load(ordering: .relaxed) }
 
     /// The numbers since the last summary; counting starts anew.
-    package func takeSummary() -> Summary {
+    package func takeSummary() -> SessionSummary {
         let start = since.exchange(0, ordering: .relaxed)
         let now = NIODeadline.now().uptimeNanoseconds
-        return Summary(
+        return SessionSummary(
             tasks: tasks.exchange(0, ordering: .relaxed), failures: failures.exchange(0, ordering: .relaxed),
             seconds: start == 0 ? 0 : Double(now - start) / 1e9, bytes: bytes.exchange(0, ordering: .relaxed),
             connections: peak.exchange(open.load(ordering: .relaxed), ordering: .relaxed))
@@ -55,7 +55,7 @@ package final class SessionStatistics: Sendable {
 }
 
 /// What a run of requests came to.
-public struct Summary: Sendable, CustomStringConvertible {
+public struct SessionSummary: Sendable, CustomStringConvertible {
     /// Requests that ended, well or not.
     public let tasks: Int
     /// Those among them that ended with a code of 7xx.

@@ -1,6 +1,8 @@
 // Tokens that say who their bearer is (RFC 6750), as they travel.
 
 import Crypto
+import NIOCore
+import SkeinCore
 import SkeinWire
 
 /// A bearer token in an Authorization field.

@@ -1,5 +1,6 @@
 // Passwords that are not sent: the client proves that it knows them (RFC 7616).
 
+import SkeinCore
 import SkeinHTTP
 import Synchronization
 

@@ -3,6 +3,14 @@
 import ServiceLifecycle
 import UnixSignals
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// A server of apps, files and whatever else is an ``App``, each at a path of its own.
 ///
 ///     var engine = Engine(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 8080)]))
@@ -109,6 +117,17 @@ public struct Engine: Service, Routes {
         return EngineApp(
             table: MountTable(mounts), points: mounts.map(\.point), gate: Gate(configuration),
             pages: ErrorPages(custom: errorPage, logger: configuration.logger))
+    }
+}
+
+extension Engine {
+    /// A path beside the program: where its own files are, wherever it is started from.
+    /// - Parameter path: relative to the folder of the executable.
+    public static func resource(_ path: String) -> String {
+        let real = realpath("/proc/self/exe", nil) ?? realpath(CommandLine.arguments[0], nil)
+        defer { free(real) }
+        let program = real.map { String(cString: $0) } ?? CommandLine.arguments[0]
+        return "\(program.splitBytes(separator: "/").dropLast().reduce("") { "\($0)/\($1)" })/\(path)"
     }
 }
 

@@ -1,5 +1,6 @@
 // What a client gets to see of an error: a page where it reads pages, a problem in JSON elsewhere.
 
+import Logging
 import SkeinCore
 import SkeinHTTP
 import SkeinWire

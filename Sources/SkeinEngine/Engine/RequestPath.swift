@@ -1,5 +1,6 @@
 // The path by which requests are routed: one spelling for each resource, so that nothing is reached around a check.
 
+import NIOCore
 import SkeinCore
 import SkeinWire
 

@@ -1,5 +1,6 @@
 // From a file to what this client should get of it: whole, in parts, smaller, or nothing since it has it already.
 
+import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire

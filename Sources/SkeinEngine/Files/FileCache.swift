@@ -1,8 +1,9 @@
 // Small files in memory. A file is looked at for every request all the same: what is sent is what is there.
 
+import NIOCore
 import SkeinCore
-import Synchronization
 import SkeinWire
+import Synchronization
 
 /// A file as it is sent: its fields, and its content if that is small.
 struct FileImage: Sendable {

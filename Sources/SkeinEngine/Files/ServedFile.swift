@@ -1,5 +1,6 @@
 // A file that is open to be sent: as pieces, or by the kernel from the disk to the socket.
 
+import NIOCore
 import NIOPosix
 import SkeinCore
 import SkeinHTTP

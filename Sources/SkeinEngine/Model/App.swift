@@ -1,5 +1,8 @@
 // What a server serves: one method from a request to a response.
 
+import SkeinCore
+import SkeinHTTP
+
 /// Answers requests. Its method runs as a task on the loop of the connection that brought the request: calls to back ends
 /// on that loop do not leave the thread, and work that blocks or computes for long has to go elsewhere.
 public protocol App: Sendable {
@@ -80,8 +83,8 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
         case _ where error.cause is CircuitOpen, .socketPanic, .shuttingDown:
             self.init(.serviceUnavailable, "a back end is not asked right now", headers: retry)
         default:
-            // What a database refuses is a wrong statement of the program's; what has no peer is no back end.
-            guard error.peer != nil, !(error.cause is SQLError) else { return nil }
+            // What a back end refuses is a mistake of the program; what has no peer is no back end.
+            guard error.peer != nil, !(error.cause is any RefusedRequest) else { return nil }
             self.init(502, "a back end has failed")
         }
     }

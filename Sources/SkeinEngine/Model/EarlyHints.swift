@@ -1,5 +1,6 @@
 // What a handler can tell a client before its answer is ready: fields that will be in it, and resources it will need.
 
+import NIOCore
 import SkeinTransport
 import SkeinWire
 

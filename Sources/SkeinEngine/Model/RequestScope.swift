@@ -1,6 +1,8 @@
 // What belongs to one request: its head, where it came from, how far routing has got, what handlers keep for one another.
 
+import NIOCore
 import SkeinHTTP
+import SkeinWire
 import Synchronization
 
 /// A client at the other end of a connection.

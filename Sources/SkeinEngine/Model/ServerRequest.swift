@@ -1,6 +1,8 @@
 // A request as a handler sees it, whatever version of HTTP carried it.
 
+import NIOCore
 import SkeinTransport
+import SkeinWire
 
 /// One request to the server.
 public struct ServerRequest: Sendable {

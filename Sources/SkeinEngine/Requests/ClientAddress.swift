@@ -3,6 +3,7 @@
 
 import SkeinHTTP
 import SkeinTransport
+import SkeinWire
 
 extension ServerRequest {
     /// The client's address: that of the socket, or what trusted proxies say about it; nil when they do not know it, and for unix

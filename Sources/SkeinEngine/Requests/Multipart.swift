@@ -1,6 +1,8 @@
 // Forms with files: fields are kept in memory, files go to the disk as they come.
 
+import NIOCore
 import NIOPosix
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 

@@ -86,8 +86,8 @@ extension ServerRequest {
 
     /// The client for calls to back ends. It lives on the server's loops, so that a call of a handler does not leave the thread, and
     /// tells those who are called by HTTP the transaction and the trace of the request.
-    public var skein: Skein {
-        Skein(sharing: scope.owner.skein) { [scope] request in
+    public var skein: SkeinClient {
+        SkeinClient(sharing: scope.owner.skein) { [scope] request in
             if !request.headers.contains(Transaction.globalField) {
                 request.headers.add(Transaction.globalField, scope.transaction.globalID)
                 request.headers.add(Transaction.localField, String(scope.transaction.nextCall()))

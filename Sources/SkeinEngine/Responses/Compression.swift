@@ -1,6 +1,7 @@
 // Answers of apps made smaller on their way.
 
 import SkeinHTTP
+import SkeinWire
 
 /// Makes texts smaller for clients that take them so: `router.use(Compression())`.
 ///

@@ -1,5 +1,6 @@
 // The answers that apps give most: pages, redirects, streams, files.
 
+import NIOCore
 import SkeinCore
 import SkeinHTTP
 

@@ -1,5 +1,6 @@
 // Events that a page hears of while it is open (WHATWG HTML, section 9.2).
 
+import NIOCore
 import SkeinHTTP
 
 /// An event for the pages of an event stream.

@@ -1,5 +1,6 @@
 // A router at work: its tree is built, and the apps below it know where they are.
 
+import NIOCore
 import SkeinHTTP
 
 /// A router whose tree is built.

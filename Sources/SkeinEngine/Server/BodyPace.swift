@@ -1,5 +1,8 @@
 // How slow a client may be with a body before it is taken for one that means harm.
 
+import NIOCore
+import SkeinWire
+
 /// The slowest pace of a body.
 struct BodyPace: Sendable {
     /// Nobody is judged before this time.

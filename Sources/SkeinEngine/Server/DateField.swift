@@ -1,5 +1,6 @@
 // The Date field, made once a second for all responses of a loop.
 
+import NIOCore
 import SkeinCore
 
 #if canImport(Glibc)

@@ -1,5 +1,9 @@
 // From a handler's answer to the bytes of the response.
 
+import NIOCore
+import SkeinHTTP
+import SkeinWire
+
 extension HTTP1ServerConnection {
     /// Sends a handler's answer.
     func answer(_ response: ServerResponse) {

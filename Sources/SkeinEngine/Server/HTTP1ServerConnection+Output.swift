@@ -1,6 +1,8 @@
 // What leaves the connection, and what is let in: one buffer that is kept, one write a tick, and pauses on both sides.
 
+import NIOCore
 import SkeinTransport
+import SkeinWire
 
 extension HTTP1ServerConnection {
     // MARK: Writing

@@ -1,5 +1,7 @@
 // The ends of a connection that do not come from a handler: malformed requests, limits, shutdown.
 
+import SkeinWire
+
 extension HTTP1ServerConnection {
     /// A malformed request: it is answered with its own status, and the connection ends.
     func reject(_ error: HTTP1Error) {

@@ -1,6 +1,7 @@
 // The ways out of HTTP/1.1: to HTTP/2 in clear text, on the same port, by its preface (RFC 9113, section 3.3) or by an upgrade
 // that the client asks for (RFC 7540, section 3.2); and to what a handler answers with.
 
+import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire

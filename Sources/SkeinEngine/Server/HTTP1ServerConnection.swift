@@ -1,8 +1,12 @@
 // One HTTP/1.1 connection of the server: the driver of `HTTP1ServerMachine`. Requests are answered one after the other; what a client
 // pipelines waits in the decoder.
 
+import NIOCore
 import NIOSSL
+import SkeinCore
+import SkeinHTTP
 import SkeinTransport
+import SkeinWire
 
 /// A connection of a client.
 ///

@@ -1,6 +1,7 @@
 // The server's side of one HTTP/1.1 connection (RFC 9112), without I/O: which part of a request is expected, whether the connection is
 // kept after a response, how it ends, and until when it waits for what. `HTTP1ServerConnection` is its driver.
 
+import NIOCore
 import SkeinWire
 
 /// The state of a client's connection.

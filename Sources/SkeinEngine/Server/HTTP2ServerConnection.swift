@@ -1,6 +1,8 @@
 // One HTTP/2 connection of the server: many requests at a time, each answered by itself.
 
+import NIOCore
 import NIOSSL
+import SkeinCore
 import SkeinHTTP
 import SkeinWire
 

@@ -1,5 +1,7 @@
 // One request on a stream of HTTP/2, and its answer.
 
+import NIOCore
+import SkeinCore
 import SkeinHTTP
 import SkeinTransport
 import SkeinWire

@@ -1,5 +1,6 @@
 // The server: listeners on every loop, the connections they accept, and an orderly end.
 
+import NIOCore
 import NIOPosix
 import NIOSSL
 import ServiceLifecycle
@@ -22,7 +23,7 @@ public final class HTTPServer: Service {
         var listeners: [any Channel] = []
         var shards: [ServerShard] = []
         var tls: ServerTLS?
-        var skein: Skein?
+        var skein: SkeinClient?
         var log: RequestLog?
     }
 
@@ -94,7 +95,7 @@ public final class HTTPServer: Service {
     private func makeShards(_ group: ShardGroup) async throws -> [ServerShard] {
         var client = context.configuration.client
         client.shards = group
-        let skein = Skein(client)
+        let skein = SkeinClient(client)
         state.withLock { $0.skein = skein }
         let log = try context.configuration.requestLog.map { try RequestLog($0, logger: context.configuration.logger) }
         var handling = handling

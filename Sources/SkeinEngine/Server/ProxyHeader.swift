@@ -1,5 +1,6 @@
 // What a load balancer says of the client before the client's own bytes: the PROXY protocol, versions 1 and 2.
 
+import NIOCore
 import SkeinCore
 import SkeinTransport
 import SkeinWire

@@ -1,5 +1,6 @@
 // What is sent of a handler's response, decided once for HTTP/1.1 and HTTP/2.
 
+import NIOCore
 import SkeinHTTP
 import SkeinWire
 

@@ -1,5 +1,9 @@
 // What can be set for a server, with defaults for a server that anybody may talk to.
 
+import Logging
+import NIOCore
+import SkeinWire
+
 /// Settings of a server.
 public struct ServerConfiguration: Sendable {
     /// Where a server listens.
@@ -103,7 +107,7 @@ public struct ServerConfiguration: Sendable {
     /// The log of requests. Default: none.
     public var requestLog: RequestLogOptions?
     /// Settings of the client that handlers get as ``ServerRequest/skein``. Its shards are the server's.
-    public var client = Skein.Configuration()
+    public var client = SkeinClient.Configuration()
     /// Where lines go.
     public var logger = Logger.screen()
     /// Seconds since 1970. Default: the system's clock.

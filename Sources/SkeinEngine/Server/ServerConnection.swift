@@ -1,5 +1,7 @@
 // A connection of the server as its shard sees it, whatever version of HTTP it speaks.
 
+import NIOCore
+
 /// A connection that a shard keeps. Called on the loop.
 protocol ServerConnection: AnyObject {
     /// The client's address, as it was counted.

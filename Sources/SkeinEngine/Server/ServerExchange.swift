@@ -1,6 +1,8 @@
 // The server's side of one exchange, without I/O and the same for HTTP/1.1 and HTTP/2: what has arrived of the request's content, what
 // has left of the response, and what happens to content that arrives late, slowly, in excess, or after the response.
 
+import NIOCore
+
 /// The state of one request and its response.
 struct ServerExchange {
     enum Content: Equatable {

@@ -1,5 +1,7 @@
 // What the connections of one loop share.
 
+import NIOCore
+import SkeinCore
 import Synchronization
 
 /// One loop's share of a server.
@@ -10,7 +12,7 @@ final class ServerShard: @unchecked Sendable {
     let context: ServerContext
     let handling: Handling
     /// The client of the handlers.
-    let skein: Skein
+    let skein: SkeinClient
     let log: ShardLog?
     let statistics: ShardStatistics
     @exclusivity(unchecked) private var date: DateField
@@ -20,7 +22,7 @@ final class ServerShard: @unchecked Sendable {
     private(set) var isDraining = false
     private var drained: EventLoopPromise<Void>?
 
-    init(shard: Shard, context: ServerContext, handling: Handling, skein: Skein, log: RequestLog?) {
+    init(shard: Shard, context: ServerContext, handling: Handling, skein: SkeinClient, log: RequestLog?) {
         self.shard = shard
         self.context = context
         self.handling = handling

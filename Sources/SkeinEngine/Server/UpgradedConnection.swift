@@ -1,5 +1,6 @@
 // A connection that has left HTTP, as its shard still sees it.
 
+import NIOCore
 import SkeinHTTP
 import SkeinWire
 

@@ -1,5 +1,6 @@
 // Sockets that hear of the same: the rooms of a chat, the tabs of a user.
 
+import SkeinCore
 import SkeinHTTP
 import Synchronization
 

@@ -1,7 +1,9 @@
 // How an engine or an app is asked in tests: in memory, on a port of its own, or where it runs already.
 
+import NIOCore
 import SkeinCore
 import SkeinHTTP
+import SkeinWire
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -39,9 +41,9 @@ public final class TestClient: Sendable {
     }
 
     private let way: Way
-    private let skein: Skein
+    private let skein: SkeinClient
 
-    private init(_ way: Way, _ skein: Skein) {
+    private init(_ way: Way, _ skein: SkeinClient) {
         self.way = way
         self.skein = skein
     }
@@ -54,7 +56,7 @@ public final class TestClient: Sendable {
         var configuration = configuration
         configuration.threads = 1
         let context = ServerContext(configuration: configuration)
-        let skein = Skein(configuration.client)
+        let skein = SkeinClient(configuration.client)
         let ready = try await app.bootstrap(at: .root)
         let shard = ServerShard(
             shard: skein.shards[0], context: context, handling: .task(ready), skein: skein, log: nil)
@@ -76,17 +78,17 @@ public final class TestClient: Sendable {
         let server = engine.server()
         let address = try await server.start()[0]
         let scheme = engine.configuration.tls == nil ? "http" : "https"
-        var client = Skein.Configuration()
+        var client = SkeinClient.Configuration()
         client.http.tls.verify = scheme == "https" ? .none : .full
         client.logger = .silent
         client.http.redirects.isEnabled = false
-        return TestClient(.network(base: "\(scheme)://\(address)", server: server), Skein(client))
+        return TestClient(.network(base: "\(scheme)://\(address)", server: server), SkeinClient(client))
     }
 
     /// Asks a server that runs already, such as one in another window whose lines one wants to see.
     /// - Parameter url: such as `http://127.0.0.1:8080`.
     public static func attached(to url: String) -> TestClient {
-        TestClient(.network(base: url.hasByteSuffix("/") ? String(url.dropLast()) : url, server: nil), Skein())
+        TestClient(.network(base: url.hasByteSuffix("/") ? String(url.dropLast()) : url, server: nil), SkeinClient())
     }
 
     /// The start of the server's URLs; nil in memory.
@@ -98,7 +100,7 @@ public final class TestClient: Sendable {
     }
 
     /// Asks by POST.
-    public func post(_ path: String, _ body: HTTPBody = .none, headers: Headers = Headers()) async throws
+    public func post(_ path: String, body: HTTPBody = .none, headers: Headers = Headers()) async throws
         -> TestResponse
     {
         try await send(.post, path, headers: headers, body: body)
@@ -112,7 +114,7 @@ public final class TestClient: Sendable {
         switch way {
         case .memory(let app, let shard): return try await ask(app, shard, method, path, headers, body)
         case .network(let base, _):
-            let response = await skein.request(method, base + path, body, headers: headers).dispatch()
+            let response = await skein.request(method, base + path, body: body, headers: headers).dispatch()
             if let failure = response.failure { throw failure }
             return TestResponse(
                 status: HTTPStatus(response.statusCode), headers: response.headers, body: response.content)

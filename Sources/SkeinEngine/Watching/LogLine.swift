@@ -1,6 +1,7 @@
 // One line of the request log, in each of its formats. Bytes are put where they belong, without strings in between: this is done for
 // every request.
 
+import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire

@@ -1,5 +1,6 @@
 // The numbers of a server as Prometheus reads them.
 
+import SkeinCore
 import SkeinHTTP
 
 /// The numbers of the server, and of swift-metrics if it goes there, for Prometheus.

@@ -1,6 +1,9 @@
 // The log of requests: a line for each answer, made on the loop that gave it, written by a thread that may wait for the disk.
 
 import Dispatch
+import Logging
+import NIOCore
+import SkeinCore
 import SkeinHTTP
 import Synchronization
 

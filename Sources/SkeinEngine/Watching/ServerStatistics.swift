@@ -1,5 +1,6 @@
 // What a server counts of its own: one set of counters a loop, so that loops do not meet.
 
+import NIOCore
 import Synchronization
 
 /// The counters of one loop. Written there, read from anywhere.

@@ -1,6 +1,6 @@
 // The state of a server as a page for people. Nothing of it is from elsewhere.
 
-import Mustache
+import SkeinCore
 import SkeinHTTP
 
 #if canImport(FoundationEssentials)
@@ -23,7 +23,7 @@ public struct StatusApp: App {
             throw ServerError(.methodNotAllowed, headers: ["Allow": "GET, HEAD"])
         }
         let status = ServerStatus(request.scope.owner.context)
-        var response = request.prefersHTML ? ServerResponse.html(try status.page()) : ServerResponse.json(status)
+        var response = request.prefersHTML ? ServerResponse.html(status.page) : ServerResponse.json(status)
         response.headers = [
             "Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
             "Refresh": "5",
@@ -96,14 +96,9 @@ struct ServerStatus: Encodable {
         return seconds < 86400 ? clock : "\(seconds / 86400) d \(clock)"
     }
 
-    func page() throws -> String { try StatusPage.template.get().render(self) }
-}
-
-/// How the page looks. Nothing of it is from elsewhere.
-enum StatusPage {
-    static let template = Result { try MustacheTemplate(string: text) }
-
-    private static let text = """
+    /// The page, without anything from elsewhere.
+    var page: String {
+        """
         <!DOCTYPE html>
         <html lang="en"><head><meta charset="utf-8"><title>Skein</title><meta name="viewport" content="width=device-width">
         <style>
@@ -116,14 +111,29 @@ enum StatusPage {
         td:last-child { text-align: right; font-variant-numeric: tabular-nums }
         .bar { width: 45%; padding: .1em .6em } .bar div { background: #3a7bd5; border-radius: .2em; height: .8em; min-width: 1px }
         </style></head><body><h1>Skein</h1><main>
-        <section><h2>Process</h2><table>{{#process}}<tr><td>{{name}}</td><td>{{value}}</td></tr>{{/process}}</table></section>
-        <section><h2>Traffic</h2><table>{{#traffic}}<tr><td>{{name}}</td><td>{{value}}</td></tr>{{/traffic}}</table></section>
-        <section><h2>Answers by status</h2><table>{{#statuses}}<tr><td>{{name}}</td>
-        <td class="bar"><div style="width: {{percent}}%"></div></td><td>{{count}}</td></tr>{{/statuses}}</table></section>
-        <section><h2>Answers by duration</h2><table>{{#durations}}<tr><td>{{name}}</td>
-        <td class="bar"><div style="width: {{percent}}%"></div></td><td>{{count}}</td></tr>{{/durations}}</table></section>
-        <section><h2>Mounts</h2><table>{{#mounts}}<tr><td>{{value}}</td><td>{{name}}</td></tr>{{/mounts}}</table></section>
+        \(Self.section("Process", process))
+        \(Self.section("Traffic", traffic))
+        \(Self.section("Answers by status", statuses))
+        \(Self.section("Answers by duration", durations))
+        \(Self.section("Mounts", mounts.map { Row(name: $0.value, value: $0.name) }))
         </main></body></html>
 
         """
+    }
+
+    private static func section(_ title: String, _ rows: [Row]) -> String {
+        section(title, lines: rows.map { "<td>\(Markup.escape($0.name))</td><td>\(Markup.escape($0.value))</td>" })
+    }
+
+    private static func section(_ title: String, _ shares: [Share]) -> String {
+        section(
+            title,
+            lines: shares.map {
+                "<td>\(Markup.escape($0.name))</td><td class=\"bar\"><div style=\"width: \($0.percent)%\"></div></td><td>\($0.count)</td>"
+            })
+    }
+
+    private static func section(_ title: String, lines: [String]) -> String {
+        "<section><h2>\(title)</h2><table>\(lines.map { "<tr>\($0)</tr>" }.joined())</table></section>"
+    }
 }

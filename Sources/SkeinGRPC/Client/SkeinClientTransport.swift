@@ -4,6 +4,7 @@ import GRPCCore
 import NIOCore
 import Skein
 import SkeinHTTP
+import SkeinWire
 import Synchronization
 
 /// A transport for `GRPCClient`: every call is a stream on the connections of a Skein session.
@@ -25,11 +26,11 @@ public final class SkeinClientTransport: ClientTransport {
     /// Bytes of a message unless a call or the service config says otherwise: gRPC's usual limit.
     private static let defaultMessageSize = 4 << 20
 
-    private let origin: Origin
+    private let origin: HTTPOrigin
     private let prefix: String
     private let headers: Headers
     private let auth: HTTPAuth?
-    private let skein: Skein
+    private let skein: SkeinClient
     private let configuration: ServiceConfig
     private let state = Mutex(State())
 
@@ -45,7 +46,7 @@ public final class SkeinClientTransport: ClientTransport {
     ///   - auth: who calls; of a fixed kind, such as basic or bearer.
     /// - Throws: code 701 for a malformed URL.
     public init(
-        _ url: String, skein: Skein = Skein(), serviceConfig: ServiceConfig = ServiceConfig(),
+        _ url: String, skein: SkeinClient = SkeinClient(), serviceConfig: ServiceConfig = ServiceConfig(),
         headers: Headers = Headers(), auth: HTTPAuth? = nil
     ) throws(SkeinError) {
         let parsed = try HTTPURL(url)

@@ -15,7 +15,7 @@ import SwiftProtobuf
 /// gRPC's gateways use.
 public struct GRPCResponse<Answer: SwiftProtobuf.Message>: Response {
     /// What the caller attached.
-    public let meta: Meta
+    public let meta: RequestMetadata
     /// The name of what was called.
     public let method: String
     /// The origin that was asked.
@@ -31,7 +31,7 @@ public struct GRPCResponse<Answer: SwiftProtobuf.Message>: Response {
     /// The failure below the call, if there was one.
     public private(set) var failure: SkeinError?
 
-    init(meta: Meta, method: String, peer: String, logger: Logger) {
+    init(meta: RequestMetadata, method: String, peer: String, logger: Logger) {
         self.meta = meta
         self.method = method
         self.peer = peer

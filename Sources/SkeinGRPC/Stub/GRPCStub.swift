@@ -13,11 +13,11 @@ import SwiftProtobuf
 ///     let feature = try await guide.call("GetFeature", point, as: Feature.self).fetch()
 public struct GRPCStub: Sendable {
     private let transport: SkeinClientTransport
-    private let skein: Skein
+    private let skein: SkeinClient
     private let service: String
     private let peer: String
 
-    init(_ transport: SkeinClientTransport, _ skein: Skein, _ service: String, peer: String) {
+    init(_ transport: SkeinClientTransport, _ skein: SkeinClient, _ service: String, peer: String) {
         self.transport = transport
         self.skein = skein
         self.service = service
@@ -37,7 +37,7 @@ public struct GRPCStub: Sendable {
     @discardableResult
     public func call<Answer: SwiftProtobuf.Message>(
         _ method: String, _ message: some SwiftProtobuf.Message, as type: Answer.Type, metadata: Metadata = [:],
-        options: CallOptions = .defaults, meta: Meta = Meta(),
+        options: CallOptions = .defaults, meta: RequestMetadata = RequestMetadata(),
         callback: (@Sendable (GRPCResponse<Answer>) -> Void)? = nil
     ) -> Corequest<GRPCResponse<Answer>> {
         var meta = meta
@@ -72,7 +72,7 @@ public struct GRPCStub: Sendable {
     }
 }
 
-extension Skein {
+extension SkeinClient {
     /// A gRPC service by its name, over HTTP/2, in clear text by prior knowledge.
     /// - Parameters:
     ///   - url: `http://` or `https://`.

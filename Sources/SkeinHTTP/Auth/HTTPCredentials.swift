@@ -27,7 +27,7 @@ public struct HTTPCredentials: Sendable {
 
     /// - Parameter first: what was asked for before the redirects that led here. What is for any host is for the one that the
     ///   caller has named, and not for one that a server has.
-    func auth(for origin: Origin, redirectedFrom first: Origin? = nil) -> HTTPAuth? {
+    func auth(for origin: HTTPOrigin, redirectedFrom first: HTTPOrigin? = nil) -> HTTPAuth? {
         if isEmpty { return nil }
         let host = origin.endpoint.host
         if let first, first.endpoint.host != host { return hosts[host.lowercased()] }

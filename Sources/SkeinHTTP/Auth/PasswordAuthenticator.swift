@@ -26,7 +26,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
     private let password: String
     private let schemes: [Scheme]
     private let clientNonce: @Sendable () -> String
-    private let known = Mutex<[Origin: Known]>([:])
+    private let known = Mutex<[HTTPOrigin: Known]>([:])
 
     init(
         _ user: String, _ password: String, schemes: [Scheme],
@@ -98,7 +98,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
     }
 
     /// What to send to an origin, and for the how-manieth time.
-    private func use(_ origin: Origin) -> (Known, UInt32)? {
+    private func use(_ origin: HTTPOrigin) -> (Known, UInt32)? {
         known.withLock { known in
             guard let scheme = known[origin] else { return nil }
             guard case .digest(let challenge, let uses) = scheme else { return (scheme, 1) }

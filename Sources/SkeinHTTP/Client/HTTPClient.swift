@@ -66,12 +66,15 @@ package final class HTTPClient: Sendable {
     package typealias Callback = @Sendable (HTTPResponse) -> Void
 
     let context: HTTPClientContext
+    /// The aliases that requests may be addressed to.
+    package let aliases = AliasTable()
     /// What the session's other clients make their connections with.
     package var dialer: Dialer {
         Dialer(tls: context.tls, resolver: context.resolver, dial: context.configuration.dial)
     }
     private let pools: ShardLocal<ShardPools>
     private let isShutDown = Atomic<Bool>(false)
+    var isOver: Bool { isShutDown.load(ordering: .acquiring) }
 
     package init(session: Session, configuration: HTTPConfiguration) {
         let context = HTTPClientContext(session: session, configuration: configuration)
@@ -101,7 +104,8 @@ package final class HTTPClient: Sendable {
             }, callback: callback)
     }
 
-    private func startBare(_ request: consuming HTTPRequest, callback: Callback?) -> Corequest<HTTPResponse> {
+    func startBare(_ request: consuming HTTPRequest, callback: Callback?) -> Corequest<HTTPResponse> {
+        if request.url.origin.isAlias { return startBalanced(request, callback: callback) }
         let (corequest, exchange) = make(request, callback)
         context.session.submit(exchange, on: corequest.shard)
         return corequest

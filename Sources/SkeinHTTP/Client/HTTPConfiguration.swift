@@ -1,6 +1,6 @@
 // What a caller can set for all HTTP requests of a session.
 
-@_exported import SkeinTransport
+import SkeinTransport
 import SkeinWire
 
 /// Settings of the HTTP client, each with a safe default.

@@ -11,7 +11,7 @@ import SkeinWire
 final class OriginPool: @unchecked Sendable {
     typealias Machine = OriginPoolMachine<HTTP1ClientConnection, HTTP2ClientConnection, HTTPExchange>
 
-    let origin: Origin
+    let origin: HTTPOrigin
     let key: PoolKey
     /// How the connections get past a proxy.
     let route: ProxyRoute

@@ -6,7 +6,7 @@ import SkeinTransport
 
 /// What requests must have in common to share connections.
 struct PoolKey: Hashable {
-    let origin: Origin
+    let origin: HTTPOrigin
     /// TLS of its own, for requests that do not want the session's.
     let tls: TLSOptions?
     /// A proxy of its own.

@@ -26,7 +26,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
 
     static let highWater = 256 << 10
 
-    let origin: Origin
+    let origin: HTTPOrigin
     let shard: Shard
     let connectOptions: ConnectOptions
     let timeout: Duration
@@ -49,7 +49,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
     var isPipelining = false
 
     init(
-        origin: Origin, shard: Shard, connectOptions: ConnectOptions, timeout: Duration, limits: HTTP1Limits,
+        origin: HTTPOrigin, shard: Shard, connectOptions: ConnectOptions, timeout: Duration, limits: HTTP1Limits,
         parsing: HTTPParsing
     ) {
         self.origin = origin

@@ -44,7 +44,7 @@ public final class HTTPConnection: Sendable {
     }
 
     /// Whom the connection leads to.
-    public let origin: Origin
+    public let origin: HTTPOrigin
     /// The shard on whose loop the connection lives.
     public let shard: Shard
     private let machine: DrivenConnection

@@ -6,7 +6,7 @@ import SkeinWire
 extension HTTPClientContext {
     /// The credentials that a request is sent with, its own or those of the session for its host.
     /// - Parameter first: what was asked for before the redirects that led to the request.
-    func credentials(for request: HTTPRequest, redirectedFrom first: Origin? = nil) -> HTTPAuth? {
+    func credentials(for request: HTTPRequest, redirectedFrom first: HTTPOrigin? = nil) -> HTTPAuth? {
         request.auth ?? configuration.credentials.auth(for: request.url.origin, redirectedFrom: first)
     }
 

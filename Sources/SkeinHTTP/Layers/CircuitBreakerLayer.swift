@@ -53,7 +53,7 @@ public struct CircuitBreakerLayer: HTTPLayer {
         return response
     }
 
-    private func note(_ response: HTTPResponse, _ origin: Origin) {
+    private func note(_ response: HTTPResponse, _ origin: HTTPOrigin) {
         let isCancelled = response.failure?.code == .controlledShutdown
         let hasFailed = response.failure != nil || response.statusCode >= 500
         circuits.change(origin) { circuit in

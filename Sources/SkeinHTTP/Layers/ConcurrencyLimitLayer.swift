@@ -54,7 +54,7 @@ public struct ConcurrencyLimitLayer: HTTPLayer {
     }
 
     /// Waits for a place. False when the task was cancelled before there was one.
-    private func place(_ origin: Origin, _ id: Int) async -> Bool {
+    private func place(_ origin: HTTPOrigin, _ id: Int) async -> Bool {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let entered = gates.change(origin) { gate -> Bool? in
@@ -77,7 +77,7 @@ public struct ConcurrencyLimitLayer: HTTPLayer {
         }
     }
 
-    private func leave(_ origin: Origin) {
+    private func leave(_ origin: HTTPOrigin) {
         let next = gates.change(origin) { gate -> CheckedContinuation<Bool, Never>? in
             if let next = gate.waiting.popFirst() { return next.continuation }
             gate.running -= 1

@@ -6,7 +6,7 @@ import Synchronization
 final class OriginStates<State: Sendable>: Sendable {
     private static var maximum: Int { 10_000 }
 
-    private let states = Mutex<[Origin: State]>([:])
+    private let states = Mutex<[HTTPOrigin: State]>([:])
     private let initial: State
     private let isIdle: @Sendable (State) -> Bool
 
@@ -15,7 +15,7 @@ final class OriginStates<State: Sendable>: Sendable {
         self.isIdle = isIdle
     }
 
-    func change<Result>(_ origin: Origin, _ change: (inout State) -> sending Result) -> sending Result {
+    func change<Result>(_ origin: HTTPOrigin, _ change: (inout State) -> sending Result) -> sending Result {
         states.withLock { states in
             if states.count >= Self.maximum { states = states.filter { !isIdle($0.value) } }
             var state = states[origin] ?? initial

@@ -23,7 +23,7 @@ public struct HTTPRequest: Sendable {
     /// Only idempotent methods are. Default: the session's.
     public var isPipelined: Bool?
     /// What travels along to the response.
-    public var meta: Meta
+    public var meta: RequestMetadata
     private var box: ExtrasBox?
 
     /// TLS for this request, instead of the session's; its connections are not those of other requests.
@@ -107,7 +107,7 @@ public struct HTTPRequest: Sendable {
     public init(
         _ method: HTTPMethod = .get, _ url: HTTPURL, headers: Headers = Headers(), body: HTTPBody = .none,
         trailers: Headers? = nil, auth: HTTPAuth? = nil, timeout: Duration? = nil, isStreamed: Bool = false,
-        isPipelined: Bool? = nil, meta: Meta = Meta()
+        isPipelined: Bool? = nil, meta: RequestMetadata = RequestMetadata()
     ) {
         self.method = method
         self.url = url

@@ -22,7 +22,7 @@ public struct HTTPResponse: Response {
     public static var highestSuccess: Int { 299 }
 
     /// What the caller attached, with `req_id`, `req_method` and `req_callback`.
-    public var meta: Meta { answer.request.meta }
+    public var meta: RequestMetadata { answer.request.meta }
     /// The status code; 700 to 722 when the exchange failed.
     public var statusCode: Int { failure?.code.rawValue ?? answer.head?.status.code ?? 0 }
     /// The reason phrase; the name of the code when the exchange failed.

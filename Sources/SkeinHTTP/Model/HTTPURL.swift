@@ -5,24 +5,31 @@ import SkeinTransport
 import SkeinWire
 
 /// Whom a request goes to: scheme, host and port, or a unix socket (RFC 9110, section 4.3.1).
-public struct Origin: Hashable, Sendable, CustomStringConvertible {
+public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
     // One reference, however often a request is passed on.
     private final class Storage: Sendable {
         let endpoint: Endpoint
         let authority: String
         let isSecure: Bool
+        let isAlias: Bool
 
-        init(endpoint: Endpoint, authority: String, isSecure: Bool) {
+        init(endpoint: Endpoint, authority: String, isSecure: Bool, isAlias: Bool) {
             self.endpoint = endpoint
             self.authority = authority
             self.isSecure = isSecure
+            self.isAlias = isAlias
         }
     }
 
     private let storage: Storage
 
     init(endpoint: Endpoint, authority: String, isSecure: Bool = false) {
-        storage = Storage(endpoint: endpoint, authority: authority, isSecure: isSecure)
+        storage = Storage(endpoint: endpoint, authority: authority, isSecure: isSecure, isAlias: false)
+    }
+
+    /// The members of an alias.
+    init(alias: String) {
+        storage = Storage(endpoint: .host(alias, port: 0), authority: alias, isSecure: false, isAlias: true)
     }
 
     /// Where to connect to.
@@ -32,17 +39,28 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
 
     /// Whether it is asked over TLS.
     public var isSecure: Bool { storage.isSecure }
+    /// Whether it is an alias, whose members are asked.
+    public var isAlias: Bool { storage.isAlias }
+    static func isAliasByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
     /// The scheme: `https` or `http`, also for unix sockets.
     public var scheme: String { isSecure ? "https" : "http" }
 
     /// The origin as a URL without a path.
     public var description: String {
+        if isAlias { return authority }
         if case .unix(let path) = endpoint { return "http+unix://\(path)" }
         return "\(scheme)://\(authority)"
     }
 
     /// Equal when the endpoint is.
-    public static func == (left: Origin, right: Origin) -> Bool {
+    public static func == (left: HTTPOrigin, right: HTTPOrigin) -> Bool {
         left.storage === right.storage || (left.endpoint == right.endpoint && left.isSecure == right.isSecure)
     }
 
@@ -58,7 +76,7 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
 /// Spaces and non-ASCII characters of path and query are percent-encoded, the fragment is dropped.
 public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     /// Whom to ask.
-    public let origin: Origin
+    public let origin: HTTPOrigin
     /// Path and query as they are sent, starting with a slash.
     public let target: String
 
@@ -71,6 +89,15 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     ///   - parameters: query parameters to append, in order, percent-encoded.
     /// - Throws: `SkeinError` with code 701 and a sentence that says which part is wrong.
     public init(_ text: String, parameters: Parameters = [:]) throws(SkeinError) {
+        if text.utf8.first == UInt8(ascii: "@") {
+            let name = text.prefix(before: "/", "?", "#")
+            guard name.utf8.count > 1, name.utf8.dropFirst().allSatisfy({ HTTPOrigin.isAliasByte($0) }) else {
+                throw Self.malformed(text, "it names no alias; write @name/path")
+            }
+            origin = HTTPOrigin(alias: String(name))
+            target = try Self.target(text[name.endIndex...], parameters, in: text)
+            return
+        }
         guard let schemeEnd = text.utf8.firstIndex(of: UInt8(ascii: ":")), text[schemeEnd...].hasBytePrefix("://")
         else {
             throw Self.malformed(text, "it has no scheme; write http://host/path")
@@ -98,17 +125,17 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// A URL of a known origin.
-    package init(origin: Origin, target: String) {
+    package init(origin: HTTPOrigin, target: String) {
         self.origin = origin
         self.target = target
     }
 
     /// Stands for a URL that could not be taken apart, in the response that says so.
     package static func unusable(_ text: String) -> HTTPURL {
-        HTTPURL(origin: Origin(endpoint: .host("", port: 0), authority: ""), target: text)
+        HTTPURL(origin: HTTPOrigin(endpoint: .host("", port: 0), authority: ""), target: text)
     }
 
-    private static func tcp(_ authority: Substring, isSecure: Bool, in text: String) throws(SkeinError) -> Origin {
+    private static func tcp(_ authority: Substring, isSecure: Bool, in text: String) throws(SkeinError) -> HTTPOrigin {
         guard !authority.utf8.contains(UInt8(ascii: "@")) else {
             throw malformed(text, "it holds credentials; send them in an Authorization header instead")
         }
@@ -139,7 +166,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         }
         // A zone means something on this machine only, and is not sent (RFC 6874, section 1).
         let shown = authority.first == "[" ? "[\(IPAddress.withoutZone(name))]" : name
-        return Origin(
+        return HTTPOrigin(
             endpoint: .host(name, port: port), authority: port == usualPort ? shown : "\(shown):\(port)",
             isSecure: isSecure)
     }
@@ -186,12 +213,12 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         return address
     }
 
-    private static func unix(_ authority: Substring, in text: String) throws(SkeinError) -> Origin {
+    private static func unix(_ authority: Substring, in text: String) throws(SkeinError) -> HTTPOrigin {
         guard let path = Percent.decode(authority), !path.isEmpty, !path.utf8.contains(0) else {
             throw malformed(text, "the socket's path is not percent-encoded; write http+unix://%2Frun%2Fapp.sock/")
         }
         guard path.utf8.count < 104 else { throw malformed(text, "the socket's path is longer than 103 bytes") }
-        return Origin(endpoint: .unix(path: path), authority: "localhost")
+        return HTTPOrigin(endpoint: .unix(path: path), authority: "localhost")
     }
 
     private static func target(

@@ -13,7 +13,7 @@ import SkeinWire
 /// What came back for one message.
 public struct WebSocketResponse: Response {
     /// What the caller attached.
-    public let meta: Meta
+    public let meta: RequestMetadata
     /// 200 when the socket was opened, else the server's answer to the handshake, or 700 to 722 for a failure.
     public let statusCode: Int
     /// The status in words.

@@ -16,7 +16,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
     private let route: MongoRoute
     /// The identifiers of documents that it adds.
     private let ids: [BSON]
-    private let meta: Meta
+    private let meta: RequestMetadata
     private let callback: Callback?
     @exclusivity(unchecked) private var corequest: Corequest<MongoResponse>?
     @exclusivity(unchecked) private var server: MongoServer?
@@ -37,7 +37,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
     init(
         _ command: MongoCommand, of client: MongoClient, session: Session, shard: Shard, timeout: Duration?,
         standard: Duration?,
-        ids: [BSON], meta: Meta, callback: Callback?
+        ids: [BSON], meta: RequestMetadata, callback: Callback?
     ) {
         self.ids = ids
         self.command = command

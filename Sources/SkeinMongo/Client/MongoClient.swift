@@ -47,7 +47,7 @@ public final class MongoClient: BackEnd {
 
     @discardableResult
     func start(
-        _ command: MongoCommand, ids: [BSON] = [], timeout: Duration? = nil, meta: Meta = Meta(),
+        _ command: MongoCommand, ids: [BSON] = [], timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata(),
         callback: MongoCall.Callback? = nil
     ) -> Corequest<MongoResponse> {
         let call = MongoCall(
@@ -72,7 +72,8 @@ public final class MongoClient: BackEnd {
         _ name: String, _ reply: Document, error: MongoError? = nil, failure: SkeinError? = nil, ids: [BSON] = []
     ) -> MongoResponse {
         MongoResponse(
-            meta: Meta(), method: name, content: MongoResult(reply: reply, insertedIDs: ids), logger: session.logger,
+            meta: RequestMetadata(), method: name, content: MongoResult(reply: reply, insertedIDs: ids),
+            logger: session.logger,
             failure: failure, mongoError: error, peer: options.description)
     }
 

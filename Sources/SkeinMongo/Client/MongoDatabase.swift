@@ -29,7 +29,8 @@ public struct MongoDatabase: Sendable {
     ///   - callback: called with the response, on an event loop.
     @discardableResult
     public func run(
-        _ command: Document, readPreference: MongoReadPreference? = nil, timeout: Duration? = nil, meta: Meta = Meta(),
+        _ command: Document, readPreference: MongoReadPreference? = nil, timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: (@Sendable (MongoResponse) -> Void)? = nil
     ) -> Corequest<MongoResponse> {
         var command = MongoCommand(command, on: name)

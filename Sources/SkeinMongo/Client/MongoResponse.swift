@@ -7,7 +7,7 @@ import SkeinCore
 /// The answer of a server, or the failure that prevented one.
 public struct MongoResponse: Response {
     /// What the caller attached.
-    public let meta: Meta
+    public let meta: RequestMetadata
     /// The command: `find`, `insert`, `aggregate`.
     public let method: String
     /// What the answer carries.

@@ -79,7 +79,7 @@ extension MongoCollection {
     @discardableResult
     public func findOne(
         _ filter: Document = [:], sort: Document? = nil, projection: Document? = nil, timeout: Duration? = nil,
-        meta: Meta = Meta(), callback: (@Sendable (MongoResponse) -> Void)? = nil
+        meta: RequestMetadata = RequestMetadata(), callback: (@Sendable (MongoResponse) -> Void)? = nil
     ) -> Corequest<MongoResponse> {
         let command = reading("find", shape: .documents) { document in
             FindOptions(sort: sort, projection: projection, limit: 1).write(filter, into: &document)

@@ -38,7 +38,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
     init(
         _ sql: SQL, on place: Place, of name: String, session: Session, shard: Shard, options: PostgresOptions,
         timeout: Duration?,
-        meta: Meta, isScript: Bool = false, callback: SQLResponse.Callback?
+        meta: RequestMetadata, isScript: Bool = false, callback: SQLResponse.Callback?
     ) {
         self.place = place
         self.isScript = isScript

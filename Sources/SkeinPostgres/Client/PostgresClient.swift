@@ -46,7 +46,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
 
     @discardableResult
     public func execute(
-        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
+        _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         start(sql, timeout: timeout, meta: meta, isScript: false, callback: callback)
     }
@@ -57,12 +57,14 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     ///   - timeout: for all of them. Default: the client's.
     /// - Returns: the corequest, already started; its rows are those of the last statement.
     @discardableResult
-    public func script(_ script: SQL, timeout: Duration? = nil, meta: Meta = Meta()) -> Corequest<SQLResponse> {
+    public func script(_ script: SQL, timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata()) -> Corequest<
+        SQLResponse
+    > {
         start(script, timeout: timeout, meta: meta, isScript: true, callback: nil)
     }
 
     private func start(
-        _ sql: SQL, timeout: Duration?, meta: Meta, isScript: Bool, callback: SQLResponse.Callback?
+        _ sql: SQL, timeout: Duration?, meta: RequestMetadata, isScript: Bool, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let shard = session.pickShard()
         let call = PostgresCall(

@@ -36,7 +36,7 @@ public final class PostgresLoan: SQLExecutor, Sendable {
 
     @discardableResult
     public func execute(
-        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
+        _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let call = PostgresCall(
             sql, on: .own(connection), of: connection.peer, session: session, shard: shard, options: options,
@@ -72,7 +72,7 @@ public final class PostgresTransaction: SQLTransaction, Sendable {
 
     @discardableResult
     public func execute(
-        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
+        _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> { loan.execute(sql, timeout: timeout, meta: meta, callback: callback) }
 
     /// Makes what was done last, and gives the connection back.

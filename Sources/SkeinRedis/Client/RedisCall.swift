@@ -34,7 +34,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
     /// Who finds a connection for a command.
     let route: any RedisRoute
     let commands: RedisRequest
-    let meta: Meta
+    let meta: RequestMetadata
     @exclusivity(unchecked) private var corequest: Corequest<RedisResponse>?
     private let callback: Callback?
     @exclusivity(unchecked) fileprivate var value = RedisValue.null
@@ -51,7 +51,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
 
     init(
         _ commands: RedisRequest, route: any RedisRoute, session: Session, shard: Shard, timeout: Duration?,
-        standard: Duration?, meta: Meta, callback: Callback?
+        standard: Duration?, meta: RequestMetadata, callback: Callback?
     ) {
         self.commands = commands
         self.route = route
@@ -199,7 +199,7 @@ public struct RedisResponse: Response {
     fileprivate let call: RedisCall
 
     /// What the caller attached.
-    public var meta: Meta { call.meta }
+    public var meta: RequestMetadata { call.meta }
     /// 200, 500 when the server refuses, 700 to 722 for a failure.
     public var statusCode: Int { call.failure?.code.rawValue ?? (redisError == nil ? 200 : 500) }
     /// The status in words; the server's.

@@ -53,7 +53,7 @@ public final class RedisClient: RedisCommands, BackEnd {
     ///   - callback: called with the response, on an event loop.
     @discardableResult
     public func send(
-        _ command: RedisCommand, timeout: Duration?, meta: Meta = Meta(),
+        _ command: RedisCommand, timeout: Duration?, meta: RequestMetadata = RequestMetadata(),
         callback: (@Sendable (RedisResponse) -> Void)? = nil
     ) -> Answer { start(.one(command), timeout: timeout, meta: meta, callback: callback) }
 
@@ -70,7 +70,8 @@ public final class RedisClient: RedisCommands, BackEnd {
 
     @discardableResult
     func start(
-        _ request: RedisRequest, timeout: Duration?, meta: Meta = Meta(), on own: (any RedisRoute)? = nil,
+        _ request: RedisRequest, timeout: Duration?, meta: RequestMetadata = RequestMetadata(),
+        on own: (any RedisRoute)? = nil,
         callback: (@Sendable (RedisResponse) -> Void)? = nil
     ) -> Answer {
         let shard = session.pickShard()

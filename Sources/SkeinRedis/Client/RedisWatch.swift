@@ -79,7 +79,7 @@ public final class RedisLoan: RedisCommands, Sendable {
     func ask(_ request: RedisRequest) -> Answer {
         let call = RedisCall(
             request, route: route, session: session, shard: connection.shard, timeout: nil,
-            standard: nil, meta: Meta(), callback: nil)
+            standard: nil, meta: RequestMetadata(), callback: nil)
         let corequest = call.handle
         if isOver.load(ordering: .acquiring) {
             session.refuse(

@@ -1,6 +1,7 @@
 // Makes values of Codable types of what a server of Redis answers: scalars of strings, structs of maps, arrays of lists.
 
 import NIOCore
+import SkeinCore
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials

@@ -16,7 +16,7 @@ public protocol SQLExecutor: Sendable {
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
     func execute(
-        _ sql: SQL, timeout: Duration?, meta: Meta, callback: SQLResponse.Callback?
+        _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse>
 }
 
@@ -25,7 +25,9 @@ extension SQLExecutor {
     /// - Parameter sql: the statement, its values bound: `"… WHERE id = \(id)"`.
     /// - Returns: the corequest, already started.
     @discardableResult
-    public func execute(_ sql: SQL, timeout: Duration? = nil, meta: Meta = Meta()) -> Corequest<SQLResponse> {
+    public func execute(_ sql: SQL, timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata()) -> Corequest<
+        SQLResponse
+    > {
         execute(sql, timeout: timeout, meta: meta, callback: nil)
     }
 
@@ -33,7 +35,9 @@ extension SQLExecutor {
     ///
     /// The rows are here when the first is; for more than fits into memory there is `stream`.
     /// - Parameter sql: the statement, its values bound: `"… WHERE id = \(id)"`.
-    public func query(_ sql: SQL, timeout: Duration? = nil, meta: Meta = Meta()) -> Corequest<SQLResponse> {
+    public func query(_ sql: SQL, timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata()) -> Corequest<
+        SQLResponse
+    > {
         execute(sql, timeout: timeout, meta: meta, callback: nil)
     }
 
@@ -44,7 +48,8 @@ extension SQLExecutor {
     /// Starts a query that was built and returns at once.
     @discardableResult
     public func execute(
-        _ query: some SQLQuery, timeout: Duration? = nil, meta: Meta = Meta(), callback: SQLResponse.Callback? = nil
+        _ query: some SQLQuery, timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata(),
+        callback: SQLResponse.Callback? = nil
     ) -> Corequest<SQLResponse> {
         execute(query.sql(for: dialect), timeout: timeout, meta: meta, callback: callback)
     }

@@ -3,7 +3,7 @@
 import SkeinCore
 
 /// A database's refusal of a statement.
-public struct SQLError: Error, Hashable, Sendable {
+public struct SQLError: RefusedRequest, Hashable, Sendable {
     /// The five characters of the standard's code, such as `23505`; empty when the database has none.
     public var sqlState: String
     /// SQLite's extended result code.

@@ -6,7 +6,7 @@ import SkeinCore
 /// What has come of a statement. It changes on the shard's loop only, and not any more when it is published.
 package final class SQLOutcome: @unchecked Sendable {
     package let sql: SQL
-    fileprivate let meta: Meta
+    fileprivate let meta: RequestMetadata
     fileprivate let database: String
     fileprivate let logger: Logger
     private var corequest: Corequest<SQLResponse>?
@@ -22,7 +22,7 @@ package final class SQLOutcome: @unchecked Sendable {
     @exclusivity(unchecked) fileprivate var failure: SkeinError?
 
     package init(
-        _ sql: SQL, on core: CallCore, database: String, meta: Meta, callback: SQLResponse.Callback?
+        _ sql: SQL, on core: CallCore, database: String, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) {
         self.sql = sql
         self.meta = meta
@@ -88,7 +88,7 @@ public struct SQLResponse: Response {
     fileprivate let outcome: SQLOutcome
 
     /// What the caller attached.
-    public var meta: Meta { outcome.meta }
+    public var meta: RequestMetadata { outcome.meta }
     /// 200, or 409 for a uniqueness conflict, 500 for any other refusal of the database, 700 to 722 for a failure.
     public var statusCode: Int { outcome.failure?.code.rawValue ?? outcome.refusal?.statusCode ?? 200 }
     /// The status in words; the database's.

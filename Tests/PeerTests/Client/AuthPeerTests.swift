@@ -1,6 +1,8 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinHTTP
 import Synchronization
 import Testing
 
@@ -12,7 +14,7 @@ struct AuthPeerTests {
 
     @Test("digest as httpbin asks for it", arguments: ["MD5", "SHA-256"], ["auth", "auth-int"])
     func httpbinDigest(algorithm: String, qop: String) async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "\(try await httpbin())/digest-auth/\(qop)/weaver/secret/\(algorithm)"
         let auth = HTTPAuth.digest("weaver", "secret")
         for _ in 0..<3 {
@@ -29,7 +31,7 @@ struct AuthPeerTests {
         ["", "auth", "auth-int", "auth-int, auth"])
     func digests(algorithm: String, qop: String) async throws {
         if algorithm.hasSuffix("-sess"), qop.isEmpty { return }  // RFC 2069 knew no sessions
-        let skein = Skein()
+        let skein = SkeinClient()
         var query: Parameters = ["algorithm": algorithm, "user": "Jäsøn", "password": "sé\"cret", "opaque": "o p"]
         if !qop.isEmpty { query.add("qop", qop) }
         for (charset, userhash) in [("", ""), ("UTF-8", ""), ("UTF-8", "true")] {
@@ -39,7 +41,7 @@ struct AuthPeerTests {
             let auth = HTTPAuth.digest("Jäsøn", "sé\"cret")
             let base = "\(try await services())/digest/a/path"
             for number in 1...3 {
-                let response = await skein.post(base, .text("content \(number)"), parameters: query, auth: auth)
+                let response = await skein.post(base, body: .text("content \(number)"), parameters: query, auth: auth)
                     .dispatch()
                 let expected = qop.isEmpty ? "welcome 1" : "welcome \(number)"
                 #expect(String(buffer: response.content) == expected, "\(response.reportLine) \(charset) \(userhash)")
@@ -49,7 +51,7 @@ struct AuthPeerTests {
 
     @Test("a nonce that is too old is replaced, one challenge costs one request")
     func stale() async throws {
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         let auth = HTTPAuth.digest("weaver", "secret")
         let url = "\(try await services())/digest/x?qop=auth&uses=2&algorithm=SHA-256"
         var answers: [String] = []
@@ -60,16 +62,16 @@ struct AuthPeerTests {
 
     @Test("a streamed request, a streamed answer, and content that cannot be sent twice")
     func streams() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let url = "\(try await services())/digest/x?qop=auth"
         let auth = HTTPAuth.digest("weaver", "secret")
         let once = AsyncStream<ByteBuffer> {
             $0.yield(ByteBuffer(string: "content"))
             $0.finish()
         }
-        #expect(await skein.post(url, .stream(once), auth: auth).dispatch().statusCode == 401)
+        #expect(await skein.post(url, body: .stream(once), auth: auth).dispatch().statusCode == 401)
         let pieces = [ByteBuffer(string: "a"), ByteBuffer(string: "b")]
-        #expect(await skein.post(url, .sequence(pieces), auth: auth).dispatch().statusCode == 200)
+        #expect(await skein.post(url, body: .sequence(pieces), auth: auth).dispatch().statusCode == 200)
         let streamed = try await skein.stream(.get, url, auth: .digest("weaver", "secret")).dispatch()
         #expect(try await streamed.stream?.collect(upTo: 100) == ByteBuffer(string: "welcome 1"))
         let refused = try await skein.stream(.get, url, auth: .digest("weaver", "wrong")).dispatch()
@@ -81,16 +83,16 @@ struct AuthPeerTests {
     func basic() async throws {
         let port = try await Peers.shared.nginxPort()
         let url = "http://127.0.0.1:\(port)/basic"
-        #expect(await Skein().get(url).dispatch().statusCode == 401)
-        #expect(await Skein().get(url, auth: .password("weaver", "secret")).dispatch().statusCode == 200)
-        #expect(await Skein().get(url, auth: .password("weaver", "wrong")).dispatch().statusCode == 401)
-        let wrong = await Skein().get(url, auth: .digest("weaver", "secret")).dispatch()
+        #expect(await SkeinClient().get(url).dispatch().statusCode == 401)
+        #expect(await SkeinClient().get(url, auth: .password("weaver", "secret")).dispatch().statusCode == 200)
+        #expect(await SkeinClient().get(url, auth: .password("weaver", "wrong")).dispatch().statusCode == 401)
+        let wrong = await SkeinClient().get(url, auth: .digest("weaver", "secret")).dispatch()
         #expect(wrong.statusCode == 706 && wrong.failure?.message.contains("Basic") == true, "\(wrong.reportLine)")
         let file = try TestFolder.write("machine 127.0.0.1 login weaver password secret\n", as: "netrc")
         chmod(file, 0o600)
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.credentials = try .netrc(file)
-        #expect(await Skein(configuration).get(url).dispatch().statusCode == 200)
+        #expect(await SkeinClient(configuration).get(url).dispatch().statusCode == 200)
         let command = try await runToEnd(CommandTests.skein, ["get", "--netrc", url], environment: ["NETRC": file])
         #expect(command.code == 0, "\(command.output)\(command.errors)")
         chmod(file, 0o644)
@@ -107,8 +109,8 @@ struct AuthPeerTests {
         let key = TestFolder.path("key.pem")
         #expect(try await runToEnd("openssl", ["genrsa", "-out", key, "2048"]).code == 0)
         let certificate = try await runToEnd("openssl", ["rsa", "-in", key, "-pubout"])
-        let skein = Skein()
-        try await skein.put("\(base)/rsa", .text(certificate.output)).commit()
+        let skein = SkeinClient()
+        try await skein.put("\(base)/rsa", body: .text(certificate.output)).commit()
         let pem = try String(contentsOfFile: key, encoding: .utf8)
         for method in [OAuth1.Method.hmacSHA1, .hmacSHA256, .rsaSHA1(privateKey: pem), .plaintext] {
             let credentials = OAuth1(
@@ -118,7 +120,7 @@ struct AuthPeerTests {
                 "\(base)/resource", parameters: ["a b": ["ü", "1+1"], "c": ""], auth: .oauth1(credentials)
             ).dispatch()
             #expect(query.statusCode == 200, "\(method) \(query.request.headers)")
-            let form = await skein.post("\(base)/resource?x=y", .form(["f": "a b&c"]), auth: .oauth1(credentials))
+            let form = await skein.post("\(base)/resource?x=y", body: .form(["f": "a b&c"]), auth: .oauth1(credentials))
                 .dispatch()
             #expect(form.statusCode == 200, "\(method) \(form.request.headers)")
             var wrong = credentials
@@ -145,12 +147,12 @@ struct AuthPeerTests {
             let client = OAuth2(
                 endpoint: "\(base)/token/3600", clientID: "weaver", clientSecret: "sécret", grant: grant,
                 authentication: authentication)
-            let response = await Skein().get("\(base)/resource", auth: .oauth2(client)).dispatch()
+            let response = await SkeinClient().get("\(base)/resource", auth: .oauth2(client)).dispatch()
             #expect(response.statusCode == 200, "\(grant): \(response.reportLine)")
         }
         #expect(shown.withLock { $0 } == "WEAV-ER")
         let wrong = OAuth2(endpoint: "\(base)/token/3600", clientID: "weaver", clientSecret: "wrong")
-        let refused = await Skein().get("\(base)/resource", auth: .oauth2(wrong)).dispatch()
+        let refused = await SkeinClient().get("\(base)/resource", auth: .oauth2(wrong)).dispatch()
         #expect(
             refused.statusCode == 706 && refused.failure?.message.contains("invalid_client") == true,
             "\(refused.reportLine)")
@@ -161,7 +163,7 @@ struct AuthPeerTests {
     )
     func tokens() async throws {
         let base = "\(try await services())/oauth2"
-        let skein = Skein(concurrency: 1)
+        let skein = SkeinClient(concurrency: 1)
         func asked() async throws -> Int {
             Int(try await skein.get("\(try await services())/count/tokens").dispatch().text()) ?? 0
         }
@@ -200,9 +202,9 @@ struct AuthPeerTests {
             }
         }
         let base = try await services()
-        let response = await Skein().get("\(base)/echo", auth: .custom(Token())).dispatch()
+        let response = await SkeinClient().get("\(base)/echo", auth: .custom(Token())).dispatch()
         #expect(try response.json()["headers"]?["Authorization"] == .string("Own 0"), "\(response.reportLine)")
-        let failed = await Skein().get("\(base)/digest/x", auth: .custom(Token())).dispatch()
+        let failed = await SkeinClient().get("\(base)/digest/x", auth: .custom(Token())).dispatch()
         #expect(failed.statusCode == 706 && failed.failure?.message.contains("nothing else is known") == true)
         for auth in [HTTPAuth.basic("weaver", "secret"), .bearer("secret"), .digest("weaver", "secret")] {
             #expect(!"\(auth)".contains("secret"))

@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
 import Testing
@@ -10,11 +11,11 @@ struct CachePeerTests {
 
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
 
-    private func session(_ cache: HTTPCache, _ change: (inout HTTPConfiguration) -> Void = { _ in }) -> Skein {
-        var configuration = Skein.Configuration()
+    private func session(_ cache: HTTPCache, _ change: (inout HTTPConfiguration) -> Void = { _ in }) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.http.layers = [cache]
         change(&configuration.http)
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     private func caches() throws -> [HTTPCache] { [.memory(), try .disk(TestFolder.path("cache"))] }
@@ -188,9 +189,9 @@ struct CachePeerTests {
         try await Ports.untilOpen(port)
         let base = try await services()
         let ours = session(.memory(maximumBytes: 64 << 20, isShared: true))
-        var through = Skein.Configuration()
+        var through = SkeinClient.Configuration()
         through.http.proxy = .always(try Proxy("http://127.0.0.1:\(port)"))
-        let theirs = Skein(through)
+        let theirs = SkeinClient(through)
         let controls = [
             "", "max-age=60", "s-maxage=60", "max-age=60, private", "max-age=60, public", "no-store", "no-cache",
             "max-age=0, s-maxage=60", "max-age=60, s-maxage=0", "private", "max-age=60, must-revalidate",

@@ -1,6 +1,9 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinHTTP
+import SkeinWire
 import Testing
 
 /// What is sent and what comes back, against httpbin, nginx and services on Flask.
@@ -19,7 +22,7 @@ struct ContentTests {
 
     @Test("gzip, deflate, Brotli and Zstandard are undone, over HTTP/1.1 and HTTP/2; one switch turns that off")
     func decoded() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         for coding in ["gzip", "deflate", "brotli"] {
             let response = await skein.get("\(try await httpbin())/\(coding)").dispatch()
             #expect(response.header("Content-Encoding") != nil, "\(coding)")
@@ -33,11 +36,11 @@ struct ContentTests {
         for path in ["/gz/words.txt", "/br/words.txt"] {
             let headers: Headers = ["Accept-Encoding": path.hasPrefix("/gz") ? "gzip" : "br"]
             for use in [HTTP2Use.never, .priorKnowledge] {
-                var configuration = Skein.Configuration()
+                var configuration = SkeinClient.Configuration()
                 configuration.http.http2.use = use
                 let port =
                     use == .never ? try await Peers.shared.nginxPort() : try await Peers.shared.nginxHTTP2Ports().many
-                let session = Skein(configuration)
+                let session = SkeinClient(configuration)
                 let url = "http://127.0.0.1:\(port)\(path)"
                 let response = await session.get(url, headers: headers).dispatch()
                 #expect(response.header("Content-Encoding") == headers["Accept-Encoding"])
@@ -50,21 +53,21 @@ struct ContentTests {
                 #expect(await session.head(url, headers: headers).dispatch().statusCode == 200)
             }
         }
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.decompression.isEnabled = false
-        let plain = await Skein(configuration).get("\(try await httpbin())/headers").dispatch()
+        let plain = await SkeinClient(configuration).get("\(try await httpbin())/headers").dispatch()
         #expect(try plain.json()["headers"]?["Accept-Encoding"] == nil)
     }
 
     @Test("ten megabytes that become ten gigabytes end at the limit, and memory stays where it was")
     func bomb() async throws {
         let url = "\(try await nginx())/bomb"
-        let whole = await Skein().get(url).dispatch()
+        let whole = await SkeinClient().get(url).dispatch()
         #expect(whole.statusCode == 719, "\(whole.reportLine)")
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.decompression.maximumRatio = 100_000
         configuration.http.maximumBodySize = 8 << 20
-        #expect(await Skein(configuration).get(url).dispatch().statusCode == 719)
+        #expect(await SkeinClient(configuration).get(url).dispatch().statusCode == 719)
         let out = TestFolder.path("out")
         let command = try PeerProcess(
             CommandTests.skein, ["get", url, "--output", out], log: TestFolder.path("bomb.log"))
@@ -99,7 +102,7 @@ struct ContentTests {
     @Test("text by its charset, JSON as a tree, lines one by one")
     func readers() async throws {
         let base = try await services()
-        let skein = Skein()
+        let skein = SkeinClient()
         let latin = await skein.get("\(base)/as", parameters: ["type": "text/plain", "text": "é"]).dispatch()
         #expect(try latin.text() == "é")
         let binary = await skein.get("\(base)/as", parameters: ["type": "image/png", "text": "x"]).dispatch()
@@ -128,7 +131,7 @@ struct ContentTests {
     @Test("content of another type is 718, longer content is 719, before it is read")
     func validated() async throws {
         let base = try await httpbin()
-        let skein = Skein()
+        let skein = SkeinClient()
         func code(_ path: String, _ change: (inout HTTPRequest) -> Void) async throws -> Int {
             var request = HTTPRequest(.get, try HTTPURL(path))
             change(&request)
@@ -155,19 +158,19 @@ struct ContentTests {
         let path = TestFolder.path("ä \"file\".txt")
         let content = Data((0..<3 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) })
         try content.write(to: URL(filePath: path))
-        let skein = Skein()
+        let skein = SkeinClient()
         let body = HTTPBody.multipart([
             .field("a", "one"), .field("a", "two"), .file("file", path: path),
             FormPart("json", .json(["b": 1]), fileName: "b.json"),
         ])
-        let response = await skein.post("\(try await services())/form", body).dispatch()
+        let response = await skein.post("\(try await services())/form", body: body).dispatch()
         let json = try response.json()
         #expect(json["fields"] == .object(["a": .array([.string("one"), .string("two")])]), "\(response.reportLine)")
         #expect(json["files"]?["file"]?["name"]?.string?.hasSuffix("ä \"file\".txt") == true, "\(json)")
         #expect(json["files"]?["file"]?["type"] == .string("text/plain; charset=utf-8"))
         #expect(json["files"]?["file"]?["sha256"]?.string == (try await hash(path)))
         #expect(json["files"]?["json"]?["type"] == .string("application/json"))
-        let announced = await skein.post("\(try await services())/echo", body).dispatch()
+        let announced = await skein.post("\(try await services())/echo", body: body).dispatch()
         #expect(
             try announced.json()["headers"]?["Content-Length"]?.string
                 == "\(try announced.json()["size"]?.integer ?? 0)")
@@ -177,7 +180,7 @@ struct ContentTests {
             $0.finish()
         }
         let streamed = HTTPBody.multipart([.field("a", "b"), FormPart("s", .stream(pieces))])
-        let other = await skein.post("\(try await httpbin())/post", streamed).dispatch()
+        let other = await skein.post("\(try await httpbin())/post", body: streamed).dispatch()
         #expect(
             try other.json()["form"] == .object(["a": .string("b"), "s": .string("unknown length")]),
             "\(other.reportLine)")
@@ -187,19 +190,20 @@ struct ContentTests {
     func files() async throws {
         let path = TestFolder.path("upload.json")
         try Data(repeating: UInt8(ascii: "7"), count: 5 << 20).write(to: URL(filePath: path))
-        let skein = Skein()
-        let echo = await skein.put("\(try await services())/echo", .file(path)).dispatch()
+        let skein = SkeinClient()
+        let echo = await skein.put("\(try await services())/echo", body: .file(path)).dispatch()
         #expect(try echo.json()["sha256"]?.string == (try await hash(path)))
         #expect(try echo.json()["headers"]?["Content-Type"] == .string("application/json"))
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.http2.use = .priorKnowledge
         let http2 = "http://127.0.0.1:\(try await Peers.shared.hypercornPort())/"
-        #expect(try await Skein(configuration).put(http2, .file(path)).dispatch().text() == "2 PUT \(5 << 20)")
-        let missing = await skein.put("\(try await services())/echo", .file("/none/such")).dispatch()
+        #expect(
+            try await SkeinClient(configuration).put(http2, body: .file(path)).dispatch().text() == "2 PUT \(5 << 20)")
+        let missing = await skein.put("\(try await services())/echo", body: .file("/none/such")).dispatch()
         #expect(missing.statusCode == 701 && missing.failure?.peer == "/none/such", "\(missing.reportLine)")
         let body = HTTPBody.file(path)
         truncate(path, 1000)
-        let shrunk = await skein.put("\(try await services())/echo", body).dispatch()
+        let shrunk = await skein.put("\(try await services())/echo", body: body).dispatch()
         #expect(shrunk.statusCode == 701, "\(shrunk.reportLine)")
     }
 
@@ -209,7 +213,8 @@ struct ContentTests {
         let text = String(repeating: "the same again and again ", count: 10_000)
         try text.write(toFile: path, atomically: true, encoding: .utf8)
         for body in [HTTPBody.text(text), .file(path)] {
-            let response = await Skein().post("\(try await services())/echo", body.compressed(coding)).dispatch()
+            let response = await SkeinClient().post("\(try await services())/echo", body: body.compressed(coding))
+                .dispatch()
             let echo = try response.json()
             #expect(echo["headers"]?["Content-Encoding"] == .string(coding.rawValue))
             #expect(echo["headers"]?["Content-Type"]?.string == body.contentType)
@@ -220,22 +225,24 @@ struct ContentTests {
     @Test(
         "content that waits is sent when nginx asks for it, when a server is silent, and not at all when it is refused")
     func expected() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.expectContinueAbove = 1000
         configuration.http.expectContinueTimeout = .milliseconds(200)
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let large = HTTPBody.bytes(ByteBuffer(repeating: 1, count: 100_000))
-        let stored = await skein.put("\(try await nginx())/sink/\(UUID().uuidString)", large).dispatch()
+        let stored = await skein.put("\(try await nginx())/sink/\(UUID().uuidString)", body: large).dispatch()
         #expect(stored.statusCode == 201, "\(stored.reportLine)")
         #expect(stored.request.headers["Expect"] == "100-continue")
-        let small = await skein.put("\(try await nginx())/sink/\(UUID().uuidString)", .text("small")).dispatch()
+        let small = await skein.put("\(try await nginx())/sink/\(UUID().uuidString)", body: .text("small")).dispatch()
         #expect(small.statusCode == 201 && !small.request.headers.contains("Expect"))
 
         let silent = try await ScriptedServer.start { _ in
             [.wait, .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")]
         }
-        let late = await skein.put("http://127.0.0.1:\(silent.port)/", .bytes(ByteBuffer(repeating: 1, count: 2000)))
-            .dispatch()
+        let late = await skein.put(
+            "http://127.0.0.1:\(silent.port)/", body: .bytes(ByteBuffer(repeating: 1, count: 2000))
+        )
+        .dispatch()
         #expect(late.statusCode == 200, "\(late.reportLine)")
         await silent.stop()
 
@@ -248,7 +255,7 @@ struct ContentTests {
             return nil
         }
         for _ in 0..<2 {
-            let refused = await skein.put("http://127.0.0.1:\(refusing.port)/", .stream(counted)).dispatch()
+            let refused = await skein.put("http://127.0.0.1:\(refusing.port)/", body: .stream(counted)).dispatch()
             #expect(refused.statusCode == 413, "\(refused.reportLine)")
         }
         #expect(sent.count == 0)
@@ -260,7 +267,7 @@ struct ContentTests {
                 ? [.send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")]
                 : [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")]
         }
-        let again = await skein.put("http://127.0.0.1:\(ignorant.port)/", large).dispatch()
+        let again = await skein.put("http://127.0.0.1:\(ignorant.port)/", body: large).dispatch()
         #expect(again.statusCode == 200 && !again.request.headers.contains("Expect"), "\(again.reportLine)")
         await ignorant.stop()
 
@@ -277,17 +284,17 @@ struct ContentTests {
         pipelining.http.pipelineDepth = 4
         pipelining.http.connectionsPerOrigin = 1
         pipelining.http.expectContinueTimeout = .seconds(30)
-        let piped = Skein(pipelining)
+        let piped = SkeinClient(pipelining)
         #expect(await piped.get("http://127.0.0.1:\(behind.port)/").dispatch().statusCode == 200)
         let first = piped.get("http://127.0.0.1:\(behind.port)/")
-        let second = piped.put("http://127.0.0.1:\(behind.port)/", large)
+        let second = piped.put("http://127.0.0.1:\(behind.port)/", body: large)
         #expect(await first.dispatch().statusCode == 200)
         #expect(await second.dispatch(timeout: .seconds(10)).statusCode == 201)
         await behind.stop()
 
         configuration.http.http2.use = .priorKnowledge
-        let http2 = Skein(configuration)
+        let http2 = SkeinClient(configuration)
         let url = "http://127.0.0.1:\(try await Peers.shared.hypercornPort())/"
-        #expect(try await http2.put(url, large).dispatch().text() == "2 PUT 100000")
+        #expect(try await http2.put(url, body: large).dispatch().text() == "2 PUT 100000")
     }
 }

@@ -8,10 +8,10 @@ import Testing
 struct CookiePeerTests {
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
 
-    private func session(_ jar: CookieJar?) -> Skein {
-        var configuration = Skein.Configuration()
+    private func session(_ jar: CookieJar?) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.http.cookies = jar
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     @Test("a session keeps what httpbin sets, also on the way through redirects; without a jar nothing is kept")
@@ -35,15 +35,15 @@ struct CookiePeerTests {
     func response() async throws {
         let base = try await httpbin()
         let jar = CookieJar()
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.cookies = jar
         configuration.http.redirects.isEnabled = false
-        let response = await Skein(configuration).get("\(base)/cookies/set?a=1").dispatch()
+        let response = await SkeinClient(configuration).get("\(base)/cookies/set?a=1").dispatch()
         #expect(response.cookies.map(\.name) == ["a"] && response.cookies.first?.path == "/")
         #expect(response.cookie("a") == "1" && response.cookie("none") == nil)
         response.setCookie("mine", "2")
         #expect(response.cookie("mine") == "2")
-        let next = await Skein(configuration).get("\(base)/cookies").dispatch()
+        let next = await SkeinClient(configuration).get("\(base)/cookies").dispatch()
         #expect(try next.json()["cookies"] == .object(["a": .string("1"), "mine": .string("2")]))
     }
 

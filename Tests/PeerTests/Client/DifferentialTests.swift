@@ -216,7 +216,7 @@ struct DifferentialTests {
             .skein: try await ours, .requests: try await requests, .curl: try await curl,
         ]
         let port = try await Peers.shared.servicesPort()
-        let reader = Skein()
+        let reader = SkeinClient()
         var outcomes: [[Client: Outcome]] = []
         for template in templates {
             var outcome: [Client: Outcome] = [:]
@@ -234,16 +234,16 @@ struct DifferentialTests {
     private func skein(_ cases: [Case]) async throws -> [String: String] {
         var results: [String: String] = [:]
         for item in cases {
-            var configuration = Skein.Configuration()
+            var configuration = SkeinClient.Configuration()
             configuration.http.cookies = CookieJar()
             for host in Self.hosts { configuration.http.dns.hosts[host] = ["127.0.0.1"] }
-            let skein = Skein(configuration)
+            let skein = SkeinClient(configuration)
             for step in item.steps {
                 let auth =
                     step.auth.map { HTTPAuth.basic($0[0], $0[1]) } ?? step.digest.map { HTTPAuth.digest($0[0], $0[1]) }
                 let response = await skein.request(
                     HTTPMethod(rawValue: step.method), step.url,
-                    step.body.map { .text($0, contentType: "text/plain") } ?? .none,
+                    body: step.body.map { .text($0, contentType: "text/plain") } ?? .none,
                     auth: auth
                 ).dispatch()
                 results[item.id] = String(response.statusCode)

@@ -16,7 +16,7 @@ struct DownloadTests {
     func whole() async throws {
         let path = TestFolder.path("file")
         let last = Mutex(0)
-        let response = try await Skein().download("\(try await nginx())/varied", to: path) { progress in
+        let response = try await SkeinClient().download("\(try await nginx())/varied", to: path) { progress in
             #expect(progress.total == 4 << 20 && progress.resumedFrom == 0)
             last.withLock { $0 = progress.received }
         }
@@ -30,7 +30,7 @@ struct DownloadTests {
     func resumed() async throws {
         let base = try await nginx()
         let path = TestFolder.path("file")
-        let skein = Skein()
+        let skein = SkeinClient()
         try await interrupt(skein, "\(base)/slowly/varied", path)
         let left = try #require(try FileManager.default.attributesOfItem(atPath: "\(path).part")[.size] as? Int)
         #expect(left >= 1 << 20 && left < 4 << 20)
@@ -58,7 +58,7 @@ struct DownloadTests {
     func nearlyDone() async throws {
         let base = try await nginx()
         let path = TestFolder.path("file")
-        let skein = Skein()
+        let skein = SkeinClient()
         let tag = try #require(await skein.head("\(base)/varied").dispatch().header("ETag"))
         try Self.varied.write(to: URL(filePath: "\(path).part"))
         try tag.write(toFile: "\(path).part.version", atomically: true, encoding: .utf8)
@@ -73,12 +73,16 @@ struct DownloadTests {
     func failures() async throws {
         let base = try await nginx()
         let path = TestFolder.path("file")
-        await #expect(throws: SkeinError.self) { try await Skein().download("\(base)/none", to: path) }
-        await #expect(throws: SkeinError.self) { try await Skein().download("\(base)/big", to: "/none/such/file") }
+        await #expect(throws: SkeinError.self) { try await SkeinClient().download("\(base)/none", to: path) }
+        await #expect(throws: SkeinError.self) {
+            try await SkeinClient().download("\(base)/big", to: "/none/such/file")
+        }
         let cut = try await ScriptedServer.start { _ in
             [.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"), .close]
         }
-        await #expect(throws: SkeinError.self) { try await Skein().download("http://127.0.0.1:\(cut.port)/", to: path) }
+        await #expect(throws: SkeinError.self) {
+            try await SkeinClient().download("http://127.0.0.1:\(cut.port)/", to: path)
+        }
         #expect(
             !FileManager.default.fileExists(atPath: path) && !FileManager.default.fileExists(atPath: "\(path).part"))
         await cut.stop()
@@ -91,14 +95,14 @@ struct DownloadTests {
         #expect(mkfifo(pipe, 0o600) == 0)
         let copy = TestFolder.path("copy")
         let reader = Task { try await runToEnd("dd", ["if=\(pipe)", "of=\(copy)", "status=none"]) }
-        try await Skein().download("\(base)/varied", to: pipe, resumes: true)
+        try await SkeinClient().download("\(base)/varied", to: pipe, resumes: true)
         #expect(try await reader.value.code == 0)
         #expect(try Data(contentsOf: URL(filePath: copy)) == Self.varied)
         let target = TestFolder.path("target")
         let link = TestFolder.path("link")
         try "old".write(toFile: target, atomically: true, encoding: .utf8)
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
-        try await Skein().download("\(base)/varied", to: link)
+        try await SkeinClient().download("\(base)/varied", to: link)
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == target)
         #expect(try Data(contentsOf: URL(filePath: target)) == Self.varied)
     }
@@ -107,7 +111,7 @@ struct DownloadTests {
     func command() async throws {
         let base = try await nginx()
         let path = TestFolder.path("file")
-        try await interrupt(Skein(), "\(base)/slowly/varied", path)
+        try await interrupt(SkeinClient(), "\(base)/slowly/varied", path)
         let finished = try await runToEnd(
             CommandTests.skein, ["get", "\(base)/varied", "--download", path, "--resume"])
         #expect(finished.output.contains("of them were there"), "\(finished.output)\(finished.errors)")
@@ -117,7 +121,7 @@ struct DownloadTests {
     }
 
     /// Downloads a megabyte and is cancelled then.
-    private func interrupt(_ skein: Skein, _ url: String, _ path: String) async throws {
+    private func interrupt(_ skein: SkeinClient, _ url: String, _ path: String) async throws {
         let isEnough = AsyncStream<Void>.makeStream()
         let task = Task {
             try await skein.download(url, to: path, resumes: true) { progress in

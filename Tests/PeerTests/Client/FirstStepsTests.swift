@@ -1,6 +1,8 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import SkeinEngine
+import SkeinSQLite
 import Testing
 
 /// What somebody writes who has never seen Skein, as they would write it.
@@ -24,7 +26,7 @@ struct FirstStepsTests {
 
     @Test("a response, its text, its JSON, by the type that is wanted")
     func fetching() async throws {
-        let client = Skein()
+        let client = SkeinClient()
         let base = try await httpbin()
         let response = try await client.get("\(base)/status/404").response
         #expect(response.statusCode == 404, "a status is no error")
@@ -43,7 +45,7 @@ struct FirstStepsTests {
 
     @Test("a URL is text, a URL of Foundation, or one that is taken apart already")
     func urls() async throws {
-        let client = Skein()
+        let client = SkeinClient()
         let base = try await httpbin()
         let url = try #require(URL(string: "\(base)/get"))
         #expect(try await client.get(url, parameters: ["page": 2]).response.url.target == "/get?page=2")
@@ -54,7 +56,7 @@ struct FirstStepsTests {
 
     @Test("content has a label, and JSON is written as it looks")
     func content() async throws {
-        let client = Skein()
+        let client = SkeinClient()
         let base = try await httpbin()
         let ada = Echo.Sent(name: "Ada", born: 1815)
         for body in [HTTPBody.json(ada), .json(["name": "Ada", "born": 1815])] {
@@ -67,7 +69,7 @@ struct FirstStepsTests {
 
     @Test("parameters and fields come from variables, and are left out when there is no value")
     func variables() async throws {
-        let client = Skein()
+        let client = SkeinClient()
         let base = try await httpbin()
         let query = ["page": "2", "size": "10"]
         let missing: String? = nil
@@ -83,7 +85,7 @@ struct FirstStepsTests {
 
     @Test("a stream is walked over")
     func streaming() async throws {
-        let client = Skein()
+        let client = SkeinClient()
         let base = try await httpbin()
         await #expect(throws: SkeinError.self) {
             for try await _ in client.stream("\(base)/status/503") {}
@@ -139,7 +141,7 @@ struct FirstStepsTests {
 
     @Test("rows are walked over")
     func rows() async throws {
-        let client = Skein()
+        let client = SkeinClient()
         let database = try client.sqlite(":memory:")
         try await database.execute("CREATE TABLE loom (id INTEGER, name TEXT)").commit()
         for (id, name) in [(1, "dobby"), (2, "jacquard")] {

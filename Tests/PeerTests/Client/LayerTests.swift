@@ -1,8 +1,10 @@
 import Foundation
 import Logging
 import MetricsTestKit
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinHTTP
 import Synchronization
 import Testing
 
@@ -12,14 +14,14 @@ struct LayerTests {
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
     private let key = UUID().uuidString
 
-    private func session(_ layers: [any HTTPLayer]) -> Skein {
-        var configuration = Skein.Configuration()
+    private func session(_ layers: [any HTTPLayer]) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.http.layers = layers
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     private func count(_ key: String) async throws -> Int {
-        Int(try await Skein().get("\(try await services())/count/\(key)").dispatch().text()) ?? 0
+        Int(try await SkeinClient().get("\(try await services())/count/\(key)").dispatch().text()) ?? 0
     }
 
     @Test("what fails in passing is tried again, if it is safe to")
@@ -30,7 +32,7 @@ struct LayerTests {
         #expect(try third.text() == "attempt 3", "\(third.reportLine)")
         #expect(await skein.get("\(base)/\(key)a/9").dispatch().statusCode == 503)
         #expect(try await count("\(key)a") == 4)
-        #expect(await skein.post("\(base)/\(key)b/1", .text("x")).dispatch().statusCode == 503)
+        #expect(await skein.post("\(base)/\(key)b/1", body: .text("x")).dispatch().statusCode == 503)
         #expect(await skein.get("\(base)/\(key)c/1?status=500").dispatch().statusCode == 500)
         #expect(await skein.get("\(base)/\(key)d/1?after=1").dispatch().statusCode == 200)
         #expect(await skein.get("\(base)/\(key)e/1?after=3600").dispatch().statusCode == 503)
@@ -222,9 +224,9 @@ struct LayerTests {
             }
             return events
         }
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.events = events("session")
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         var request = HTTPRequest(
             .get, try HTTPURL("http://127.0.0.1:\(try await Peers.shared.nginxPort())/gz/words.txt"),
             headers: ["Accept-Encoding": "gzip"])
@@ -261,17 +263,17 @@ struct LayerTests {
         request.events?.onInformational = { response in
             seen.withLock { $0.append("\(response.statusCode) \(response.header("Link", default: "-") ?? "")") }
         }
-        #expect(await Skein().start(request).dispatch().statusCode == 200)
+        #expect(await SkeinClient().start(request).dispatch().statusCode == 200)
         #expect(seen.withLock { $0 } == ["102 -", "103 </a.css>; rel=preload"])
         await server.stop()
     }
 
     @Test("responses tell where their time went, and the command line prints it")
     func timings() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.recordsTimings = true
         configuration.http.dns.hosts["names.test"] = ["127.0.0.1"]
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let url = "http://names.test:\(try await Peers.shared.nginxPort())/hello"
         let first = try #require(await skein.get(url).dispatch().timings)
         #expect(first.dns != nil && first.connect != nil && first.tls == nil)

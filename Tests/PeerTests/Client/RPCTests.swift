@@ -1,7 +1,9 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
 import SkeinEngine
+import SkeinRPC
 import Testing
 
 /// XML-RPC and JSON-RPC with Python's servers and clients.
@@ -42,7 +44,7 @@ struct RPCTests {
 
     @Test("every value goes to Python and back; types are what they should be there")
     func xmlValues() async throws {
-        let stub = try Skein().xmlrpc("http://127.0.0.1:\(try await Self.xmlServer.value)/RPC2")
+        let stub = try SkeinClient().xmlrpc("http://127.0.0.1:\(try await Self.xmlServer.value)/RPC2")
         #expect(
             try await stub.call("echo", Self.everything.filter { $0 != .integer(1 << 40) }).fetch()
                 == .array(Self.everything.filter { $0 != .integer(1 << 40) }))
@@ -65,7 +67,7 @@ struct RPCTests {
     @Test("faults are errors, introspection and many calls in one work, a server that is none is named")
     func xmlFaults() async throws {
         let base = "http://127.0.0.1:\(try await Self.xmlServer.value)"
-        let skein = Skein()
+        let skein = SkeinClient()
         let stub = try skein.xmlrpc("\(base)/RPC2")
         let response = await stub.fail(42, "no thread left").dispatch()
         #expect(response.fault == RPCFault(42, "no thread left"))
@@ -168,7 +170,7 @@ struct RPCTests {
 
     @Test("calls by position and by name, notifications, batches, errors, with Python's server")
     func json() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let stub = try skein.jsonrpc("http://127.0.0.1:\(try await Self.jsonServer.value)/")
         #expect(try await stub.math.add(2, 3).fetch(Int.self) == 5)
         #expect(try await stub.math.add(a: "x", b: "y").fetch() == .string("xy"))
@@ -269,7 +271,7 @@ struct RPCTests {
 
     @Test("JSON-RPC over one WebSocket: calls side by side, answers in any order, a lost socket")
     func jsonSocket() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let stub = try skein.jsonrpc("ws://127.0.0.1:\(try await Self.jsonSocketServer.value)/")
         #expect(try await stub.add(2, 3).fetch(Int.self) == 5)
         #expect(try await stub.add(a: 2, b: 4).fetch(Int.self) == 6)

@@ -1,13 +1,15 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinMongo
 import Testing
 
 /// MockupDB's wire server over mongomock, and pymongo as the other client.
 @Suite("MongoDB", .timeLimit(.minutes(3)))
 struct MongoTests {
-    private func database(_ name: String, _ query: String = "") async throws -> (Skein, MongoDatabase) {
-        let skein = Skein(concurrency: 10_000)
+    private func database(_ name: String, _ query: String = "") async throws -> (SkeinClient, MongoDatabase) {
+        let skein = SkeinClient(concurrency: 10_000)
         return (skein, try skein.mongo(try await MongoPeer.shared.get().uri(name, query: query)))
     }
 
@@ -222,7 +224,7 @@ struct MongoTests {
             ("weaver:s3cret@", "authMechanism=SCRAM-SHA-256"),
         ])
     func authentication(user: String, query: String) async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let uri = try await Self.guarded.get().uri("test", user: user, query: "authSource=admin&\(query)")
         #expect(try await skein.mongo(uri).run(["peerLog": 1]).fetch().reply["ok"]?.double == 1)
         await skein.shutdown()
@@ -232,7 +234,7 @@ struct MongoTests {
 
     @Test("a wrong password, a wrong user and none are refused with a sentence")
     func refused() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let peer = try await Self.guarded.get()
         for user in ["weaver:wrong@", "nobody:s3cret@"] {
             let failure = await (try skein.mongo(peer.uri("test", user: user))).findone("t").dispatch().failure
@@ -248,7 +250,7 @@ struct MongoTests {
     func tls() async throws {
         let folder = try await Certificates.shared.folder()
         let peer = try await MongoPeer("--auth", "--tls", "\(folder)/good.pem", "\(folder)/ca.pem")
-        let skein = Skein()
+        let skein = SkeinClient()
         let base = "tls=true&tlsCAFile=\(folder)/ca.pem"
         let proved = peer.uri(
             "d", query: "\(base)&tlsCertificateKeyFile=\(folder)/client.pem&authMechanism=MONGODB-X509"
@@ -266,7 +268,7 @@ struct MongoTests {
     @Test("compressed messages and checksums, in both directions", arguments: ["zlib", "zstd"])
     func compression(compressor: String) async throws {
         let peer = try await MongoPeer("--compress", "--checksum")
-        let skein = Skein()
+        let skein = SkeinClient()
         var options = try MongoOptions(peer.uri("d", query: "compressors=\(compressor)"))
         options.sendsChecksums = true
         let db = skein.mongo(options).database
@@ -315,7 +317,7 @@ struct MongoTests {
             let server = try await ScriptedServer.start { _ in
                 [.until("hello"), .sendBytes(hello), .until("find"), .sendBytes(ByteBuffer(bytes: lie)), .wait]
             }
-            let skein = Skein()
+            let skein = SkeinClient()
             let db = try skein.mongo("mongodb://127.0.0.1:\(server.port)/d?retryReads=false")
             let failure = await db.findone("t").dispatch().failure
             #expect(
@@ -339,7 +341,7 @@ struct MongoTests {
 
     @Test("nobody there: the reason is said when the time for looking is over")
     func nobody() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.mongo("mongodb://127.0.0.1:1/d?serverSelectionTimeoutMS=200")
         let failure = await db.findone("t").dispatch().failure
         #expect(failure?.code == .connectionFailed)
@@ -351,9 +353,9 @@ struct MongoTests {
 /// A set of three, whose primary steps down, whose connections break, and which is told to fail.
 @Suite("MongoDB replica sets", .timeLimit(.minutes(3)))
 struct MongoReplicaTests {
-    private func database(_ query: String = "") async throws -> (MongoPeer, Skein, MongoDatabase) {
+    private func database(_ query: String = "") async throws -> (MongoPeer, SkeinClient, MongoDatabase) {
         let peer = try await MongoPeer("--replica")
-        let skein = Skein()
+        let skein = SkeinClient()
         return (peer, skein, try skein.mongo(peer.uri("rs", query: "heartbeatFrequencyMS=500&" + query)))
     }
 

@@ -1,13 +1,18 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinPostgres
+import SkeinRedis
+import SkeinSQL
+import SkeinSQLite
 import Testing
 
 /// What one caller does to a session is gone for the next, nothing that may have run is sent again, and no statement ends the process.
 @Suite("State of sessions", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct OwnStateTests {
-    private func postgres(_ query: String = "pool_size=1") async throws -> (Skein, PostgresClient) {
-        let skein = Skein(concurrency: 100)
+    private func postgres(_ query: String = "pool_size=1") async throws -> (SkeinClient, PostgresClient) {
+        let skein = SkeinClient(concurrency: 100)
         return (skein, try skein.postgres(try await PostgresPeer.shared.get().url(query: query)))
     }
 
@@ -172,7 +177,7 @@ struct OwnStateTests {
     func nextHost() async throws {
         let peer = try await PostgresPeer.shared.get()
         let lures = try await ScriptedServer.start { _ in [.close] }
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(
             "postgres://scram:wrong@127.0.0.1:\(peer.port),127.0.0.1:\(lures.port)/postgres?sslmode=disable")
         #expect(await db.execute("SELECT 1").dispatch().statusCode == 706)
@@ -193,7 +198,7 @@ struct OwnStateTests {
         ])
     func sqliteBegin(text: String) async throws {
         for address in ["sqlite::memory:", TestFolder.path("own.db")] {
-            let skein = Skein()
+            let skein = SkeinClient()
             let db = try skein.sqlite(address)
             try await db.execute("CREATE TABLE IF NOT EXISTS kept (a int)").commit()
             #expect(await db.execute(SQL(unsafe: text)).dispatch().failure != nil)
@@ -205,7 +210,7 @@ struct OwnStateTests {
 
     @Test("SQLite's own traps are out of reach, and statements end with their time limit")
     func sqliteTraps() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.sqlite("sqlite::memory:")
         for text: SQL in [
             "PRAGMA hard_heap_limit=1", "/* x */ pragma Hard_Heap_Limit = 1",
@@ -245,7 +250,7 @@ struct OwnStateTests {
         "five hundred hostile statements: a result or an error each, and the next one is answered",
         arguments: ["postgres", "sqlite"])
     func hostileStatements(database: String) async throws {
-        let skein = Skein(concurrency: 20)
+        let skein = SkeinClient(concurrency: 20)
         let db: any SQLExecutor =
             database == "sqlite"
             ? try skein.sqlite("sqlite::memory:")
@@ -273,8 +278,10 @@ struct OwnStateTests {
             for start in 0..<5 {
                 group.addTask {
                     for text in all[(start * all.count / 5)..<((start + 1) * all.count / 5)] {
-                        _ = await db.execute(SQL(unsafe: text), timeout: .seconds(10), meta: Meta(), callback: nil)
-                            .dispatch()
+                        _ = await db.execute(
+                            SQL(unsafe: text), timeout: .seconds(10), meta: RequestMetadata(), callback: nil
+                        )
+                        .dispatch()
                     }
                 }
             }
@@ -291,7 +298,7 @@ struct OwnStateTests {
     func subscriptions(version: String) async throws {
         let peer = try await RedisPeer.shared.get()
         _ = try await peer.command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "resetchannels", "&open*")
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis(peer.url("/0?protocol=\(version)", user: "deaf:pw@"))
         let open = try await redis.subscribe("open")
         let begun = ContinuousClock.now
@@ -308,7 +315,7 @@ struct OwnStateTests {
     func multi() async throws {
         let peer = try await RedisPeer.shared.get()
         _ = try await peer.command("ACL", "SETUSER", "single", "on", ">pw", "~*", "&*", "+@all", "-multi")
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis(peer.url("/5", user: "single:pw@"))
         _ = try await redis.del("multi a").fetch()
         let refused = await redis.multi {
@@ -318,7 +325,7 @@ struct OwnStateTests {
         #expect(refused.redisError?.kind == "NOPERM")
         #expect(try await redis.exists("multi a").fetch(Int.self) == 0)
         await skein.shutdown()
-        let allowed = try Skein().redis(peer.url("/5"))
+        let allowed = try SkeinClient().redis(peer.url("/5"))
         let answers = (0..<20).map { number in allowed.multi { $0.incr("multi b \(number % 2)") } }
         for answer in answers { #expect(try await answer.fetch()[0]?.int != nil) }
     }
@@ -327,7 +334,7 @@ struct OwnStateTests {
         "a large status reply does not end the shared connection; a lease whose session was changed is not given back")
     func leasedRedis() async throws {
         let peer = try await RedisPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis(peer.url("/6"))
         let size = try await redis.eval("return {ok = string.rep('a', 200000)}", 0).fetch(String.self).utf8.count
         #expect(size == 200_000 && skein.connectCount == 1)

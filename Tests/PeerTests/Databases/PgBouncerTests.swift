@@ -1,6 +1,7 @@
 import Foundation
 import PeerSupport
 import Skein
+import SkeinPostgres
 import Testing
 
 /// PgBouncer between: each transaction may be on another session of the server.
@@ -41,7 +42,7 @@ struct PgBouncerTests {
     func transactionMode(options: String) async throws {
         let port = try await Self.bouncer.get()
         let url = "postgres://weaver@127.0.0.1:\(port)/postgres\(options)"
-        let clients = [Skein(), Skein()]
+        let clients = [SkeinClient(), SkeinClient()]
         let databases = try clients.map { try $0.postgres(url) }
         try await databases[0].execute("CREATE TABLE IF NOT EXISTS bounced (n int, s text)").commit()
         for round in 0..<20 {
@@ -77,7 +78,7 @@ struct PgBouncerTests {
     @Test("statements that are prepared each time notice that a table has changed, with their types as they were bound")
     func changedBehindAPooler() async throws {
         let peer = try await PostgresPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(peer.url(query: "pool_size=1&prepared_statements=false"))
         _ = try await peer.query(
             "DROP TABLE IF EXISTS bound; CREATE TABLE bound (a int, b int); INSERT INTO bound VALUES (1, 2)")
@@ -118,7 +119,7 @@ struct PgBouncerTests {
     @Test("a statement heals when a table has changed, alone, in a transaction and in a stream")
     func changedTables() async throws {
         let peer = try await PostgresPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(peer.url(query: "pool_size=1"))
         _ = try await peer.query(
             "DROP TABLE IF EXISTS healing; CREATE TABLE healing (a int); INSERT INTO healing VALUES (1)")

@@ -1,6 +1,7 @@
 import NIOCore
 import PeerSupport
 import Skein
+import SkeinPostgres
 import Testing
 
 /// Servers that say what no server of PostgreSQL says.
@@ -22,7 +23,7 @@ struct PostgresLieTests {
         ])
     func greetings(text: String) async throws {
         let server = try await ScriptedServer.start { _ in [.send(text)] }
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres("postgres://u@127.0.0.1:\(server.port)/d?sslmode=disable&timeout=5")
         let response = await db.execute("SELECT 1").dispatch()
         #expect(response.failure != nil && response.failure?.code != .timeout, "\(response.reason)")
@@ -32,7 +33,7 @@ struct PostgresLieTests {
     @Test("bytes before the encryption that was agreed on are nobody's: the connection ends")
     func injected() async throws {
         let server = try await ScriptedServer.start { _ in [.send("SE\0\0\0\u{5}x")] }
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres("postgres://u@127.0.0.1:\(server.port)/d?sslmode=require&timeout=5")
         #expect(await db.execute("SELECT 1").dispatch().failure?.code == .tlsHandshakeFailed)
         await skein.shutdown()
@@ -42,7 +43,7 @@ struct PostgresLieTests {
     func greedy() async throws {
         let question = "R\0\0\0\u{8}\0\0\0\u{3}"
         let server = try await ScriptedServer.start { _ in [.send("N"), .wait, .send(question), .wait] }
-        let skein = Skein()
+        let skein = SkeinClient()
         // The same server by an address that is not known to be this machine's.
         let address = "postgres://u:secret@0.0.0.0:\(server.port)/d?timeout=5"
         let failure = await (try skein.postgres(address)).execute("SELECT 1").dispatch().failure
@@ -66,7 +67,7 @@ struct PostgresLieTests {
                 .wait, .sendBytes(ByteBuffer(bytes: bytes)), .wait, .close,
             ]
         }
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres("postgres://u@127.0.0.1:\(server.port)/d?sslmode=disable&timeout=2")
         let real = try skein.postgres(try await PostgresPeer.shared.get().url())
         let response = await db.execute("SELECT 1").dispatch()

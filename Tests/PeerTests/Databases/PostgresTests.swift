@@ -1,15 +1,19 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinCore
+import SkeinPostgres
+import SkeinSQL
 import Testing
 
 /// PostgreSQL 15 and its own client.
 @Suite("PostgreSQL", .timeLimit(.minutes(3)))
 struct PostgresTests {
     private func database(_ user: String = "weaver", password: String? = nil, query: String = "") async throws -> (
-        Skein, PostgresClient
+        SkeinClient, PostgresClient
     ) {
-        let skein = Skein(concurrency: 1000)
+        let skein = SkeinClient(concurrency: 1000)
         return (
             skein, try skein.postgres(try await PostgresPeer.shared.get().url(user, password: password, query: query))
         )
@@ -35,7 +39,7 @@ struct PostgresTests {
     @Test("the user of the process, over the unix socket")
     func peer() async throws {
         let peer = try await PostgresPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres("host=\(peer.folder) port=\(peer.port) user=\(NSUserName()) dbname=postgres")
         #expect(try await db.execute("SELECT current_user::text").one(String.self) == NSUserName())
         await skein.shutdown()
@@ -65,7 +69,7 @@ struct PostgresTests {
     func hosts() async throws {
         let peer = try await PostgresPeer.shared.get()
         let gone = try await Ports.free()
-        let skein = Skein()
+        let skein = SkeinClient()
         let list = "127.0.0.1:\(gone),127.0.0.1:\(peer.port)"
         let db = try skein.postgres("postgres://weaver@\(list)/postgres?target_session_attrs=read-write")
         #expect(try await db.execute("SELECT 1").one(Int.self) == 1)
@@ -195,8 +199,8 @@ struct PostgresTests {
 /// What takes more than one statement.
 @Suite("PostgreSQL: transactions, streams, words, trouble", .timeLimit(.minutes(3)))
 struct PostgresSessionTests {
-    private func database(_ query: String = "") async throws -> (Skein, PostgresClient) {
-        let skein = Skein(concurrency: 1000)
+    private func database(_ query: String = "") async throws -> (SkeinClient, PostgresClient) {
+        let skein = SkeinClient(concurrency: 1000)
         return (skein, try skein.postgres(try await PostgresPeer.shared.get().url(query: query)))
     }
 
@@ -387,7 +391,7 @@ struct PostgresSessionTests {
         "a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
     func crash() async throws {
         let peer = try await PostgresPeer()
-        let skein = Skein(concurrency: 1000)
+        let skein = SkeinClient(concurrency: 1000)
         let db = try skein.postgres(peer.url(query: "sslmode=disable&timeout=10"))
         let load = Task {
             await withTaskGroup(of: (Int, Int).self) { group in
@@ -429,7 +433,7 @@ struct PostgresSessionTests {
 
     @Test("who waited in vain for a connection does not keep the others from it")
     func inVain() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         var options = try PostgresOptions(try await PostgresPeer.shared.get().url(query: "pool_size=1"))
         options.pool.leaseTimeout = .milliseconds(200)
         let db = skein.postgres(options)

@@ -1,6 +1,8 @@
 import Foundation
 import PeerSupport
 import Skein
+import SkeinPostgres
+import SkeinSQL
 import Testing
 
 /// The same data for Skein, psycopg and asyncpg.
@@ -69,7 +71,7 @@ struct PostgresTypeTests {
     @Test("every type comes as what it is, goes back, and is the same for the server")
     func roundTrips() async throws {
         let peer = try await Self.prepared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(peer.url())
         for (type, literal, value) in Self.cells {
             let row = try await db.execute(
@@ -103,7 +105,7 @@ struct PostgresTypeTests {
 
     @Test("values that do not fit are the server's to refuse, and typed")
     func range() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(try await PostgresPeer.shared.get().url())
         #expect(await db.execute("SELECT \(40_000)::int2").dispatch().sqlError?.sqlState == "22003")
         #expect(await db.execute("SELECT \(UInt64.max)::int8").dispatch().sqlError?.sqlState == "22003")
@@ -140,7 +142,7 @@ struct PostgresTypeTests {
     @Test("what psycopg writes is read here, and what is written here asyncpg reads")
     func python() async throws {
         let peer = try await Self.prepared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(peer.url())
         try await db.execute(
             "CREATE TABLE mixed (id int PRIMARY KEY, name text, price numeric, at timestamptz, key uuid, bytes bytea, tags text[], note jsonb, mood mood)"

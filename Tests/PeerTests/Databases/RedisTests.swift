@@ -1,13 +1,15 @@
 import Foundation
 import PeerSupport
 import Skein
+import SkeinPostgres
+import SkeinRedis
 import Testing
 
 /// Redis 7 and its own client.
 @Suite("Redis", .timeLimit(.minutes(3)))
 struct RedisTests {
-    private func client(_ path: String = "/0", user: String = "") async throws -> (Skein, RedisClient) {
-        let skein = Skein(concurrency: 10_000)
+    private func client(_ path: String = "/0", user: String = "") async throws -> (SkeinClient, RedisClient) {
+        let skein = SkeinClient(concurrency: 10_000)
         return (skein, try skein.redis(try await RedisPeer.shared.get().url(path, user: user)))
     }
 
@@ -75,7 +77,7 @@ struct RedisTests {
 
     @Test("transactions: all or nothing, nobody in between; watched keys are tried again")
     func transactions() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         var options = try RedisOptions(try await RedisPeer.shared.get().url("/4?pool_size=4"))
         // Those that meet each other try again, and others wait for their connections.
         options.pool.leaseTimeout = .seconds(60)
@@ -189,7 +191,7 @@ struct RedisTests {
     @Test("answers are kept until their key changes")
     func kept() async throws {
         let peer = try await RedisPeer()
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis(peer.url("/9?cached=100"))
         try await redis.set("kept", 1).commit()
         #expect(try await redis.get("kept").fetch(Int.self) == 1)
@@ -222,7 +224,7 @@ struct RedisTests {
         "a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
     func crash() async throws {
         let peer = try await RedisPeer()
-        let skein = Skein(concurrency: 1000)
+        let skein = SkeinClient(concurrency: 1000)
         let redis = try skein.redis(peer.url("/0?timeout=5"))
         let load = Task {
             await withTaskGroup(of: (Int, Int).self) { group in
@@ -262,7 +264,7 @@ struct RedisTests {
     @Test("a server that stops answering: calls end in time, and later ones find a connection that works")
     func silence() async throws {
         let peer = try await RedisPeer()
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis(peer.url())
         #expect(try await redis.ping().fetch(String.self) == "PONG")
         peer.send(SIGSTOP)
@@ -277,7 +279,7 @@ struct RedisTests {
     @Test("a server that goes silent while nobody asks is noticed, also by those who only listen")
     func silentWhileIdle() async throws {
         let peer = try await RedisPeer()
-        let skein = Skein()
+        let skein = SkeinClient()
         var options = try RedisOptions(peer.url())
         options.pool.checkInterval = .milliseconds(200)
         let redis = skein.redis(options)
@@ -296,10 +298,10 @@ struct RedisTests {
 
     @Test("several loops, callers on none of them: each has its connection, and all work")
     func loops() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.threads = 2
         configuration.concurrency = 1000
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         var options = try RedisOptions(try await RedisPeer.shared.get().url("/12"))
         options.pool.leaseTimeout = .seconds(60)
         let redis = skein.redis(options)
@@ -331,7 +333,7 @@ struct RedisTests {
         ])
     func lies(bytes: String) async throws {
         let server = try await ScriptedServer.start { _ in [.send("+OK\r\n"), .until("GET"), .send(bytes)] }
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis("redis://127.0.0.1:\(server.port)/0?timeout=5")
         let first = redis.get("a")
         let second = redis.get("b")
@@ -345,7 +347,7 @@ struct RedisTests {
     @Test("a cluster: each key to the server that has it, and after it when it moves")
     func cluster() async throws {
         let peers = try await RedisPeer.cluster.get()
-        let skein = Skein(concurrency: 1000)
+        let skein = SkeinClient(concurrency: 1000)
         let redis = try skein.redis("redis+cluster://127.0.0.1:\(peers[1].port)")
         for number in 0..<200 { try await redis.set("key \(number)", number).commit() }
         for number in 0..<200 { #expect(try await redis.get("key \(number)").fetch(Int.self) == number) }
@@ -403,7 +405,7 @@ struct RedisTests {
             guard attempt < 1500 else { throw PeerError("the sentinel finds no replica") }
             try await Task.sleep(for: .milliseconds(20))
         }
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis("redis+sentinel://127.0.0.1:\(port)/0?master=loom")
         try await redis.set("a", 1).commit()
         try await redis.send(RedisCommand("WAIT", [1, 5000])).commit()

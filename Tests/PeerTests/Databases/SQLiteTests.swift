@@ -1,6 +1,11 @@
 import Foundation
 import PeerSupport
 import Skein
+import SkeinCore
+import SkeinPostgres
+import SkeinRedis
+import SkeinSQL
+import SkeinSQLite
 import Testing
 
 /// SQLite, with Python's sqlite3 as the other one at the file.
@@ -15,7 +20,7 @@ struct SQLiteTests {
 
     @Test("statements, several at once, rows as values; one is 410 or 409")
     func statements() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.sqlite("sqlite::memory:")
         try await db.execute(
             """
@@ -61,7 +66,7 @@ struct SQLiteTests {
     @Test("a file that Python writes and reads, at the same time")
     func file() async throws {
         let path = TestFolder.path("loom.db")
-        let skein = Skein(concurrency: 1000)
+        let skein = SkeinClient(concurrency: 1000)
         let db = try skein.sqlite("sqlite:\(path)")
         try await db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT, bytes BLOB, number REAL)").commit()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -99,7 +104,7 @@ struct SQLiteTests {
 
     @Test("transactions: all or nothing, by scope and by hand; one that does nothing is undone")
     func transactions() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         var options = SQLiteOptions(path: TestFolder.path("tx.db"))
         let db = try skein.sqlite(options)
         options.idleTransaction = .milliseconds(700)
@@ -137,7 +142,7 @@ struct SQLiteTests {
 
     @Test("queries that were built are carried out")
     func queries() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.sqlite(SQLiteOptions())
         try await db.execute("CREATE TABLE post (id INTEGER PRIMARY KEY, title TEXT, hits INT)").commit()
         let posts = (1...20).map { Post(id: $0, title: "post \($0)%", hits: $0 * $0) }
@@ -165,7 +170,7 @@ struct SQLiteTests {
 
     @Test("a path that cannot be opened is refused in one sentence")
     func unopened() async throws {
-        let error = #expect(throws: SkeinError.self) { try Skein().sqlite("/no/such/folder/x.db") }
+        let error = #expect(throws: SkeinError.self) { try SkeinClient().sqlite("/no/such/folder/x.db") }
         #expect(error?.code == .connectionFailed)
     }
 }
@@ -175,7 +180,7 @@ struct SQLiteTests {
 struct MixedTests {
     @Test("one session, one summary; late responses and values make one group of all")
     func mixed() async throws {
-        let skein = Skein(concurrency: 3)
+        let skein = SkeinClient(concurrency: 3)
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
         let db = try skein.postgres(try await PostgresPeer.shared.get().url())
         let store = try skein.redis(try await RedisPeer.shared.get().url("/10"))
@@ -204,7 +209,7 @@ struct MixedTests {
 
     @Test("callbacks, meta and plain threads, as with requests")
     func forms() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.postgres(try await PostgresPeer.shared.get().url())
         let seen = AsyncStream<(Int, String?)>.makeStream()
         for number in 0..<3 {

@@ -1,5 +1,6 @@
 import Foundation
 import PeerSupport
+import SkeinCore
 import SkeinEngine
 import Testing
 

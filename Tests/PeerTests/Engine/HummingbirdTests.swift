@@ -1,3 +1,4 @@
+import NIOCore
 #if Hummingbird
     import Hummingbird
     import PeerSupport

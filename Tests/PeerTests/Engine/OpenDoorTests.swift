@@ -2,6 +2,7 @@ import Foundation
 import PeerSupport
 import Skein
 import SkeinEngine
+import SkeinSQLite
 import Synchronization
 import Testing
 
@@ -231,9 +232,9 @@ struct OpenDoorTests {
                     !answer.contains("127.0.0.1") && !answer.contains("secret") && !answer.contains("SELE"), "\(answer)"
                 )
             }
-            let queue = Skein(
+            let queue = SkeinClient(
                 {
-                    var configuration = Skein.Configuration()
+                    var configuration = SkeinClient.Configuration()
                     configuration.concurrency = 1
                     configuration.maximumQueued = 1
                     configuration.logger = .silent

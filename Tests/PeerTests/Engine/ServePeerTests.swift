@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import SkeinEngine
 import Testing
@@ -121,7 +122,7 @@ struct ServePeerTests {
                     "203.0.113.7"))
             let file = try TestFolder.write(String(repeating: "x", count: 3_000_000), as: "large")
             #expect(try await curl("-F", "f=@\(file)", "http://127.0.0.1:\(front)/upload") == "3000000")
-            let skein = Skein()
+            let skein = SkeinClient()
             let socket = try await skein.webSocket("ws://127.0.0.1:\(front)/echo")
             try await socket.send("through nginx")
             #expect(try await socket.receive()?.text == "through nginx")
@@ -463,7 +464,7 @@ struct ServePeerTests {
         let attached = TestClient.attached(to: try #require(client.base))
         let memory = try await TestClient.inMemory(engine)
         for one in [client, attached, memory] {
-            let said = try await one.post("/x", .text("content")).json([String: String].self)
+            let said = try await one.post("/x", body: .text("content")).json([String: String].self)
             #expect(said == ["method": "POST", "body": "content"])
             #expect(try await one.send(.head, "/").text.isEmpty)
         }

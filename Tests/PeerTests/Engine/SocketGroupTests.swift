@@ -140,7 +140,7 @@ struct SocketGroupTests {
                     + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
             let room = rooms["lobby"]
             while room.count == 0 { await Task.yield() }
-            let skein = Skein()
+            let skein = SkeinClient()
             let socket = try await skein.webSocket("ws://127.0.0.1:\(port)/chat/lobby?name=ann")
             while room.count < 2 { await Task.yield() }
             let large = String(repeating: "x", count: 200_000)

@@ -1,6 +1,9 @@
 import Foundation
 import PeerSupport
 import Skein
+import SkeinPostgres
+import SkeinSQL
+import SkeinSQLite
 import Testing
 
 /// Generated values through PostgreSQL and SQLite, written and read by the library and by the program, beside psql and Python's sqlite3.
@@ -149,8 +152,8 @@ struct ExactSQLTests {
         return peer
     }
 
-    private func postgres(_ more: String = "") async throws -> (Skein, PostgresClient) {
-        let skein = Skein()
+    private func postgres(_ more: String = "") async throws -> (SkeinClient, PostgresClient) {
+        let skein = SkeinClient()
         let options = "options=-c%20TimeZone%3DUTC%20-c%20search_path%3Dexact%2Cpublic\(more)"
         return (skein, try skein.postgres(try await Self.prepared.get().url(query: options)))
     }
@@ -353,7 +356,7 @@ struct ExactSQLTests {
     @Test("2000 values of SQLite, written here and read by Python, and the other way round")
     func sqlite() async throws {
         let path = TestFolder.path("exact.db")
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.sqlite("sqlite:\(path)")
         try await db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)").commit()
         let transaction = try await db.begin()
@@ -427,7 +430,7 @@ struct ExactSQLTests {
             atPath: URL(filePath: path).deletingLastPathComponent().path)
         #expect(!files.contains("kept.db-wal") && !files.contains("kept.db-journal"))
         chmod(path, 0o444)
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.sqlite("sqlite:\(path)")
         #expect(try await db.execute("SELECT a FROM t").one(Int.self) == 7)
         if getuid() != 0 {
@@ -453,7 +456,7 @@ struct ExactSQLTests {
             os._exit(1)
             """
         _ = try await runToEnd(Peers.python(), ["-c", script, path])
-        let skein = Skein()
+        let skein = SkeinClient()
         #expect(FileManager.default.fileExists(atPath: path + "-journal"))
         #expect(try await (try skein.sqlite("sqlite:\(path)")).execute("SELECT count(*) FROM t").one(Int.self) == 1)
         let other = TestFolder.path("order.db")
@@ -484,7 +487,7 @@ struct ExactSQLTests {
 
     @Test("a transaction that SQLite has undone does nothing more")
     func undone() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let db = try skein.sqlite("sqlite:\(TestFolder.path("undone.db"))")
         try await db.execute("CREATE TABLE t (a INTEGER PRIMARY KEY ON CONFLICT ROLLBACK)").commit()
         let transaction = try await db.begin()

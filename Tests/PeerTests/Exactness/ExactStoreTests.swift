@@ -1,3 +1,5 @@
+import SkeinAWS
+import SkeinRedis
 import Crypto
 import Foundation
 import NIOCore
@@ -16,7 +18,7 @@ struct ExactStoreTests {
     @Test("2000 binary values of Redis: what redis-cli prints goes to a pipe, and JSON tells text from bytes")
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let redis = try skein.redis(peer.url("/15"))
         var random = SeededGenerator(seed: 5)
         var values: [[UInt8]] = [[0x80], Array("gA==".utf8), [], [0], [0x0A], [0x0D, 0x0A]]
@@ -213,7 +215,7 @@ struct ExactStoreTests {
             let run = try await runToEnd(Self.skein, ["rpc", "--json-rpc", "http://127.0.0.1:\(server.port)/", "f"])
             #expect(
                 run.code == 1 && run.errors.contains("709") && run.errors.contains(sentence), "\(body): \(run.errors)")
-            let skein = Skein()
+            let skein = SkeinClient()
             let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
             #expect(throws: SkeinError.self) { try response.json() }
             #expect(throws: SkeinError.self) { try response.decode([String: [Int]].self) }
@@ -230,7 +232,7 @@ struct ExactStoreTests {
         #expect(run.code == 0 && run.output == "[-5]\n", "\(run.errors)")
         let lossy = try await runToEnd(Self.skein, ["rpc", url, "echo", "12345678901234567.89"])
         #expect(lossy.code == 1 && lossy.errors.contains("digits"))
-        let skein = Skein()
+        let skein = SkeinClient()
         let control = await (try skein.xmlrpc(url)).call("echo", ["a\u{1}"]).dispatch()
         #expect(control.failure?.message.contains("U+1") == true)
         let script = """
@@ -320,7 +322,7 @@ struct ExactStoreTests {
     @Test("messages of each group of a FIFO queue arrive in the order in which they were given")
     func fifo() async throws {
         let peer = try await AWSPeer.shared.get()
-        let skein = Skein()
+        let skein = SkeinClient()
         let options = AWSOptions(
             region: "eu-west-1", endpoint: peer.endpoint,
             credentials: AWSCredentials(accessKey: "AKTEST", secretKey: "secret"))

@@ -117,9 +117,9 @@ struct PipeTests {
             .dropFirst(23)
             .trimmingCharacters(in: .whitespacesAndNewlines)
         let credentials = try HTTPCredentials.netrc(file)
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.credentials = credentials
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let server = try await ScriptedServer.start { _ in [.send("HTTP/1.1 204 No Content\r\n\r\n")] }
         let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
         let ours = response.request.headers["Authorization"]?.dropFirst(6).description

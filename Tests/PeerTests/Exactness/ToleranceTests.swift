@@ -124,7 +124,7 @@ struct ToleranceTests {
         let url = "http://127.0.0.1:\(server.port)/"
         let curl = try await runToEnd(
             "curl", ["-s", "--compressed", "--max-time", "10", "-o", "-", "-w", " %{http_code}", url])
-        let skein = Skein()
+        let skein = SkeinClient()
         let response = await skein.get(url).dispatch()
         if item.difference == nil {
             #expect((response.failure == nil) == (curl.code == 0), "\(response.reason), curl \(curl.code)")
@@ -145,9 +145,9 @@ struct ToleranceTests {
     @Test("strict reading takes what RFC 9112 lets a server send", arguments: cases)
     func strict(item: Case) async throws {
         let server = try await serve(item.response)
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.parsing = .strict
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
         #expect((response.failure == nil) == item.isStrict, "\(response.reason)")
         await server.stop()
@@ -164,9 +164,9 @@ struct ToleranceTests {
         ])
     func places(response: String, code: SkeinError.Code) async throws {
         let server = try await serve(Array(response.utf8))
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.parsing = .strict
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let answer = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
         #expect(answer.failure?.code == code, "\(answer.reason)")
         await server.stop()
@@ -177,7 +177,7 @@ struct ToleranceTests {
     func values() async throws {
         let fields = "HTTP/1.1 704 Odd\r\nX-A: one\r\n two\r\nX-B: a\rb\r\nX-C: caf".utf8
         let server = try await serve(Array(fields) + [0xE9] + Array("\r\nContent-Length: 0\r\n\r\n".utf8))
-        let skein = Skein()
+        let skein = SkeinClient()
         let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
         #expect(response.failure == nil && response.statusCode == 704)
         #expect(response.header("X-A") == "one   two")
@@ -202,7 +202,7 @@ struct ToleranceTests {
         ])
     func closed(response: String) async throws {
         let server = try await ScriptedServer.start { _ in [.send(response), .wait, .send(response), .wait] }
-        let skein = Skein()
+        let skein = SkeinClient()
         for _ in 0..<2 {
             let answer = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
             #expect(String(buffer: answer.content) == "hello")
@@ -223,15 +223,15 @@ struct ToleranceTests {
                 .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
             ]
         }
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.cookies = CookieJar()
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
         #expect(response.statusCode == 200)
         #expect(response.request.headers.rawValue("Cookie").map(Array.init) == Array("a=caf".utf8) + [0xE9])
         await server.stop()
         configuration.http.http2.use = .priorKnowledge
-        let second = Skein(configuration)
+        let second = SkeinClient(configuration)
         var headers = Headers()
         headers.add("X-A", bytes: [0xE9])
         let refused = await second.request(
@@ -247,7 +247,7 @@ struct ToleranceTests {
         let head =
             Array("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /caf".utf8) + [0xE9] + Array("\r\n\r\n".utf8)
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-        let skein = Skein()
+        let skein = SkeinClient()
         let server = try await ScriptedServer.start { _ in
             [.sendBytes(ByteBuffer(bytes: head)), .until("GET /caf%E9 "), .send(answer)]
         }

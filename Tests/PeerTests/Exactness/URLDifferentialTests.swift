@@ -1,3 +1,4 @@
+import SkeinCore
 import Foundation
 import NIOCore
 import PeerSupport

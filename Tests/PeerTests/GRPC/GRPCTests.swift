@@ -1,3 +1,4 @@
+import SkeinEngine
 import Foundation
 import GRPCCore
 import GRPCProtobuf
@@ -28,7 +29,7 @@ struct GRPCTests {
     static func url() async throws -> String { try await plain.value }
 
     private func calling<T: Sendable>(
-        _ url: String, skein: Skein = Skein(), config: ServiceConfig = ServiceConfig(),
+        _ url: String, skein: SkeinClient = SkeinClient(), config: ServiceConfig = ServiceConfig(),
         _ work: @Sendable @escaping (Routeguide_RouteGuide.Client<SkeinClientTransport>) async throws -> T
     ) async throws -> T {
         let transport = try SkeinClientTransport(url, skein: skein, serviceConfig: config)
@@ -52,7 +53,7 @@ struct GRPCTests {
             var options = CallOptions.defaults
             options.compression = compression
             let chosen = options
-            let skein = Skein()
+            let skein = SkeinClient()
             try await calling(url, skein: skein) { guide in
                 #expect(try await guide.getFeature(point(7), options: chosen).name == "place 7")
                 let area = Routeguide_Rectangle.with { $0.hi = point(2000) }
@@ -95,7 +96,7 @@ struct GRPCTests {
 
     @Test("the client: errors with their metadata, deadlines, sizes, cancellation")
     func errors() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         try await calling(try await Self.plain.value, skein: skein) { guide in
             let missing = await #expect(throws: RPCError.self) { try await guide.getFeature(point(-1)) }
             #expect(missing?.code == .notFound && missing?.message == "nothing at 100% of the places, für immer")
@@ -225,7 +226,7 @@ struct GRPCTests {
 
     @Test("the short form: a method by its name, in the shape that all answers have")
     func shortForm() async throws {
-        let skein = Skein()
+        let skein = SkeinClient()
         let guide = try skein.grpc(try await Self.plain.value, "routeguide.RouteGuide")
         let feature = try await guide.call("GetFeature", point(7), as: Routeguide_Feature.self).fetch()
         #expect(feature.name == "place 7")
@@ -248,9 +249,9 @@ struct GRPCTests {
         configuration.tls = ServerTLSOptions(certificates: [
             .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
         ])
-        var settings = Skein.Configuration()
+        var settings = SkeinClient.Configuration()
         settings.http.tls.roots = .file("\(folder)/ca.pem")
-        let skein = Skein(settings)
+        let skein = SkeinClient(settings)
         try await serving(configuration) { port in
             try await calling("https://localhost:\(port)", skein: skein) { guide async throws in
                 #expect(try await guide.getFeature(point(3)).name == "place 3")

@@ -1,6 +1,8 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
+import SkeinHTTP
 import Synchronization
 import Testing
 
@@ -8,13 +10,13 @@ import Testing
 @Suite("HTTP/2 client", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2ClientTests {
     private func session(
-        _ use: HTTP2Use = .priorKnowledge, _ change: (inout Skein.Configuration) -> Void = { _ in }
-    ) -> Skein {
-        var configuration = Skein.Configuration()
+        _ use: HTTP2Use = .priorKnowledge, _ change: (inout SkeinClient.Configuration) -> Void = { _ in }
+    ) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.logger = .silent
         configuration.http.http2.use = use
         change(&configuration)
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     /// Starts nghttpd on a folder with a page, a style sheet and what else a test wants.
@@ -60,7 +62,7 @@ struct HTTP2ClientTests {
             (.post, .bytes(ByteBuffer(repeating: 1, count: 3 << 20)), 3 << 20),
         ]
         for (method, body, size) in bodies {
-            let response = await skein.request(method, base, body).dispatch()
+            let response = await skein.request(method, base, body: body).dispatch()
             let text = String(buffer: response.content)
             #expect(text == "2 \(method) \(size)", "\(response.reportLine)\n\(response.headers)")
         }
@@ -179,7 +181,7 @@ struct HTTP2ClientTests {
         }
         // A request with content does not offer it.
         let fresh = session(.upgrade)
-        #expect(try await fresh.post(base, .text("hello")).dispatch().text() == "1.1 POST 5")
+        #expect(try await fresh.post(base, body: .text("hello")).dispatch().text() == "1.1 POST 5")
     }
 
     @Test("a server that goes away answers what it has begun; the rest is sent again on a new connection")

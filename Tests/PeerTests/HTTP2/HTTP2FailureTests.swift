@@ -14,14 +14,14 @@ struct HTTP2FailureTests {
     }
 
     private func response(
-        _ script: [[ScriptedServer.Step]], _ change: (inout Skein.Configuration) -> Void = { _ in }
+        _ script: [[ScriptedServer.Step]], _ change: (inout SkeinClient.Configuration) -> Void = { _ in }
     ) async throws -> (HTTPResponse, Int) {
         let server = try await ScriptedServer.start { script[min($0, script.count - 1)] }
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.logger = .silent
         configuration.http.http2.use = .priorKnowledge
         change(&configuration)
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let response = await skein.get("http://127.0.0.1:\(server.port)/").dispatch()
         await server.stop()
         return (response, server.connectionCount)
@@ -114,9 +114,9 @@ struct HTTP2FailureTests {
 
     @Test("a request that cannot be sent is refused before anything is written")
     func unsendable() async throws {
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.http2.use = .priorKnowledge
-        let skein = Skein(configuration)
+        let skein = SkeinClient(configuration)
         let port = try await Peers.shared.nginxHTTP2Ports().many
         let response = await skein.get("http://127.0.0.1:\(port)/hello", headers: ["X": "a\nb"]).dispatch()
         #expect(response.statusCode == 701)

@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
 import SkeinEngine
@@ -28,17 +29,17 @@ struct WebSocketClientTests {
 
     private let id = UUID().uuidString
 
-    private func session(_ change: (inout HTTPConfiguration) -> Void = { _ in }) -> Skein {
-        var configuration = Skein.Configuration()
+    private func session(_ change: (inout HTTPConfiguration) -> Void = { _ in }) -> SkeinClient {
+        var configuration = SkeinClient.Configuration()
         configuration.logger = .silent
         change(&configuration.http)
-        return Skein(configuration)
+        return SkeinClient(configuration)
     }
 
     /// What the peer has noted under a name, once it has.
     private func noted(_ id: String) async throws -> JSONValue {
         for _ in 0..<200 {
-            let answer = await Skein().ws("\(try await Self.peer.value.url)/log?id=\(id)", "").dispatch()
+            let answer = await SkeinClient().ws("\(try await Self.peer.value.url)/log?id=\(id)", "").dispatch()
             let value = try answer.decode(JSONValue.self)
             if value != .null { return value }
             try await Shard.standard.sleep(until: .after(.milliseconds(20)))
@@ -172,7 +173,7 @@ struct WebSocketClientTests {
         var seen = -1
         // The peer has stopped when its number stays what it was.
         while true {
-            let answer = await Skein().ws("\(url)/log?id=\(id)", "").dispatch()
+            let answer = await SkeinClient().ws("\(url)/log?id=\(id)", "").dispatch()
             let now = try answer.decode(Int.self)
             if now == seen, now > 0 { break }
             seen = now

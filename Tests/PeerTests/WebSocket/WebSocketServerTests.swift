@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import PeerSupport
 import Skein
 import SkeinEngine
@@ -183,7 +184,7 @@ struct WebSocketServerTests {
         ] as [([UInt8], Int)])
     func violations(bytes: [UInt8], code: Int) async throws {
         try await Self.serving { port, _ in
-            let innocent = try await Skein().webSocket("ws://127.0.0.1:\(port)/echo")
+            let innocent = try await SkeinClient().webSocket("ws://127.0.0.1:\(port)/echo")
             let client = try await RawClient.connect(port)
             try await client.send(Self.good.joined(separator: "\r\n") + "\r\n\r\n")
             try await client.send(ByteBuffer(bytes: bytes))
@@ -200,13 +201,13 @@ struct WebSocketServerTests {
     @Test("a stopping server tells its sockets, over HTTP/1.1 and HTTP/2, and one that keeps silent is cut off")
     func shutdown() async throws {
         var sockets: [WebSocket] = []
-        var configuration = Skein.Configuration()
+        var configuration = SkeinClient.Configuration()
         configuration.http.http2.use = .priorKnowledge
-        let multiplexed = Skein(configuration)
+        let multiplexed = SkeinClient(configuration)
         try await Self.serving({ $0.shutdownTimeout = .seconds(1) }) { port, server in
             var options = WebSocketOptions()
             options.usesHTTP2 = true
-            sockets.append(try await Skein().webSocket("ws://127.0.0.1:\(port)/echo"))
+            sockets.append(try await SkeinClient().webSocket("ws://127.0.0.1:\(port)/echo"))
             sockets.append(try await multiplexed.webSocket("ws://127.0.0.1:\(port)/echo", options: options))
             #expect(try await multiplexed.get("http://127.0.0.1:\(port)/version").dispatch().text() == "HTTP/2.0")
             #expect(multiplexed.connectCount == 1)
@@ -295,12 +296,12 @@ struct WebSocketServerTests {
         let answer = Array(await mute.bytesToEnd().readableBytesView)
         #expect(answer.firstRange(of: [0, 0, 8, 6, 0, 0, 0, 0, 0]) != nil, "no PING in \(answer.count) bytes")
         // One that answers stays.
-        var session = Skein.Configuration()
+        var session = SkeinClient.Configuration()
         session.http.http2.use = .priorKnowledge
         var options = WebSocketOptions()
         options.usesHTTP2 = true
         options.pingInterval = nil
-        let socket = try await Skein(session).webSocket("ws://127.0.0.1:\(port)/", options: options)
+        let socket = try await SkeinClient(session).webSocket("ws://127.0.0.1:\(port)/", options: options)
         try await Shard.standard.sleep(until: .after(.seconds(3)))
         #expect(socket.closing == nil)
         try await socket.send("still there")

@@ -1,11 +1,12 @@
 // A method for each method: the short forms that most calls use. Their parameters are those of `request`.
 
-extension Skein {
+extension SkeinClient {
     /// Starts a GET and returns at once.
     @discardableResult
     public func get(
         _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
@@ -17,7 +18,8 @@ extension Skein {
     @discardableResult
     public func head(
         _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
@@ -29,7 +31,8 @@ extension Skein {
     @discardableResult
     public func options(
         _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
@@ -41,7 +44,8 @@ extension Skein {
     @discardableResult
     public func trace(
         _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
@@ -52,13 +56,14 @@ extension Skein {
     /// Starts a DELETE and returns at once.
     @discardableResult
     public func delete(
-        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        _ url: some HTTPURLConvertible, body: HTTPBody = .none, parameters: Parameters = [:],
         headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .delete, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies,
+            .delete, url, body: body, parameters: parameters, headers: headers, auth: auth, cookies: cookies,
             timeout: timeout,
             meta: meta, callback: callback)
     }
@@ -66,39 +71,45 @@ extension Skein {
     /// Starts a POST and returns at once.
     @discardableResult
     public func post(
-        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        _ url: some HTTPURLConvertible, body: HTTPBody = .none, parameters: Parameters = [:],
         headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .post, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies, timeout: timeout,
+            .post, url, body: body, parameters: parameters, headers: headers, auth: auth, cookies: cookies,
+            timeout: timeout,
             meta: meta, callback: callback)
     }
 
     /// Starts a PUT and returns at once.
     @discardableResult
     public func put(
-        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        _ url: some HTTPURLConvertible, body: HTTPBody = .none, parameters: Parameters = [:],
         headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .put, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies, timeout: timeout,
+            .put, url, body: body, parameters: parameters, headers: headers, auth: auth, cookies: cookies,
+            timeout: timeout,
             meta: meta, callback: callback)
     }
 
     /// Starts a PATCH and returns at once.
     @discardableResult
     public func patch(
-        _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        _ url: some HTTPURLConvertible, body: HTTPBody = .none, parameters: Parameters = [:],
         headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            .patch, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies, timeout: timeout,
+            .patch, url, body: body, parameters: parameters, headers: headers, auth: auth, cookies: cookies,
+            timeout: timeout,
             meta: meta, callback: callback)
     }
 
@@ -108,7 +119,8 @@ extension Skein {
     @discardableResult
     public func stream(
         _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
@@ -120,9 +132,10 @@ extension Skein {
     /// - Throws: code 701 for a malformed URL.
     @discardableResult
     public func stream(
-        _ method: HTTPMethod, _ url: some HTTPURLConvertible, _ body: HTTPBody = .none,
+        _ method: HTTPMethod, _ url: some HTTPURLConvertible, body: HTTPBody = .none,
         headers: Headers = Headers(),
-        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil, meta: Meta = Meta(),
+        auth: HTTPAuth? = nil, cookies: [String: String] = [:], timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: Callback? = nil
     ) throws(SkeinError) -> Corequest<HTTPResponse> {
         var request = HTTPRequest(

@@ -2,15 +2,14 @@
 
 import Logging
 import SkeinCore
-import SkeinHTTP
 
-extension Skein {
+extension SkeinClient {
     /// Settings of a session, each with a default that is safe.
     public struct Configuration: Sendable {
         /// Requests under way at one time, which is also the number of connections at most (aquests' `workers`). Default: 100.
         public var concurrency = 100
         /// Threads with an event loop each. Default: none of its own, the session shares one loop of the process.
-        /// A session with threads of its own is ended with ``Skein/shutdown()``.
+        /// A session with threads of its own is ended with ``SkeinClient/shutdown()``.
         public var threads: Int?
         /// The shards of an engine or of another session to live on, instead of threads.
         public var shards: ShardGroup?
@@ -19,7 +18,7 @@ extension Skein {
         /// Requests that may wait; further ones fail with code 703. Default: one million.
         public var maximumQueued = 1_000_000
         /// Called with every response that has no callback of its own, on an event loop: it must not block.
-        public var callback: Skein.Callback?
+        public var callback: SkeinClient.Callback?
         /// Whether a response without a callback is reported in a line on the logger. Default: false.
         public var report = false
         /// Where lines go. Default: standard error, from info on.

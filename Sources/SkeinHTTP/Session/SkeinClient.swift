@@ -1,23 +1,14 @@
-// The session: one queue, one pool, one summary over every protocol. This is what most programs import.
+// The client: one queue, one pool, one summary over every protocol.
 
-@_exported import Logging
-@_exported import NIOCore
-@_exported import SkeinAWS
-@_exported import SkeinCore
-@_exported import SkeinHTTP
-@_exported import SkeinMongo
-@_exported import SkeinPostgres
-@_exported import SkeinRPC
-@_exported import SkeinRedis
-@_exported import SkeinSQL
-@_exported import SkeinSQLite
-@_exported import SkeinWire
+import Logging
+import SkeinCore
+import SkeinWire
 import Synchronization
 
 /// A session: it starts requests, keeps their connections, and knows when all is done.
 ///
 /// Every call that makes a request starts it and returns at once, from any thread, with a ``SkeinCore/Corequest``.
-public final class Skein: Sendable {
+public final class SkeinClient: Sendable {
     /// What is called with a response.
     public typealias Callback = @Sendable (HTTPResponse) -> Void
 
@@ -28,7 +19,7 @@ public final class Skein: Sendable {
     private let requests: RequestNumbers
     /// Whether it is a view of another session, which that one ends.
     private let isShared: Bool
-    let backEnds: BackEnds
+    package let backEnds: BackEnds
     /// What is done to each request before it starts; nil for nothing.
     let mark: (@Sendable (inout HTTPRequest) -> Void)?
 
@@ -46,7 +37,7 @@ public final class Skein: Sendable {
     }
 
     /// A session that is another one in all but this: something is done to each of its requests before it starts.
-    package init(sharing other: Skein, marking mark: @escaping @Sendable (inout HTTPRequest) -> Void) {
+    package init(sharing other: SkeinClient, marking mark: @escaping @Sendable (inout HTTPRequest) -> Void) {
         configuration = other.configuration
         session = other.session
         http = other.http
@@ -106,18 +97,20 @@ public final class Skein: Sendable {
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
     public func request(
-        _ method: HTTPMethod, _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters = [:],
+        _ method: HTTPMethod, _ url: some HTTPURLConvertible, body: HTTPBody = .none, parameters: Parameters = [:],
         headers: Headers = Headers(), auth: HTTPAuth? = nil, cookies: [String: String] = [:],
-        timeout: Duration? = nil, meta: Meta = Meta(), callback: Callback? = nil
+        timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata(), callback: Callback? = nil
     ) -> Corequest<HTTPResponse> {
         request(
-            method, url, body, parameters: parameters, headers: headers, auth: auth, cookies: cookies, timeout: timeout,
+            method, url, body: body, parameters: parameters, headers: headers, auth: auth, cookies: cookies,
+            timeout: timeout,
             isStreamed: false, meta: meta, callback: callback)
     }
 
     func request(
-        _ method: HTTPMethod, _ url: some HTTPURLConvertible, _ body: HTTPBody = .none, parameters: Parameters,
-        headers: Headers, auth: HTTPAuth?, cookies: [String: String], timeout: Duration?, isStreamed: Bool, meta: Meta,
+        _ method: HTTPMethod, _ url: some HTTPURLConvertible, body: HTTPBody = .none, parameters: Parameters,
+        headers: Headers, auth: HTTPAuth?, cookies: [String: String], timeout: Duration?, isStreamed: Bool,
+        meta: RequestMetadata,
         callback: Callback?
     ) -> Corequest<HTTPResponse> {
         do {
@@ -137,7 +130,7 @@ public final class Skein: Sendable {
     /// Waits until nothing is queued or under way, whoever started it, or until the task is cancelled.
     /// - Returns: what it came to since the session began, or since the last summary.
     @discardableResult
-    public func fetchAll() async -> Summary {
+    public func fetchAll() async -> SessionSummary {
         try? await session.untilIdle()
         return session.statistics.takeSummary()
     }
@@ -170,11 +163,11 @@ public final class Skein: Sendable {
         await session.shutdown()
     }
 
-    func stamp(_ request: inout HTTPRequest, hasCallback: Bool) {
+    package func stamp(_ request: inout HTTPRequest, hasCallback: Bool) {
         stamp(&request.meta, method: request.method.rawValue, hasCallback: hasCallback)
     }
 
-    package func stamp(_ meta: inout Meta, method: String, hasCallback: Bool) {
+    package func stamp(_ meta: inout RequestMetadata, method: String, hasCallback: Bool) {
         meta.stamp(
             id: requests.next(), method: method, hasCallback: hasCallback)
     }

@@ -1,19 +1,13 @@
 // The options that every program of an engine has on its command line, beside those of its own.
 
 import ArgumentParser
+import SkeinEngine
+import SkeinTransport
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else
     import Foundation
-#endif
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
 #endif
 
 extension ServerConfiguration.Forwarding: ExpressibleByArgument {}
@@ -175,16 +169,5 @@ extension EngineCommand {
             try options.configuration(label: Self.configuration.commandName ?? "\(Self.self)".lowercased()))
         try await mount(into: &engine)
         try await engine.serve()
-    }
-}
-
-extension Engine {
-    /// A path beside the program: where its own files are, wherever it is started from.
-    /// - Parameter path: relative to the folder of the executable.
-    public static func resource(_ path: String) -> String {
-        let real = realpath("/proc/self/exe", nil) ?? realpath(CommandLine.arguments[0], nil)
-        defer { free(real) }
-        let program = real.map { String(cString: $0) } ?? CommandLine.arguments[0]
-        return "\(program.splitBytes(separator: "/").dropLast().reduce("") { "\($0)/\($1)" })/\(path)"
     }
 }

@@ -1,6 +1,10 @@
 // Stubs for remote calls over the session.
 
-extension Skein {
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+
+extension SkeinClient {
     /// The functions of an XML-RPC server: `try skein.xmlrpc(url).package.releases("roundup")`.
     /// - Parameters:
     ///   - url: where they are.

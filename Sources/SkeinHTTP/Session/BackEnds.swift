@@ -4,7 +4,7 @@ import SkeinCore
 import Synchronization
 
 /// The clients, by what they were asked for with.
-final class BackEnds: Sendable {
+package final class BackEnds: Sendable {
     private let clients = Mutex<ByteDictionary<any BackEnd>>([:])
     /// Those that were made by their settings; they end with the session, or before it with their last user.
     private let others = Mutex<[Weak]>([])
@@ -14,7 +14,7 @@ final class BackEnds: Sendable {
     }
 
     /// Takes note of a client that is to end with the session.
-    func keep<Client: BackEnd>(_ client: Client) -> Client {
+    package func keep<Client: BackEnd>(_ client: Client) -> Client {
         others.withLock { others in
             others.removeAll { $0.client == nil }
             others.append(Weak(client: client))
@@ -23,7 +23,7 @@ final class BackEnds: Sendable {
     }
 
     /// The client of an address, made when it is asked for first.
-    func client<Client: BackEnd>(
+    package func client<Client: BackEnd>(
         _ address: String, _ make: () throws(SkeinError) -> Client
     ) throws(SkeinError) -> Client {
         if let client = clients.withLock({ $0[address] }) as? Client { return client }

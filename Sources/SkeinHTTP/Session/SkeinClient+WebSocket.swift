@@ -1,6 +1,6 @@
 // WebSockets over the session.
 
-extension Skein {
+extension SkeinClient {
     /// Opens a WebSocket: `for try await message in socket`, `socket.send("…")`.
     /// - Parameters:
     ///   - url: `ws://` or `wss://`.
@@ -35,7 +35,8 @@ extension Skein {
     @discardableResult
     public func ws(
         _ url: String, _ message: WebSocketMessage, options: WebSocketOptions = WebSocketOptions(),
-        headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil, meta: Meta = Meta(),
+        headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil,
+        meta: RequestMetadata = RequestMetadata(),
         callback: (@Sendable (WebSocketResponse) -> Void)? = nil
     ) -> Corequest<WebSocketResponse> {
         let target: HTTPURL

@@ -1,0 +1,152 @@
+// A name for back ends of one protocol: what a program registers, and what it finds out about it.
+
+import SkeinCore
+import SkeinTransport
+
+/// The back ends behind a name such as `@members`: one protocol, several members, and how requests are spread over them.
+///
+///     try client.alias("@members", .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))
+///     let response = await client.get("@members/users/7").dispatch()
+///
+/// A member is `user:password@host:port/path weight`, or a URL and a weight; user and password are percent-encoded (`%40` for `@`). The
+/// weight is 1 when there is none.
+public struct Alias: Sendable {
+    /// The protocol of the members.
+    public struct Scheme: Hashable, Sendable, CustomStringConvertible {
+        /// The scheme of a member's URL.
+        public let description: String
+        /// HTTP, WebSocket, XML-RPC, JSON-RPC and gRPC without TLS.
+        public static let http = Scheme(description: "http")
+        /// The same over TLS.
+        public static let https = Scheme(description: "https")
+        /// PostgreSQL.
+        public static let postgres = Scheme(description: "postgres")
+        /// SQLite; members are files.
+        public static let sqlite = Scheme(description: "sqlite")
+        /// Redis.
+        public static let redis = Scheme(description: "redis")
+        /// MongoDB.
+        public static let mongo = Scheme(description: "mongodb")
+    }
+
+    /// One back end.
+    public struct Member: Hashable, Sendable, CustomStringConvertible {
+        /// Its URL, credentials included.
+        public var url: String
+        /// Its share of the requests, relative to the other members. Default: 1.
+        public var weight: Double
+
+        /// A back end by its URL.
+        /// - Parameter weight: its share of the requests, relative to the other members.
+        public init(url: String, weight: Double = 1) {
+            self.url = url
+            self.weight = weight
+        }
+
+        /// Reads `user:password@host:port/path weight`, or a URL and a weight.
+        /// - Throws: code 701 when the weight is no positive number, or there is no address.
+        init(_ text: String, scheme: Scheme) throws(SkeinError) {
+            let words = text.splitBytes(separator: " ")
+            guard let address = words.first, words.count < 3 else {
+                throw SkeinError(.exception, because: "\(text.debugDescription) is no member; write HOST:PORT WEIGHT")
+            }
+            weight = 1
+            if words.count == 2 {
+                guard let number = Double(words[1]), number > 0, number.isFinite else {
+                    throw SkeinError(
+                        .exception, because: "the weight \(words[1].debugDescription) is no positive number")
+                }
+                weight = number
+            }
+            url = address.rangeOfBytes("://") != nil || scheme == .sqlite ? String(address) : "\(scheme)://\(address)"
+        }
+
+        /// The URL without the password, and the weight.
+        public var description: String {
+            weight == 1 ? Self.redacted(url) : "\(Self.redacted(url)) \(weight)"
+        }
+
+        static func redacted(_ url: String) -> String {
+            guard let schemeEnd = url.rangeOfBytes("://")?.upperBound else { return url }
+            let authority = url[schemeEnd...].prefix(before: "/")
+            guard let at = authority.lastByte("@"), let colon = authority[..<at].firstByte(":") else { return url }
+            return url[..<colon] + ":…" + url[at...]
+        }
+    }
+
+    /// The protocol.
+    public let scheme: Scheme
+    /// The back ends.
+    public var members: [Member]
+    /// How requests are spread over them.
+    public var balancing = BalancingConfiguration()
+    /// Who may reach it through the engine: one of these roles. Default: everybody.
+    public var roles: Set<String> = []
+    /// The networks from which it may be reached through the engine, such as `10.0.0.0/8`. Default: all.
+    public var sources: [AddressRange] = []
+    /// Active health checks. Default: none.
+    public var healthCheck: HealthCheck?
+
+    /// An alias of a protocol.
+    /// - Throws: code 701 for a member that cannot be read.
+    public init(_ scheme: Scheme, _ members: [String]) throws(SkeinError) {
+        self.scheme = scheme
+        var list: [Member] = []
+        for text in members { list.append(try Member(text, scheme: scheme)) }
+        self.members = list
+    }
+
+    /// Members that speak HTTP without TLS; a member with a URL of `https` is asked over TLS.
+    public static func http(_ members: String...) throws(SkeinError) -> Alias { try Alias(.http, members) }
+    /// Members that speak HTTP over TLS.
+    public static func https(_ members: String...) throws(SkeinError) -> Alias { try Alias(.https, members) }
+    /// Databases of PostgreSQL with the same content.
+    public static func postgres(_ members: String...) throws(SkeinError) -> Alias { try Alias(.postgres, members) }
+    /// Files of SQLite with the same content.
+    public static func sqlite(_ members: String...) throws(SkeinError) -> Alias { try Alias(.sqlite, members) }
+    /// Stores of Redis.
+    public static func redis(_ members: String...) throws(SkeinError) -> Alias { try Alias(.redis, members) }
+    /// Databases of MongoDB.
+    public static func mongo(_ members: String...) throws(SkeinError) -> Alias { try Alias(.mongo, members) }
+}
+
+/// An active health check: a member that fails it gets no requests until it passes.
+public struct HealthCheck: Hashable, Sendable {
+    /// The path that is asked for by GET; a status below 400 passes. nil only connects.
+    public var path: String?
+    /// How often. Default: 5 s.
+    public var interval: Duration
+    /// How long an answer may take. Default: 2 s.
+    public var timeout: Duration
+
+    /// A check by a GET of a path.
+    /// - Parameters:
+    ///   - path: the path; nil only connects.
+    ///   - interval: how often.
+    ///   - timeout: how long an answer may take.
+    public init(path: String? = nil, interval: Duration = .seconds(5), timeout: Duration = .seconds(2)) {
+        self.path = path
+        self.interval = interval
+        self.timeout = timeout
+    }
+}
+
+/// The state of an alias' member at one moment.
+public struct AliasMemberStatus: Sendable, Encodable {
+    /// The member's URL, without its password.
+    public let url: String
+    /// Its weight.
+    public let weight: Double
+    /// Whether it gets requests.
+    public let isAvailable: Bool
+    /// Requests in flight.
+    public let inFlight: Int
+    /// Requests in flight that it may have; nil for any number.
+    public let limit: Int?
+    /// The moving average of its latency, in milliseconds.
+    public let latency: Double
+    /// Requests that ended.
+    public let requests: Int
+    /// Requests that failed.
+    public let failures: Int
+}

@@ -1,0 +1,225 @@
+// An alias in use: its balancer, which all loops share, and the addresses of its members.
+
+import NIOCore
+import SkeinCore
+import SkeinTransport
+import Synchronization
+
+/// The alias of a client, from its registration on.
+package final class AliasState: Sendable {
+    /// An attempt that was begun and whose end has to be told.
+    package struct Attempt: Sendable {
+        let index: Int
+        package let id: Balancer.MemberID
+        package let target: AliasTarget
+        let begun: NIODeadline
+    }
+
+    package enum Pick: Sendable {
+        case attempt(Attempt)
+        case none(SkeinError)
+    }
+
+    private struct State {
+        var alias: Alias
+        var balancer: Balancer
+        /// In the order of the balancer's members.
+        var targets: [AliasTarget]
+    }
+
+    /// The name, beginning with `@`.
+    package let name: String
+    package let configuration: BalancingConfiguration
+    private let state: Mutex<State>
+
+    init(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
+        self.name = name
+        configuration = alias.balancing
+        var balancer = Balancer(alias.balancing, seed: .random(in: 0...UInt64.max), at: now)
+        let (targets, list) = try Self.targets(alias)
+        balancer.set(list, at: now)
+        state = Mutex(State(alias: alias, balancer: balancer, targets: targets))
+    }
+
+    package var alias: Alias { state.withLock { $0.alias } }
+
+    private static func targets(_ alias: Alias) throws(SkeinError) -> ([AliasTarget], [(key: String, weight: Double)]) {
+        guard !alias.members.isEmpty else {
+            throw SkeinError(.exception, because: "an alias needs a member; write HOST:PORT WEIGHT")
+        }
+        var targets: [AliasTarget] = []
+        var list: [(key: String, weight: Double)] = []
+        var keys: Set<String> = []
+        for member in alias.members {
+            var key = member.url
+            while !keys.insert(key).inserted { key += " " }  // the same back end twice has twice the requests
+            targets.append(try AliasTarget(member, alias.scheme))
+            list.append((key, member.weight))
+        }
+        return (targets, list)
+    }
+
+    /// Changes the members; those that stay keep what was learned.
+    package func set(_ members: [Alias.Member], at now: NIODeadline) throws(SkeinError) {
+        var alias = alias
+        alias.members = members
+        let (targets, list) = try Self.targets(alias)
+        state.withLock { state in
+            state.alias = alias
+            state.balancer.set(list, at: now)
+            state.targets = targets
+        }
+    }
+
+    // MARK: Attempts
+
+    /// Begins an attempt on the member that the balancer picks.
+    package func begin(
+        key: UInt64 = 0, tried: [Balancer.MemberID] = [], isFirst: Bool = true, at now: NIODeadline
+    ) -> Pick {
+        state.withLock { state in
+            switch state.balancer.pick(key: key, tried: tried, isFirst: isFirst, at: now) {
+            case .member(let index):
+                return .attempt(
+                    Attempt(
+                        index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now))
+            case .full:
+                return .none(
+                    SkeinError(
+                        .socketPanic, peer: name,
+                        because: "each member of \(name) has as many requests in flight as it takes"))
+            case .none: return .none(SkeinError(.connectionFailed, peer: name, because: "\(name) has no member"))
+            }
+        }
+    }
+
+    /// Ends an attempt.
+    package func end(_ attempt: Attempt, _ outcome: Balancer.Outcome, at now: NIODeadline) {
+        let latency = Duration.nanoseconds((now - attempt.begun).nanoseconds)
+        state.withLock {
+            $0.balancer.report(attempt.id, at: attempt.index, outcome, latency: latency, at: now)
+        }
+    }
+
+    package func mayRetry(at now: NIODeadline) -> Bool { state.withLock { $0.balancer.mayRetry(at: now) } }
+    package func mayHedge(at now: NIODeadline) -> Bool { state.withLock { $0.balancer.mayHedge(at: now) } }
+    package var hedgeDelay: Duration? { state.withLock { $0.balancer.hedgeDelay } }
+    package var count: Int { state.withLock { $0.targets.count } }
+
+    /// Every member, for requests that go to all of them.
+    package func everyAttempt(at now: NIODeadline) -> [Attempt] {
+        state.withLock { state in
+            state.targets.indices.map { index in
+                state.balancer.begin(index, at: now)
+                return Attempt(
+                    index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now)
+            }
+        }
+    }
+
+    /// The members, for health checks.
+    package var targets: [(id: Balancer.MemberID, target: AliasTarget)] {
+        state.withLock { state in zip(state.balancer.members, state.targets).map { ($0.id, $1) } }
+    }
+
+    package func checked(_ id: Balancer.MemberID, isHealthy: Bool) {
+        state.withLock { $0.balancer.checked(id, isHealthy: isHealthy) }
+    }
+
+    /// The state of each member.
+    package func status(at now: NIODeadline) -> [AliasMemberStatus] {
+        state.withLock { state in
+            zip(state.balancer.members, state.alias.members).map { member, given in
+                AliasMemberStatus(
+                    url: Alias.Member.redacted(given.url), weight: given.weight,
+                    isAvailable: member.isAvailable(at: now),
+                    inFlight: member.inFlight, limit: member.concurrencyLimit, latency: member.latency / 1e6,
+                    requests: member.totalRequests, failures: member.totalFailures)
+            }
+        }
+    }
+}
+
+/// Where a member is.
+package struct AliasTarget: Sendable {
+    /// The member's URL, credentials included.
+    package let url: String
+    /// The origin of an HTTP member.
+    package let origin: HTTPOrigin?
+    /// What stands before each path, without a slash at its end.
+    let prefix: String
+    let auth: HTTPAuth?
+
+    init(_ member: Alias.Member, _ scheme: Alias.Scheme) throws(SkeinError) {
+        url = member.url
+        guard scheme == .http || scheme == .https else {
+            (origin, prefix, auth) = (nil, "", nil)
+            return
+        }
+        var text = member.url
+        var auth: HTTPAuth?
+        if let start = text.rangeOfBytes("://")?.upperBound, let at = text[start...].prefix(before: "/").lastByte("@") {
+            let userInfo = text[start..<at]
+            let user = userInfo.prefix(before: ":")
+            let password = userInfo[user.endIndex...].dropFirst()
+            guard let user = Percent.decode(user), let password = Percent.decode(password) else {
+                throw SkeinError(.exception, because: "the credentials of a member are not percent-encoded text")
+            }
+            auth = .basic(user, password)
+            text.removeSubrange(start...at)
+        }
+        if text.hasBytePrefix("ws://") || text.hasBytePrefix("wss://") { text = "http" + text.dropFirst(2) }
+        let parsed = try HTTPURL(text)
+        origin = parsed.origin
+        self.auth = auth
+        prefix = parsed.target.hasByteSuffix("/") ? String(parsed.target.dropLast()) : parsed.target
+    }
+
+    /// A request to the alias, as the member gets it.
+    func request(_ request: HTTPRequest) -> HTTPRequest {
+        guard let origin else { return request }
+        var request = request
+        request.url = HTTPURL(origin: origin, target: prefix + request.url.target)
+        if let auth, request.auth == nil, !request.headers.contains("Authorization") { request.auth = auth }
+        return request
+    }
+}
+
+/// The aliases of a client and of all views of it.
+package final class AliasTable: Sendable {
+    private let states = Mutex<ByteDictionary<AliasState>>([:])
+
+    package init() {}
+
+    package subscript(name: String) -> AliasState? { states.withLock { $0[name] } }
+
+    package var all: [AliasState] { states.withLock { Array($0.values) }.sorted { $0.name < $1.name } }
+
+    /// The alias of a name.
+    /// - Throws: code 701 that names those there are.
+    package func find(_ name: String) throws(SkeinError) -> AliasState {
+        if let state = self[name] { return state }
+        let known = all.map(\.name).joined(separator: ", ")
+        throw SkeinError(
+            .exception,
+            because: "there is no alias \(name); "
+                + (known.isEmpty ? "register it with alias(_:_:)" : "there are \(known)"))
+    }
+
+    /// Registers an alias. One that is registered already gets the new members, and keeps what was learned if the rest is the same.
+    package func register(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
+        guard name.hasBytePrefix("@"), name.utf8.count > 1,
+            name.utf8.dropFirst().allSatisfy({ HTTPOrigin.isAliasByte($0) })
+        else {
+            throw SkeinError(
+                .exception,
+                because:
+                    "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
+        }
+        if let state = self[name], state.alias.scheme == alias.scheme, state.configuration == alias.balancing {
+            return try state.set(alias.members, at: now)
+        }
+        let state = try AliasState(name, alias, at: now)
+        states.withLock { $0[name] = state }
+    }
+}

@@ -1,0 +1,19 @@
+// The entry point of MongoDB on the client.
+
+@_exported import SkeinHTTP
+
+extension SkeinClient {
+    /// A database of MongoDB: `try skein.mongo("mongodb://host/blog").findone("posts", ["author": "Ada"])`.
+    ///
+    /// For one address there is one client with one set of connections, however often it is asked for.
+    /// - Parameter uri: `mongodb://user:password@host1,host2/database?replicaSet=rs0`, or `host/database`; without a database, `test`.
+    /// - Throws: code 701 that says what is wrong with it.
+    public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
+        try backEnds.client("mongo \(uri)") { () throws(SkeinError) in mongo(try MongoOptions(uri)) }.database
+    }
+
+    /// A deployment of MongoDB by its settings; a client with connections of its own.
+    public func mongo(_ options: MongoOptions) -> MongoClient {
+        backEnds.keep(MongoClient(options, session: session, dialer: http.dialer))
+    }
+}

@@ -1,0 +1,19 @@
+// The entry point of PostgreSQL on the client.
+
+@_exported import SkeinHTTP
+
+extension SkeinClient {
+    /// A database of PostgreSQL: `try skein.postgres("postgres://user:password@host/blog").execute("SELECT …")`.
+    ///
+    /// For one address there is one client with one set of connections, however often it is asked for.
+    /// - Parameter url: a connection string as libpq reads them, with several hosts if there are, or `user:password@host/database`.
+    /// - Throws: code 701 that says what is wrong with it.
+    public func postgres(_ url: String) throws(SkeinError) -> PostgresClient {
+        try backEnds.client("postgres \(url)") { () throws(SkeinError) in postgres(try PostgresOptions(url)) }
+    }
+
+    /// A database of PostgreSQL by its settings; a client with connections of its own.
+    public func postgres(_ options: PostgresOptions) -> PostgresClient {
+        backEnds.keep(PostgresClient(options, session: session, dialer: http.dialer))
+    }
+}

@@ -1,0 +1,20 @@
+// The entry point of Redis on the client.
+
+@_exported import SkeinHTTP
+
+extension SkeinClient {
+    /// A store of Redis: `try skein.redis("redis://host/0").get("hits")`.
+    ///
+    /// For one address there is one client with one set of connections, however often it is asked for.
+    /// - Parameter url: `redis://user:password@host:6379/0`, `rediss://…` for TLS, `redis+unix:///path`,
+    ///   `redis+sentinel://host1,host2/0?master=name`, `redis+cluster://host1,host2`.
+    /// - Throws: code 701 that says what is wrong with it.
+    public func redis(_ url: String) throws(SkeinError) -> RedisClient {
+        try backEnds.client("redis \(url)") { () throws(SkeinError) in redis(try RedisOptions(url)) }
+    }
+
+    /// A store of Redis by its settings; a client with connections of its own.
+    public func redis(_ options: RedisOptions) -> RedisClient {
+        backEnds.keep(RedisClient(options, session: session, dialer: http.dialer))
+    }
+}

@@ -1,0 +1,23 @@
+// The entry point of SQLite on the client.
+
+@_exported import SkeinHTTP
+
+extension SkeinClient {
+    /// A database of SQLite: `try skein.sqlite("blog.db").execute("SELECT …")`.
+    ///
+    /// For one address there is one client, however often it is asked for; `:memory:` is one database in memory for the session.
+    /// - Parameter address: a path, `sqlite:FILE` or `sqlite::memory:`.
+    /// - Throws: code 714 when it cannot be opened.
+    public func sqlite(_ address: String) throws(SkeinError) -> SQLiteClient {
+        let options = SQLiteOptions(address)
+        return try backEnds.client("sqlite \(options.path ?? "")") { () throws(SkeinError) in
+            try SQLiteClient(options, session: session)
+        }
+    }
+
+    /// A database of SQLite by its settings; another client than all others, so that one in memory is another database.
+    /// - Throws: code 714 when it cannot be opened.
+    public func sqlite(_ options: SQLiteOptions) throws(SkeinError) -> SQLiteClient {
+        backEnds.keep(try SQLiteClient(options, session: session))
+    }
+}

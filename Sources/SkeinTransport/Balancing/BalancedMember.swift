@@ -1,0 +1,175 @@
+// What a balancer knows of one member.
+
+import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A member of an alias, as its balancer sees it.
+package struct BalancedMember: Sendable {
+    /// What tells it from others: its address.
+    package let key: String
+    package let id: Balancer.MemberID
+    package internal(set) var weight: Double
+    package private(set) var inFlight = 0
+    package private(set) var consecutiveFailures = 0
+    /// The moving average of its latency in nanoseconds; 0 before the first answer.
+    package private(set) var latency = 0.0
+    /// The end of its ejection.
+    package private(set) var ejectedUntil: NIODeadline?
+    /// Whether an active check has failed.
+    package internal(set) var isCheckedOut = false
+    /// Whether one request tries an ejected member out.
+    private var isOnTrial = false
+    private var ejections = 0
+    /// Requests that have ended, and those of them that failed.
+    package private(set) var totalRequests = 0
+    package private(set) var totalFailures = 0
+    private var requests = 0
+    private var failures = 0
+    private var updatedAt = NIODeadline.uptimeNanoseconds(0)
+    /// The begin of its slow start.
+    private var startedAt: NIODeadline?
+    private var limit: ConcurrencyLimit?
+    private let hash: UInt64
+    /// What it has gained by waiting for its turn.
+    var turn = 0.0
+
+    init(
+        key: String, id: Balancer.MemberID, weight: Double, limit: ConcurrencyConfiguration?, startedAt: NIODeadline?
+    ) {
+        self.key = key
+        self.id = id
+        self.weight = max(weight, .leastNonzeroMagnitude)
+        self.limit = limit.map { ConcurrencyLimit($0) }
+        self.startedAt = startedAt
+        hash = FastRandom.hash(key)
+    }
+
+    // MARK: Whether it gets requests
+
+    /// The requests in flight that it may have.
+    package var concurrencyLimit: Int? { limit.map { Int($0.value) } }
+    var hasRoom: Bool { limit.map { inFlight < Int($0.value) } ?? true }
+
+    /// Whether it gets requests. After an ejection, one at first.
+    package func isAvailable(at now: NIODeadline, ignoringRoom: Bool = false) -> Bool {
+        if isCheckedOut { return false }
+        if let ejectedUntil, now < ejectedUntil || isOnTrial { return false }
+        return ignoringRoom || hasRoom
+    }
+
+    /// Its weight, which grows after its start.
+    func effectiveWeight(_ configuration: BalancingConfiguration, at now: NIODeadline) -> Double {
+        guard let startedAt, configuration.slowStart > .zero else { return weight }
+        let share = (now - startedAt).seconds / TimeAmount(configuration.slowStart).seconds
+        return share >= 1 ? weight : weight * max(0.1, share)
+    }
+
+    /// What a request to it is expected to cost: latency times those in flight, by weight.
+    func cost(_ configuration: BalancingConfiguration, at now: NIODeadline) -> Double {
+        let decayed = latency * exp(-(now - updatedAt).seconds / TimeAmount(configuration.decay).seconds)
+        // One that has not answered yet, but has been asked, is not asked by everybody at once.
+        let expected = latency == 0 ? (inFlight == 0 ? 0 : Self.unknown) : max(decayed, 1)
+        return (expected * Double(inFlight + 1) + 1) / effectiveWeight(configuration, at: now)
+    }
+
+    private static let unknown = 1e9
+
+    /// The member's lot for a key: the lower, the better.
+    func lot(for key: UInt64) -> Double {
+        let mixed = FastRandom.mix(hash ^ FastRandom.mix(key))
+        return -log((Double(mixed >> 11) + 1) * 0x1p-53) / weight
+    }
+
+    // MARK: What happens
+
+    mutating func begins(at now: NIODeadline) {
+        inFlight += 1
+        if ejectedUntil != nil { isOnTrial = true }
+    }
+
+    /// A request has ended.
+    /// - Returns: whether the member was ejected before.
+    mutating func ends(
+        _ outcome: Balancer.Outcome, latency measured: Duration, _ configuration: BalancingConfiguration,
+        at now: NIODeadline
+    ) -> Bool {
+        let before = inFlight
+        inFlight = max(0, inFlight - 1)
+        let wasEjected = ejectedUntil != nil
+        let nanoseconds = Double(TimeAmount(measured).nanoseconds)
+        switch outcome {
+        case .cancelled:
+            isOnTrial = false
+            // The caller waited at least so long.
+            if nanoseconds > latency { observe(nanoseconds, configuration, at: now) }
+        case .success:
+            requests += 1
+            totalRequests += 1
+            consecutiveFailures = 0
+            if wasEjected { comeBack(at: now) }
+            observe(nanoseconds, configuration, at: now)
+            limit?.observe(nanoseconds, inFlight: before)
+        case .failure, .refused:
+            requests += 1
+            failures += 1
+            totalRequests += 1
+            totalFailures += 1
+            consecutiveFailures += 1
+            // A member that fails fast must not look fast.
+            observe(max(nanoseconds, Self.unknown), configuration, at: now)
+            if case .failure = outcome, wasEjected { eject(configuration.outliers, at: now) }
+        }
+        return wasEjected
+    }
+
+    private mutating func comeBack(at now: NIODeadline) {
+        ejectedUntil = nil
+        isOnTrial = false
+        startedAt = now
+    }
+
+    mutating func eject(_ configuration: OutlierConfiguration, at now: NIODeadline) {
+        ejections += 1
+        isOnTrial = false
+        consecutiveFailures = 0
+        ejectedUntil = now + TimeAmount(min(configuration.ejection * ejections, configuration.longestEjection))
+    }
+
+    /// It has asked for a pause.
+    mutating func leaveAlone(for pause: Duration, at now: NIODeadline) {
+        isOnTrial = false
+        ejectedUntil = max(ejectedUntil ?? now, now + TimeAmount(pause))
+    }
+
+    func successRate(_ configuration: OutlierConfiguration) -> Double? {
+        requests >= configuration.minimumRequests ? Double(requests - failures) / Double(requests) : nil
+    }
+
+    mutating func endInterval(at now: NIODeadline) {
+        requests = 0
+        failures = 0
+        if ejectedUntil == nil, ejections > 0 { ejections -= 1 }
+    }
+
+    /// An increase replaces the average at once; a decrease moves it by the time that has passed.
+    private mutating func observe(_ value: Double, _ configuration: BalancingConfiguration, at now: NIODeadline) {
+        if value >= latency {
+            latency = value
+        } else {
+            let kept = exp(-(now - updatedAt).seconds / TimeAmount(configuration.decay).seconds)
+            latency = latency * kept + value * (1 - kept)
+        }
+        updatedAt = now
+    }
+}
+
+extension TimeAmount {
+    fileprivate var seconds: Double { Double(nanoseconds) / 1e9 }
+}

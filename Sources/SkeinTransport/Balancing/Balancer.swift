@@ -1,0 +1,243 @@
+// Which member of an alias gets a request, without I/O: it is told how each request went, and when it is asked it knows the time. Numbers
+// and constants are those of Finagle (peak EWMA), Envoy (outliers) and Netflix (concurrency limits).
+
+import NIOCore
+
+/// The state of the members of an alias.
+package struct Balancer: Sendable {
+    /// A member, for as long as the alias has it.
+    package struct MemberID: Hashable, Sendable { let number: UInt32 }
+
+    /// How a request ended, as far as its member is to blame.
+    package enum Outcome: Sendable {
+        case success
+        case failure
+        /// The member asks for less.
+        /// - Parameter after: how long it wants to be left alone; nil when it does not say.
+        case refused(after: Duration?)
+        /// The caller gave up: says nothing about the member.
+        case cancelled
+    }
+
+    package enum Pick: Sendable, Equatable {
+        case member(Int)
+        /// Every member has as many requests in flight as it takes.
+        case full
+        /// There is no member.
+        case none
+    }
+
+    package private(set) var members: [BalancedMember] = []
+    package let configuration: BalancingConfiguration
+    private var random: FastRandom
+    private var nextNumber: UInt32 = 0
+    private var budget: AttemptBudget
+    private var hedges: AttemptBudget
+    private var latencies = LatencyQuantile()
+    private var intervalEnd: NIODeadline
+
+    package init(_ configuration: BalancingConfiguration, seed: UInt64, at now: NIODeadline) {
+        self.configuration = configuration
+        random = FastRandom(seed)
+        budget = AttemptBudget(share: configuration.retries.share, perSecond: configuration.retries.perSecond, at: now)
+        hedges = AttemptBudget(share: configuration.hedging.share, perSecond: 0, at: now)
+        intervalEnd = now + TimeAmount(configuration.outliers.interval)
+    }
+
+    // MARK: Members
+
+    /// Sets the members. One that was there before keeps what was learned, also when its weight changes.
+    /// - Parameter list: keys that tell members apart, and weights.
+    package mutating func set(_ list: [(key: String, weight: Double)], at now: NIODeadline) {
+        var before: [String: BalancedMember] = [:]
+        for member in members { before[member.key] = member }
+        let isFirst = members.isEmpty
+        members = list.map { key, weight in
+            if var known = before[key] {
+                known.weight = max(weight, .leastNonzeroMagnitude)
+                return known
+            }
+            nextNumber += 1
+            // A member that joins others starts slowly; the first ones have nobody to leave the requests to.
+            return BalancedMember(
+                key: key, id: MemberID(number: nextNumber), weight: weight, limit: configuration.concurrency,
+                startedAt: isFirst ? nil : now)
+        }
+    }
+
+    /// The place of a member; nil when the alias does not have it any more.
+    package func index(of id: MemberID, at hint: Int) -> Int? {
+        if hint < members.count, members[hint].id == id { return hint }
+        return members.firstIndex { $0.id == id }
+    }
+
+    // MARK: Requests
+
+    /// Picks the member for an attempt.
+    /// - Parameters:
+    ///   - key: what decides with ``BalancingConfiguration/Policy/consistentHash``.
+    ///   - tried: members that were tried for this request already; they are picked only when there is no other.
+    ///   - isFirst: whether it is the request's first attempt.
+    package mutating func pick(key: UInt64 = 0, tried: [MemberID] = [], isFirst: Bool, at now: NIODeadline) -> Pick {
+        if now >= intervalEnd { endInterval(at: now) }
+        guard !members.isEmpty else { return .none }
+        if isFirst {
+            budget.deposit(at: now)
+            hedges.deposit(at: now)
+        }
+        // With all others ejected or tried, any is better than none.
+        guard
+            let index = choose(
+                key, now, where: { member, _ in member.isAvailable(at: now) && !tried.contains(member.id) })
+                ?? choose(key, now, where: { member, _ in member.isAvailable(at: now) })
+                ?? choose(key, now, where: { member, _ in member.hasRoom })
+        else { return .full }
+        members[index].begins(at: now)
+        return .member(index)
+    }
+
+    /// Whether a failed request may be attempted once more; takes it from the budget.
+    package mutating func mayRetry(at now: NIODeadline) -> Bool { budget.withdraw(at: now) }
+
+    /// After what time a second attempt is sent beside one that is slow; nil for never.
+    package var hedgeDelay: Duration? {
+        guard configuration.hedging.isEnabled, members.count > 1,
+            let usual = latencies.value(configuration.hedging.quantile)
+        else { return nil }
+        return max(configuration.hedging.minimum, usual)
+    }
+
+    /// Whether a second attempt may be sent beside the first; takes it from the budget.
+    package mutating func mayHedge(at now: NIODeadline) -> Bool { hedges.withdraw(at: now) }
+
+    /// An attempt has ended.
+    /// - Parameter latency: from its begin to the head of its response.
+    package mutating func report(
+        _ id: MemberID, at hint: Int, _ outcome: Outcome, latency: Duration, at now: NIODeadline
+    ) {
+        guard let index = index(of: id, at: hint) else { return }
+        if case .success = outcome { latencies.add(latency) }
+        let isEjected = members[index].ends(outcome, latency: latency, configuration, at: now)
+        switch outcome {
+        case .failure
+        where !isEjected && members[index].consecutiveFailures >= configuration.outliers.consecutiveFailures:
+            eject(index, at: now)
+        case .refused(let pause?) where pause > .zero && mayEject(at: now):
+            members[index].leaveAlone(for: min(pause, configuration.outliers.longestEjection), at: now)
+        default: break
+        }
+    }
+
+    /// An active health check has succeeded or failed.
+    package mutating func checked(_ id: MemberID, isHealthy: Bool) {
+        guard let index = index(of: id, at: 0) else { return }
+        members[index].isCheckedOut = !isHealthy
+    }
+
+    /// An attempt on a certain member begins.
+    package mutating func begin(_ index: Int, at now: NIODeadline) { members[index].begins(at: now) }
+
+    // MARK: Choosing
+
+    private mutating func choose(_ key: UInt64, _ now: NIODeadline, where fits: (BalancedMember, Int) -> Bool) -> Int? {
+        switch configuration.policy {
+        case .peakEWMA: chooseOfTwo(now, fits)
+        case .roundRobin: chooseInTurn(now, fits)
+        case .leastRequests:
+            best(fits) { member in Double(member.inFlight + 1) / member.effectiveWeight(self.configuration, at: now) }
+        case .consistentHash: chooseByHash(key, fits)
+        }
+    }
+
+    private func best(_ fits: (BalancedMember, Int) -> Bool, _ cost: (BalancedMember) -> Double) -> Int? {
+        var best: Int?
+        var lowest = Double.infinity
+        for index in members.indices where fits(members[index], index) {
+            let value = cost(members[index])
+            if best == nil || value < lowest { (best, lowest) = (index, value) }
+        }
+        return best
+    }
+
+    /// Two different members at random, of which the cheaper one is taken.
+    private mutating func chooseOfTwo(_ now: NIODeadline, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
+        let count = members.count
+        if count == 1 { return fits(members[0], 0) ? 0 : nil }
+        // In most cases the first two fit.
+        let one = Int(random.next(below: UInt64(count)))
+        var two = Int(random.next(below: UInt64(count - 1)))
+        if two >= one { two += 1 }
+        if fits(members[one], one), fits(members[two], two) { return cheaper(one, two, now) }
+        let fitting = members.indices.filter { fits(members[$0], $0) }
+        guard let first = fitting.first else { return nil }
+        guard fitting.count > 1 else { return first }
+        let place = Int(random.next(below: UInt64(fitting.count)))
+        var other = Int(random.next(below: UInt64(fitting.count - 1)))
+        if other >= place { other += 1 }
+        return cheaper(fitting[place], fitting[other], now)
+    }
+
+    private func cheaper(_ one: Int, _ two: Int, _ now: NIODeadline) -> Int {
+        members[one].cost(configuration, at: now) <= members[two].cost(configuration, at: now) ? one : two
+    }
+
+    /// Smooth weighted round robin: each gains its weight, the richest is taken and pays for all.
+    private mutating func chooseInTurn(_ now: NIODeadline, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
+        var total = 0.0
+        var best: Int?
+        for index in members.indices where fits(members[index], index) {
+            let weight = members[index].effectiveWeight(configuration, at: now)
+            members[index].turn += weight
+            total += weight
+            if best.map({ members[index].turn > members[$0].turn }) ?? true { best = index }
+        }
+        if let best { members[best].turn -= total }
+        return best
+    }
+
+    /// Rendezvous hashing: each member draws a lot for the key, and its weight improves its lots. Members with a quarter more than their
+    /// share of the requests in flight are passed over.
+    private func chooseByHash(_ key: UInt64, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
+        var weights = 0.0
+        var inFlight = 1
+        for index in members.indices where fits(members[index], index) {
+            weights += members[index].weight
+            inFlight += members[index].inFlight
+        }
+        return best(
+            { member, index in
+                fits(member, index)
+                    && Double(member.inFlight) < (1.25 * Double(inFlight) * member.weight / weights).rounded(.up)
+            }, { $0.lot(for: key) })
+    }
+
+    // MARK: Outliers
+
+    private func mayEject(at now: NIODeadline) -> Bool {
+        let out = members.count { !$0.isAvailable(at: now, ignoringRoom: true) }
+        return out + 1 < members.count
+            && Double(out + 1) <= max(1, Double(members.count) * configuration.outliers.maximumShare)
+    }
+
+    private mutating func eject(_ index: Int, at now: NIODeadline) {
+        guard mayEject(at: now) else { return }
+        members[index].eject(configuration.outliers, at: now)
+    }
+
+    /// Compares the members' success rates, and lets ejections of long ago count less.
+    private mutating func endInterval(at now: NIODeadline) {
+        intervalEnd = now + TimeAmount(configuration.outliers.interval)
+        let rates = members.compactMap { $0.successRate(configuration.outliers) }
+        if rates.count >= configuration.outliers.minimumMembers {
+            let mean = rates.reduce(0, +) / Double(rates.count)
+            let variance = rates.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(rates.count)
+            let threshold = mean - configuration.outliers.deviations * variance.squareRoot()
+            for index in members.indices {
+                if let rate = members[index].successRate(configuration.outliers), rate < threshold {
+                    eject(index, at: now)
+                }
+            }
+        }
+        for index in members.indices { members[index].endInterval(at: now) }
+    }
+}
