@@ -6,9 +6,16 @@ extension SkeinClient {
     /// A database of SQLite: `try skein.sqlite("blog.db").execute("SELECT …")`.
     ///
     /// For one address there is one client, however often it is asked for; `:memory:` is one database in memory for the session.
+    ///
+    /// With the name of an alias, it is the client of the member whose turn it is.
     /// - Parameter address: a path, `sqlite:FILE` or `sqlite::memory:`.
     /// - Throws: code 714 when it cannot be opened.
     public func sqlite(_ address: String) throws(SkeinError) -> SQLiteClient {
+        if address.hasBytePrefix("@") {
+            return try backEnds.member(of: address, .sqlite, in: self) { (url, dialer) throws(SkeinError) in
+                try SQLiteClient(SQLiteOptions(url), session: session)
+            }
+        }
         let options = SQLiteOptions(address)
         return try backEnds.client("sqlite \(options.path ?? "")") { () throws(SkeinError) in
             try SQLiteClient(options, session: session)

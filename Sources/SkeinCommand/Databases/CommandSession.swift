@@ -6,10 +6,12 @@ import Skein
 enum CommandSession {
     /// Works with a session of its own, which has ended when this returns.
     /// - Throws: exit code 1 when the work throws, which is said.
-    static func run(_ work: (SkeinClient) async throws -> Void) async throws {
+    /// - Parameter aliases: what it knows by name.
+    static func run(_ aliases: AliasOptions? = nil, _ work: (SkeinClient) async throws -> Void) async throws {
         let skein = SkeinClient()
         var failure: (any Error)?
         do {
+            try aliases?.register(on: skein)
             try await work(skein)
         } catch {
             failure = error

@@ -64,6 +64,9 @@ struct MongoDBCommand: AsyncParsableCommand {
     @Flag(help: "Name the type of every value, so that nothing is lost.")
     var canonical = false
 
+    @OptionGroup(title: "Aliases")
+    var aliases: AliasOptions
+
     func validate() throws {
         guard verb.words.contains(words.count) else {
             throw ValidationError(
@@ -74,15 +77,21 @@ struct MongoDBCommand: AsyncParsableCommand {
             throw ValidationError("Name the collection: DATABASE.COLLECTION.")
         }
         guard skip >= 0, limit ?? 1 > 0 else { throw ValidationError("--skip and --limit are counts.") }
+        if aliases.names(uri) { return }
         do { _ = try MongoOptions(uri) } catch { throw ValidationError("\(error.message).") }
     }
 
-    func run() async throws { try await CommandSession.run { try await work(by: $0) } }
+    func run() async throws { try await CommandSession.run(aliases) { try await work(by: $0) } }
 
-    private func work(by skein: SkeinClient) async throws {
+    private func client(of skein: SkeinClient) throws -> MongoClient {
+        if aliases.names(uri) { return try skein.mongo(uri).client }
         var options = try MongoOptions(uri)
         if !uri.lowercased().containsBytes("serverselectiontimeoutms") { options.serverSelectionTimeout = .seconds(3) }
-        let client = skein.mongo(options)
+        return skein.mongo(options)
+    }
+
+    private func work(by skein: SkeinClient) async throws {
+        let client = try client(of: skein)
         let name = target.splitBytes(separator: ".", maxSplits: 1).map(String.init)
         let database = client[name[0]]
         if verb == .run { return say([.document(try await database.run(try document(0)).fetch().reply)]) }

@@ -44,17 +44,21 @@ struct SQLCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Seconds for the statement.", valueName: "seconds"))
     var timeout: Double = 30
 
+    @OptionGroup(title: "Aliases")
+    var aliases: AliasOptions
+
     func validate() throws {
         guard [json, csv, raw].count(where: { $0 }) <= 1 else {
             throw ValidationError("--json, --csv and --raw exclude each other.")
         }
         guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0.") }
+        if aliases.names(url) { return }
         do { _ = try DatabaseAddress(url) } catch { throw ValidationError("\(error.message).") }
     }
 
     func run() async throws {
         let text = try InputFile.utf8(statement)
-        try await CommandSession.run { skein in
+        try await CommandSession.run(aliases) { skein in
             do {
                 try await execute(text, by: skein)
             } catch let error as SkeinError {
@@ -78,8 +82,13 @@ struct SQLCommand: AsyncParsableCommand {
             + String(repeating: " ", count: head.utf8.count + position - 1 - start) + "^"
     }
 
+    private func database(of skein: SkeinClient) throws(SkeinError) -> any SQLExecutor {
+        guard aliases.names(url) else { return try DatabaseAddress(url).executor(skein) }
+        return try skein.alias(url)?.scheme == .sqlite ? skein.sqlite(url) : skein.postgres(url)
+    }
+
     private func execute(_ text: String, by skein: SkeinClient) async throws {
-        let database: any SQLExecutor = try DatabaseAddress(url).executor(skein)
+        let database = try database(of: skein)
         if let postgres = database as? PostgresClient, parameters.isEmpty, try await copy(text, by: postgres) { return }
         let sql = SQL(unsafe: text, parameters: parameters.map(Self.parameter))
         let response = await start(sql, on: database).dispatch()

@@ -38,13 +38,17 @@ struct StoreCommand: AsyncParsableCommand {
     @Argument(parsing: .captureForPassthrough, help: "The command and its arguments.")
     var command: [String]
 
+    @OptionGroup(title: "Aliases")
+    var aliases: AliasOptions
+
     func validate() throws {
         guard timeout ?? 1 > 0, timeout ?? 1 < 1e9 else { throw ValidationError("--timeout must be more than 0.") }
         guard !command.isEmpty else { throw ValidationError("Name a command, such as PING.") }
+        if aliases.names(url) { return }
         do { _ = try RedisOptions(url) } catch { throw ValidationError("\(error.message).") }
     }
 
-    func run() async throws { try await CommandSession.run { try await send(by: $0) } }
+    func run() async throws { try await CommandSession.run(aliases) { try await send(by: $0) } }
 
     private func send(by skein: SkeinClient) async throws {
         let redis = try skein.redis(url)

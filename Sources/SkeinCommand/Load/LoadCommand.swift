@@ -90,6 +90,9 @@ struct LoadCommand: AsyncParsableCommand {
     @Flag(help: "Make a connection for each request.")
     var noKeepAlive = false
 
+    @OptionGroup(title: "Aliases")
+    var aliases: AliasOptions
+
     @OptionGroup(title: "Connection options")
     var transport: TransportOptions
 
@@ -148,10 +151,11 @@ struct LoadCommand: AsyncParsableCommand {
             kind: kind, urls: urls.map { LoadDatabase($0)?.url ?? $0 }, headers: headers,
             requests: isHTTP ? try urls.map { HTTPRequest(method, try HTTPURL($0), headers: headers, body: body) } : [],
             count: requests ?? (duration == nil ? 1000 : nil), duration: duration, rate: rate, clients: clients,
-            streams: isHTTP2 || streams > 1 ? streams : nil, isHTTP1: isHTTP1, transport: transport, threads: threads,
+            streams: isHTTP2 || streams > 1 ? streams : nil, isHTTP1: isHTTP1, transport: transport, aliases: aliases,
+            threads: threads,
             timeout: .seconds(timeout),
             keepAlive: !noKeepAlive)
-        let report = await LoadRun(plan).run()
+        let report = await (try LoadRun(plan)).run()
         Terminal.say(json ? report.json : report.table)
         if !report.errors.isEmpty || report.status.keys.contains(where: { $0 >= 400 }) { throw ExitCode(1) }
     }
@@ -192,6 +196,7 @@ struct LoadPlan: Sendable {
     let streams: Int?
     let isHTTP1: Bool
     let transport: TransportOptions
+    let aliases: AliasOptions
     let threads: Int
 
     /// Requests under way at one time.

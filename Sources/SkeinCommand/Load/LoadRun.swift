@@ -12,7 +12,7 @@ final class LoadRun: Sendable {
     private let taken = Atomic<Int>(0)
     private let finished = Atomic<Int>(0)
 
-    init(_ plan: LoadPlan) {
+    init(_ plan: LoadPlan) throws {
         self.plan = plan
         var configuration = SkeinClient.Configuration()
         configuration.threads = min(plan.threads, plan.clients)
@@ -29,6 +29,7 @@ final class LoadRun: Sendable {
             configuration.http.http2.connectionsPerOrigin = (plan.clients + shards - 1) / shards
         }
         skein = SkeinClient(configuration)
+        try plan.aliases.register(on: skein)
         recorders = skein.shards.map { _ in LoadRecorder() }
     }
 

@@ -44,6 +44,9 @@ struct RPCCommand: AsyncParsableCommand {
     @OptionGroup(title: "Credentials")
     var credentials: CredentialOptions
 
+    @OptionGroup(title: "Aliases")
+    var aliases: AliasOptions
+
     @OptionGroup(title: "Connection options")
     var transport: TransportOptions
 
@@ -64,6 +67,7 @@ struct RPCCommand: AsyncParsableCommand {
         transport.apply(to: &configuration.http)
         try credentials.apply(to: &configuration.http)
         let skein = SkeinClient(configuration)
+        try aliases.register(on: skein)
         let headers = try HeaderArguments.parse(header)
         let values = arguments.map(Self.value)
         do {

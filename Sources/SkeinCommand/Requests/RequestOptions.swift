@@ -51,6 +51,12 @@ struct RequestOptions: ParsableArguments {
     @OptionGroup(title: "Session options")
     var sessionOptions: SessionOptions
 
+    @OptionGroup(title: "Aliases")
+    var aliases: AliasOptions
+
+    @Flag(help: "Send each request to every member of the alias that its URL names.")
+    var all = false
+
     @OptionGroup(title: "Connection options")
     var transport: TransportOptions
 
@@ -58,9 +64,13 @@ struct RequestOptions: ParsableArguments {
         guard !urls.isEmpty else { throw ValidationError("Name at least one URL.") }
         guard concurrency > 0 else { throw ValidationError("--concurrency must be at least 1.") }
         guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0 seconds.") }
-        if output != nil, urls.count != 1 || urls[0].hasBytePrefix("@") {
+        if output != nil, urls.count != 1 || urls[0].hasBytePrefix("@") && !aliases.names(urls[0]) {
             throw ValidationError("--output takes the body of one URL.")
         }
+        guard !all || urls.allSatisfy({ aliases.names($0) }) else {
+            throw ValidationError("--all takes URLs of aliases, such as @x/path with --alias '@x=…'.")
+        }
+        guard !all || output == nil else { throw ValidationError("--all and --output exclude each other.") }
         if output != nil, body || json { throw ValidationError("--output cannot be combined with --body or --json.") }
         guard !resume || output != nil else { throw ValidationError("--resume belongs to --output.") }
         _ = try HeaderArguments.parse(header)
@@ -77,11 +87,15 @@ struct RequestOptions: ParsableArguments {
         if content.expects { configuration.http.expectContinueAbove = 0 }
         configuration.http.recordsTimings = trace
         if let version { configuration.http.http2.use = version.use }
-        return SkeinClient(configuration)
+        let client = SkeinClient(configuration)
+        try aliases.register(on: client)
+        return client
     }
 
     /// The URLs, those in files included.
-    func allURLs() throws -> [String] { try InputFile.lists(urls) }
+    func allURLs() throws -> [String] {
+        try urls.flatMap { aliases.names($0) ? [$0] : try InputFile.lists([$0]) }
+    }
 }
 
 /// The flags that say which HTTP to speak.

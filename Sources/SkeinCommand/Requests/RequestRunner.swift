@@ -39,6 +39,7 @@ struct RequestRunner {
             if !cookies.isEmpty { request.cookies = cookies }
             return await Download(request: request, file: output, resumes: options.resume).run(skein)
         }
+        if options.all { return try await sendToAll(urls, body, headers, by: skein) }
         let tally = RequestTally()
         // So many callers as may be under way: a file of a million URLs does not become a million requests at once.
         await withTaskGroup(of: Void.self) { group in
@@ -60,6 +61,25 @@ struct RequestRunner {
             }
         }
         return tally.failed.load(ordering: .relaxed) == 0
+    }
+
+    /// Sends each request to every member of its alias, and prints the answers in the order of the members.
+    private func sendToAll(
+        _ urls: [String], _ body: HTTPBody, _ headers: Headers, by skein: SkeinClient
+    ) async throws -> Bool {
+        var isSuccess = true
+        var number = 0
+        for url in urls {
+            let path = String(url.dropFirst(url.prefix(before: "/", "?").count))
+            let group = try skein.all(String(url.prefix(before: "/", "?"))).request(
+                method, path, body: body, headers: headers)
+            for response in await group.dispatch() {
+                print(response, index: number, url: "\(response.url)")
+                isSuccess = isSuccess && response.statusCode < 400
+                number += 1
+            }
+        }
+        return isSuccess
     }
 
     private func print(_ response: HTTPResponse, index: Int, url: String) {

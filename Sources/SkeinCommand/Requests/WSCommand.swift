@@ -56,6 +56,9 @@ struct WSCommand: AsyncParsableCommand {
     @OptionGroup(title: "Credentials")
     var credentials: CredentialOptions
 
+    @OptionGroup(title: "Aliases")
+    var aliases: AliasOptions
+
     @OptionGroup(title: "Connection options")
     var transport: TransportOptions
 
@@ -78,7 +81,9 @@ struct WSCommand: AsyncParsableCommand {
         if noDeflate { options.compression = nil }
         if reconnect { options.reconnect = .init() }
         do {
-            let socket = try await SkeinClient(configuration).webSocket(
+            let client = SkeinClient(configuration)
+            try aliases.register(on: client)
+            let socket = try await client.webSocket(
                 url, options: options, headers: try HeaderArguments.parse(header), auth: credentials.value,
                 timeout: .seconds(timeout))
             try await talk(over: socket)

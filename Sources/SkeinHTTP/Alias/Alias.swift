@@ -27,6 +27,8 @@ public struct Alias: Sendable {
         public static let redis = Scheme(description: "redis")
         /// MongoDB.
         public static let mongo = Scheme(description: "mongodb")
+
+        var isHTTP: Bool { self == .http || self == .https }
     }
 
     /// One back end.

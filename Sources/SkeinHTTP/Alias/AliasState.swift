@@ -25,6 +25,8 @@ package final class AliasState: Sendable {
         var balancer: Balancer
         /// In the order of the balancer's members.
         var targets: [AliasTarget]
+        /// Members whose return is waited for.
+        var awaited: Set<Balancer.MemberID> = []
     }
 
     /// The name, beginning with `@`.
@@ -34,14 +36,25 @@ package final class AliasState: Sendable {
 
     init(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         self.name = name
-        configuration = alias.balancing
-        var balancer = Balancer(alias.balancing, seed: .random(in: 0...UInt64.max), at: now)
+        configuration = Self.configuration(alias)
+        var balancer = Balancer(configuration, seed: .random(in: 0...UInt64.max), at: now)
         let (targets, list) = try Self.targets(alias)
         balancer.set(list, at: now)
         state = Mutex(State(alias: alias, balancer: balancer, targets: targets))
     }
 
     package var alias: Alias { state.withLock { $0.alias } }
+
+    /// A client of a database stays with its member: members take turns, and one that cannot be connected to is left out at once.
+    private static func configuration(_ alias: Alias) -> BalancingConfiguration {
+        var configuration = alias.balancing
+        if !alias.scheme.isHTTP {
+            configuration.policy = .roundRobin
+            configuration.concurrency = nil
+            configuration.outliers.ejection = min(configuration.outliers.ejection, .seconds(5))
+        }
+        return configuration
+    }
 
     private static func targets(_ alias: Alias) throws(SkeinError) -> ([AliasTarget], [(key: String, weight: Double)]) {
         guard !alias.members.isEmpty else {
@@ -101,6 +114,21 @@ package final class AliasState: Sendable {
         }
     }
 
+    /// Picks the member whose client is handed out, for protocols whose clients stay with a member.
+    package func choose(at now: NIODeadline) -> AliasTarget? {
+        state.withLock { state in state.balancer.choose(at: now).map { state.targets[$0] } }
+    }
+
+    /// An attempt to connect to a member, by its URL, has succeeded or failed.
+    package func noteConnect(_ url: String, _ error: SkeinError?, at now: NIODeadline) {
+        state.withLock { state in
+            guard let index = state.targets.firstIndex(where: { $0.url == url }) else { return }
+            state.balancer.begin(index, at: now)
+            let outcome: Balancer.Outcome = error == nil ? .success : .unreachable
+            state.balancer.report(state.balancer.members[index].id, at: index, outcome, latency: .zero, at: now)
+        }
+    }
+
     package func mayRetry(at now: NIODeadline) -> Bool { state.withLock { $0.balancer.mayRetry(at: now) } }
     package func mayHedge(at now: NIODeadline) -> Bool { state.withLock { $0.balancer.mayHedge(at: now) } }
     package var hedgeDelay: Duration? { state.withLock { $0.balancer.hedgeDelay } }
@@ -121,6 +149,18 @@ package final class AliasState: Sendable {
     package var targets: [(id: Balancer.MemberID, target: AliasTarget)] {
         state.withLock { state in zip(state.balancer.members, state.targets).map { ($0.id, $1) } }
     }
+
+    package func isEjected(_ id: Balancer.MemberID, at now: NIODeadline) -> Bool {
+        state.withLock { $0.balancer.isEjected(id, at: now) }
+    }
+
+    package func isBack(_ id: Balancer.MemberID, at now: NIODeadline) {
+        state.withLock { $0.balancer.isBack(id, at: now) }
+    }
+
+    /// - Returns: false when somebody waits already.
+    func beginsWaiting(for id: Balancer.MemberID) -> Bool { state.withLock { $0.awaited.insert(id).inserted } }
+    func endsWaiting(for id: Balancer.MemberID) { state.withLock { _ = $0.awaited.remove(id) } }
 
     package func checked(_ id: Balancer.MemberID, isHealthy: Bool) {
         state.withLock { $0.balancer.checked(id, isHealthy: isHealthy) }
@@ -152,7 +192,7 @@ package struct AliasTarget: Sendable {
 
     init(_ member: Alias.Member, _ scheme: Alias.Scheme) throws(SkeinError) {
         url = member.url
-        guard scheme == .http || scheme == .https else {
+        guard scheme.isHTTP else {
             (origin, prefix, auth) = (nil, "", nil)
             return
         }
@@ -216,7 +256,7 @@ package final class AliasTable: Sendable {
                 because:
                     "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
         }
-        if let state = self[name], state.alias.scheme == alias.scheme, state.configuration == alias.balancing {
+        if let state = self[name], state.alias.scheme == alias.scheme, state.alias.balancing == alias.balancing {
             return try state.set(alias.members, at: now)
         }
         let state = try AliasState(name, alias, at: now)

@@ -4,6 +4,7 @@ import NIOCore
 import SkeinCore
 import SkeinTransport
 import SkeinWire
+import Synchronization
 
 extension HTTPClient {
     /// Starts a request to an alias.
@@ -15,13 +16,15 @@ extension HTTPClient {
             return fail(request, error, callback: callback)
         }
         guard state.count > 1 else { return startOnOnly(state, request, callback) }
-        let request = request
+        let balanced = BalancedRequest(
+            request: request, state: state, client: self, shard: context.session.pickShard(),
+            key: FastRandom.hash(request.url.target))
         let service = service
         return CorequestTask.start(
-            context.session, { await state.send(request, next: service) },
+            context.session, { await balanced.send() },
             failed: { error, response in
                 response.stream?.cancel()
-                return service.fail(request, error)
+                return service.fail(balanced.request, error)
             }, callback: callback)
     }
 
@@ -41,74 +44,97 @@ extension HTTPClient {
     }
 }
 
-extension AliasState {
-    /// Sends a request to one member after the other until one answers, or no more attempts may be made.
-    func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
-        let shard = next.context.session.pickShard()
-        let key = FastRandom.hash(request.url.target)
+/// One request to an alias, with all its attempts.
+private struct BalancedRequest: Sendable {
+    let request: HTTPRequest
+    let state: AliasState
+    let client: HTTPClient
+    let shard: Shard
+    /// What decides with consistent hashing.
+    let key: UInt64
+
+    /// Sends the request to one member after the other until one answers, or no more attempts may be made.
+    func send() async -> HTTPResponse {
         let isReplayable = request.body.isReplayable
         let mayRepeat = request.method.isIdempotent && isReplayable
         let mayHedge = request.method == .get || request.method == .head
         var tried: [Balancer.MemberID] = []
         while true {
-            let attempt: Attempt
-            switch begin(key: key, tried: tried, isFirst: tried.isEmpty, at: shard.now) {
-            case .none(let error): return next.fail(request, error)
+            let attempt: AliasState.Attempt
+            switch state.begin(key: key, tried: tried, isFirst: tried.isEmpty, at: shard.now) {
+            case .none(let error): return client.service.fail(request, error)
             case .attempt(let begun): attempt = begun
             }
             tried.append(attempt.id)
             let response: HTTPResponse
-            if tried.count == 1, mayHedge, let delay = hedgeDelay {
-                response = await hedged(request, attempt, key, delay, shard, next)
+            if tried.count == 1, mayHedge, let delay = state.hedgeDelay {
+                response = await hedged(attempt, after: delay)
             } else {
-                response = await sendOnce(request, attempt, shard, next)
+                response = await sendOnce(attempt)
             }
-            let wasNotSent = response.failure.map { Self.couldNotConnect($0) } ?? false
-            guard wasNotSent ? isReplayable : mayRepeat && shouldRepeat(response),
-                tried.count < configuration.retries.attempts, !Task.isCancelled, self.mayRetry(at: shard.now)
+            let wasNotSent = response.failure.map { AliasState.couldNotConnect($0) } ?? false
+            guard wasNotSent ? isReplayable : mayRepeat && state.shouldRepeat(response),
+                tried.count < state.configuration.retries.attempts, !Task.isCancelled, state.mayRetry(at: shard.now)
             else { return response }
             response.stream?.cancel()
         }
     }
 
-    private func sendOnce(
-        _ request: HTTPRequest, _ attempt: Attempt, _ shard: Shard, _ next: HTTPService
-    ) async -> HTTPResponse {
-        let response = await next.send(attempt.target.request(request))
-        end(attempt, Self.outcome(response), at: shard.now)
+    private func sendOnce(_ attempt: AliasState.Attempt) async -> HTTPResponse {
+        let response = await client.service.send(attempt.target.request(request))
+        let outcome = AliasState.outcome(response)
+        state.end(attempt, outcome, at: shard.now)
+        if case .unreachable = outcome { client.awaitReturn(attempt, of: state) }
         return response
     }
 
-    /// Sends a request to a second member, too, when the first does not answer for a while, and takes the first good response.
-    private func hedged(
-        _ request: HTTPRequest, _ attempt: Attempt, _ key: UInt64, _ delay: Duration, _ shard: Shard,
-        _ next: HTTPService
-    ) async -> HTTPResponse {
-        await withTaskGroup(of: HTTPResponse?.self) { group in
-            group.addTask { await self.sendOnce(request, attempt, shard, next) }
+    /// Sends the request to a second member, too, when the first does not answer for a while, and takes the first good response.
+    private func hedged(_ attempt: AliasState.Attempt, after delay: Duration) async -> HTTPResponse {
+        let second = SecondAttempt()
+        return await withTaskGroup(of: HTTPResponse?.self) { group in
+            group.addTask { await sendOnce(attempt) }
             group.addTask {
                 do { try await shard.sleep(until: .after(delay)) } catch { return nil }
-                guard self.mayHedge(at: shard.now),
-                    case .attempt(let second) = self.begin(key: key, tried: [attempt.id], isFirst: false, at: shard.now)
+                guard second.begins(), state.mayHedge(at: shard.now),
+                    case .attempt(let other) = state.begin(key: key, tried: [attempt.id], isFirst: false, at: shard.now)
                 else { return nil }
-                return await self.sendOnce(request, second, shard, next)
+                return await sendOnce(other)
             }
             var chosen: HTTPResponse?
             while let response = await group.next() {
                 guard let response else { continue }
-                if let chosen, Self.isGood(chosen) {
+                if let chosen, AliasState.isGood(chosen) || !AliasState.isGood(response) {
                     response.stream?.cancel()
                     continue
                 }
                 chosen?.stream?.cancel()
                 chosen = response
-                // A second attempt that was not begun yet is not needed for a failure: the next member is tried at once.
-                group.cancelAll()
+                // After a failure, a second attempt that has begun may succeed; one that has not is not waited for.
+                if AliasState.isGood(response) || second.isNotNeeded() { group.cancelAll() }
             }
-            return chosen ?? next.fail(request, .cancelledWhileWaiting(request))
+            return chosen ?? client.service.fail(request, .cancelledWhileWaiting(request))
         }
     }
+}
 
+/// Whether a second attempt has begun, or is not needed any more.
+private final class SecondAttempt: Sendable {
+    private let isDecided = Mutex<Bool?>(nil)
+
+    /// - Returns: whether it may begin.
+    func begins() -> Bool { decide(true) }
+    /// - Returns: whether it will not begin.
+    func isNotNeeded() -> Bool { decide(false) }
+
+    private func decide(_ begins: Bool) -> Bool {
+        isDecided.withLock { decided in
+            if decided == nil { decided = begins }
+            return decided == begins
+        }
+    }
+}
+
+extension AliasState {
     // MARK: What a response says about its member
 
     static func outcome(_ response: HTTPResponse) -> Balancer.Outcome {
@@ -120,7 +146,7 @@ extension AliasState {
                 .unknownAuthentication:
                 return .success
             case .socketPanic: return .refused(after: nil)
-            default: return .failure
+            default: return couldNotConnect(failure) ? .unreachable : .failure
             }
         }
         switch response.statusCode {
@@ -135,11 +161,11 @@ extension AliasState {
         failure.code == .connectionFailed || failure.code == .dnsNotFound || failure.code == .tlsHandshakeFailed
     }
 
-    private static func isGood(_ response: HTTPResponse) -> Bool {
+    fileprivate static func isGood(_ response: HTTPResponse) -> Bool {
         response.failure == nil && response.statusCode < 500
     }
 
-    private func shouldRepeat(_ response: HTTPResponse) -> Bool {
+    fileprivate func shouldRepeat(_ response: HTTPResponse) -> Bool {
         if let failure = response.failure { return isTemporaryNetworkError(failure) }
         return configuration.retries.statuses.contains(response.statusCode)
     }

@@ -18,6 +18,31 @@ extension HTTPClient {
         round()
     }
 
+    /// Tries each second to connect to a member that was ejected because it could not be connected to, so that it is used again as soon as
+    /// it is there.
+    func awaitReturn(_ attempt: AliasState.Attempt, of state: AliasState) {
+        let loop = context.session.pickShard().eventLoop
+        guard state.isEjected(attempt.id, at: .now()), state.beginsWaiting(for: attempt.id),
+            let endpoint = attempt.target.origin?.endpoint
+        else { return }
+        @Sendable func next() {
+            loop.scheduleTask(in: .seconds(1)) { [weak self, weak state] in
+                guard let self, let state else { return }
+                guard !self.isOver, state.isEjected(attempt.id, at: .now()) else {
+                    return state.endsWaiting(for: attempt.id)
+                }
+                Connector.connect(to: endpoint, on: loop, self.dialer.options(timeout: .seconds(1))).whenComplete {
+                    result in
+                    guard case .success(let connected) = result else { return next() }
+                    connected.channel.close(promise: nil)
+                    state.isBack(attempt.id, at: .now())
+                    state.endsWaiting(for: attempt.id)
+                }
+            }
+        }
+        next()
+    }
+
     private func check(_ id: Balancer.MemberID, _ target: AliasTarget, of state: AliasState, _ check: HealthCheck) {
         guard let origin = target.origin else { return }
         let url = HTTPURL(origin: origin, target: target.prefix + (check.path ?? "/"))

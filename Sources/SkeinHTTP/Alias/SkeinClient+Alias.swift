@@ -19,6 +19,9 @@ extension SkeinClient {
         if let check = alias.healthCheck { http.watch(try http.aliases.find(name), check) }
     }
 
+    /// The alias of a name; nil when there is none.
+    public func alias(_ name: String) -> Alias? { http.aliases[name]?.alias }
+
     /// The state of an alias' members.
     /// - Throws: code 701 when there is no such alias.
     public func members(of name: String) throws(SkeinError) -> [AliasMemberStatus] {

@@ -119,6 +119,10 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
 
     /// Takes a `ws://` or `wss://` URL apart (RFC 6455, section 3); one of `http` says the same.
     public init(webSocket text: String) throws(SkeinError) {
+        if text.utf8.first == UInt8(ascii: "@") {
+            try self.init(text)
+            return
+        }
         let scheme = text.prefix(before: ":").lowercased()
         let plain = scheme == "ws" ? "http" : scheme == "wss" ? "https" : scheme
         try self.init(plain + text.dropFirst(scheme.count))

@@ -1,6 +1,7 @@
 // The databases and stores that a session has clients of: one for each address, however often it is asked for.
 
 import SkeinCore
+import SkeinTransport
 import Synchronization
 
 /// The clients, by what they were asked for with.
@@ -32,6 +33,25 @@ package final class BackEnds: Sendable {
             if let client = clients[address] as? Client { return client }  // somebody was faster
             clients[address] = made
             return made
+        }
+    }
+
+    /// The client of the member of an alias that is to be used next.
+    package func member<Client: BackEnd>(
+        of name: String, _ scheme: Alias.Scheme, in client: SkeinClient,
+        _ make: (_ url: String, _ dialer: Dialer) throws(SkeinError) -> Client
+    ) throws(SkeinError) -> Client {
+        let state = try client.http.aliases.find(name)
+        guard state.alias.scheme == scheme else {
+            throw SkeinError(.exception, because: "\(name) is an alias of \(state.alias.scheme), not of \(scheme)")
+        }
+        guard let target = state.choose(at: client.shards[0].now) else {
+            throw SkeinError(.connectionFailed, peer: name, because: "\(name) has no member")
+        }
+        return try self.client("\(name) \(target.url)") { () throws(SkeinError) in
+            var dialer = client.http.dialer
+            dialer.observer = { [weak state] error in state?.noteConnect(target.url, error, at: .now()) }
+            return try make(target.url, dialer)
         }
     }
 

@@ -6,10 +6,17 @@ extension SkeinClient {
     /// A database of MongoDB: `try skein.mongo("mongodb://host/blog").findone("posts", ["author": "Ada"])`.
     ///
     /// For one address there is one client with one set of connections, however often it is asked for.
+    ///
+    /// With the name of an alias, it is the client of the member whose turn it is.
     /// - Parameter uri: `mongodb://user:password@host1,host2/database?replicaSet=rs0`, or `host/database`; without a database, `test`.
     /// - Throws: code 701 that says what is wrong with it.
     public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
-        try backEnds.client("mongo \(uri)") { () throws(SkeinError) in mongo(try MongoOptions(uri)) }.database
+        if uri.hasBytePrefix("@") {
+            return try backEnds.member(of: uri, .mongo, in: self) { (url, dialer) throws(SkeinError) in
+                MongoClient(try MongoOptions(url), session: session, dialer: dialer)
+            }.database
+        }
+        return try backEnds.client("mongo \(uri)") { () throws(SkeinError) in mongo(try MongoOptions(uri)) }.database
     }
 
     /// A deployment of MongoDB by its settings; a client with connections of its own.

@@ -6,10 +6,17 @@ extension SkeinClient {
     /// A database of PostgreSQL: `try skein.postgres("postgres://user:password@host/blog").execute("SELECT …")`.
     ///
     /// For one address there is one client with one set of connections, however often it is asked for.
+    ///
+    /// With the name of an alias, it is the client of the member whose turn it is.
     /// - Parameter url: a connection string as libpq reads them, with several hosts if there are, or `user:password@host/database`.
     /// - Throws: code 701 that says what is wrong with it.
     public func postgres(_ url: String) throws(SkeinError) -> PostgresClient {
-        try backEnds.client("postgres \(url)") { () throws(SkeinError) in postgres(try PostgresOptions(url)) }
+        if url.hasBytePrefix("@") {
+            return try backEnds.member(of: url, .postgres, in: self) { (url, dialer) throws(SkeinError) in
+                PostgresClient(try PostgresOptions(url), session: session, dialer: dialer)
+            }
+        }
+        return try backEnds.client("postgres \(url)") { () throws(SkeinError) in postgres(try PostgresOptions(url)) }
     }
 
     /// A database of PostgreSQL by its settings; a client with connections of its own.

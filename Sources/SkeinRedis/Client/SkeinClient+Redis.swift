@@ -6,11 +6,18 @@ extension SkeinClient {
     /// A store of Redis: `try skein.redis("redis://host/0").get("hits")`.
     ///
     /// For one address there is one client with one set of connections, however often it is asked for.
+    ///
+    /// With the name of an alias, it is the client of the member whose turn it is.
     /// - Parameter url: `redis://user:password@host:6379/0`, `rediss://…` for TLS, `redis+unix:///path`,
     ///   `redis+sentinel://host1,host2/0?master=name`, `redis+cluster://host1,host2`.
     /// - Throws: code 701 that says what is wrong with it.
     public func redis(_ url: String) throws(SkeinError) -> RedisClient {
-        try backEnds.client("redis \(url)") { () throws(SkeinError) in redis(try RedisOptions(url)) }
+        if url.hasBytePrefix("@") {
+            return try backEnds.member(of: url, .redis, in: self) { (url, dialer) throws(SkeinError) in
+                RedisClient(try RedisOptions(url), session: session, dialer: dialer)
+            }
+        }
+        return try backEnds.client("redis \(url)") { () throws(SkeinError) in redis(try RedisOptions(url)) }
     }
 
     /// A store of Redis by its settings; a client with connections of its own.

@@ -94,6 +94,12 @@ package struct BalancedMember: Sendable {
         if ejectedUntil != nil { isOnTrial = true }
     }
 
+    /// What began is not counted.
+    mutating func letsGo() {
+        inFlight = max(0, inFlight - 1)
+        isOnTrial = false
+    }
+
     /// A request has ended.
     /// - Returns: whether the member was ejected before.
     mutating func ends(
@@ -116,21 +122,23 @@ package struct BalancedMember: Sendable {
             if wasEjected { comeBack(at: now) }
             observe(nanoseconds, configuration, at: now)
             limit?.observe(nanoseconds, inFlight: before)
-        case .failure, .refused:
+        case .failure, .unreachable, .refused:
             requests += 1
             failures += 1
             totalRequests += 1
             totalFailures += 1
             consecutiveFailures += 1
             // A member that fails fast must not look fast.
-            observe(max(nanoseconds, Self.unknown), configuration, at: now)
-            if case .failure = outcome, wasEjected { eject(configuration.outliers, at: now) }
+            observe(max(nanoseconds, min(latency, 1e8) * 10, 5e7), configuration, at: now)
+            if case .refused = outcome { break }
+            if wasEjected { eject(configuration.outliers, at: now) }
         }
         return wasEjected
     }
 
     private mutating func comeBack(at now: NIODeadline) {
         ejectedUntil = nil
+        latency = 0  // what was learned before is of another time
         isOnTrial = false
         startedAt = now
     }
@@ -140,6 +148,11 @@ package struct BalancedMember: Sendable {
         isOnTrial = false
         consecutiveFailures = 0
         ejectedUntil = now + TimeAmount(min(configuration.ejection * ejections, configuration.longestEjection))
+    }
+
+    /// The next request tries it.
+    mutating func isBack(at now: NIODeadline) {
+        if let until = ejectedUntil, now < until { ejectedUntil = now }
     }
 
     /// It has asked for a pause.

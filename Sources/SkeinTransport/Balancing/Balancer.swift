@@ -12,6 +12,8 @@ package struct Balancer: Sendable {
     package enum Outcome: Sendable {
         case success
         case failure
+        /// No connection could be made: the member is ejected at once, and somebody looks when it is back.
+        case unreachable
         /// The member asks for less.
         /// - Parameter after: how long it wants to be left alone; nil when it does not say.
         case refused(after: Duration?)
@@ -35,6 +37,8 @@ package struct Balancer: Sendable {
     private var hedges: AttemptBudget
     private var latencies = LatencyQuantile()
     private var intervalEnd: NIODeadline
+    /// The moving average of the costs of those that were chosen.
+    private var typicalCost = 0.0
 
     package init(_ configuration: BalancingConfiguration, seed: UInt64, at now: NIODeadline) {
         self.configuration = configuration
@@ -87,7 +91,7 @@ package struct Balancer: Sendable {
         }
         // With all others ejected or tried, any is better than none.
         guard
-            let index = choose(
+            let index = dueForTrial(tried, now) ?? choose(
                 key, now, where: { member, _ in member.isAvailable(at: now) && !tried.contains(member.id) })
                 ?? choose(key, now, where: { member, _ in member.isAvailable(at: now) })
                 ?? choose(key, now, where: { member, _ in member.hasRoom })
@@ -101,10 +105,12 @@ package struct Balancer: Sendable {
 
     /// After what time a second attempt is sent beside one that is slow; nil for never.
     package var hedgeDelay: Duration? {
-        guard configuration.hedging.isEnabled, members.count > 1,
-            let usual = latencies.value(configuration.hedging.quantile)
+        let hedging = configuration.hedging
+        // Later than asked for when the budget would not do for all that are slower: it is for the slowest.
+        guard hedging.isEnabled, members.count > 1,
+            let usual = latencies.value(max(hedging.quantile, 1 - hedging.share))
         else { return nil }
-        return max(configuration.hedging.minimum, usual)
+        return max(hedging.minimum, usual)
     }
 
     /// Whether a second attempt may be sent beside the first; takes it from the budget.
@@ -122,10 +128,21 @@ package struct Balancer: Sendable {
         case .failure
         where !isEjected && members[index].consecutiveFailures >= configuration.outliers.consecutiveFailures:
             eject(index, at: now)
+        case .unreachable where !isEjected: eject(index, at: now)
         case .refused(let pause?) where pause > .zero && mayEject(at: now):
             members[index].leaveAlone(for: min(pause, configuration.outliers.longestEjection), at: now)
         default: break
         }
+    }
+
+    /// A member that could not be connected to can be connected to: its ejection ends.
+    package mutating func isBack(_ id: MemberID, at now: NIODeadline) {
+        if let index = index(of: id, at: 0) { members[index].isBack(at: now) }
+    }
+
+    /// Whether a member is ejected.
+    package func isEjected(_ id: MemberID, at now: NIODeadline) -> Bool {
+        index(of: id, at: 0).map { members[$0].ejectedUntil.map { now < $0 } ?? false } ?? false
     }
 
     /// An active health check has succeeded or failed.
@@ -137,7 +154,22 @@ package struct Balancer: Sendable {
     /// An attempt on a certain member begins.
     package mutating func begin(_ index: Int, at now: NIODeadline) { members[index].begins(at: now) }
 
+    /// Picks a member for more than one request: a caller that holds it is not counted.
+    package mutating func choose(at now: NIODeadline) -> Int? {
+        guard case .member(let index) = pick(isFirst: true, at: now) else { return nil }
+        members[index].letsGo()
+        return index
+    }
+
     // MARK: Choosing
+
+    /// A member whose ejection is over: one request tries it.
+    private func dueForTrial(_ tried: [MemberID], _ now: NIODeadline) -> Int? {
+        guard members.contains(where: { $0.ejectedUntil != nil }) else { return nil }
+        return members.firstIndex {
+            $0.ejectedUntil != nil && $0.isAvailable(at: now) && !tried.contains($0.id)
+        }
+    }
 
     private mutating func choose(_ key: UInt64, _ now: NIODeadline, where fits: (BalancedMember, Int) -> Bool) -> Int? {
         switch configuration.policy {
@@ -159,8 +191,22 @@ package struct Balancer: Sendable {
         return best
     }
 
-    /// Two different members at random, of which the cheaper one is taken.
+    /// Two different members at random, of which the cheaper one is taken. Twice more when both are much more expensive than those that
+    /// are usually taken: with few members, two bad ones would meet too often.
     private mutating func chooseOfTwo(_ now: NIODeadline, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
+        guard var best = drawTwo(now, fits) else { return nil }
+        var cost = members[best].cost(configuration, at: now)
+        var draws = 1
+        while draws < 3, cost > 4 * typicalCost, typicalCost > 0, members.count > 2, let other = drawTwo(now, fits) {
+            draws += 1
+            let otherCost = members[other].cost(configuration, at: now)
+            if otherCost < cost { (best, cost) = (other, otherCost) }
+        }
+        typicalCost += (cost - typicalCost) / 64
+        return best
+    }
+
+    private mutating func drawTwo(_ now: NIODeadline, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
         let count = members.count
         if count == 1 { return fits(members[0], 0) ? 0 : nil }
         // In most cases the first two fit.

@@ -23,8 +23,8 @@ struct AttemptBudget: Sendable {
     mutating func withdraw(at now: NIODeadline) -> Bool {
         tokens = min(most, tokens + perSecond * Double((now - refilledAt).nanoseconds) / 1e9)
         refilledAt = now
-        guard tokens >= 1 else { return false }
-        tokens -= 1
+        guard tokens >= 0.999_999 else { return false }  // five fifths are one
+        tokens = max(0, tokens - 1)
         return true
     }
 }

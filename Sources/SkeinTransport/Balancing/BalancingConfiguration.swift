@@ -87,8 +87,8 @@ public struct HedgingConfiguration: Hashable, Sendable {
     public var quantile = 0.95
     /// The shortest time before a second attempt. Default: 5 ms.
     public var minimum = Duration.milliseconds(5)
-    /// The second attempts for each request, on the average. Default: 0.02.
-    public var share = 0.02
+    /// The second attempts for each request, on the average. Default: 0.025.
+    public var share = 0.025
 
     /// The defaults.
     public init() {}

@@ -39,6 +39,8 @@ package struct ConnectOptions: Sendable {
     package var sourceAddress: String?
     /// Who opens the socket. Default: the system.
     package var dial: Dial?
+    /// Who hears how each attempt went: nil is success.
+    package var observer: (@Sendable (SkeinError?) -> Void)?
 
     package init(timeout: Duration, tls: TLS? = nil, sourceAddress: String? = nil) {
         self.timeout = timeout
@@ -55,6 +57,8 @@ package struct Dialer: Sendable {
     package let tls: TLSClient
     package let resolver: DNSResolver?
     private let dial: Dial?
+    /// Who hears how each attempt to connect went: nil is success.
+    package var observer: (@Sendable (SkeinError?) -> Void)?
 
     package init(tls: TLSClient, resolver: DNSResolver?, dial: Dial?) {
         self.tls = tls
@@ -67,6 +71,7 @@ package struct Dialer: Sendable {
         var options = ConnectOptions(timeout: timeout)
         options.resolver = resolver
         options.dial = dial
+        options.observer = observer
         return options
     }
 }
@@ -122,7 +127,16 @@ package enum Connector {
     package static func connect(
         to endpoint: Endpoint, on eventLoop: any EventLoop, _ options: ConnectOptions
     ) -> EventLoopFuture<Connected> {
-        ConnectAttempt(endpoint, eventLoop, options).run()
+        let connected = ConnectAttempt(endpoint, eventLoop, options).run()
+        if let observer = options.observer {
+            connected.whenComplete { result in
+                switch result {
+                case .success: observer(nil)
+                case .failure(let error): observer(connectError(error, endpoint, options.timeout))
+                }
+            }
+        }
+        return connected
     }
 
     /// The code and the sentence for a connection that could not be made.
