@@ -149,6 +149,31 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
+        // Programs to start from; nobody who uses the package builds them.
+        .executableTarget(name: "example-fan-out", dependencies: ["Skein"], path: "examples/fan-out"),
+        .executableTarget(name: "example-load-generator", dependencies: ["Skein"], path: "examples/load-generator"),
+        .executableTarget(
+            name: "example-blog",
+            dependencies: [
+                "SkeinEngine", "SkeinEngineCommand", "SkeinSQLite",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "examples/blog"),
+        .executableTarget(
+            name: "example-chat",
+            dependencies: [
+                "SkeinEngine", "SkeinEngineCommand",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "examples/chat"),
+        .executableTarget(
+            name: "example-file-server",
+            dependencies: [
+                "SkeinEngine", "SkeinEngineCommand",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "examples/file-server"),
+        .executableTarget(
+            name: "example-grpc-service",
+            dependencies: ["SkeinEngine", "SkeinGRPC", .product(name: "GRPCCore", package: "grpc-swift-2")],
+            path: "examples/grpc-service"),
         .target(
             name: "PeerSupport", dependencies: nio + [.product(name: "NIOHPACK", package: "swift-nio-http2")],
             path: "Tests/PeerSupport"),
@@ -191,7 +216,7 @@ let package = Package(
 )
 
 // An asynchronous function stays where its caller is: no hop, and no question whether one is needed.
-for target in package.targets where ["SkeinCore", "Skein", "SkeinCommand"].contains(target.name) {
+for target in package.targets where ["SkeinCore", "SkeinCommand"].contains(target.name) {
     target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
 }
 

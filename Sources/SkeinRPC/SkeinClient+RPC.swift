@@ -5,7 +5,7 @@ import SkeinHTTP
 import SkeinWire
 
 extension SkeinClient {
-    /// The functions of an XML-RPC server: `try skein.xmlrpc(url).package.releases("roundup")`.
+    /// The functions of an XML-RPC server: `try client.xmlrpc(url).package.releases("roundup")`.
     /// - Parameters:
     ///   - url: where they are.
     ///   - headers: for each call.
@@ -20,7 +20,7 @@ extension SkeinClient {
         }
     }
 
-    /// The functions of a JSON-RPC 2.0 server: `try skein.jsonrpc(url).sum(a: 1, b: 2)`.
+    /// The functions of a JSON-RPC 2.0 server: `try client.jsonrpc(url).sum(a: 1, b: 2)`.
     ///
     /// Over `ws://` and `wss://`, all calls of the stub share one WebSocket, which the first one opens and which is opened again
     /// when it was lost; their answers may come in any order.

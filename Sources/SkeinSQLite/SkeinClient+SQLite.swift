@@ -3,7 +3,7 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A database of SQLite: `try skein.sqlite("blog.db").execute("SELECT …")`.
+    /// A database of SQLite: `try client.sqlite("blog.db").execute("SELECT …")`.
     ///
     /// For one address there is one client, however often it is asked for; `:memory:` is one database in memory for the session.
     ///

@@ -7,7 +7,13 @@ import SkeinSimulation
 @main
 struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "skein-simulate",
+        commandName: "skein-simulate", abstract: "Run parts of Skein under a virtual clock.",
+        subcommands: [Histories.self, Balancing.self], defaultSubcommand: Histories.self)
+}
+
+struct Histories: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "histories",
         abstract: "Run the HTTP client against servers over a simulated network and under a virtual clock.",
         discussion: """
             A seed generates a history: settings, calls, and the faults of each connection. The invariants of docs/Simulation.md are \

@@ -8,10 +8,7 @@ struct BalancingTests {
     func slowMember() {
         let scenario = BalancingScenario.slowMember
         let usual = scenario.run(seed: 1)
-        var plain = scenario.with(.roundRobin, hedging: false, retries: false)
-        plain.configuration.outliers.consecutiveFailures = .max
-        plain.configuration.outliers.minimumMembers = .max
-        plain.configuration.concurrency = nil
+        let plain = scenario.with(.roundRobin, hedging: false, retries: false).withoutEjection
         let inTurn = plain.run(seed: 1)
         #expect(usual.success >= 0.999, "\(usual.success)")
         #expect(inTurn.success <= 0.96, "\(inTurn.success)")

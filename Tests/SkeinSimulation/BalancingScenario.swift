@@ -313,4 +313,13 @@ extension BalancingScenario {
         if !retries { other.configuration.retries.attempts = 1 }
         return other
     }
+
+    /// Nobody is ejected or refused.
+    package var withoutEjection: BalancingScenario {
+        var other = self
+        other.configuration.outliers.consecutiveFailures = .max
+        other.configuration.outliers.minimumMembers = .max
+        other.configuration.concurrency = nil
+        return other
+    }
 }

@@ -9,7 +9,7 @@ import SwiftProtobuf
 
 /// A service by its name.
 ///
-///     let guide = try skein.grpc("http://localhost:50051", "routeguide.RouteGuide")
+///     let guide = try client.grpc("http://localhost:50051", "routeguide.RouteGuide")
 ///     let feature = try await guide.call("GetFeature", point, as: Feature.self).fetch()
 public struct GRPCStub: Sendable {
     private let transport: SkeinClientTransport

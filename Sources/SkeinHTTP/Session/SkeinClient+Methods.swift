@@ -156,7 +156,7 @@ extension SkeinClient {
     /// - Returns: the response, its stream consumed.
     /// - Throws: `SkeinError`; a status of 300 and above is one, with no file written.
     @discardableResult
-    public func download(
+    public nonisolated(nonsending) func download(
         _ request: HTTPRequest, to path: String, resumes: Bool = false,
         progress: (@Sendable (DownloadProgress) -> Void)? = nil
     ) async throws -> HTTPResponse {
@@ -165,7 +165,7 @@ extension SkeinClient {
 
     /// Downloads a URL into a file; see ``download(_:to:resumes:progress:)-(HTTPRequest,_,_,_)``.
     @discardableResult
-    public func download(
+    public nonisolated(nonsending) func download(
         _ url: some HTTPURLConvertible, to path: String, headers: Headers = Headers(), auth: HTTPAuth? = nil,
         resumes: Bool = false,
         progress: (@Sendable (DownloadProgress) -> Void)? = nil

@@ -11,7 +11,7 @@ extension SkeinClient {
     ///   - handler: hears of the socket's messages; without one they are taken by walking over it.
     /// - Throws: code 701 for a malformed URL, the server's status when it refuses, 716 when it is no WebSocket server, the code of
     ///   what went wrong before.
-    public func webSocket(
+    public nonisolated(nonsending) func webSocket(
         _ url: String, options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(),
         auth: HTTPAuth? = nil, timeout: Duration? = nil, handler: (any WebSocketHandler)? = nil
     ) async throws(SkeinError) -> WebSocket {

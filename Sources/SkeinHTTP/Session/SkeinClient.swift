@@ -130,7 +130,7 @@ public final class SkeinClient: Sendable {
     /// Waits until nothing is queued or under way, whoever started it, or until the task is cancelled.
     /// - Returns: what it came to since the session began, or since the last summary.
     @discardableResult
-    public func fetchAll() async -> SessionSummary {
+    public nonisolated(nonsending) func fetchAll() async -> SessionSummary {
         try? await session.untilIdle()
         return session.statistics.takeSummary()
     }
@@ -138,7 +138,7 @@ public final class SkeinClient: Sendable {
     /// Waits while kept connections stay as they are.
     /// - Parameter time: how long.
     /// - Throws: `CancellationError` when the task is cancelled before.
-    public func suspend(_ time: Duration) async throws {
+    public nonisolated(nonsending) func suspend(_ time: Duration) async throws {
         try await session.pickShard().sleep(until: .after(time))
     }
 
@@ -149,7 +149,7 @@ public final class SkeinClient: Sendable {
 
     /// Closes every connection, fails what waits for one with code 705, and ends the threads of the session.
     /// The session cannot be used after it. What a handler has of its server's client is not its own, and stays.
-    public func shutdown() async {
+    public nonisolated(nonsending) func shutdown() async {
         guard !isShared else {
             return session.logger.warning("the client of a request is its server's: it is not shut down")
         }

@@ -3,7 +3,7 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A database of MongoDB: `try skein.mongo("mongodb://host/blog").findone("posts", ["author": "Ada"])`.
+    /// A database of MongoDB: `try client.mongo("mongodb://host/blog").findone("posts", ["author": "Ada"])`.
     ///
     /// For one address there is one client with one set of connections, however often it is asked for.
     ///

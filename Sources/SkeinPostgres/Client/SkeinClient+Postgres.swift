@@ -3,7 +3,7 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A database of PostgreSQL: `try skein.postgres("postgres://user:password@host/blog").execute("SELECT …")`.
+    /// A database of PostgreSQL: `try client.postgres("postgres://user:password@host/blog").execute("SELECT …")`.
     ///
     /// For one address there is one client with one set of connections, however often it is asked for.
     ///

@@ -3,7 +3,7 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A store of Redis: `try skein.redis("redis://host/0").get("hits")`.
+    /// A store of Redis: `try client.redis("redis://host/0").get("hits")`.
     ///
     /// For one address there is one client with one set of connections, however often it is asked for.
     ///
