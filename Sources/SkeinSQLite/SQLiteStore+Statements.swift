@@ -129,20 +129,20 @@ extension SQLiteStore {
     private static func interrupted(_ database: Database, unless isWanted: () -> Bool, _ work: () throws -> Void) throws
     {
         try withoutActuallyEscaping(isWanted) { isWanted in
-            let question = Unmanaged.passRetained(Question(isWanted))
-            defer { question.release() }
+            let check = Unmanaged.passRetained(InterruptCheck(isWanted))
+            defer { check.release() }
             sqlite3_progress_handler(
                 database.sqliteConnection, 20_000,
-                { question in
-                    guard let question else { return 0 }
-                    return Unmanaged<Question>.fromOpaque(question).takeUnretainedValue().isWanted() ? 0 : 1
-                }, question.toOpaque())
+                { check in
+                    guard let check else { return 0 }
+                    return Unmanaged<InterruptCheck>.fromOpaque(check).takeUnretainedValue().isWanted() ? 0 : 1
+                }, check.toOpaque())
             defer { sqlite3_progress_handler(database.sqliteConnection, 0, nil, nil) }
             try work()
         }
     }
 
-    private final class Question {
+    private final class InterruptCheck {
         let isWanted: () -> Bool
 
         init(_ isWanted: @escaping () -> Bool) { self.isWanted = isWanted }

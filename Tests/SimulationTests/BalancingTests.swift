@@ -2,11 +2,11 @@ import SkeinSimulation
 import Testing
 
 /// What the defaults of an alias make of members that are slow, fail, or are many: figures of `docs/Balancing.md`.
-@Suite("Balancing under a virtual clock")
+@Suite("Balancing under a virtual clock", .serialized)
 struct BalancingTests {
     @Test("one member of eleven that is slow half of the time costs one request in a thousand")
     func slowMember() {
-        let scenario = BalancingScenario.slowMember
+        let scenario = BalancingScenario.slowMember.of(60_000)
         let usual = scenario.run(seed: 1)
         let plain = scenario.with(.roundRobin, hedging: false, retries: false).withoutEjection
         let inTurn = plain.run(seed: 1)
@@ -16,16 +16,18 @@ struct BalancingTests {
 
     @Test("the slowest of a thousand answers of unequal members comes eight times sooner than in turn")
     func unequalMembers() {
-        let usual = BalancingScenario.unequalMembers.run(seed: 1)
-        let inTurn = BalancingScenario.unequalMembers.with(.roundRobin, hedging: false).run(seed: 1)
+        let scenario = BalancingScenario.unequalMembers.of(20_000)
+        let usual = scenario.run(seed: 1)
+        let inTurn = scenario.with(.roundRobin, hedging: false).run(seed: 1)
         #expect(
             usual.quantile(0.999) <= inTurn.quantile(0.999) / 8, "\(usual.quantile(0.999)), \(inTurn.quantile(0.999))")
     }
 
     @Test("a second attempt cuts the tail to a tenth, for three requests in a hundred")
     func heavyTail() {
-        let hedged = BalancingScenario.heavyTail.run(seed: 1)
-        let once = BalancingScenario.heavyTail.with(.peakEWMA, hedging: false).run(seed: 1)
+        let scenario = BalancingScenario.heavyTail.of(30_000)
+        let hedged = scenario.run(seed: 1)
+        let once = scenario.with(.peakEWMA, hedging: false).run(seed: 1)
         #expect(
             hedged.quantile(0.999) * 10 <= once.quantile(0.999), "\(hedged.quantile(0.999)), \(once.quantile(0.999))")
         #expect(Double(hedged.attempts) <= 1.03 * Double(hedged.requests), "\(hedged.attempts)")
@@ -33,7 +35,9 @@ struct BalancingTests {
 
     @Test("while all members fail, attempts are those of the budget; when they are back, so is the service")
     func outage() {
-        let report = BalancingScenario.outage.run(seed: 1)
+        var scenario = BalancingScenario.outage.of(30_000)
+        scenario.load = .open(300)
+        let report = scenario.run(seed: 1)
         for second in report.seconds[25..<49] {
             #expect(Double(second.attempts) <= 1.25 * Double(second.requests) + 15, "\(second)")
         }
@@ -49,7 +53,7 @@ struct BalancingTests {
 
     @Test("a thousand clients give each member its share by weight")
     func manyClients() {
-        let scenario = BalancingScenario.manyClients
+        let scenario = BalancingScenario.manyClients.of(100_000)
         let report = scenario.run(seed: 1)
         let total = scenario.weights.reduce(0, +)
         for (weight, count) in zip(scenario.weights, report.byMember) {
@@ -60,7 +64,8 @@ struct BalancingTests {
 
     @Test("the same seed gives the same report")
     func replay() {
-        let (one, two) = (BalancingScenario.heavyTail.run(seed: 7), BalancingScenario.heavyTail.run(seed: 7))
+        let scenario = BalancingScenario.heavyTail.of(5_000)
+        let (one, two) = (scenario.run(seed: 7), scenario.run(seed: 7))
         #expect(one.latencies == two.latencies)
         #expect(one.byMember == two.byMember)
     }

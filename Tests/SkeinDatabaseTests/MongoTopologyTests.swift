@@ -34,8 +34,8 @@ struct MongoTopologyTests {
         return topology
     }
 
-    private static func names(_ topology: MongoTopology, _ wish: MongoTopology.Wish) -> [String] {
-        topology.candidates(for: wish, threshold: .milliseconds(15), heartbeat: .seconds(10)).map(\.address.host)
+    private static func names(_ topology: MongoTopology, _ selector: MongoTopology.Selector) -> [String] {
+        topology.candidates(for: selector, threshold: .milliseconds(15), heartbeat: .seconds(10)).map(\.address.host)
             .sorted()
     }
 

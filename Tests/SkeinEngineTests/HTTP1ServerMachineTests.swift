@@ -15,7 +15,7 @@ struct ServerExchangeTests {
         hasContent: Bool = true, expectsContinue: Bool = false, maximum: Int = 1000, rate: Int = 0
     ) -> ServerExchange {
         ServerExchange(
-            hasContent: hasContent, expectsContinue: expectsContinue, maximum: maximum, pace: BodyPace(minimum: rate),
+            hasContent: hasContent, expectsContinue: expectsContinue, maximum: maximum, rate: BodyRate(minimum: rate),
             at: at(0))
     }
 
@@ -68,7 +68,7 @@ struct ServerExchangeTests {
     }
 
     @Test("a slow client is told from a slow handler")
-    func pace() {
+    func rate() {
         var exchange = exchange(rate: 10)
         _ = exchange.receive(50, at: at(1))
         #expect(!exchange.isTooSlow(at: at(9)) && exchange.isTooSlow(at: at(11)))
@@ -110,7 +110,7 @@ struct HTTP1ServerMachineTests {
         limits.body = .seconds(30)
         limits.keepAlive = .seconds(75)
         limits.requests = requests
-        limits.pace = BodyPace(minimum: 10)
+        limits.rate = BodyRate(minimum: 10)
         return HTTP1ServerMachine(limits, at: at(0))
     }
 

@@ -314,6 +314,13 @@ extension BalancingScenario {
         return other
     }
 
+    /// With so many requests.
+    package func of(_ requests: Int) -> BalancingScenario {
+        var other = self
+        other.requests = requests
+        return other
+    }
+
     /// Nobody is ejected or refused.
     package var withoutEjection: BalancingScenario {
         var other = self

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinTransport
 import Testing
 
-/// The table of a pool whose connections are shared and lent: (state, occasion) → (action, state).
+/// The table of a pool whose connections are shared and granted: (state, occasion) → (action, state).
 @Suite("Pool")
 struct PoolMachineTests {
     final class Member: PoolMember {
@@ -43,7 +43,7 @@ struct PoolMachineTests {
             case .send(_, let member):
                 member.underWay += 1
                 words.append("send")
-            case .lend: words.append("lend")
+            case .grant: words.append("lend")
             case .connect: words.append("connect")
             }
         }

@@ -29,7 +29,7 @@ struct LoadCommand: AsyncParsableCommand {
               skein load --json-rpc sum --data '[1, 2]' http://localhost:8080/
               skein load --grpc routeguide.RouteGuide/GetFeature --data @point.bin http://localhost:50051
 
-            A database's URL bears its question: query= for SQL, command= for Redis.
+            A database's URL bears its statement: query= for SQL, command= for Redis.
 
               skein load -c 64 'postgres://weaver@localhost/blog?query=SELECT%201'
               skein load -c 64 'redis://localhost?command=GET%20hits'

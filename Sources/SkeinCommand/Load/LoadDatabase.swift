@@ -1,4 +1,4 @@
-// A load on a database: its address bears the question.
+// A load on a database: its address bears the statement.
 
 import Skein
 import SkeinMongo
@@ -9,28 +9,28 @@ import SkeinTransport
 /// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`,
 /// `mongodb://host/db?command={"find": "posts"}`.
 struct LoadDatabase {
-    /// The address without the question.
+    /// The address without the statement.
     let url: String
     let kind: LoadKind
 
     /// Nil for an address that is no database's.
     init?(_ text: String) {
         guard let scheme = text.splitBytes(separator: ":").first?.lowercased() else { return nil }
-        var question: String?
+        var statement: String?
         let parts = text.splitBytes(separator: "?", maxSplits: 1)
         let rest = (parts.count == 2 ? parts[1] : "").splitBytes(separator: "&").filter { pair in
             guard pair.hasBytePrefix("query=") || pair.hasBytePrefix("command=") else { return true }
-            question = pair.splitBytes(separator: "=", maxSplits: 1).last?.withoutPercents
+            statement = pair.splitBytes(separator: "=", maxSplits: 1).last?.withoutPercents
             return false
         }
         url = String(parts.first ?? "") + (rest.isEmpty ? "" : "?" + rest.joined(separator: "&"))
         switch scheme {
-        case "postgres", "postgresql", "sqlite", "sqlite3": kind = .sql(SQL(unsafe: question ?? "SELECT 1"))
+        case "postgres", "postgresql", "sqlite", "sqlite3": kind = .sql(SQL(unsafe: statement ?? "SELECT 1"))
         case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel", "rediss+cluster", "rediss+sentinel":
-            let words = (question ?? "PING").splitBytes(separator: " ").map(String.init)
+            let words = (statement ?? "PING").splitBytes(separator: " ").map(String.init)
             kind = .redis(RedisCommand(words.first ?? "PING", Array(words.dropFirst())))
         case "mongodb":
-            kind = .mongo((try? Document(extendedJSON: question ?? #"{"ping": 1}"#)) ?? [:])
+            kind = .mongo((try? Document(extendedJSON: statement ?? #"{"ping": 1}"#)) ?? [:])
         default: return nil
         }
     }

@@ -28,8 +28,8 @@ package enum FileDescriptorInput {
                     return
                 }
                 if errno == EINTR { continue }
-                var question = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                guard errno == EAGAIN || errno == EWOULDBLOCK, poll(&question, 1, -1) >= 0 || errno == EINTR else {
+                var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                guard errno == EAGAIN || errno == EWOULDBLOCK, poll(&entry, 1, -1) >= 0 || errno == EINTR else {
                     failed = true
                     return
                 }
@@ -63,8 +63,8 @@ package struct FileDescriptorOutput: Sendable {
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN || errno == EWOULDBLOCK {
                 // Another process that shares the descriptor has made it non-blocking.
-                var question = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                guard poll(&question, 1, -1) >= 0 || errno == EINTR else { return false }
+                var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&entry, 1, -1) >= 0 || errno == EINTR else { return false }
                 continue
             }
             guard count > 0 else { return false }

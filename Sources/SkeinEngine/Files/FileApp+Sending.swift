@@ -271,10 +271,10 @@ extension ServerResponse {
         return response
     }
 
-    /// Makes a stretch of a file the content.
+    /// Makes a range of a file the content.
     mutating func send(_ file: ServedFile, _ range: Range<Int>, type: String) {
         body = .stream(file.pieces(range), length: range.count, contentType: type)
-        stretch = file.pieces(range)
+        fileRange = file.pieces(range)
     }
 }
 
@@ -289,7 +289,7 @@ private struct PartedFile: AsyncSequence, Sendable {
     struct AsyncIterator: AsyncIteratorProtocol {
         let source: PartedFile
         var next = 0
-        var pieces: FileStretch.AsyncIterator?
+        var pieces: FileRange.AsyncIterator?
 
         mutating func next() async throws -> ByteBuffer? {
             if let piece = try await pieces?.next() { return piece }

@@ -88,11 +88,11 @@ final class ServedFile: Sendable {
     }
 
     /// A range piece by piece, read by a thread that may wait for the disk.
-    func pieces(_ range: Range<Int>) -> FileStretch { FileStretch(file: self, range: range) }
+    func pieces(_ range: Range<Int>) -> FileRange { FileRange(file: self, range: range) }
 }
 
-/// A stretch of a file as the pieces of a body.
-struct FileStretch: AsyncSequence, Sendable {
+/// A range of a file as the pieces of a body.
+struct FileRange: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
     private static let size = 256 << 10
     /// So much is read before it is known whether the client takes anything.
@@ -104,12 +104,12 @@ struct FileStretch: AsyncSequence, Sendable {
     struct AsyncIterator: AsyncIteratorProtocol {
         let file: ServedFile
         var rest: Range<Int>
-        var size = FileStretch.firstSize
+        var size = FileRange.firstSize
 
         mutating func next() async throws -> ByteBuffer? {
             guard !rest.isEmpty else { return nil }
             let part = rest.lowerBound..<Swift.min(rest.lowerBound + size, rest.upperBound)
-            size = FileStretch.size
+            size = FileRange.size
             let loop = MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
             let piece = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) { [file] in file.read(part) }
                 .get()

@@ -8,10 +8,10 @@ public struct ServerResponse: Sendable {
     public var headers: Headers
     /// The content: bytes, or pieces sent as they are made. Its media type is sent unless the headers name one.
     public var body: HTTPBody {
-        didSet { stretch = nil }
+        didSet { fileRange = nil }
     }
-    /// The same content as a stretch of a file, which the kernel can send by itself.
-    var stretch: FileStretch?
+    /// The same content as a range of a file, which the kernel can send by itself.
+    var fileRange: FileRange?
     /// The trailer section, sent behind a chunked body.
     public var trailers: Headers?
     /// Whether it goes on until the client leaves, so that neither a client that has left nor the server's end waits for it.

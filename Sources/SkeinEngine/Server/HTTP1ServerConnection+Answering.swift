@@ -34,7 +34,7 @@ extension HTTP1ServerConnection {
         case .bytes(let bytes):
             send(BodyPieces.of(bytes), length: bytes.readableBytes, framing, trailers: nil, current.scope)
         case .stream(let length, let makeChunks):
-            if let stretch = response.stretch, encryption == nil { return send(stretch, current.scope) }
+            if let fileRange = response.fileRange, encryption == nil { return send(fileRange, current.scope) }
             send(makeChunks, length: length, framing, trailers: plan.trailers, current.scope)
         }
     }
@@ -70,13 +70,13 @@ extension HTTP1ServerConnection {
         }
     }
 
-    /// Lets the kernel send a stretch of a file, a part at a time, so that a slow client can be told from a stalled one.
-    private func send(_ stretch: FileStretch, _ scope: RequestScope) {
+    /// Lets the kernel send a range of a file, a part at a time, so that a slow client can be told from a stalled one.
+    private func send(_ fileRange: FileRange, _ scope: RequestScope) {
         output.write()
         waited = .zero
         task = Task(executorPreference: shard.executor) {
-            let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: stretch.file.descriptor)
-            var rest = stretch.range
+            let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: fileRange.file.descriptor)
+            var rest = fileRange.range
             var isOpen = true
             while isOpen, !rest.isEmpty {
                 let part = rest.lowerBound..<min(rest.lowerBound + BodyPieces.size, rest.upperBound)

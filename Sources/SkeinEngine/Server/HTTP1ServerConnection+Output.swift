@@ -17,7 +17,7 @@ extension HTTP1ServerConnection {
         let begun = shard.now
         try await output.untilWritable()
         waited += shard.now - begun
-        if pace.isTooSlow(scope.bytesSent, within: waited) {
+        if rate.isTooSlow(scope.bytesSent, within: waited) {
             cutOff()
             throw ChannelError.ioOnClosedChannel
         }
@@ -37,7 +37,7 @@ extension HTTP1ServerConnection {
         }
         scope.bytesSent += region.readableBytes
         waited += shard.now - begun
-        return !pace.isTooSlow(scope.bytesSent, within: waited)
+        return !rate.isTooSlow(scope.bytesSent, within: waited)
     }
 
     func writeBodyEnd(chunked: Bool) {

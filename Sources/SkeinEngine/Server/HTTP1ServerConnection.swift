@@ -64,7 +64,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     var shard: Shard { owner.shard }
     var context: ChannelHandlerContext? { output.context }
     var remoteAddress: SocketAddress? { peer.address }
-    var pace: BodyPace { owner.context.pace }
+    var rate: BodyRate { owner.context.rate }
     var configuration: ServerConfiguration { _read { yield owner.context.configuration } }
 
     // MARK: The channel

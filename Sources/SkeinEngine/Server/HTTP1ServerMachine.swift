@@ -12,7 +12,7 @@ struct HTTP1ServerMachine {
         var keepAlive = TimeAmount.seconds(60)
         /// Requests on one connection at most.
         var requests = Int.max
-        var pace = BodyPace(minimum: 0)
+        var rate = BodyRate(minimum: 0)
     }
 
     /// What the connection waits for, and with it, which deadline holds.
@@ -136,7 +136,7 @@ struct HTTP1ServerMachine {
         if let length, length > maximum { return false }
         let exchange = ServerExchange(
             hasContent: head.bodyLength != .none, expectsContinue: head.expectsContinue, maximum: maximum,
-            pace: limits.pace, at: now)
+            rate: limits.rate, at: now)
         state = .serving(Request(exchange: exchange, keepAlive: head.keepAlive, length: length))
         deadline = now + limits.body
         return true

@@ -133,7 +133,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
             for case let served? in streams { served.lookAfter(at: now) }
             driver.resetStalled(
                 before: now - owner.context.bodyTimeout, minimumRate: configuration.minimumBodyRate,
-                grace: max(BodyPace.grace, owner.context.bodyTimeout))
+                grace: max(BodyRate.grace, owner.context.bodyTimeout))
             guard isAlive(at: now) else { return cutOff() }
         }
         armTimer()

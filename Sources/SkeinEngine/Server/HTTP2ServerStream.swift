@@ -28,7 +28,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         scope = RequestScope(head, owner: connection.owner, peer: connection.peer)
         exchange = ServerExchange(
             hasContent: head?.bodyLength != BodyLength.none, expectsContinue: head?.expectsContinue ?? false,
-            maximum: head.map(context.maximumSize) ?? 0, pace: context.pace, at: connection.owner.shard.now)
+            maximum: head.map(context.maximumSize) ?? 0, rate: context.rate, at: connection.owner.shard.now)
     }
 
     var owner: ServerShard { connection.owner }

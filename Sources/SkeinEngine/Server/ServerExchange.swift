@@ -37,7 +37,7 @@ struct ServerExchange {
 
     /// Bytes of content at most.
     let maximum: Int
-    private let pace: BodyPace
+    private let rate: BodyRate
     private(set) var content: Content
     private(set) var response = Response.pending
     /// Bytes of content.
@@ -48,9 +48,9 @@ struct ServerExchange {
     private var paused: NIODeadline?
 
     /// A request whose head has arrived.
-    init(hasContent: Bool, expectsContinue: Bool, maximum: Int, pace: BodyPace, at now: NIODeadline) {
+    init(hasContent: Bool, expectsContinue: Bool, maximum: Int, rate: BodyRate, at now: NIODeadline) {
         self.maximum = maximum
-        self.pace = pace
+        self.rate = rate
         begun = now
         content = !hasContent ? .complete : expectsContinue ? .awaited : .arriving
     }
@@ -82,7 +82,7 @@ struct ServerExchange {
 
     /// Whether the content arrives more slowly than the limit.
     func isTooSlow(at now: NIODeadline) -> Bool {
-        content == .arriving && paused == nil && pace.isTooSlow(received, since: begun, at: now)
+        content == .arriving && paused == nil && rate.isTooSlow(received, since: begun, at: now)
     }
 
     /// All content has arrived.
@@ -120,6 +120,6 @@ struct ServerExchange {
     mutating func isOverdue(at now: NIODeadline, isSending: Bool) -> Bool {
         guard case .sent(let since) = response, !isComplete else { return false }
         if isSending { response = .sent(now) }
-        return !isSending && since < now - BodyPace.grace
+        return !isSending && since < now - BodyRate.grace
     }
 }

@@ -118,7 +118,7 @@ final class ServerContext: Sendable {
         connectionLimits = HTTP1ServerMachine.Limits(
             header: TimeAmount(configuration.headerTimeout), body: TimeAmount(configuration.bodyTimeout),
             keepAlive: TimeAmount(configuration.keepAliveTimeout), requests: configuration.maximumRequestsPerConnection,
-            pace: BodyPace(minimum: configuration.minimumBodyRate))
+            rate: BodyRate(minimum: configuration.minimumBodyRate))
         statistics = (0..<max(1, configuration.threads)).map { _ in ShardStatistics() }
         unfinishedMessages = MemoryBudget(limit: configuration.maximumUnfinishedMessages)
         encoders = EncoderPermits(
@@ -130,7 +130,7 @@ final class ServerContext: Sendable {
     var headerTimeout: TimeAmount { connectionLimits.header }
     var bodyTimeout: TimeAmount { connectionLimits.body }
     var keepAliveTimeout: TimeAmount { connectionLimits.keepAlive }
-    var pace: BodyPace { connectionLimits.pace }
+    var rate: BodyRate { connectionLimits.rate }
 
     /// Where apps are mounted.
     var mounts: [MountPoint] {

@@ -33,7 +33,7 @@ struct LogClock {
 }
 
 /// Bytes put one after the other into memory that is large enough; should it not be, the line is cut.
-struct LinePen {
+struct LineWriter {
     private let bytes: UnsafeMutableRawBufferPointer
     private(set) var count = 0
 
@@ -170,8 +170,8 @@ struct LogLine {
         )
     }
 
-    /// Lets a pen write a line.
-    private func write(_ line: inout ByteBuffer, _ work: (inout LinePen, LoggedFields) -> Void) {
+    /// Lets a writer write a line.
+    private func write(_ line: inout ByteBuffer, _ work: (inout LineWriter, LoggedFields) -> Void) {
         let headers = scope.head.headers
         // Each byte of what the client says takes four at most, and all else together fits into the rest.
         let said =
@@ -180,9 +180,9 @@ struct LogLine {
         headers.bytes.withUnsafeReadableBytes { bytes in
             let fields = LoggedFields(headers, bytes)
             line.writeWithUnsafeMutableBytes(minimumWritableBytes: most) { free in
-                var pen = LinePen(free)
-                work(&pen, fields)
-                return pen.count
+                var writer = LineWriter(free)
+                work(&writer, fields)
+                return writer.count
             }
         }
     }
@@ -190,101 +190,105 @@ struct LogLine {
     // MARK: Own format
 
     func writeOwn(_ time: String, to line: inout ByteBuffer) {
-        write(&line) { pen, fields in
-            pen.put(time)
-            pen.put(UInt8(ascii: " "))
-            pen.put(scope.peer.text)
-            pen.put(UInt8(ascii: " "))
-            if let host = fields.host, !host.isEmpty { pen.putEscaped(host, alsoBlanks: true) } else { pen.put("-") }
-            putRequest(&pen)
-            pen.put(UInt8(ascii: " "))
-            pen.put(scope.bytesReceived)
-            pen.put(UInt8(ascii: " "))
-            pen.put(status)
-            pen.put(UInt8(ascii: " "))
-            pen.put(scope.bytesSent)
-            putTransaction(&pen, fields)
-            putUser(&pen)
-            pen.put(UInt8(ascii: " "))
-            pen.put(fields.fingerprint ?? "-")
-            pen.putQuoted(fields.referer)
-            pen.putQuoted(fields.userAgent)
-            pen.putQuoted(fields.forwardedFor)
-            pen.put(UInt8(ascii: " "))
-            pen.put(scope.owner.workerName)
-            pen.put(UInt8(ascii: " "))
-            pen.put(scope.owner.context.connectionCount)
+        write(&line) { writer, fields in
+            writer.put(time)
+            writer.put(UInt8(ascii: " "))
+            writer.put(scope.peer.text)
+            writer.put(UInt8(ascii: " "))
+            if let host = fields.host, !host.isEmpty {
+                writer.putEscaped(host, alsoBlanks: true)
+            } else {
+                writer.put("-")
+            }
+            putRequest(&writer)
+            writer.put(UInt8(ascii: " "))
+            writer.put(scope.bytesReceived)
+            writer.put(UInt8(ascii: " "))
+            writer.put(status)
+            writer.put(UInt8(ascii: " "))
+            writer.put(scope.bytesSent)
+            putTransaction(&writer, fields)
+            putUser(&writer)
+            writer.put(UInt8(ascii: " "))
+            writer.put(fields.fingerprint ?? "-")
+            writer.putQuoted(fields.referer)
+            writer.putQuoted(fields.userAgent)
+            writer.putQuoted(fields.forwardedFor)
+            writer.put(UInt8(ascii: " "))
+            writer.put(scope.owner.workerName)
+            writer.put(UInt8(ascii: " "))
+            writer.put(scope.owner.context.connectionCount)
             let durations = durations
-            pen.put(UInt8(ascii: " "))
-            pen.put(durations.handling)
-            pen.put("ms ")
-            pen.put(durations.transfer)
-            pen.put("ms\n")
+            writer.put(UInt8(ascii: " "))
+            writer.put(durations.handling)
+            writer.put("ms ")
+            writer.put(durations.transfer)
+            writer.put("ms\n")
         }
     }
 
     /// ` GET /path HTTP/1.1`
-    private func putRequest(_ pen: inout LinePen) {
-        pen.put(UInt8(ascii: " "))
-        pen.put(head.method.rawValue)
-        pen.put(UInt8(ascii: " "))
-        head.targetBytes.withUnsafeReadableBytes { pen.putEscaped($0, alsoBlanks: true) }
-        pen.put(" HTTP/")
-        pen.put(Int(head.version.major))
-        pen.put(UInt8(ascii: "."))
-        pen.put(Int(head.version.minor))
+    private func putRequest(_ writer: inout LineWriter) {
+        writer.put(UInt8(ascii: " "))
+        writer.put(head.method.rawValue)
+        writer.put(UInt8(ascii: " "))
+        head.targetBytes.withUnsafeReadableBytes { writer.putEscaped($0, alsoBlanks: true) }
+        writer.put(" HTTP/")
+        writer.put(Int(head.version.major))
+        writer.put(UInt8(ascii: "."))
+        writer.put(Int(head.version.minor))
     }
 
-    private func putTransaction(_ pen: inout LinePen, _ fields: LoggedFields) {
-        pen.put(UInt8(ascii: " "))
+    private func putTransaction(_ writer: inout LineWriter, _ fields: LoggedFields) {
+        writer.put(UInt8(ascii: " "))
         guard fields.hasTransaction else {
-            pen.put("GTID-C")
-            pen.put(Int(scope.peer.number))
-            pen.put("-R")
-            pen.put(Int(scope.number))
-            return pen.put(" 1000")
+            writer.put("GTID-C")
+            writer.put(Int(scope.peer.number))
+            writer.put("-R")
+            writer.put(Int(scope.number))
+            return writer.put(" 1000")
         }
         let transaction = scope.transaction
-        pen.put(transaction.globalID)
-        pen.put(UInt8(ascii: " "))
-        pen.put(transaction.localID)
+        writer.put(transaction.globalID)
+        writer.put(UInt8(ascii: " "))
+        writer.put(transaction.localID)
     }
 
-    private func putUser(_ pen: inout LinePen) {
-        guard var user else { return pen.put(" -") }
-        user.withUTF8 { pen.putQuoted(UnsafeRawBufferPointer($0)) }
+    private func putUser(_ writer: inout LineWriter) {
+        guard var user else { return writer.put(" -") }
+        user.withUTF8 { writer.putQuoted(UnsafeRawBufferPointer($0)) }
     }
 
     // MARK: Common Log Format
 
     func writeCommon(_ time: String, isCombined: Bool = false, to line: inout ByteBuffer) {
-        write(&line) { pen, fields in
+        write(&line) { writer, fields in
             let address = scope.peer.address?.ipAddress ?? "-"
-            pen.put(address)
-            pen.put(" - ")
+            writer.put(address)
+            writer.put(" - ")
             if var user {
-                user.withUTF8 { pen.putEscaped(UnsafeRawBufferPointer($0), alsoBlanks: true) }
+                user.withUTF8 { writer.putEscaped(UnsafeRawBufferPointer($0), alsoBlanks: true) }
             } else {
-                pen.put(UInt8(ascii: "-"))
+                writer.put(UInt8(ascii: "-"))
             }
-            pen.put(" [")
-            pen.put(time)
-            pen.put("] \"")
-            pen.put(head.method.rawValue)
-            pen.put(UInt8(ascii: " "))
-            head.targetBytes.withUnsafeReadableBytes { pen.putEscaped($0, alsoBlanks: true) }
-            pen.put(UInt8(ascii: " "))
-            pen.put(head.version.description)
-            pen.put("\" ")
-            pen.put(status)
-            pen.put(UInt8(ascii: " "))
-            pen.put(scope.bytesSent)
+            writer.put(" [")
+            writer.put(time)
+            writer.put("] \"")
+            writer.put(head.method.rawValue)
+            writer.put(UInt8(ascii: " "))
+            head.targetBytes.withUnsafeReadableBytes { writer.putEscaped($0, alsoBlanks: true) }
+            writer.put(UInt8(ascii: " "))
+            writer.put(head.version.description)
+            writer.put("\" ")
+            writer.put(status)
+            writer.put(UInt8(ascii: " "))
+            writer.put(scope.bytesSent)
             if isCombined {
                 for value in [fields.referer, fields.userAgent] {
-                    if let value, !value.isEmpty { pen.putQuoted(value) } else { pen.put(" \"-\"") }
+                    if let value, !value.isEmpty { writer.putQuoted(value) } else { writer.put(" \"-\"") }
                 }
             }
-            pen.put(UInt8(ascii: "\n"))
+            writer.put(UInt8(ascii: "\n"))
         }
     }
 

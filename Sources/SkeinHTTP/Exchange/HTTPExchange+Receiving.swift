@@ -11,7 +11,7 @@ extension HTTPExchange {
         context.configuration.cookies?.store(head.headers, from: request.url)
         self.head = head
         do {
-            if head.status.code >= 300, let next = try followUp(after: head) { detour.followUp = next }
+            if head.status.code >= 300, let next = try followUp(after: head) { redirectState.followUp = next }
             if case .request? = followUp { return true }
             if request.url.origin.isSecure { tls = carrier?.tls }
             try validate(head)
@@ -33,7 +33,7 @@ extension HTTPExchange {
         case 401: return isChallenge(head) ? .challenge : nil
         case 417:
             // A server that knows no expectations (RFC 9110, section 10.1.1).
-            guard request.headers.known.contains(.expect), var next = detour.plainRequest,
+            guard request.headers.known.contains(.expect), var next = redirectState.plainRequest,
                 next.expectsContinue != false,
                 !next.headers.contains("Expect"), next.body.isReplayable
             else { return nil }
@@ -44,7 +44,7 @@ extension HTTPExchange {
                 method: request.method, url: request.url, status: head.status, headers: head.headers,
                 cookies: request.headers["Cookie"])
             let next = try context.configuration.redirects.next(
-                after: head, to: detour.plainRequest ?? request, history + [hop], cookies: context.cookies)
+                after: head, to: redirectState.plainRequest ?? request, history + [hop], cookies: context.cookies)
             return next.map { .request($0, after: hop) }
         default: return nil
         }
@@ -140,8 +140,8 @@ extension HTTPExchange {
 
     /// What a redirect says beside where to go: nobody wants it, but a connection that is read to the end can be kept.
     private func drop(_ bytes: ByteBuffer) -> Bool {
-        detour.dropped += bytes.readableBytes
-        guard detour.dropped > 256 << 10, let carrier, case .request(let next, let hop)? = followUp else {
+        redirectState.dropped += bytes.readableBytes
+        guard redirectState.dropped > 256 << 10, let carrier, case .request(let next, let hop)? = followUp else {
             return true
         }
         self.carrier = nil

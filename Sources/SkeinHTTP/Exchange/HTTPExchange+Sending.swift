@@ -12,7 +12,7 @@ extension HTTPExchange {
         }
         let plain = request
         context.complete(&request)
-        detour.plainRequest = plain
+        redirectState.plainRequest = plain
         switch request.headers.contains("Authorization") ? nil : credentials?.kind {
         case nil: break
         case .fixed(let value): request.headers["Authorization"] = value
@@ -62,10 +62,10 @@ extension HTTPExchange {
 
     /// Whether the answer is a demand for credentials that somebody may be able to meet.
     func isChallenge(_ head: ResponseHead) -> Bool {
-        guard head.status.code == 401, detour.challenges < 2, case .authenticator? = credentials?.kind else {
+        guard head.status.code == 401, redirectState.challenges < 2, case .authenticator? = credentials?.kind else {
             return false
         }
-        return detour.plainRequest?.headers.contains("Authorization") == false && request.body.isReplayable
+        return redirectState.plainRequest?.headers.contains("Authorization") == false && request.body.isReplayable
     }
 
     /// Nobody could meet the demand: it is the answer.
@@ -92,8 +92,8 @@ extension HTTPExchange {
         case .request(let next, let hop): follow(next, after: hop)
         case .challenge:
             guard case .authenticator(let authenticator)? = credentials?.kind else { return finish(trailers: trailers) }
-            detour.challenges += 1
-            detour.followUp = nil
+            redirectState.challenges += 1
+            redirectState.followUp = nil
             carrier = nil
             self.trailers = trailers
             authorize(by: authenticator, after: snapshot)
@@ -105,18 +105,18 @@ extension HTTPExchange {
     func follow(_ next: HTTPRequest, after hop: HTTPHop?) {
         if let hop {
             history.append(hop)
-            detour.challenges = 0
+            redirectState.challenges = 0
         }
         resetAnswer()
-        detour.plainRequest = nil
+        redirectState.plainRequest = nil
         request = next
         send(at: shard.now)
     }
 
     /// Forgets an answer that is not the last one.
     private func resetAnswer() {
-        detour.followUp = nil
-        detour.dropped = 0
+        redirectState.followUp = nil
+        redirectState.dropped = 0
         head = nil
         body = ByteBuffer()
         filter = nil

@@ -19,7 +19,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     }
 
     /// What only those need that do not go straight from a request to its answer.
-    struct Detour {
+    struct RedirectState {
         /// The request as it was before cookies and credentials were added: what the next one starts from.
         var plainRequest: HTTPRequest?
         var followUp: FollowUp?
@@ -30,8 +30,8 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     }
 
     /// Out of line: each of the many that go straight would carry the places.
-    final class DetourBox {
-        @exclusivity(unchecked) var detour = Detour()
+    final class RedirectStateBox {
+        @exclusivity(unchecked) var redirectState = RedirectState()
     }
 
     package let shard: Shard
@@ -51,7 +51,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     private let made: NIODeadline?
     private var began = NIODeadline.uptimeNanoseconds(0)
     var replays = 0
-    @exclusivity(unchecked) private var detourBox: DetourBox?
+    @exclusivity(unchecked) private var redirectStateBox: RedirectStateBox?
     @exclusivity(unchecked) var filter: BodyFilter?
     @exclusivity(unchecked) var receivedBytes = 0
 
@@ -79,17 +79,17 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     private var session: Session { context.session }
 
     /// How the exchange strays from the straight way; reading it costs nothing while it does not.
-    var detour: Detour {
-        _read { yield detourBox?.detour ?? Detour() }
+    var redirectState: RedirectState {
+        _read { yield redirectStateBox?.redirectState ?? RedirectState() }
         _modify {
-            let box = detourBox ?? DetourBox()
-            detourBox = box
-            yield &box.detour
+            let box = redirectStateBox ?? RedirectStateBox()
+            redirectStateBox = box
+            yield &box.redirectState
         }
     }
 
     /// What comes after the answer under way, if that is not the last one.
-    var followUp: FollowUp? { detourBox?.detour.followUp }
+    var followUp: FollowUp? { redirectStateBox?.redirectState.followUp }
 
     // MARK: Start and end
 

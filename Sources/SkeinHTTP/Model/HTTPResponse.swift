@@ -103,9 +103,10 @@ public struct HTTPResponse: Response {
     /// The body as text.
     ///
     /// By the charset of the content type; without one, UTF-8 where the bytes are that, and else ISO-8859-1 for `text/*`.
-    /// - Throws: code 709 when the content is binary, the charset is unknown, or the bytes are not of it.
+    /// - Throws: what the request failed with; code 709 when the content is binary, the charset is unknown, or the bytes are not of it.
     public func text() throws(SkeinError) -> String {
-        try MediaType.text(content, contentType: headers["Content-Type"], peer: peer)
+        if let failure { throw failure }
+        return try MediaType.text(content, contentType: headers["Content-Type"], peer: peer)
     }
 
     /// The body as a JSON tree.
@@ -114,7 +115,10 @@ public struct HTTPResponse: Response {
 
     /// The body as an XML tree, by the charset of its byte order mark, of the content type, or of its own declaration.
     /// - Throws: code 709 when it is not well-formed, or declares a document type.
-    public func xml() throws(SkeinError) -> XMLValue { try XMLValue(content, contentType: headers["Content-Type"]) }
+    public func xml() throws(SkeinError) -> XMLValue {
+        if let failure { throw failure }
+        return try XMLValue(content, contentType: headers["Content-Type"])
+    }
 
     /// What the body means: the JSON tree when the content type says JSON, else nil.
     public var data: JSONValue? {
@@ -125,6 +129,7 @@ public struct HTTPResponse: Response {
     /// The body decoded from JSON.
     /// - Throws: code 709 when it does not decode.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        if let failure { throw failure }
         do {
             return try JSON.decode(type, from: content.readableBytesView)
         } catch {

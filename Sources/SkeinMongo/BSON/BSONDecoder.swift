@@ -69,7 +69,7 @@ struct BSONPlace: Decoder {
         return try T(from: self)
     }
 
-    /// What most members are, without a question of protocols.
+    /// What most members are, without a probe of protocols.
     @inline(__always)
     private func plain<T>(_ type: T.Type) throws -> T? {
         if type == String.self { return try string() as? T }

@@ -60,7 +60,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
     }
 
     /// What kind of server it needs.
-    var wish: MongoTopology.Wish { command.session?.pinned.map { .server($0) } ?? command.wish }
+    var selector: MongoTopology.Selector { command.session?.pinned.map { .server($0) } ?? command.selector }
 
     func begin() {
         if let problem = command.session?.begins(command) { return failLater(problem) }
@@ -108,7 +108,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
                 connection.send(self, at: self.shard.now)
             } catch {
                 let error = error as? SkeinError ?? SkeinError(.controlledShutdown, because: "the call was cancelled")
-                // That all connections are lent says nothing about the server.
+                // That all connections are granted says nothing about the server.
                 if error.code == .timeout || error.code == .socketPanic {
                     self.fail(error)
                 } else {
@@ -132,7 +132,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         if let ownSession { body.additions.append("lsid", .document(ownSession.id)) }
         command.session?.write(into: &body.additions, command, topology: topology)
         if let number { body.additions.append("txnNumber", .int64(number)) }
-        if case .read(let preference) = command.wish, server?.kind != .standalone {
+        if case .read(let preference) = command.selector, server?.kind != .standalone {
             // One server that was named is read from, whatever it is.
             let effective: MongoReadPreference =
                 topology == .single && preference.mode == .primary ? .primaryPreferred : preference

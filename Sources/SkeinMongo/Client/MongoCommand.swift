@@ -20,7 +20,7 @@ struct MongoCommand: Sendable {
     var document: Document
     /// Documents that belong to a member of it and are sent beside it.
     var sequence: (name: String, documents: [Document])?
-    var wish = MongoTopology.Wish.write
+    var selector = MongoTopology.Selector.write
     var shape = Shape.reply
     /// Whether it reads, so that it may be carried out twice.
     var isRead = false

@@ -71,7 +71,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
         _ document: Document, on database: String = "admin", _ done: @escaping (Result<Document, SkeinError>) -> Void
     ) {
         link.begins(at: shard.now)
-        pipeline.append((lastID &+ 1, Question(done)))
+        pipeline.append((lastID &+ 1, Probe(done)))
         append(MongoBody(document: document, database: database))
         link.flushSoon()
     }
@@ -150,7 +150,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// A command of the connection's own.
-    private final class Question: MongoOperation {
+    private final class Probe: MongoOperation {
         private let done: (Result<Document, SkeinError>) -> Void
 
         init(_ done: @escaping (Result<Document, SkeinError>) -> Void) { self.done = done }

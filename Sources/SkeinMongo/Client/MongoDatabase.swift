@@ -35,7 +35,7 @@ public struct MongoDatabase: Sendable {
     ) -> Corequest<MongoResponse> {
         var command = MongoCommand(command, on: name)
         command.session = session
-        if let readPreference { command.wish = .read(readPreference) }
+        if let readPreference { command.selector = .read(readPreference) }
         return client.start(command, timeout: timeout, meta: meta, callback: callback)
     }
 

@@ -29,7 +29,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
     /// Sends a command, or lets it wait for a server that can take it.
     func send(_ call: MongoCall) {
         guard !isShutDown else { return call.failLater(shuttingDown) }
-        if let (server, kind) = monitor.select(call.wish) { return send(call, to: server, kind) }
+        if let (server, kind) = monitor.select(call.selector) { return send(call, to: server, kind) }
         let limit = TimeAmount(connector.options.serverSelectionTimeout)
         let timer = shard.eventLoop.scheduleTask(in: limit) { [weak self] () -> Void in self?.giveUp(call) }
         waiting.append((call, timer))
@@ -80,7 +80,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
                 if call.isOver {
                     self.monitor.waits(-1)
                     timer.cancel()
-                } else if let (server, kind) = self.monitor.select(call.wish) {
+                } else if let (server, kind) = self.monitor.select(call.selector) {
                     self.monitor.waits(-1)
                     timer.cancel()
                     self.send(call, to: server, kind)

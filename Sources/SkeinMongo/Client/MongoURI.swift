@@ -123,8 +123,8 @@ extension MongoOptions {
                         value == "majority" ? .majority : Int(value).map { .members($0) } ?? .tagged(value)
                 }
             case "journal":
-                let wish = try flag()
-                needWriteConcern { $0.journal = wish }
+                let selector = try flag()
+                needWriteConcern { $0.journal = selector }
             case "wtimeoutms":
                 let limit = try time()
                 needWriteConcern { $0.timeout = limit }

@@ -103,7 +103,7 @@ extension MongoCollection {
         var command = MongoCommand(document, on: database.name)
         command.shape = .documents
         command.session = database.session
-        command.wish = .read(client.options.readPreference)
+        command.selector = .read(client.options.readPreference)
         return command
     }
 
@@ -126,7 +126,7 @@ extension MongoCollection {
         return command.with {
             guard writes else { return }
             $0.isRead = false
-            $0.wish = .write
+            $0.selector = .write
         }
     }
 

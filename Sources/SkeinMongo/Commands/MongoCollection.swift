@@ -28,7 +28,7 @@ public struct MongoCollection: Sendable {
         fill(&command.document)
         command.isRead = true
         command.shape = shape
-        command.wish = .read(client.options.readPreference)
+        command.selector = .read(client.options.readPreference)
         if let level = client.options.readConcern, database.session == nil {
             command.document.append("readConcern", ["level": .string(level.rawValue)])
         }

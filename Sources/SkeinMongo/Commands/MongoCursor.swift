@@ -84,7 +84,7 @@ public struct MongoCursor: AsyncSequence, Sendable {
 final class OpenCursor: Sendable {
     private let id: Int64
     private let collection: MongoCollection
-    private let server: MongoTopology.Wish?
+    private let server: MongoTopology.Selector?
     let isExhausted = Atomic<Bool>(false)
 
     init?(_ id: Int64, _ collection: MongoCollection, _ peer: String) {
@@ -98,7 +98,7 @@ final class OpenCursor: Sendable {
         guard !isExhausted.load(ordering: .relaxed) else { return }
         var command = MongoCommand(
             ["killCursors": .string(collection.name), "cursors": [.int64(id)]], on: collection.database.name)
-        if let server { command.wish = server }
+        if let server { command.selector = server }
         collection.client.start(command)
     }
 
@@ -106,7 +106,7 @@ final class OpenCursor: Sendable {
     /// - Parameter patience: how long the server may wait for one; nil when it need not.
     func more(_ batchSize: Int?, patience: Duration? = nil) async throws -> MongoResult {
         var command = collection.getMore(id, batchSize: batchSize)
-        if let server { command.wish = server }
+        if let server { command.selector = server }
         if let patience {
             command.document.append("maxTimeMS", BSON(Int(patience / .milliseconds(1))))
             command.blocks = true

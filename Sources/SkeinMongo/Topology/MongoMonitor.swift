@@ -28,7 +28,7 @@ final class MongoMonitor: @unchecked Sendable {
         var listeners: [any MongoTopologyListener] = []
     }
 
-    /// The questions to one server.
+    /// The probes to one server.
     ///
     /// Unchecked: touched on the monitor's loop only.
     private final class Check: @unchecked Sendable {
@@ -60,10 +60,10 @@ final class MongoMonitor: @unchecked Sendable {
     func add(_ listener: any MongoTopologyListener) { state.withLock { $0.listeners.append(listener) } }
 
     /// A server that can take a command; nil while there is none.
-    func select(_ wish: MongoTopology.Wish) -> (server: MongoServer, kind: MongoTopology.Kind)? {
+    func select(_ selector: MongoTopology.Selector) -> (server: MongoServer, kind: MongoTopology.Kind)? {
         state.withLock { state in
             let candidates = state.topology.candidates(
-                for: wish, threshold: options.localThreshold, heartbeat: options.heartbeatInterval)
+                for: selector, threshold: options.localThreshold, heartbeat: options.heartbeatInterval)
             return (candidates.count == 1 ? candidates.first : candidates.randomElement()).map {
                 ($0, state.topology.kind)
             }
@@ -83,7 +83,7 @@ final class MongoMonitor: @unchecked Sendable {
         if case .timestamp(let moment)? = clusterTime["clusterTime"] { moment } else { nil }
     }
 
-    // MARK: Questions
+    // MARK: Probes
 
     /// Sees that every server is asked soon, since somebody waits for what it says.
     func checkSoon() {

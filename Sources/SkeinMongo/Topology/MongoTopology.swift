@@ -122,22 +122,22 @@ struct MongoTopology: Sendable {
     // MARK: Selection
 
     /// What a command needs.
-    enum Wish: Hashable, Sendable {
+    enum Selector: Hashable, Sendable {
         case write
         case read(MongoReadPreference)
         case server(Endpoint)
     }
 
     /// The servers that can take a command, those near enough (…/server-selection/server-selection.md).
-    func candidates(for wish: Wish, threshold: Duration, heartbeat: Duration) -> [MongoServer] {
-        if case .server(let address) = wish { return servers[address].map { $0.holdsData ? [$0] : [] } ?? [] }
+    func candidates(for selector: Selector, threshold: Duration, heartbeat: Duration) -> [MongoServer] {
+        if case .server(let address) = selector { return servers[address].map { $0.holdsData ? [$0] : [] } ?? [] }
         let able: [MongoServer]
         switch kind {
         case .unknown: able = []
         case .single: able = servers.values.filter { $0.kind != .unknown && $0.kind != .ghost }
         case .sharded: able = servers.values.filter { $0.kind == .mongos }
         case .replicaSetWithPrimary, .replicaSetWithoutPrimary:
-            guard case .read(let preference) = wish else { return servers.values.filter { $0.kind == .primary } }
+            guard case .read(let preference) = selector else { return servers.values.filter { $0.kind == .primary } }
             able = members(for: preference, heartbeat: heartbeat)
         }
         guard let nearest = able.map(\.roundTrip).min() else { return [] }

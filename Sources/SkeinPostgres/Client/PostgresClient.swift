@@ -80,13 +80,13 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     /// Begins a transaction that is ended by hand.
     /// - Throws: code 702 when no connection was free in time, the server's word when it refuses.
     public func begin(_ options: SQLTransactionOptions) async throws -> PostgresTransaction {
-        let loan = try await lend()
-        let transaction = PostgresTransaction(loan)
+        let lease = try await grant()
+        let transaction = PostgresTransaction(lease)
         do {
             var text = "BEGIN"
             if let isolation = options.isolation { text += " ISOLATION LEVEL \(isolation.rawValue)" }
             if options.isReadOnly { text += " READ ONLY" }
-            try await loan.execute(SQL(unsafe: text)).commit()
+            try await lease.execute(SQL(unsafe: text)).commit()
             return transaction
         } catch {
             await transaction.putback()
@@ -97,23 +97,23 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     /// Does something on a connection that nobody shares meanwhile: settings, cursors, prepared transactions. When it comes back, what
     /// was set is as before.
     /// - Returns: what the work returns.
-    public func withConnection<T: Sendable>(_ work: (PostgresLoan) async throws -> T) async throws -> T {
-        let loan = try await lend()
+    public func withConnection<T: Sendable>(_ work: (PostgresLease) async throws -> T) async throws -> T {
+        let lease = try await grant()
         do {
-            let result = try await work(loan)
-            await loan.end()
+            let result = try await work(lease)
+            await lease.end()
             return result
         } catch {
-            await loan.end()
+            await lease.end()
             throw error
         }
     }
 
-    func lend() async throws -> PostgresLoan {
+    func grant() async throws -> PostgresLease {
         let pool = pools[session.pickShard()]
         let deadline = Deadline.current
         let connection = try await pool.lease(until: deadline)
-        return PostgresLoan(connection, pool, session, options)
+        return PostgresLease(connection, pool, session, options)
     }
 
     deinit { if !isShutDown.load(ordering: .acquiring) { pools.retire() } }

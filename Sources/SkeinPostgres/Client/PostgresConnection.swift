@@ -270,7 +270,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         onNotification = nil
     }
 
-    /// Ends a loan: what is not committed is undone, and what was set is as before.
+    /// Ends a lease: what is not committed is undone, and what was set is as before.
     func putBack(to pool: PipelinePool<PostgresConnection>) {
         onNotification = nil
         link.pauseReading(false)

@@ -51,8 +51,8 @@ struct PostgresConnector: Sendable {
         if options.tls != .verifyFull, tls.roots == .system { tls.verify = .none }
         connect.tls = ConnectOptions.TLS(
             dialer.tls, tls, protocols: [],
-            question: TLSQuestion(
-                PostgresWriter.tlsQuestion, yes: UInt8(ascii: "S"), no: UInt8(ascii: "N"),
+            question: TLSNegotiation(
+                PostgresWriter.tlsRequest, yes: UInt8(ascii: "S"), no: UInt8(ascii: "N"),
                 isRequired: options.tls != .prefer))
         return connect
     }

@@ -10,7 +10,7 @@ extension PostgresClient {
     /// Sends rows in bulk: `copyIn("COPY weather FROM STDIN (FORMAT csv)", pieces)`.
     /// - Parameters:
     ///   - sql: a COPY … FROM STDIN.
-    ///   - pieces: the bytes, cut anywhere. Sent at the pace of the server.
+    ///   - pieces: the bytes, cut anywhere. Sent at the rate of the server.
     ///   - timeout: for all of it. Default: none but the caller's deadline.
     /// - Returns: the rows that were added.
     /// - Throws: what the server says, what the pieces throw, code 702 when the time is up, 712 when the task is cancelled; nothing was
@@ -18,11 +18,11 @@ extension PostgresClient {
     public func copyIn<Pieces: AsyncSequence & Sendable>(
         _ sql: SQL, _ pieces: Pieces, timeout: Duration? = nil
     ) async throws -> Int where Pieces.Element == ByteBuffer {
-        try await withConnection { loan in
-            let copy = try PostgresCopy(sql, loan, .toServer)
+        try await withConnection { lease in
+            let copy = try PostgresCopy(sql, lease, .toServer)
             copy.start(within: timeout)
             // A task of its own: pieces that never come must not hold up the end.
-            let feeding = Task(executorPreference: loan.shard.executor) {
+            let feeding = Task(executorPreference: lease.shard.executor) {
                 do {
                     try await copy.untilAccepted()
                     try await copy.feed(pieces)
@@ -36,14 +36,14 @@ extension PostgresClient {
                 try await copy.outcome().rows
             } onCancel: {
                 copy.abort(
-                    SkeinError(.controlledShutdown, peer: loan.connection.peer, because: "the COPY was cancelled"))
+                    SkeinError(.controlledShutdown, peer: lease.connection.peer, because: "the COPY was cancelled"))
             }
         }
     }
 
     /// Receives rows in bulk: `for try await piece in copyOut("COPY weather TO STDOUT (FORMAT csv)")`.
     /// - Parameter sql: a COPY … TO STDOUT.
-    /// - Returns: the bytes as they come, at the pace of the consumer.
+    /// - Returns: the bytes as they come, at the rate of the consumer.
     public func copyOut(_ sql: SQL) -> PostgresCopyOut { PostgresCopyOut(client: self, sql: sql) }
 }
 
@@ -71,7 +71,7 @@ public struct PostgresCopyOut: AsyncSequence, Sendable {
             if isOver { return nil }
             do {
                 if copy == nil {
-                    let made = try PostgresCopy(sequence.sql, await sequence.client.lend(), .fromServer)
+                    let made = try PostgresCopy(sequence.sql, await sequence.client.grant(), .fromServer)
                     made.start(within: nil)
                     copy = CopyHandle(made)
                 }
@@ -100,7 +100,7 @@ private final class CopyHandle: Sendable {
 /// Unchecked: touched on its connection's loop only, but for what has a lock of its own.
 private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     private let text: String
-    private let loan: PostgresLoan
+    private let lease: PostgresLease
     private let inbox = Inbox<ByteBuffer>(maximum: 1 << 20)
     private let direction: Direction
     private let accepted: EventLoopPromise<Void>
@@ -121,28 +121,28 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         case toServer, fromServer
     }
 
-    init(_ sql: SQL, _ loan: PostgresLoan, _ direction: Direction) throws {
+    init(_ sql: SQL, _ lease: PostgresLease, _ direction: Direction) throws {
         if let problem = sql.problem { throw problem }
         guard sql.parameters.isEmpty else {
             throw SkeinError(.exception, because: "COPY takes no parameters; put a query with literals into it")
         }
         text = sql.text
         self.direction = direction
-        self.loan = loan
-        accepted = loan.shard.eventLoop.makePromise()
-        done = loan.shard.eventLoop.makePromise()
+        self.lease = lease
+        accepted = lease.shard.eventLoop.makePromise()
+        done = lease.shard.eventLoop.makePromise()
     }
 
     func start(within timeout: Duration?) {
         let limit = [timeout.map { Deadline.after($0) }, Deadline.current].compactMap(\.self).min()
-        loan.shard.run {
-            let connection = self.loan.connection
+        lease.shard.run {
+            let connection = self.lease.connection
             guard connection.isUsable else {
                 return self.end(SkeinError(.channelClosed, peer: connection.peer, because: "the connection has ended"))
             }
             connection.start(self) { PostgresWriter.query(self.text, into: &$0) }
             guard let limit else { return }
-            self.timer = self.loan.shard.eventLoop.scheduleTask(deadline: limit.moment) {
+            self.timer = self.lease.shard.eventLoop.scheduleTask(deadline: limit.moment) {
                 self.abort(
                     SkeinError(
                         .timeout, peer: connection.peer, because: "the COPY was not complete within its time limit"))
@@ -172,18 +172,18 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         while !isEnded, !isOver, error == nil,
             let part = rest.readSlice(length: min(rest.readableBytes, 64 << 10)), part.readableBytes > 0
         {
-            loan.connection.link.write { PostgresWriter.copyData(part, into: &$0) }
-            try await loan.connection.link.untilWritable()
+            lease.connection.link.write { PostgresWriter.copyData(part, into: &$0) }
+            try await lease.connection.link.untilWritable()
         }
     }
 
     /// Says that all was sent, or that no more will be.
     func finish(_ failure: (any Error)?) {
-        loan.shard.run {
+        lease.shard.run {
             guard !self.isOver, !self.isEnded else { return }
             self.isEnded = true
             if let failure, self.error == nil { self.abortion = failure }
-            self.loan.connection.link.write {
+            self.lease.connection.link.write {
                 if let failure {
                     PostgresWriter.copyFail("\(failure)", into: &$0)
                 } else {
@@ -195,38 +195,38 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
 
     /// Gives it up. The server is told, also when it has got everything already.
     func abort(_ failure: SkeinError) {
-        loan.shard.run {
+        lease.shard.run {
             guard !self.isOver, self.abortion == nil else { return }
             self.abortion = failure
             self.isUnwanted = true
             if self.isCopying, self.direction == .toServer, !self.isEnded {
                 self.isEnded = true
-                self.loan.connection.link.write { PostgresWriter.copyFail(failure.message, into: &$0) }
-                self.loan.connection.expectAnswer()
+                self.lease.connection.link.write { PostgresWriter.copyFail(failure.message, into: &$0) }
+                self.lease.connection.expectAnswer()
             } else if self.direction == .toServer {
-                self.loan.connection.cancelWork()
+                self.lease.connection.cancelWork()
             } else {
-                self.loan.connection.abandonWork()
+                self.lease.connection.abandonWork()
             }
             self.inbox.finish(.failed(failure))
             self.resume()
         }
     }
 
-    func nextPiece() async throws -> ByteBuffer? { try await inbox.next { loan.shard.run { self.resume() } } }
+    func nextPiece() async throws -> ByteBuffer? { try await inbox.next { lease.shard.run { self.resume() } } }
 
     private func resume() {
         guard isPaused else { return }
         isPaused = false
-        loan.connection.link.pauseReading(false)
+        lease.connection.link.pauseReading(false)
     }
 
     /// The consumer is gone.
     func stop() {
-        loan.shard.run {
+        lease.shard.run {
             guard !self.isOver, self.abortion == nil else { return }
             self.isUnwanted = true
-            self.loan.connection.abandonWork()
+            self.lease.connection.abandonWork()
         }
     }
 
@@ -291,8 +291,8 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
             done.succeed(tag)
             inbox.finish(.finished)
         }
-        let loan = loan
-        connection.shard.eventLoop.execute { Task { await loan.end() } }
+        let lease = lease
+        connection.shard.eventLoop.execute { Task { await lease.end() } }
     }
 
     private static func tooLate(_ failure: any Error, _ peer: String) -> SkeinError {

@@ -11,12 +11,12 @@ extension PostgresClient {
     /// - Returns: the words from now on. It ends with an error when the connection is lost, since what is sent meanwhile is lost, too.
     /// - Throws: code 702 when no connection was free, what the server says.
     public func listen(_ channels: String...) async throws -> PostgresNotifications {
-        let loan = try await lend()
-        let notifications = PostgresNotifications(loan)
+        let lease = try await grant()
+        let notifications = PostgresNotifications(lease)
         do {
-            for channel in channels { try await loan.execute("LISTEN \(identifier: channel)").commit() }
+            for channel in channels { try await lease.execute("LISTEN \(identifier: channel)").commit() }
         } catch {
-            await loan.end()
+            await lease.end()
             throw error
         }
         return notifications
@@ -33,13 +33,13 @@ extension PostgresClient {
 public final class PostgresNotifications: AsyncSequence, Sendable {
     public typealias Element = PostgresNotification
 
-    private let loan: PostgresLoan
+    private let lease: PostgresLease
     private let inbox = Inbox<PostgresNotification>(maximum: 10_000)
 
-    fileprivate init(_ loan: PostgresLoan) {
-        self.loan = loan
+    fileprivate init(_ lease: PostgresLease) {
+        self.lease = lease
         let inbox = inbox
-        let connection = loan.connection
+        let connection = lease.connection
         connection.shard.run {
             connection.onNotification = { [weak connection] notification in
                 if !inbox.push(notification, size: 1) { connection?.link.pauseReading(true) }
@@ -59,7 +59,7 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
     /// Hears nothing more, and gives the connection back.
     public func stop() async {
         inbox.finish(.finished)
-        await loan.end()
+        await lease.end()
     }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(notifications: self) }
@@ -71,7 +71,7 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
         /// The next word.
         /// - Throws: code 710 when the connection is lost.
         public mutating func next() async throws -> PostgresNotification? {
-            let connection = notifications.loan.connection
+            let connection = notifications.lease.connection
             return try await notifications.inbox.next { connection.shard.run { connection.link.pauseReading(false) } }
         }
     }

@@ -8,7 +8,7 @@ import SkeinTransport
 extension PostgresClient {
     /// Reads rows as they are wanted, on a connection of their own: `for try await row in db.stream("SELECT …")`.
     ///
-    /// The server makes the rows when they are asked for, a piece ahead; the consumer's pace is the whole way's.
+    /// The server makes the rows when they are asked for, a piece ahead; the consumer's rate is the whole way's.
     /// - Parameters:
     ///   - sql: a statement that returns rows.
     ///   - piece: rows that are asked for at one time. Default: 1000.
@@ -65,7 +65,7 @@ public struct PostgresRows: AsyncSequence, Sendable {
 ///
 /// Unchecked: touched on its connection's loop only, but for the inbox.
 private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
-    private let loan: PostgresLoan
+    private let lease: PostgresLease
     private var statement: PostgresStatement
     private let sql: SQL
     private let piece: Int
@@ -80,8 +80,8 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     private var hasOtherColumns = false
     private var isUnwanted = false
 
-    private init(_ loan: PostgresLoan, _ statement: PostgresStatement, _ sql: SQL, piece: Int) {
-        self.loan = loan
+    private init(_ lease: PostgresLease, _ statement: PostgresStatement, _ sql: SQL, piece: Int) {
+        self.lease = lease
         self.statement = statement
         self.sql = sql
         self.piece = piece
@@ -90,10 +90,10 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
 
     static func open(_ sequence: PostgresRows) async throws -> CursorHandle {
         if let problem = sequence.sql.problem { throw problem }
-        let loan = try await sequence.client.lend()
-        let promise = loan.shard.eventLoop.makePromise(of: CursorHandle.self)
-        loan.shard.run {
-            loan.connection.prepare(sequence.sql.text) { result in
+        let lease = try await sequence.client.grant()
+        let promise = lease.shard.eventLoop.makePromise(of: CursorHandle.self)
+        lease.shard.run {
+            lease.connection.prepare(sequence.sql.text) { result in
                 promise.completeWith(
                     result.flatMap { statement in
                         let values = sequence.sql.parameters
@@ -105,7 +105,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
                                         "the statement has \(statement.parameterTypes.count) parameters, not \(values.count)"
                                 ))
                         }
-                        let cursor = PostgresCursor(loan, statement, sequence.sql, piece: sequence.piece)
+                        let cursor = PostgresCursor(lease, statement, sequence.sql, piece: sequence.piece)
                         cursor.start()
                         return .success(CursorHandle(cursor))
                     }.mapError { $0 as any Error })
@@ -114,13 +114,13 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         do {
             return try await promise.futureResult.get()
         } catch {
-            await loan.end()
+            await lease.end()
             throw error
         }
     }
 
     private func start() {
-        loan.connection.start(self) { output in
+        lease.connection.start(self) { output in
             if statement.name.isEmpty { PostgresWriter.prepareAgain(statement, into: &output) }
             PostgresWriter.bind(statement, PostgresParameters(values: sql.parameters), into: &output)
             ask(&output)
@@ -133,26 +133,26 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         PostgresWriter.flush(into: &output)
     }
 
-    func next() async throws -> Rows? { try await inbox.next { loan.shard.run { self.goOn() } } }
+    func next() async throws -> Rows? { try await inbox.next { lease.shard.run { self.goOn() } } }
 
     private func goOn() {
         guard isSuspended, !isEnding else { return }
-        loan.connection.link.write { ask(&$0) }
+        lease.connection.link.write { ask(&$0) }
     }
 
     /// The consumer is gone.
     func stop() {
-        loan.shard.run {
+        lease.shard.run {
             self.isUnwanted = true
             guard !self.isEnding else { return }
-            if self.isSuspended { self.sync() } else { self.loan.connection.abandonWork() }
+            if self.isSuspended { self.sync() } else { self.lease.connection.abandonWork() }
         }
     }
 
     private func sync() {
         guard !isEnding else { return }
         isEnding = true
-        loan.connection.link.write { PostgresWriter.sync(into: &$0) }
+        lease.connection.link.write { PostgresWriter.sync(into: &$0) }
     }
 
     // MARK: The answer
@@ -230,8 +230,8 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
 
     private func end(_ end: Inbox<Rows>.End, on connection: PostgresConnection) {
         inbox.finish(end)
-        let loan = loan
-        connection.shard.eventLoop.execute { Task { await loan.end() } }
+        let lease = lease
+        connection.shard.eventLoop.execute { Task { await lease.end() } }
     }
 
     func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {

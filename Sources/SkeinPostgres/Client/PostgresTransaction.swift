@@ -7,7 +7,7 @@ import SkeinTransport
 import Synchronization
 
 /// A connection that nobody shares. Statements on it are carried out in the order in which they are started.
-public final class PostgresLoan: SQLExecutor, Sendable {
+public final class PostgresLease: SQLExecutor, Sendable {
     let connection: PostgresConnection
     private let pool: PipelinePool<PostgresConnection>
     private let session: Session
@@ -63,9 +63,9 @@ public final class PostgresLoan: SQLExecutor, Sendable {
 
 /// A transaction. Its statements are carried out in the order in which they are started, each waiting for nobody.
 public final class PostgresTransaction: SQLTransaction, Sendable {
-    private let loan: PostgresLoan
+    private let lease: PostgresLease
 
-    init(_ loan: PostgresLoan) { self.loan = loan }
+    init(_ lease: PostgresLease) { self.lease = lease }
 
     /// PostgreSQL's.
     public var dialect: SQLDialect { .postgres }
@@ -73,13 +73,13 @@ public final class PostgresTransaction: SQLTransaction, Sendable {
     @discardableResult
     public func execute(
         _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
-    ) -> Corequest<SQLResponse> { loan.execute(sql, timeout: timeout, meta: meta, callback: callback) }
+    ) -> Corequest<SQLResponse> { lease.execute(sql, timeout: timeout, meta: meta, callback: callback) }
 
     /// Makes what was done last, and gives the connection back.
     /// - Throws: what the server says; code 500 when one of the statements had failed, so that nothing was done.
     public func commit() async throws {
-        let response = await loan.execute("COMMIT").dispatch()
-        await loan.end()
+        let response = await lease.execute("COMMIT").dispatch()
+        await lease.end()
         try response.raiseForStatus()
         guard response.command == "COMMIT" else {
             throw SkeinError.status(
@@ -89,13 +89,13 @@ public final class PostgresTransaction: SQLTransaction, Sendable {
 
     /// Undoes what was done, and gives the connection back.
     public func rollback() async throws {
-        let response = await loan.execute("ROLLBACK").dispatch()
-        await loan.end()
+        let response = await lease.execute("ROLLBACK").dispatch()
+        await lease.end()
         try response.raiseForStatus()
     }
 
     /// Gives the connection back; what was not committed is undone.
-    public func putback() async { await loan.end() }
+    public func putback() async { await lease.end() }
 
     /// Does something that is undone when it throws, without undoing the rest.
     /// - Returns: what the work returns.

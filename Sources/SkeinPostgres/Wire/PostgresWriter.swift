@@ -5,7 +5,7 @@ import NIOCore
 /// Messages to the server.
 enum PostgresWriter {
     static let cancelCode: UInt32 = 80_877_102
-    static let tlsQuestion: [UInt8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F]
+    static let tlsRequest: [UInt8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F]
 
     /// Execute of the unnamed portal, all rows, and Sync.
     private static let executeAndSync: StaticString = "E\0\0\0\u{9}\0\0\0\0\0S\0\0\0\u{4}"

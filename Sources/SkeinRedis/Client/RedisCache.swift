@@ -9,37 +9,37 @@ import SkeinCore
 /// Unchecked: touched on its shard's loop only.
 final class RedisCache: @unchecked Sendable {
     private let limit: Int
-    private var answers: [[UInt8]: [Question: RedisValue]] = [:]
+    private var answers: [[UInt8]: [CacheKey: RedisValue]] = [:]
     /// The keys as they came; some of them are gone already, or stand there twice.
     private var order = Deque<[UInt8]>()
     private var count = 0
 
-    private struct Question: Hashable {
+    private struct CacheKey: Hashable {
         let name: String
         let arguments: [[UInt8]]
     }
 
     init(limit: Int) { self.limit = limit }
 
-    private static func question(_ request: RedisRequest) -> (key: [UInt8], Question)? {
+    private static func cacheKey(_ request: RedisRequest) -> (key: [UInt8], CacheKey)? {
         guard case .one(let command) = request, command.kind.contains(.cacheable), let key = command.arguments.first
         else {
             return nil
         }
-        return (key.utf8, Question(name: command.name, arguments: command.arguments.map(\.utf8)))
+        return (key.utf8, CacheKey(name: command.name, arguments: command.arguments.map(\.utf8)))
     }
 
     /// The kept answer to a command.
     subscript(request: RedisRequest) -> RedisValue? {
-        guard let (key, question) = Self.question(request) else { return nil }
-        return answers[key]?[question]
+        guard let (key, cacheKey) = Self.cacheKey(request) else { return nil }
+        return answers[key]?[cacheKey]
     }
 
     /// Keeps an answer. The server tells of a change after the answers that were before it, on the same connection.
     func keep(_ value: RedisValue, for request: RedisRequest) {
-        guard let (key, question) = Self.question(request) else { return }
+        guard let (key, cacheKey) = Self.cacheKey(request) else { return }
         if answers[key] == nil { order.append(key) }
-        if answers[key, default: [:]].updateValue(value, forKey: question) == nil { count += 1 }
+        if answers[key, default: [:]].updateValue(value, forKey: cacheKey) == nil { count += 1 }
         while count > limit, let oldest = order.popFirst() { forget(oldest) }
         // Keys that come and go: not looked for in the order each time, but all at once, now and then.
         if order.count > 2 * answers.count + 64 { order = Deque(answers.keys) }

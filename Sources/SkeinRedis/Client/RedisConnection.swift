@@ -49,7 +49,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     func encode(_ call: RedisCall) {
         let wantsMulti = if case .transaction = call.commands { mayUseMulti != true } else { false }
         guard !wantsMulti, !isAskingForMulti else {
-            held.append(call)  // in its turn behind the question, and so are those that follow it
+            held.append(call)  // in its turn behind the probe, and so are those that follow it
             return askForMulti(into: &link.output)
         }
         enqueue(call)
@@ -65,9 +65,9 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         isAskingForMulti = true
         link.begins(at: shard.now)
         var refusal: RedisError?
-        enqueue(Question { if case .success(.error(let error)) = $0 { refusal = error } })
+        enqueue(Probe { if case .success(.error(let error)) = $0 { refusal = error } })
         enqueue(
-            Question { [weak self] result in
+            Probe { [weak self] result in
                 guard let self, case .success(let value) = result else { return }
                 if refusal == nil, case .error(let error) = value {
                     // In a transaction that cannot be left, every command would only be queued.
@@ -105,7 +105,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
 
     func ask(_ command: RedisCommand, _ done: @escaping (Result<RedisValue, SkeinError>) -> Void) {
         link.begins(at: shard.now)
-        enqueue(Question(done))
+        enqueue(Probe(done))
         link.write { RESPEncoder.write(command, into: &$0) }
     }
 
@@ -243,7 +243,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     }
 
     /// A command of the connection's own.
-    private final class Question: RedisOperation {
+    private final class Probe: RedisOperation {
         private let done: (Result<RedisValue, SkeinError>) -> Void
 
         init(_ done: @escaping (Result<RedisValue, SkeinError>) -> Void) { self.done = done }

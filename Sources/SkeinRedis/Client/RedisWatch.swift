@@ -15,28 +15,28 @@ extension RedisClient {
     /// - Throws: code 409 when somebody was faster each time; what the work throws.
     @discardableResult
     public func watch(
-        _ keys: String..., attempts: Int = 10, _ work: (RedisLoan, RedisTransaction) async throws -> Void
+        _ keys: String..., attempts: Int = 10, _ work: (RedisLeasedConnection, RedisTransaction) async throws -> Void
     ) async throws -> [RedisValue] {
         let (connection, pool) = try await route.lease(keys.first.map { .text($0) })
-        let loan = RedisLoan(connection, session)
+        let lease = RedisLeasedConnection(connection, session)
         // Whoever gets it next must find no keys watched and nothing else changed.
         defer {
-            loan.end()
+            lease.end()
             connection.shard.run {
-                if loan.hasChangedSession { connection.close() } else { pool.giveBack(connection) }
+                if lease.hasChangedSession { connection.close() } else { pool.giveBack(connection) }
             }
         }
         connection.shard.run { connection.learnWhetherMulti() }
         do {
             for _ in 0..<max(1, attempts) {
-                try await loan.ask(RedisRequest.one(RedisCommand("WATCH", keys))).commit()
+                try await lease.ask(RedisRequest.one(RedisCommand("WATCH", keys))).commit()
                 let transaction = RedisTransaction()
-                try await work(loan, transaction)
-                let answer = try await loan.ask(.transaction(transaction.commands)).fetch()
+                try await work(lease, transaction)
+                let answer = try await lease.ask(.transaction(transaction.commands)).fetch()
                 if let answers = answer.elements { return answers }
             }
         } catch {
-            loan.ask(.one(RedisCommand("UNWATCH")))
+            lease.ask(.one(RedisCommand("UNWATCH")))
             throw error
         }
         throw SkeinError.status(
@@ -45,12 +45,12 @@ extension RedisClient {
 }
 
 /// A connection that nobody shares.
-public final class RedisLoan: RedisCommands, Sendable {
+public final class RedisLeasedConnection: RedisCommands, Sendable {
     public typealias Answer = Corequest<RedisResponse>
 
     private let connection: RedisConnection
     private let session: Session
-    private let route: LoanRoute
+    private let route: LeasedRoute
     private let changed = Atomic<Bool>(false)
     private let isOver = Atomic<Bool>(false)
 
@@ -60,10 +60,10 @@ public final class RedisLoan: RedisCommands, Sendable {
     init(_ connection: RedisConnection, _ session: Session) {
         self.connection = connection
         self.session = session
-        route = LoanRoute(connection)
+        route = LeasedRoute(connection)
     }
 
-    /// Ends the loan: commands that are sent from now on fail, since the connection goes to others.
+    /// Ends the lease: commands that are sent from now on fail, since the connection goes to others.
     fileprivate func end() { isOver.store(true, ordering: .releasing) }
 
     /// Starts a command and returns at once.
@@ -93,7 +93,7 @@ public final class RedisLoan: RedisCommands, Sendable {
 }
 
 /// To a connection that is known already.
-private final class LoanRoute: RedisRoute, @unchecked Sendable {
+private final class LeasedRoute: RedisRoute, @unchecked Sendable {
     private let connection: RedisConnection
 
     init(_ connection: RedisConnection) { self.connection = connection }

@@ -157,7 +157,7 @@ final class ConnectAttempt: @unchecked Sendable {
         let promise = eventLoop.makePromise(of: Bool.self)
         do {
             try channel.pipeline.syncOperations.addHandler(
-                TLSQuestionHandler(question, peer: endpoint.description, promise: promise))
+                TLSNegotiationHandler(question, peer: endpoint.description, promise: promise))
         } catch {
             promise.fail(error)
         }

@@ -11,13 +11,13 @@ package struct ConnectOptions: Sendable {
         let client: TLSClient
         let options: TLSOptions
         let protocols: [String]
-        let question: TLSQuestion?
+        let question: TLSNegotiation?
 
         /// - Parameters:
         ///   - protocols: what is offered by ALPN, the best first.
         ///   - question: what the server is asked before, in clear text.
         package init(
-            _ client: TLSClient, _ options: TLSOptions, protocols: [String], question: TLSQuestion? = nil
+            _ client: TLSClient, _ options: TLSOptions, protocols: [String], question: TLSNegotiation? = nil
         ) {
             self.client = client
             self.options = options

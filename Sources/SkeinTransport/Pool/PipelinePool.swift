@@ -70,7 +70,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     private func perform(_ action: PoolMachine<Connection, Connection.Call, Lease>.Action) {
         switch action {
         case .send(let call, let connection): connection.send(call, at: shard.now)
-        case .lend(let connection, let lease):
+        case .grant(let connection, let lease):
             connection.link.isLeased = true
             lease.promise.succeed(connection)
         case .connect:

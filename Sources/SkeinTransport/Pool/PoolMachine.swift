@@ -40,7 +40,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
 
     package enum Action {
         case send(Call, Member)
-        case lend(Member, Lease)
+        case grant(Member, Lease)
         case connect
     }
 
@@ -118,16 +118,18 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
     package mutating func next(_ occasion: Occasion) -> Action? {
         while let first = calls.first, first.isOver { calls.removeFirst() }
         switch occasion {
-        case .need: return lendIdle() ?? connect() ?? (connecting == 0 ? send() : nil)
+        case .need: return grantIdle() ?? connect() ?? (connecting == 0 ? send() : nil)
         case .made(let member):
-            if calls.isEmpty, member.underWay == 0, let lent = lend(member) { return lent }
+            if calls.isEmpty, member.underWay == 0, let granted = grant(member) { return granted }
             return send() ?? connect()
         case .room(let member):
-            if member.underWay == 0, let action = lendIdle() ?? (leases.isEmpty ? nil : connect()) { return action }
+            if member.underWay == 0, let action = grantIdle() ?? (leases.isEmpty ? nil : connect()) { return action }
             return send()
         case .noMore:
             guard connecting == 0 else { return nil }
-            if let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }), let lent = lend(free) { return lent }
+            if let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }), let granted = grant(free) {
+                return granted
+            }
             return send()
         }
     }
@@ -144,25 +146,25 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         return .connect
     }
 
-    private mutating func lendIdle() -> Action? {
+    private mutating func grantIdle() -> Action? {
         guard !leases.isEmpty, let free = shared.last(where: { $0.isUsable && $0.underWay == 0 }) else { return nil }
         // The only shared connection is leased only when no other can be made.
         if limits.maximumShared == 1, free === shared.first, mayConnect || connecting > 0 { return nil }
-        return lend(free)
+        return grant(free)
     }
 
-    private mutating func lend(_ member: Member) -> Action? {
-        guard mayLend, shared.contains(where: { $0 === member }), let lease = leases.popFirst() else { return nil }
+    private mutating func grant(_ member: Member) -> Action? {
+        guard mayGrant, shared.contains(where: { $0 === member }), let lease = leases.popFirst() else { return nil }
         shared.removeAll { $0 === member }
         leased.append(member)
-        return .lend(member, lease)
+        return .grant(member, lease)
     }
 
     private var mayConnect: Bool { count + connecting < limits.maximum }
     /// Whether another connection may be made for calls.
     private var mayGrow: Bool { mayConnect && shared.count < limits.maximumShared }
     /// One connection is kept for calls, if there can be two.
-    private var mayLend: Bool { leased.count < max(1, limits.maximum - 1) }
+    private var mayGrant: Bool { leased.count < max(1, limits.maximum - 1) }
 
     private var leastLoaded: Member? {
         let reserved = reserved
@@ -172,7 +174,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
 
     /// The connection that gets no more calls because a lease waits for it: the first one, when no new one can be made.
     private var reserved: Member? {
-        guard !leases.isEmpty, !mayConnect, connecting == 0, mayLend else { return nil }
+        guard !leases.isEmpty, !mayConnect, connecting == 0, mayGrant else { return nil }
         return shared.first(where: \.isUsable)
     }
 

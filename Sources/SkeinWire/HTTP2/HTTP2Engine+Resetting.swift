@@ -30,24 +30,24 @@ extension HTTP2Engine {
         func isSlow(_ bytes: Int, since begun: NIODeadline) -> Bool {
             Double(bytes) * 1e9 < Double(rate) * Double((now - begun).nanoseconds)
         }
-        if let mark = paceMark, now - mark.at >= grace {
-            paceMark = (now, sentBytes, isSlow(sentBytes - mark.sent, since: mark.at))
-        } else if paceMark == nil {
-            paceMark = (now, sentBytes, false)
+        if let mark = rateMark, now - mark.at >= grace {
+            rateMark = (now, sentBytes, isSlow(sentBytes - mark.sent, since: mark.at))
+        } else if rateMark == nil {
+            rateMark = (now, sentBytes, false)
         }
         for stream in streams.open where streams[stream.slot].outgoing != nil {
             let record = streams[stream.slot]
             guard !record.mayRest else { continue }
-            guard let mark = record.paceMark else {
-                streams[stream.slot].paceMark = (now, record.sent)
+            guard let mark = record.rateMark else {
+                streams[stream.slot].rateMark = (now, record.sent)
                 continue
             }
             guard now - mark.at >= grace else { continue }
             guard isSlow(record.sent - mark.sent, since: mark.at) else {
-                streams[stream.slot].paceMark = (now, record.sent)
+                streams[stream.slot].rateMark = (now, record.sent)
                 continue
             }
-            if record.sendWindow.size <= 0 || paceMark?.wasSlow == true {
+            if record.sendWindow.size <= 0 || rateMark?.wasSlow == true {
                 try? resetStream(stream.slot, .cancel, "the peer takes fewer than \(rate) bytes a second")
             }
         }

@@ -245,7 +245,7 @@ extension HTTP2Engine {
             return
         }
         streams[slot].outgoing = nil
-        streams[slot].paceMark = nil
+        streams[slot].rateMark = nil
         if outgoing.ownerWaits { notifyDrained(slot, outgoing) }
         guard outgoing.isComplete else { return }
         if let trailers = outgoing.trailers { writeTrailers(trailers, slot) } else { endSending(slot) }

@@ -104,9 +104,9 @@ package struct HTTP2Engine: ~Copyable {
     var packer = FieldBlockEncoder()
     var schedule = SendSchedule()
     var sendWindow = FlowWindow(65_535)
-    /// Bytes of content sent on all streams, and how many there were at a moment: what the connection's pace is judged by.
+    /// Bytes of content sent on all streams, and how many there were at a moment: what the connection's rate is judged by.
     var sentBytes = 0
-    var paceMark: (at: NIODeadline, sent: Int, wasSlow: Bool)?
+    var rateMark: (at: NIODeadline, sent: Int, wasSlow: Bool)?
 
     var events = Deque<Event>()
     var streams = StreamTable()

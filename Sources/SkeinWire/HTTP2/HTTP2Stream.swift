@@ -38,7 +38,7 @@ struct StreamRecord {
     /// Bytes of content that were sent.
     var sent = 0
     /// Since when content has waited without a break, and what was sent before.
-    var paceMark: (at: NIODeadline, sent: Int)?
+    var rateMark: (at: NIODeadline, sent: Int)?
     /// Bytes that the owner has consumed and the peer does not know of.
     var unannounced = 0
     /// What is left of the announced content.

@@ -505,23 +505,25 @@ struct ExactSQLTests {
     @Test("rows of defaults, rows of different columns, conditions on nothing")
     func builder() async throws {
         let (skein, db) = try await postgres("&pool_size=1")
-        try await db.withConnection { loan in
-            try await loan.execute("CREATE TEMP TABLE d (id serial, n int DEFAULT 7, s text DEFAULT 'x')").commit()
-            try await loan.execute(Query.insert("d").data([[:], [:], [:]])).commit()
-            try await loan.execute(Query.insert("d").data([["n": 1], ["s": "y"]])).commit()
-            #expect(try await loan.execute("SELECT count(*) FROM d").one(Int.self) == 5)
-            #expect(try await loan.execute("SELECT sum(n) FROM d").one(Int.self) == 29)
+        try await db.withConnection { lease in
+            try await lease.execute("CREATE TEMP TABLE d (id serial, n int DEFAULT 7, s text DEFAULT 'x')").commit()
+            try await lease.execute(Query.insert("d").data([[:], [:], [:]])).commit()
+            try await lease.execute(Query.insert("d").data([["n": 1], ["s": "y"]])).commit()
+            #expect(try await lease.execute("SELECT count(*) FROM d").one(Int.self) == 5)
+            #expect(try await lease.execute("SELECT sum(n) FROM d").one(Int.self) == 29)
             #expect(
-                await loan.execute(Query.insert("d").data([])).dispatch().failure?.message.contains("no rows") == true)
+                await lease.execute(Query.insert("d").data([])).dispatch().failure?.message.contains("no rows") == true)
             #expect(
-                try await loan.execute(Query.select("d").exclude("id", .in, [Int]()).get("count(*)")).one(Int.self) == 5
+                try await lease.execute(Query.select("d").exclude("id", .in, [Int]()).get("count(*)")).one(Int.self)
+                    == 5
             )
             #expect(
-                try await loan.execute(Query.select("d").filter("id", .in, [Int]()).get("count(*)")).one(Int.self) == 0)
+                try await lease.execute(Query.select("d").filter("id", .in, [Int]()).get("count(*)")).one(Int.self) == 0
+            )
             #expect(
-                await loan.execute(Query.select("d").filter("s", .contains, String?.none)).dispatch().failure != nil)
-            #expect(await loan.execute(Query.select("d").filter("n", .between, [1, 2, 3])).dispatch().failure != nil)
-            #expect(await loan.execute("SELECT 1 WHERE 1 NOT IN (\(list: [Int]()))").dispatch().failure != nil)
+                await lease.execute(Query.select("d").filter("s", .contains, String?.none)).dispatch().failure != nil)
+            #expect(await lease.execute(Query.select("d").filter("n", .between, [1, 2, 3])).dispatch().failure != nil)
+            #expect(await lease.execute("SELECT 1 WHERE 1 NOT IN (\(list: [Int]()))").dispatch().failure != nil)
         }
         let lite = try skein.sqlite("sqlite::memory:")
         try await lite.execute("CREATE TABLE d (id INTEGER PRIMARY KEY, n int DEFAULT 7)").commit()

@@ -3,16 +3,16 @@
 import NIOCore
 import SkeinCore
 
-/// A question of fixed bytes with an answer of one byte.
-package struct TLSQuestion: Sendable {
-    let question: [UInt8]
+/// A request of fixed bytes with an answer of one byte.
+package struct TLSNegotiation: Sendable {
+    let request: [UInt8]
     let yes: UInt8
     let no: UInt8
     /// Whether a no is the end.
     let isRequired: Bool
 
-    package init(_ question: [UInt8], yes: UInt8, no: UInt8, isRequired: Bool) {
-        self.question = question
+    package init(_ request: [UInt8], yes: UInt8, no: UInt8, isRequired: Bool) {
+        self.request = request
         self.yes = yes
         self.no = no
         self.isRequired = isRequired
@@ -20,23 +20,23 @@ package struct TLSQuestion: Sendable {
 }
 
 /// Asks, and leaves the channel with the answer. Touched on its channel's loop only.
-final class TLSQuestionHandler: ChannelInboundHandler, RemovableChannelHandler {
+final class TLSNegotiationHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let question: TLSQuestion
+    private let negotiation: TLSNegotiation
     private let peer: String
     private let promise: EventLoopPromise<Bool>
     private var isOver = false
 
-    init(_ question: TLSQuestion, peer: String, promise: EventLoopPromise<Bool>) {
-        self.question = question
+    init(_ negotiation: TLSNegotiation, peer: String, promise: EventLoopPromise<Bool>) {
+        self.negotiation = negotiation
         self.peer = peer
         self.promise = promise
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: question.question)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: negotiation.request)), promise: nil)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -44,16 +44,16 @@ final class TLSQuestionHandler: ChannelInboundHandler, RemovableChannelHandler {
         guard !isOver else { return context.close(promise: nil) }
         isOver = true
         // What stands behind the answer was not protected: somebody else may have put it there.
-        guard answer.count == 1, let byte = answer.first, byte == question.yes || byte == question.no else {
-            promise.fail(refusal("the server answered the question for TLS with something else"))
+        guard answer.count == 1, let byte = answer.first, byte == negotiation.yes || byte == negotiation.no else {
+            promise.fail(refusal("the server answered the request for TLS with something else"))
             return context.close(promise: nil)
         }
-        if byte == question.no, question.isRequired {
+        if byte == negotiation.no, negotiation.isRequired {
             promise.fail(refusal("the server does not speak TLS, which is required here"))
             return context.close(promise: nil)
         }
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
-        promise.succeed(byte == question.yes)
+        promise.succeed(byte == negotiation.yes)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

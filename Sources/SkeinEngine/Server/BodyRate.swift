@@ -3,8 +3,8 @@
 import NIOCore
 import SkeinWire
 
-/// The slowest pace of a body.
-struct BodyPace: Sendable {
+/// The slowest rate of a body.
+struct BodyRate: Sendable {
     /// Nobody is judged before this time.
     static let grace = TimeAmount.seconds(10)
 
