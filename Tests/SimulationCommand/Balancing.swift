@@ -14,7 +14,16 @@ struct Balancing: ParsableCommand {
     @Option(help: ArgumentHelp("A folder for the plots.", valueName: "folder"))
     var plots: String?
 
+    @Flag(help: "Only say whether the bars are met; the exit code is 1 if one is not.")
+    var check = false
+
     func run() throws {
+        if check {
+            let missed = BalancingBars.missed(seed: seed)
+            print(missed.isEmpty ? "balancing: all bars are met" : missed.joined(separator: "\n"))
+            if !missed.isEmpty { throw ExitCode(1) }
+            return
+        }
         print("| scenario | policy | answered | p50 | p99 | p99.9 | attempts per request |")
         print("|---|---|---|---|---|---|---|")
         let slow = BalancingScenario.slowMember
