@@ -5,9 +5,10 @@ import Testing
 @Suite("Simulation")
 struct SimulationTests {
     @Test("whatever peers and networks do, each call ends once and in time, and gives back what it held")
-    func seeds() {
+    func seeds() async {
         // `scripts/simulate` runs more of them, and CI, too.
         for seed in UInt64(1)...100 {
+            await Task.yield()  // other tests share the threads
             let report = Simulation.run(History(seed: seed))
             #expect(report.violations.isEmpty, "seed \(seed): \(report.violations.joined(separator: "; "))")
         }

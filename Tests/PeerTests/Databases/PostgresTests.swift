@@ -251,7 +251,10 @@ struct PostgresSessionTests {
 
     @Test("transactions that come into each other's way are done again, if that is wanted")
     func serialization() async throws {
-        let (skein, db) = try await database("pool_size=6")
+        var settings = try PostgresOptions(try await PostgresPeer.shared.get().url(query: "pool_size=6"))
+        settings.pool.leaseTimeout = .seconds(60)  // a machine with much else to do takes its time
+        let skein = SkeinClient(concurrency: 1000)
+        let db = skein.postgres(settings)
         try await db.script("CREATE TABLE counted (n int); INSERT INTO counted VALUES (0)").commit()
         let options = SQLTransactionOptions(isolation: .serializable, retries: 100)
         try await withThrowingTaskGroup(of: Void.self) { group in
