@@ -30,7 +30,8 @@ package enum BalancingBars {
         let scenario = BalancingScenario.heavyTail.of(requests)
         let hedged = scenario.run(seed: seed)
         let once = scenario.with(.peakEWMA, hedging: false).run(seed: seed).quantile(0.999)
-        return check(hedged.quantile(0.999) * 10 <= once, "heavy tail: p99.9 is \(hedged.quantile(0.999)), once \(once)")
+        return check(
+            hedged.quantile(0.999) * 10 <= once, "heavy tail: p99.9 is \(hedged.quantile(0.999)), once \(once)")
             + check(
                 Double(hedged.attempts) <= 1.03 * Double(hedged.requests),
                 "heavy tail: \(hedged.attempts) attempts for \(hedged.requests) requests")
@@ -43,16 +44,18 @@ package enum BalancingBars {
             check(
                 Double(second.attempts) <= 1.25 * Double(second.requests) + 15,
                 "outage: \(second.attempts) attempts for \(second.requests) requests")
-        } + seconds[60..<95].flatMap { second in
-            // Some ten are in flight when a second ends.
-            check(
-                Double(second.answered) >= 0.99 * Double(second.requests) - 20,
-                "after the outage: \(second.answered) of \(second.requests) are answered")
-        } + seconds[51..<95].flatMap { second in
-            check(
-                Double(second.byMember.max() ?? 0) <= 0.6 * Double(second.attempts),
-                "after the outage: one member gets \(second.byMember)")
         }
+            + seconds[60..<95].flatMap { second in
+                // Some ten are in flight when a second ends.
+                check(
+                    Double(second.answered) >= 0.99 * Double(second.requests) - 20,
+                    "after the outage: \(second.answered) of \(second.requests) are answered")
+            }
+            + seconds[51..<95].flatMap { second in
+                check(
+                    Double(second.byMember.max() ?? 0) <= 0.6 * Double(second.attempts),
+                    "after the outage: one member gets \(second.byMember)")
+            }
     }
 
     /// A thousand clients give no member more than one and a half of its share by weight.

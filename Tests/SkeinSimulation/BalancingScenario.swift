@@ -88,6 +88,7 @@ package struct BalancingScenario: Sendable {
         let id: Balancer.MemberID
         let begun: Int64
         let fails: Bool
+        let isTrial: Bool
         var isOver = false
     }
 
@@ -198,7 +199,8 @@ extension BalancingScenario.Run {
         let service = scenario.serve(member, .nanoseconds(clock), &random)
         requests[index].attempts.append(
             Scenario.Attempt(
-                member: member, id: balancers[client].members[member].id, begun: clock, fails: service.fails))
+                member: member, id: balancers[client].members[member].id, begun: clock, fails: service.fails,
+                isTrial: balancers[client].members[member].isOnTrial))
         at(
             clock + TimeAmount(service.latency).nanoseconds,
             .end(request: index, attempt: requests[index].attempts.count - 1))
@@ -224,7 +226,8 @@ extension BalancingScenario.Run {
         requests[index].attempts[place].isOver = true
         let attempt = requests[index].attempts[place]
         balancers[requests[index].client].report(
-            attempt.id, at: attempt.member, outcome, latency: .nanoseconds(clock - attempt.begun), at: now)
+            attempt.id, at: attempt.member, outcome, latency: .nanoseconds(clock - attempt.begun),
+            isTrial: attempt.isTrial, at: now)
     }
 
     private mutating func finish(_ index: Int, isAnswered: Bool, isTimeout: Bool = false) {

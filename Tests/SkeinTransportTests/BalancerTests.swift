@@ -27,8 +27,9 @@ struct BalancerTests {
     ) -> Int? {
         let now = Self.start + .seconds(seconds)
         guard case .member(let index) = balancer.pick(key: key, isFirst: true, at: now) else { return nil }
+        let isTrial = balancer.members[index].isOnTrial
         balancer.report(
-            balancer.members[index].id, at: index, outcome(index), latency: .milliseconds(10),
+            balancer.members[index].id, at: index, outcome(index), latency: .milliseconds(10), isTrial: isTrial,
             at: now + .milliseconds(10))
         return index
     }
@@ -116,7 +117,7 @@ struct BalancerTests {
         var picked: [Int] = []
         for _ in 0..<9 { if case .member(let index) = three.pick(isFirst: true, at: later) { picked.append(index) } }
         #expect(picked.count { $0 == 0 } == 1)
-        three.report(three.members[0].id, at: 0, .success, latency: .milliseconds(1), at: later)
+        three.report(three.members[0].id, at: 0, .success, latency: .milliseconds(1), isTrial: true, at: later)
         #expect(three.members[0].ejectedUntil == nil)
         let slow = counts(&three, 300, at: 32)
         #expect(slow[0] < 60, "its weight grows for ten seconds: \(slow)")
@@ -150,6 +151,40 @@ struct BalancerTests {
         #expect(two.members[0].ejectedUntil == Self.start + .milliseconds(10) + .seconds(30))
         for _ in 0..<2 { send(&two, at: 31, fails) }
         #expect(two.members[0].ejectedUntil == Self.start + .milliseconds(10) + .seconds(31 + 60))
+    }
+
+    @Test("only the attempt on trial ends or extends an ejection; a trial that is refused is repeated after a pause")
+    func trial() {
+        var two = balancer([1, 1])
+        let id = two.members[0].id
+        var begun = 0
+        while two.members[0].inFlight < 20 {
+            _ = two.pick(isFirst: true, at: Self.start)
+            begun += 1
+        }
+        for _ in 0..<10 { two.report(id, at: 0, .failure, latency: .milliseconds(1), at: Self.start) }
+        #expect(two.members[0].ejectedUntil == Self.start + .seconds(30), "late failures do not extend it")
+        for _ in 0..<5 { two.report(id, at: 0, .success, latency: .milliseconds(1), at: Self.start) }
+        #expect(two.members[0].ejectedUntil != nil, "late answers do not end it")
+        let later = Self.start + .seconds(31)
+        let first = two.pick(isFirst: true, at: later)
+        #expect(first == .member(0))
+        two.report(id, at: 0, .cancelled, latency: .zero, at: later)
+        #expect(two.members[0].isOnTrial, "an attempt from before is not the trial")
+        two.report(id, at: 0, .refused(after: nil), latency: .zero, isTrial: true, at: later)
+        #expect(!two.members[0].isOnTrial)
+        #expect(two.members[0].ejectedUntil == later + .seconds(30))
+        let again = send(&two, at: 62)
+        #expect(again == 0)
+        #expect(two.members[0].ejectedUntil == nil)
+    }
+
+    @Test("a member whose clients are handed out is not on trial")
+    func handedOut() {
+        var two = balancer([1, 1])
+        for _ in 0..<2 { send(&two) { $0 == 0 ? .unreachable : .success } }
+        let chosen = (0..<4).map { _ in two.choose(at: Self.start + .seconds(31)) }
+        #expect(chosen.contains(1), "one that was away does not get all of them: \(chosen)")
     }
 
     @Test("no more than half of the members are ejected, and never the last one")

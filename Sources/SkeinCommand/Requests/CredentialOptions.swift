@@ -1,4 +1,4 @@
-// Who requests come from, as it is said on the command line.
+// The credentials of requests, from the command line.
 
 import ArgumentParser
 import Skein

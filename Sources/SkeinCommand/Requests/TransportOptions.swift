@@ -5,7 +5,9 @@ import Foundation
 import Skein
 
 struct TransportOptions: ParsableArguments {
-    @Flag(name: [.short, .long], help: "Accept any certificate: encryption without knowing with whom.")
+    @Flag(
+        name: [.short, .long],
+        help: "Accept any certificate: the connection is encrypted, but the server is not verified.")
     var insecure = false
 
     @Option(

@@ -44,7 +44,7 @@ struct ServeCommand: EngineCommand {
     @Option(help: ArgumentHelp("How long clients may keep files without asking again.", valueName: "seconds"))
     var maxAge: Int?
 
-    @Flag(help: "Show the state of the server at /.status and its metrics at /.metrics, to who is on this machine.")
+    @Flag(help: "Serve a status page at /.status and Prometheus metrics at /.metrics, to local clients only.")
     var status = false
 
     @OptionGroup var options: EngineOptions

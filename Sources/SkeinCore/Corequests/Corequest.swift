@@ -163,7 +163,8 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         let records = try response.decodeRecords(type)
         guard records.count == 1, let record = records.first else {
             throw SkeinError.status(
-                410, peer: response.peer, because: "one record was asked for, \(records.count) came")
+                410, peer: response.peer,
+                because: "expected exactly one record, got \(records.isEmpty ? "none" : "\(records.count)")")
         }
         return record
     }

@@ -36,7 +36,7 @@ package enum ByteRanges: Hashable {
             case .some(let range): if let range { ranges.append(range) }
             }
         }
-        // Who asks for the same bytes again and again wants work to be done, and no bytes.
+        // Overlapping ranges are refused: they let a client make the server do unbounded work for few bytes (RFC 9110, section 14.2).
         let isGreedy = ranges.reduce(0) { $0 + $1.count } > length + (length >> 1) && ranges.count > 1
         self = ranges.isEmpty ? .unsatisfiable : isGreedy ? .whole : .parts(ranges)
     }

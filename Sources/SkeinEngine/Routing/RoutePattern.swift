@@ -48,7 +48,7 @@ struct RoutePattern {
     /// - Throws: code 701 that says what is wrong with it.
     init(_ text: String) throws(SkeinError) {
         func refuse(_ reason: String) -> SkeinError {
-            SkeinError(.exception, because: "the route \(text.debugDescription) is none: \(reason)")
+            SkeinError(.exception, because: "the route \(text.debugDescription) is not valid: \(reason)")
         }
         guard text.hasBytePrefix("/") else { throw refuse("it has to begin with a slash") }
         var segments: [Segment] = []

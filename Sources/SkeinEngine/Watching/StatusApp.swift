@@ -78,8 +78,8 @@ struct ServerStatus: Encodable {
             Row(name: "Refused", value: "\(numbers.refused)"),
             Row(name: "Received", value: bytes(numbers.bytesReceived)),
             Row(name: "Sent", value: bytes(numbers.bytesSent)),
-            Row(name: "Half of the answers", value: numbers.quantile(50)),
-            Row(name: "99 of a hundred", value: numbers.quantile(99)),
+            Row(name: "p50", value: numbers.quantile(50)),
+            Row(name: "p99", value: numbers.quantile(99)),
         ]
         func shares(_ names: [String], _ counts: [Int]) -> [Share] {
             let most = max(1, counts.max() ?? 1)

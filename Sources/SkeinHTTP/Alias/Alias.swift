@@ -50,7 +50,8 @@ public struct Alias: Sendable {
         init(_ text: String, scheme: Scheme) throws(SkeinError) {
             let words = text.splitBytes(separator: " ")
             guard let address = words.first, words.count < 3 else {
-                throw SkeinError(.exception, because: "\(text.debugDescription) is no member; write HOST:PORT WEIGHT")
+                throw SkeinError(
+                    .exception, because: "\(Self.redacted(text).debugDescription) is no member; write HOST:PORT WEIGHT")
             }
             weight = 1
             if words.count == 2 {
@@ -68,11 +69,17 @@ public struct Alias: Sendable {
             weight == 1 ? Self.redacted(url) : "\(Self.redacted(url)) \(weight)"
         }
 
+        /// A URL without its password, wherever it stands, also when it is malformed.
         static func redacted(_ url: String) -> String {
-            guard let schemeEnd = url.rangeOfBytes("://")?.upperBound else { return url }
-            let authority = url[schemeEnd...].prefix(before: "/")
-            guard let at = authority.lastByte("@"), let colon = authority[..<at].firstByte(":") else { return url }
-            return url[..<colon] + ":…" + url[at...]
+            var text = url
+            let start = text.rangeOfBytes("://")?.upperBound ?? text.startIndex
+            if let at = text.lastByte("@"), at > start, let colon = text[start..<at].firstByte(":") {
+                text.replaceSubrange(colon..<at, with: ":…")
+            }
+            if let query = text.rangeOfBytes("password=")?.upperBound {
+                text.replaceSubrange(query..<text[query...].prefix(before: "&").endIndex, with: "…")
+            }
+            return text
         }
     }
 
@@ -82,10 +89,6 @@ public struct Alias: Sendable {
     public var members: [Member]
     /// How requests are spread over them.
     public var balancing = BalancingConfiguration()
-    /// Who may reach it through the engine: one of these roles. Default: everybody.
-    public var roles: Set<String> = []
-    /// The networks from which it may be reached through the engine, such as `10.0.0.0/8`. Default: all.
-    public var sources: [AddressRange] = []
     /// Active health checks. Default: none.
     public var healthCheck: HealthCheck?
 

@@ -13,6 +13,8 @@ package final class AliasState: Sendable {
         package let id: Balancer.MemberID
         package let target: AliasTarget
         let begun: NIODeadline
+        /// Whether it tries out a member that was ejected.
+        let isTrial: Bool
     }
 
     package enum Pick: Sendable {
@@ -27,6 +29,7 @@ package final class AliasState: Sendable {
         var targets: [AliasTarget]
         /// Members whose return is waited for.
         var awaited: Set<Balancer.MemberID> = []
+        var watch = 0
     }
 
     /// The name, beginning with `@`.
@@ -64,6 +67,9 @@ package final class AliasState: Sendable {
         var list: [(key: String, weight: Double)] = []
         var keys: Set<String> = []
         for member in alias.members {
+            guard member.weight > 0, member.weight.isFinite else {
+                throw SkeinError(.exception, because: "the weight of \(member) is no positive number")
+            }
             var key = member.url
             while !keys.insert(key).inserted { key += " " }  // the same back end twice has twice the requests
             targets.append(try AliasTarget(member, alias.scheme))
@@ -72,17 +78,19 @@ package final class AliasState: Sendable {
         return (targets, list)
     }
 
-    /// Changes the members; those that stay keep what was learned.
-    package func set(_ members: [Alias.Member], at now: NIODeadline) throws(SkeinError) {
-        var alias = alias
-        alias.members = members
+    /// Changes members and health check; members that stay keep what was learned.
+    package func set(_ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         let (targets, list) = try Self.targets(alias)
         state.withLock { state in
             state.alias = alias
             state.balancer.set(list, at: now)
             state.targets = targets
+            state.watch += 1
         }
     }
+
+    /// The number of the health check that is in force.
+    var watch: Int { state.withLock { $0.watch } }
 
     // MARK: Attempts
 
@@ -95,7 +103,8 @@ package final class AliasState: Sendable {
             case .member(let index):
                 return .attempt(
                     Attempt(
-                        index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now))
+                        index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now,
+                        isTrial: state.balancer.members[index].isOnTrial))
             case .full:
                 return .none(
                     SkeinError(
@@ -110,7 +119,8 @@ package final class AliasState: Sendable {
     package func end(_ attempt: Attempt, _ outcome: Balancer.Outcome, at now: NIODeadline) {
         let latency = Duration.nanoseconds((now - attempt.begun).nanoseconds)
         state.withLock {
-            $0.balancer.report(attempt.id, at: attempt.index, outcome, latency: latency, at: now)
+            $0.balancer.report(
+                attempt.id, at: attempt.index, outcome, latency: latency, isTrial: attempt.isTrial, at: now)
         }
     }
 
@@ -125,7 +135,10 @@ package final class AliasState: Sendable {
             guard let index = state.targets.firstIndex(where: { $0.url == url }) else { return }
             state.balancer.begin(index, at: now)
             let outcome: Balancer.Outcome = error == nil ? .success : .unreachable
-            state.balancer.report(state.balancer.members[index].id, at: index, outcome, latency: .zero, at: now)
+            let isTrial = state.balancer.members[index].isOnTrial
+            state.balancer.report(
+                state.balancer.members[index].id, at: index, outcome, latency: .zero, isTrial: isTrial,
+                at: now)
         }
     }
 
@@ -140,7 +153,8 @@ package final class AliasState: Sendable {
             state.targets.indices.map { index in
                 state.balancer.begin(index, at: now)
                 return Attempt(
-                    index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now)
+                    index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now,
+                    isTrial: state.balancer.members[index].isOnTrial)
             }
         }
     }
@@ -209,7 +223,13 @@ package struct AliasTarget: Sendable {
             text.removeSubrange(start...at)
         }
         if text.hasBytePrefix("ws://") || text.hasBytePrefix("wss://") { text = "http" + text.dropFirst(2) }
-        let parsed = try HTTPURL(text)
+        guard let parsed = try? HTTPURL(text), !parsed.origin.isAlias else {
+            throw SkeinError(
+                .exception,
+                because:
+                    "the member \(Alias.Member.redacted(member.url)) has no valid address; write HOST:PORT or a URL, with user and password percent-encoded"
+            )
+        }
         origin = parsed.origin
         self.auth = auth
         prefix = parsed.target.hasByteSuffix("/") ? String(parsed.target.dropLast()) : parsed.target
@@ -257,7 +277,7 @@ package final class AliasTable: Sendable {
                     "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
         }
         if let state = self[name], state.alias.scheme == alias.scheme, state.alias.balancing == alias.balancing {
-            return try state.set(alias.members, at: now)
+            return try state.set(alias, at: now)
         }
         let state = try AliasState(name, alias, at: now)
         states.withLock { $0[name] = state }

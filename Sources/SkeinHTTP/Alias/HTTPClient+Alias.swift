@@ -15,6 +15,7 @@ extension HTTPClient {
         } catch {
             return fail(request, error, callback: callback)
         }
+        guard state.alias.scheme.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
         guard state.count > 1 else { return startOnOnly(state, request, callback) }
         let balanced = BalancedRequest(
             request: request, state: state, client: self, shard: context.session.pickShard(),
@@ -56,8 +57,9 @@ private struct BalancedRequest: Sendable {
     /// Sends the request to one member after the other until one answers, or no more attempts may be made.
     func send() async -> HTTPResponse {
         let isReplayable = request.body.isReplayable
-        let mayRepeat = request.method.isIdempotent && isReplayable
-        let mayHedge = request.method == .get || request.method == .head
+        // What takes over the connection is there once.
+        let mayRepeat = request.method.isIdempotent && isReplayable && request.upgrade == nil
+        let mayHedge = mayRepeat && (request.method == .get || request.method == .head)
         var tried: [Balancer.MemberID] = []
         while true {
             let attempt: AliasState.Attempt
@@ -72,7 +74,7 @@ private struct BalancedRequest: Sendable {
             } else {
                 response = await sendOnce(attempt)
             }
-            let wasNotSent = response.failure.map { AliasState.couldNotConnect($0) } ?? false
+            let wasNotSent = AliasState.couldNotConnect(response)
             guard wasNotSent ? isReplayable : mayRepeat && state.shouldRepeat(response),
                 tried.count < state.configuration.retries.attempts, !Task.isCancelled, state.mayRetry(at: shard.now)
             else { return response }
@@ -98,6 +100,10 @@ private struct BalancedRequest: Sendable {
                 guard second.begins(), state.mayHedge(at: shard.now),
                     case .attempt(let other) = state.begin(key: key, tried: [attempt.id], isFirst: false, at: shard.now)
                 else { return nil }
+                guard other.id != attempt.id else {
+                    state.end(other, .cancelled, at: shard.now)  // there is no other
+                    return nil
+                }
                 return await sendOnce(other)
             }
             var chosen: HTTPResponse?
@@ -135,18 +141,24 @@ private final class SecondAttempt: Sendable {
 }
 
 extension AliasState {
+    var isNotHTTP: SkeinError {
+        SkeinError(.exception, peer: name, because: "\(name) is an alias of \(alias.scheme), not of HTTP")
+    }
+
     // MARK: What a response says about its member
 
     static func outcome(_ response: HTTPResponse) -> Balancer.Outcome {
         if let failure = response.failure {
+            // Where the member has sent the client is not the member's fault.
+            guard response.history.isEmpty else { return .success }
             switch failure.code {
-            case .controlledShutdown, .shuttingDown: return .cancelled
+            // The client's own queue is full, or it ends.
+            case .controlledShutdown, .shuttingDown, .socketPanic: return .cancelled
             // The request was wrong, or its answer not what the caller wanted.
             case .exception, .invalidContent, .unacceptableContentType, .contentTooLarge, .redirectError,
                 .unknownAuthentication:
                 return .success
-            case .socketPanic: return .refused(after: nil)
-            default: return couldNotConnect(failure) ? .unreachable : .failure
+            default: return couldNotConnect(response) ? .unreachable : .failure
             }
         }
         switch response.statusCode {
@@ -157,8 +169,9 @@ extension AliasState {
     }
 
     /// Whether nothing of the request can have reached the member.
-    static func couldNotConnect(_ failure: SkeinError) -> Bool {
-        failure.code == .connectionFailed || failure.code == .dnsNotFound || failure.code == .tlsHandshakeFailed
+    static func couldNotConnect(_ response: HTTPResponse) -> Bool {
+        guard let failure = response.failure, response.history.isEmpty else { return false }
+        return failure.code == .connectionFailed || failure.code == .dnsNotFound || failure.code == .tlsHandshakeFailed
     }
 
     fileprivate static func isGood(_ response: HTTPResponse) -> Bool {

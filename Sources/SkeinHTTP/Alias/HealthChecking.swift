@@ -8,9 +8,12 @@ extension HTTPClient {
     /// Checks each member at an interval, as long as the client and the alias are there.
     func watch(_ state: AliasState, _ check: HealthCheck) {
         let shard = context.session.pickShard()
+        let number = state.watch
         @Sendable func round() {
             shard.eventLoop.scheduleTask(in: TimeAmount(check.interval)) { [weak self, weak state] in
-                guard let self, let state, !self.isOver, self.aliases[state.name] === state else { return }
+                guard let self, let state, !self.isOver, self.aliases[state.name] === state,
+                    state.watch == number
+                else { return }
                 for (id, target) in state.targets { self.check(id, target, of: state, check) }
                 round()
             }
@@ -46,7 +49,10 @@ extension HTTPClient {
     private func check(_ id: Balancer.MemberID, _ target: AliasTarget, of state: AliasState, _ check: HealthCheck) {
         guard let origin = target.origin else { return }
         let url = HTTPURL(origin: origin, target: target.prefix + (check.path ?? "/"))
-        _ = startBare(HTTPRequest(check.path == nil ? .head : .get, url, timeout: check.timeout)) { response in
+        let request = HTTPRequest(check.path == nil ? .head : .get, url, auth: target.auth, timeout: check.timeout)
+        _ = startBare(request) { response in
+            // A check that the client's own queue refuses says nothing.
+            if case .cancelled = AliasState.outcome(response) { return }
             // Who only wants to know whether it is there is content with any answer.
             let isHealthy = response.failure == nil && (check.path == nil || response.statusCode < 400)
             state.checked(id, isHealthy: isHealthy)

@@ -97,7 +97,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
         return nil
     }
 
-    /// What to send to an origin, and for the how-manieth time.
+    /// The credentials for an origin, and the nonce count of the next request.
     private func use(_ origin: HTTPOrigin) -> (Known, UInt32)? {
         known.withLock { known in
             guard let scheme = known[origin] else { return nil }

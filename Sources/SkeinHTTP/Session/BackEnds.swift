@@ -6,7 +6,8 @@ import Synchronization
 
 /// The clients, by what they were asked for with.
 package final class BackEnds: Sendable {
-    private let clients = Mutex<ByteDictionary<any BackEnd>>([:])
+    /// nil from the shutdown on.
+    private let clients = Mutex<ByteDictionary<any BackEnd>?>([:])
     /// Those that were made by their settings; they end with the session, or before it with their last user.
     private let others = Mutex<[Weak]>([])
 
@@ -27,13 +28,16 @@ package final class BackEnds: Sendable {
     package func client<Client: BackEnd>(
         _ address: String, _ make: () throws(SkeinError) -> Client
     ) throws(SkeinError) -> Client {
-        if let client = clients.withLock({ $0[address] }) as? Client { return client }
+        if let client = clients.withLock({ $0?[address] }) as? Client { return client }
         let made = try make()
-        return clients.withLock { clients in
-            if let client = clients[address] as? Client { return client }  // somebody was faster
-            clients[address] = made
+        let kept: Client? = clients.withLock { clients in
+            guard clients != nil else { return nil }
+            if let client = clients?[address] as? Client { return client }  // somebody was faster
+            clients?[address] = made
             return made
         }
+        guard let kept else { throw SkeinError(.shuttingDown, because: "the client is shut down") }
+        return kept
     }
 
     /// The client of the member of an alias that is to be used next.
@@ -57,8 +61,8 @@ package final class BackEnds: Sendable {
 
     func shutdown() async {
         let all = clients.withLock { clients in
-            defer { clients = [:] }
-            return Array(clients.values)
+            defer { clients = nil }
+            return clients.map { Array($0.values) } ?? []
         }
         for client in all + others.withLock({ $0.compactMap(\.client) }) { await client.shutdown() }
     }

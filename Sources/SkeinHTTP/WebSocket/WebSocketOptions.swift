@@ -5,7 +5,7 @@ import SkeinWire
 
 /// Settings of a WebSocket; the defaults suit both sides and a peer that nobody knows.
 public struct WebSocketOptions: Sendable {
-    /// Subprotocols: a client's wishes, the best first; what a server speaks, the best first. Default: none.
+    /// Subprotocols: what a client offers or a server accepts, in the order of preference. Default: none.
     public var subprotocols: [String] = []
     /// What the peer may make us hold.
     public var limits = WebSocketLimits()

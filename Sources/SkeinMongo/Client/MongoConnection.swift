@@ -79,7 +79,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
     func check() { ask(["ping": 1]) { _ in } }
 
     func abandon(_ call: any PipelinedCall) {
-        // A connection that waits for its one caller's patient command is of use to nobody else.
+        // A connection with a blocking command is not shared.
         if isLeased { return close(because: nil) }
         pipeline.first { $0.operation === call }?.operation.wasAbandoned(on: self)
         link.abandoned()

@@ -22,7 +22,7 @@ public struct MongoError: Error, Sendable, Hashable, CustomStringConvertible {
     public let labels: Set<String>
     /// The documents that could not be written.
     public let writeErrors: [WriteError]
-    /// Whether it was written, but not as widely as was wished.
+    /// Whether the write was applied, but its write concern was not met.
     public let isWriteConcern: Bool
 
     static let commandNotFound = 59
@@ -72,7 +72,7 @@ public struct MongoError: Error, Sendable, Hashable, CustomStringConvertible {
             code = concern["code"]?.int ?? 0
             codeName = concern["codeName"]?.string ?? ""
             message =
-                "it was written, but not as widely as was wished: \(concern["errmsg"]?.string ?? "the write concern failed")"
+                "the write was applied, but its write concern was not met: \(concern["errmsg"]?.string ?? "the write concern failed")"
         } else {
             return nil
         }

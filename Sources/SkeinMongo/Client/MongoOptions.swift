@@ -109,7 +109,7 @@ public struct MongoWriteConcern: Hashable, Sendable {
     /// How long it may take to be known so widely. Default: without limit.
     public var timeout: Duration?
 
-    /// Wishes, each with its default.
+    /// Settings, each with its default.
     public init(_ acknowledgement: Acknowledgement? = nil, journal: Bool? = nil, timeout: Duration? = nil) {
         self.acknowledgement = acknowledgement
         self.journal = journal

@@ -19,7 +19,7 @@ extension PostgresConnection {
                 }
             }
             if startup == nil, due == nil, decoder.hasBegunAnswer, !isClosed {
-                throw .unexpected("the server sent an answer that nobody has asked for")
+                throw .unexpected("the server sent an unsolicited response")
             }
         } catch {
             close(because: SkeinError(.responseHeaderError, peer: peer, because: "\(error)", cause: error))

@@ -225,7 +225,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         close(
             because: SkeinError(
                 .responseHeaderError, peer: peer,
-                because: "the server sent an answer that nobody has asked for"
+                because: "the server sent an unsolicited response"
                     + (value.map { ": \("\($0)".prefix(200))" } ?? "")))
     }
 

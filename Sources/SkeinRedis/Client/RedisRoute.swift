@@ -17,7 +17,7 @@ protocol RedisRoute: AnyObject, Sendable {
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool
     /// Takes note of an answer.
     func answered(_ call: RedisCall, _ value: RedisValue)
-    /// Lends a connection to the server that has a key.
+    /// Leases a connection to the server that has a key.
     func lease(_ key: RedisArgument?) async throws -> RedisLease
     func shutdown()
     func retire()

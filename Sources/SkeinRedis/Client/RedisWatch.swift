@@ -109,7 +109,7 @@ private final class LeasedRoute: RedisRoute, @unchecked Sendable {
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool { false }
     func answered(_ call: RedisCall, _ value: RedisValue) {}
     func lease(_ key: RedisArgument?) async throws -> RedisLease {
-        throw SkeinError(.exception, peer: peer, because: "a connection that is lent cannot be lent again")
+        throw SkeinError(.exception, peer: peer, because: "a leased connection cannot be leased again")
     }
     func shutdown() {}
     func retire() {}

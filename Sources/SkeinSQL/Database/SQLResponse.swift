@@ -179,7 +179,10 @@ extension Corequest where Result == SQLResponse {
         try response.raiseForStatus()
         guard response.content.count == 1 else {
             throw SkeinError.status(
-                410, peer: response.peer, because: "one row was asked for, \(response.content.count) came")
+                410, peer: response.peer,
+                because:
+                    "expected exactly one row, got \(response.content.count == 0 ? "none" : "\(response.content.count)")"
+            )
         }
         return response.content[0]
     }

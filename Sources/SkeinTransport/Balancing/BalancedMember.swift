@@ -25,7 +25,7 @@ package struct BalancedMember: Sendable {
     /// Whether an active check has failed.
     package internal(set) var isCheckedOut = false
     /// Whether one request tries an ejected member out.
-    private var isOnTrial = false
+    package private(set) var isOnTrial = false
     private var ejections = 0
     /// Requests that have ended, and those of them that failed.
     package private(set) var totalRequests = 0
@@ -54,8 +54,8 @@ package struct BalancedMember: Sendable {
     // MARK: Whether it gets requests
 
     /// The requests in flight that it may have.
-    package var concurrencyLimit: Int? { limit.map { Int($0.value) } }
-    var hasRoom: Bool { limit.map { inFlight < Int($0.value) } ?? true }
+    package var concurrencyLimit: Int? { limit.map { Int(min($0.value, 1e9)) } }
+    var hasRoom: Bool { concurrencyLimit.map { inFlight < $0 } ?? true }
 
     /// Whether it gets requests. After an ejection, one at first.
     package func isAvailable(at now: NIODeadline, ignoringRoom: Bool = false) -> Bool {
@@ -73,7 +73,7 @@ package struct BalancedMember: Sendable {
 
     /// What a request to it is expected to cost: latency times those in flight, by weight.
     func cost(_ configuration: BalancingConfiguration, at now: NIODeadline) -> Double {
-        let decayed = latency * exp(-(now - updatedAt).seconds / TimeAmount(configuration.decay).seconds)
+        let decayed = latency * exp(-(now - updatedAt).seconds / max(TimeAmount(configuration.decay).seconds, 0.001))
         // One that has not answered yet, but has been asked, is not asked by everybody at once.
         let expected = latency == 0 ? (inFlight == 0 ? 0 : Self.unknown) : max(decayed, 1)
         return (expected * Double(inFlight + 1) + 1) / effectiveWeight(configuration, at: now)
@@ -94,32 +94,26 @@ package struct BalancedMember: Sendable {
         if ejectedUntil != nil { isOnTrial = true }
     }
 
-    /// What began is not counted.
-    mutating func letsGo() {
-        inFlight = max(0, inFlight - 1)
-        isOnTrial = false
-    }
-
     /// A request has ended.
     /// - Returns: whether the member was ejected before.
     mutating func ends(
-        _ outcome: Balancer.Outcome, latency measured: Duration, _ configuration: BalancingConfiguration,
-        at now: NIODeadline
+        _ outcome: Balancer.Outcome, latency measured: Duration, isTrial: Bool,
+        _ configuration: BalancingConfiguration, at now: NIODeadline
     ) -> Bool {
         let before = inFlight
         inFlight = max(0, inFlight - 1)
         let wasEjected = ejectedUntil != nil
+        if isTrial { isOnTrial = false }
         let nanoseconds = Double(TimeAmount(measured).nanoseconds)
         switch outcome {
         case .cancelled:
-            isOnTrial = false
             // The caller waited at least so long.
             if nanoseconds > latency { observe(nanoseconds, configuration, at: now) }
         case .success:
             requests += 1
             totalRequests += 1
             consecutiveFailures = 0
-            if wasEjected { comeBack(at: now) }
+            if isTrial { comeBack(at: now) }
             observe(nanoseconds, configuration, at: now)
             limit?.observe(nanoseconds, inFlight: before)
         case .failure, .unreachable, .refused:
@@ -130,10 +124,22 @@ package struct BalancedMember: Sendable {
             consecutiveFailures += 1
             // A member that fails fast must not look fast.
             observe(max(nanoseconds, min(latency, 1e8) * 10, 5e7), configuration, at: now)
-            if case .refused = outcome { break }
-            if wasEjected { eject(configuration.outliers, at: now) }
+            guard isTrial else { break }  // what was in flight before says nothing new
+            if case .refused(let pause) = outcome {
+                leaveAlone(
+                    for: min(pause ?? configuration.outliers.ejection, configuration.outliers.longestEjection), at: now)
+            } else {
+                eject(configuration.outliers, at: now)
+            }
         }
         return wasEjected
+    }
+
+    /// A client that holds on to the member is handed out: its next connection tells whether it is back.
+    mutating func isGivenOut(at now: NIODeadline) {
+        inFlight = max(0, inFlight - 1)
+        isOnTrial = false
+        if let until = ejectedUntil, until <= now { comeBack(at: now) }
     }
 
     private mutating func comeBack(at now: NIODeadline) {
@@ -176,7 +182,7 @@ package struct BalancedMember: Sendable {
         if value >= latency {
             latency = value
         } else {
-            let kept = exp(-(now - updatedAt).seconds / TimeAmount(configuration.decay).seconds)
+            let kept = exp(-(now - updatedAt).seconds / max(TimeAmount(configuration.decay).seconds, 0.001))
             latency = latency * kept + value * (1 - kept)
         }
         updatedAt = now

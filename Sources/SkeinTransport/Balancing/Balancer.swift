@@ -117,19 +117,22 @@ package struct Balancer: Sendable {
     package mutating func mayHedge(at now: NIODeadline) -> Bool { hedges.withdraw(at: now) }
 
     /// An attempt has ended.
-    /// - Parameter latency: from its begin to the head of its response.
+    /// - Parameters:
+    ///   - latency: from its begin to the head of its response.
+    ///   - isTrial: whether the member was ``BalancedMember/isOnTrial`` when it began: only such an attempt ends or extends an ejection.
     package mutating func report(
-        _ id: MemberID, at hint: Int, _ outcome: Outcome, latency: Duration, at now: NIODeadline
+        _ id: MemberID, at hint: Int, _ outcome: Outcome, latency: Duration, isTrial: Bool = false, at now: NIODeadline
     ) {
         guard let index = index(of: id, at: hint) else { return }
         if case .success = outcome { latencies.add(latency) }
-        let isEjected = members[index].ends(outcome, latency: latency, configuration, at: now)
+        let isEjected = members[index].ends(
+            outcome, latency: latency, isTrial: isTrial, configuration, at: now)
         switch outcome {
         case .failure
         where !isEjected && members[index].consecutiveFailures >= configuration.outliers.consecutiveFailures:
             eject(index, at: now)
         case .unreachable where !isEjected: eject(index, at: now)
-        case .refused(let pause?) where pause > .zero && mayEject(at: now):
+        case .refused(let pause?) where !isEjected && pause > .zero && mayEject(at: now):
             members[index].leaveAlone(for: min(pause, configuration.outliers.longestEjection), at: now)
         default: break
         }
@@ -157,7 +160,7 @@ package struct Balancer: Sendable {
     /// Picks a member for more than one request: a caller that holds it is not counted.
     package mutating func choose(at now: NIODeadline) -> Int? {
         guard case .member(let index) = pick(isFirst: true, at: now) else { return nil }
-        members[index].letsGo()
+        members[index].isGivenOut(at: now)
         return index
     }
 

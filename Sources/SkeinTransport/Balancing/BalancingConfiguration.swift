@@ -27,8 +27,9 @@ public struct BalancingConfiguration: Hashable, Sendable {
     public var retries = RetryConfiguration()
     /// A second attempt beside one that is slow.
     public var hedging = HedgingConfiguration()
-    /// Requests in flight to each member; nil for any number.
-    public var concurrency: ConcurrencyConfiguration? = ConcurrencyConfiguration()
+    /// Requests in flight to each member, those that wait in the client's own queue included. Default: nil, for any number, since a client
+    /// has a queue and a limit of its own.
+    public var concurrency: ConcurrencyConfiguration?
 
     /// The defaults.
     public init() {}

@@ -272,6 +272,18 @@ struct AliasTests {
             #expect(throws: SkeinError.self, "\(member)") { try client.alias("@a", .http(member)) }
         }
         #expect(await client.get("@/x").dispatch().statusCode == 701)
+        try client.alias("@db", .postgres("ada:secret@127.0.0.1:1/blog"))
+        #expect(await client.get("@db/x").dispatch().statusCode == 701)
+        #expect(throws: SkeinError.self) { try client.all("@db") }
+        for member in ["http://ada:secret/word@h:1", "ada:secret@h x y"] {
+            let error = #expect(throws: SkeinError.self, "\(member)") { try client.alias("@a", .http(member)) }
+            #expect(error.map { !"\($0)".contains("secret") } ?? false, "\(String(describing: error))")
+        }
+        var endless = try Alias.http("127.0.0.1:1")
+        endless.members = [.init(url: "http://127.0.0.1:1", weight: .nan)]
+        #expect(throws: SkeinError.self) { try client.alias("@a", endless) }
+        endless.members = [.init(url: "@a")]
+        #expect(throws: SkeinError.self) { try client.alias("@a", endless) }
         await client.shutdown()
     }
 }
