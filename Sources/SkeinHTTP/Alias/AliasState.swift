@@ -35,11 +35,14 @@ package final class AliasState: Sendable {
     /// The name, beginning with `@`.
     package let name: String
     package let configuration: BalancingConfiguration
+    /// Whether its members speak HTTP.
+    let isHTTP: Bool
     private let state: Mutex<State>
 
     init(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         self.name = name
         configuration = Self.configuration(alias)
+        isHTTP = alias.scheme.isHTTP
         var balancer = Balancer(configuration, seed: .random(in: 0...UInt64.max), at: now)
         let (targets, list) = try Self.targets(alias)
         balancer.set(list, at: now)
@@ -239,7 +242,8 @@ package struct AliasTarget: Sendable {
     func request(_ request: HTTPRequest) -> HTTPRequest {
         guard let origin else { return request }
         var request = request
-        request.url = HTTPURL(origin: origin, target: prefix + request.url.target)
+        let target = request.url.target
+        request.url = HTTPURL(origin: origin, target: prefix.isEmpty ? target : prefix + target)
         if let auth, request.auth == nil, !request.headers.contains("Authorization") { request.auth = auth }
         return request
     }

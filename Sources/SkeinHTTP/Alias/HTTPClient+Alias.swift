@@ -15,7 +15,7 @@ extension HTTPClient {
         } catch {
             return fail(request, error, callback: callback)
         }
-        guard state.alias.scheme.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
+        guard state.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
         guard state.count > 1 else { return startOnOnly(state, request, callback) }
         let balanced = BalancedRequest(
             request: request, state: state, client: self, shard: context.session.pickShard(),

@@ -33,7 +33,7 @@ extension SkeinClient {
     /// - Throws: code 701 when there is no such alias, or it is none of HTTP.
     public func all(_ name: String) throws(SkeinError) -> EveryMember {
         let state = try http.aliases.find(name)
-        guard state.alias.scheme.isHTTP else { throw state.isNotHTTP }
+        guard state.isHTTP else { throw state.isNotHTTP }
         return EveryMember(client: self, alias: state)
     }
 }
