@@ -45,6 +45,10 @@ let package = Package(
             name: "skein-probe",
             dependencies: [
                 .product(name: "Skein", package: "skein"), .product(name: "SkeinEngine", package: "skein"),
+                .product(name: "SkeinHTTP", package: "skein"), .product(name: "SkeinAWS", package: "skein"),
+                .product(name: "SkeinMongo", package: "skein"), .product(name: "SkeinPostgres", package: "skein"),
+                .product(name: "SkeinRedis", package: "skein"), .product(name: "SkeinSQLite", package: "skein"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
     ]
 )

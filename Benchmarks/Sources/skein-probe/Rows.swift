@@ -2,7 +2,6 @@
 
 import Skein
 import SkeinPostgres
-import SkeinSQL
 
 /// Ten columns, as the query of the benchmark has them.
 private struct Wide: Decodable {
