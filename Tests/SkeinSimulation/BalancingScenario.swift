@@ -84,11 +84,8 @@ package struct BalancingScenario: Sendable {
     }
 
     fileprivate struct Attempt {
-        let member: Int
-        let id: Balancer.MemberID
-        let begun: Int64
+        let attempt: Balancer.Attempt
         let fails: Bool
-        let isTrial: Bool
         var isOver = false
     }
 
@@ -185,11 +182,12 @@ extension BalancingScenario.Run {
 
     private mutating func attempt(_ index: Int) {
         let client = requests[index].client
-        let tried = requests[index].attempts.map(\.id)
+        let tried = requests[index].attempts.map(\.attempt.id)
         guard
-            case .member(let member) = balancers[client].pick(
+            case .attempt(let attempt) = balancers[client].pick(
                 key: UInt64(index), tried: tried, isFirst: tried.isEmpty, at: now)
         else { return finish(index, isAnswered: false) }
+        let member = attempt.index
         report.attempts += 1
         report.byMember[member] += 1
         tally {
@@ -197,10 +195,7 @@ extension BalancingScenario.Run {
             $0.byMember[member] += 1
         }
         let service = scenario.serve(member, .nanoseconds(clock), &random)
-        requests[index].attempts.append(
-            Scenario.Attempt(
-                member: member, id: balancers[client].members[member].id, begun: clock, fails: service.fails,
-                isTrial: balancers[client].members[member].isOnTrial))
+        requests[index].attempts.append(Scenario.Attempt(attempt: attempt, fails: service.fails))
         at(
             clock + TimeAmount(service.latency).nanoseconds,
             .end(request: index, attempt: requests[index].attempts.count - 1))
@@ -224,10 +219,7 @@ extension BalancingScenario.Run {
 
     private mutating func over(_ index: Int, _ place: Int, _ outcome: Balancer.Outcome) {
         requests[index].attempts[place].isOver = true
-        let attempt = requests[index].attempts[place]
-        balancers[requests[index].client].report(
-            attempt.id, at: attempt.member, outcome, latency: .nanoseconds(clock - attempt.begun),
-            isTrial: attempt.isTrial, at: now)
+        balancers[requests[index].client].report(requests[index].attempts[place].attempt, outcome, at: now)
     }
 
     private mutating func finish(_ index: Int, isAnswered: Bool, isTimeout: Bool = false) {

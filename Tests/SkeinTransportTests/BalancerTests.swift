@@ -5,369 +5,299 @@ import Testing
 /// The balancer's table: (members, what they did) → whom a request goes to.
 @Suite("Balancer")
 struct BalancerTests {
-    private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    /// A balancer with members `m0`, `m1`, …, asked at seconds after its start.
+    private final class Members {
+        static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        var balancer: Balancer
 
-    private func balancer(
-        _ weights: [Double], _ policy: BalancingConfiguration.Policy = .roundRobin,
-        _ change: (inout BalancingConfiguration) -> Void = { _ in }
-    ) -> Balancer {
-        var configuration = BalancingConfiguration()
-        configuration.policy = policy
-        change(&configuration)
-        var balancer = Balancer(configuration, seed: 1, at: Self.start)
-        balancer.set(weights.enumerated().map { ("m\($0)", $1) }, at: Self.start)
-        return balancer
-    }
-
-    /// Sends a request and ends it.
-    @discardableResult
-    private func send(
-        _ balancer: inout Balancer, at seconds: Int64 = 0, key: UInt64 = 0,
-        _ outcome: (Int) -> Balancer.Outcome = { _ in .success }
-    ) -> Int? {
-        let now = Self.start + .seconds(seconds)
-        guard case .member(let index) = balancer.pick(key: key, isFirst: true, at: now) else { return nil }
-        let isTrial = balancer.members[index].isOnTrial
-        balancer.report(
-            balancer.members[index].id, at: index, outcome(index), latency: .milliseconds(10), isTrial: isTrial,
-            at: now + .milliseconds(10))
-        return index
-    }
-
-    private func counts(_ balancer: inout Balancer, _ count: Int, at seconds: Int64 = 0) -> [Int] {
-        var counts = Array(repeating: 0, count: balancer.members.count)
-        for number in 0..<count {
-            if let index = send(&balancer, at: seconds, key: UInt64(number)) { counts[index] += 1 }
+        init(
+            _ weights: [Double], _ policy: BalancingConfiguration.Policy = .roundRobin,
+            limit: ConcurrencyConfiguration? = nil
+        ) {
+            var configuration = BalancingConfiguration()
+            configuration.policy = policy
+            configuration.concurrency = limit
+            balancer = Balancer(configuration, seed: 1, at: Self.start)
+            balancer.set(weights.enumerated().map { ("m\($0)", $1) }, at: Self.start)
         }
-        return counts
+
+        subscript(index: Int) -> BalancedMember { balancer.members[index] }
+
+        func time(_ seconds: Double) -> NIODeadline { Self.start + .nanoseconds(Int64(seconds * 1e9)) }
+
+        func pick(at seconds: Double = 0, key: UInt64 = 0, tried: [Balancer.MemberID] = []) -> Balancer.Pick {
+            balancer.pick(key: key, tried: tried, isFirst: tried.isEmpty, at: time(seconds))
+        }
+
+        func attempt(at seconds: Double = 0, key: UInt64 = 0, tried: [Balancer.MemberID] = []) -> Balancer.Attempt? {
+            if case .attempt(let attempt) = pick(at: seconds, key: key, tried: tried) { attempt } else { nil }
+        }
+
+        func end(_ attempt: Balancer.Attempt?, _ outcome: Balancer.Outcome, at seconds: Double = 0) {
+            if let attempt { balancer.report(attempt, outcome, at: time(seconds)) }
+        }
+
+        /// Sends a request and ends it after 10 ms.
+        @discardableResult
+        func send(
+            at seconds: Double = 0, key: UInt64 = 0, _ outcome: (Int) -> Balancer.Outcome = { _ in .success }
+        ) -> Int? {
+            let attempt = attempt(at: seconds, key: key)
+            if let attempt { end(attempt, outcome(attempt.index), at: seconds + 0.01) }
+            return attempt?.index
+        }
+
+        /// How many of some requests each member gets.
+        func counts(_ count: Int, at seconds: Double = 0) -> [Int] {
+            let picked = (0..<count).map { send(at: seconds, key: UInt64($0)) }
+            return balancer.members.indices.map { index in picked.count { $0 == index } }
+        }
+
+        func isAvailable(_ index: Int, at seconds: Double) -> Bool { self[index].isAvailable(at: time(seconds)) }
+        func mayRetry(at seconds: Double = 0) -> Bool { balancer.mayRetry(at: time(seconds)) }
     }
 
     @Test("without a member there is none, and with one it is that one")
     func few() {
-        var none = balancer([])
-        do {
-            let isSo = none.pick(isFirst: true, at: Self.start) == .none
-            #expect(isSo)
-        }
+        #expect(Members([]).pick() == .none)
         for policy in [BalancingConfiguration.Policy.peakEWMA, .roundRobin, .leastRequests, .consistentHash] {
-            var one = balancer([1], policy)
-            do {
-                let isSo = counts(&one, 10) == [10]
-                #expect(isSo)
-            }
+            #expect(Members([1], policy).counts(10) == [10])
         }
     }
 
     @Test("in turn, each gets its share by weight, evenly mixed")
     func inTurn() {
-        var three = balancer([3, 2, 1])
-        do {
-            let isSo = counts(&three, 60) == [30, 20, 10]
-            #expect(isSo)
-        }
-        var mixed = balancer([2, 1])
-        let order = (0..<6).map { _ in send(&mixed) }
-        #expect(order == [0, 1, 0, 0, 1, 0])
+        #expect(Members([3, 2, 1]).counts(60) == [30, 20, 10])
+        let mixed = Members([2, 1])
+        #expect((0..<6).map { _ in mixed.send() } == [0, 1, 0, 0, 1, 0])
     }
 
     @Test("the fewest in flight, by weight")
     func leastRequests() {
-        var two = balancer([2, 1], .leastRequests)
-        var picked: [Int] = []
-        for _ in 0..<6 {
-            if case .member(let index) = two.pick(isFirst: true, at: Self.start) { picked.append(index) }
-        }
-        #expect(picked.count { $0 == 0 } == 4)
+        let two = Members([2, 1], .leastRequests)
+        #expect((0..<6).count { _ in two.attempt()?.index == 0 } == 4)
     }
 
     @Test("the same key goes to the same member, and few keys move when a member leaves")
     func consistentHash() {
-        var five = balancer([1, 1, 1, 1, 1], .consistentHash)
-        let before = (0..<1000).map { send(&five, key: UInt64($0)) }
-        let again = (0..<1000).map { send(&five, key: UInt64($0)) }
-        #expect(before == again)
+        let five = Members([1, 1, 1, 1, 1], .consistentHash)
+        let before = (0..<1000).map { five.send(key: UInt64($0)) }
+        #expect(before == (0..<1000).map { five.send(key: UInt64($0)) })
         for member in 0..<5 { #expect((140...260).contains(before.count { $0 == member })) }
-        five.set([0, 1, 2, 3].map { ("m\($0)", 1) }, at: Self.start)
-        let after = (0..<1000).map { send(&five, key: UInt64($0)) }
+        five.balancer.set((0..<4).map { ("m\($0)", 1) }, at: Members.start)
+        let after = (0..<1000).map { five.send(key: UInt64($0)) }
         for (old, new) in zip(before, after) where old != 4 { #expect(old == new) }
     }
 
     @Test("a key whose member is busy goes to another one")
     func boundedLoad() {
-        var two = balancer([1, 1], .consistentHash)
-        var picked = [0, 0]
-        for _ in 0..<20 {
-            if case .member(let index) = two.pick(key: 5, isFirst: true, at: Self.start) { picked[index] += 1 }
-        }
-        #expect(picked.max() ?? 0 <= 13, "\(picked)")
+        let two = Members([1, 1], .consistentHash)
+        let first = (0..<20).count { _ in two.attempt(key: 5)?.index == 0 }
+        #expect(max(first, 20 - first) <= 13, "\(first)")
     }
 
-    @Test("five failures in a row eject a member for 30 s, then one request tries it, and it starts slowly")
+    @Test("five failures in a row eject a member for 30 s, then one attempt tries it, and it starts slowly")
     func ejection() {
-        var three = balancer([1, 1, 1])
-        let fails: (Int) -> Balancer.Outcome = { $0 == 0 ? .failure : .success }
-        for _ in 0..<15 { send(&three, fails) }
-        #expect(!three.members[0].isAvailable(at: Self.start + .seconds(29)))
-        do {
-            let isSo = counts(&three, 30, at: 29) == [0, 15, 15]
-            #expect(isSo)
-        }
+        let three = Members([1, 1, 1])
+        for _ in 0..<15 { three.send { $0 == 0 ? .failure : .success } }
+        #expect(!three.isAvailable(0, at: 29))
+        #expect(three.counts(30, at: 29) == [0, 15, 15])
         // One on trial, while it has no answer.
-        let later = Self.start + .seconds(31)
-        var picked: [Int] = []
-        for _ in 0..<9 { if case .member(let index) = three.pick(isFirst: true, at: later) { picked.append(index) } }
-        #expect(picked.count { $0 == 0 } == 1)
-        three.report(three.members[0].id, at: 0, .success, latency: .milliseconds(1), isTrial: true, at: later)
-        #expect(three.members[0].ejectedUntil == nil)
-        let slow = counts(&three, 300, at: 32)
+        let picked = (0..<9).compactMap { _ in three.attempt(at: 31) }
+        #expect(picked.count { $0.index == 0 } == 1)
+        #expect(three[0].standing == .onTrial)
+        three.end(picked.first(where: \.isTrial), .success, at: 31)
+        #expect(three[0].standing == .trusted)
+        let slow = three.counts(300, at: 32)
         #expect(slow[0] < 60, "its weight grows for ten seconds: \(slow)")
-        do {
-            let isSo = counts(&three, 300, at: 60)[0] == 100
-            #expect(isSo)
-        }
+        #expect(three.counts(300, at: 60)[0] == 100)
     }
 
     @Test("a member that cannot be connected to is ejected at once, and tried as soon as it is known to be back")
     func unreachable() {
-        var two = balancer([1, 1])
-        for _ in 0..<2 { send(&two) { $0 == 0 ? .unreachable : .success } }
-        let id = two.members[0].id
-        #expect(two.isEjected(id, at: Self.start + .seconds(1)))
-        do {
-            let others = counts(&two, 10, at: 1)
-            #expect(others == [0, 10])
-        }
-        two.isBack(id, at: Self.start + .seconds(2))
-        let first = send(&two, at: 2)
-        #expect(first == 0)
-        #expect(two.members[0].ejectedUntil == nil)
+        let two = Members([1, 1])
+        for _ in 0..<2 { two.send { $0 == 0 ? .unreachable : .success } }
+        #expect(two.balancer.isEjected(two[0].id, at: two.time(1)))
+        #expect(two.counts(10, at: 1) == [0, 10])
+        two.balancer.isBack(two[0].id, at: two.time(2))
+        #expect(two.send(at: 2) == 0)
+        #expect(two[0].standing == .trusted)
     }
 
     @Test("a member that fails on trial is ejected for longer")
     func secondEjection() {
-        var two = balancer([1, 1])
-        let fails: (Int) -> Balancer.Outcome = { $0 == 0 ? .failure : .success }
-        for _ in 0..<10 { send(&two, fails) }
-        #expect(two.members[0].ejectedUntil == Self.start + .milliseconds(10) + .seconds(30))
-        for _ in 0..<2 { send(&two, at: 31, fails) }
-        #expect(two.members[0].ejectedUntil == Self.start + .milliseconds(10) + .seconds(31 + 60))
+        let two = Members([1, 1])
+        for _ in 0..<10 { two.send { $0 == 0 ? .failure : .success } }
+        #expect(two[0].standing == .ejected(until: two.time(0.01 + 30)))
+        for _ in 0..<2 { two.send(at: 31) { $0 == 0 ? .failure : .success } }
+        #expect(two[0].standing == .ejected(until: two.time(31.01 + 60)))
     }
 
     @Test("only the attempt on trial ends or extends an ejection; a trial that is refused is repeated after a pause")
     func trial() {
-        var two = balancer([1, 1])
-        let id = two.members[0].id
-        var begun = 0
-        while two.members[0].inFlight < 20 {
-            _ = two.pick(isFirst: true, at: Self.start)
-            begun += 1
-        }
-        for _ in 0..<10 { two.report(id, at: 0, .failure, latency: .milliseconds(1), at: Self.start) }
-        #expect(two.members[0].ejectedUntil == Self.start + .seconds(30), "late failures do not extend it")
-        for _ in 0..<5 { two.report(id, at: 0, .success, latency: .milliseconds(1), at: Self.start) }
-        #expect(two.members[0].ejectedUntil != nil, "late answers do not end it")
-        let later = Self.start + .seconds(31)
-        let first = two.pick(isFirst: true, at: later)
-        #expect(first == .member(0))
-        two.report(id, at: 0, .cancelled, latency: .zero, at: later)
-        #expect(two.members[0].isOnTrial, "an attempt from before is not the trial")
-        two.report(id, at: 0, .refused(after: nil), latency: .zero, isTrial: true, at: later)
-        #expect(!two.members[0].isOnTrial)
-        #expect(two.members[0].ejectedUntil == later + .seconds(30))
-        let again = send(&two, at: 62)
-        #expect(again == 0)
-        #expect(two.members[0].ejectedUntil == nil)
+        let two = Members([1, 1])
+        var early: [Balancer.Attempt] = []
+        while two[0].inFlight < 20 { if let attempt = two.attempt(), attempt.index == 0 { early.append(attempt) } }
+        for attempt in early[..<10] { two.end(attempt, .failure) }
+        #expect(two[0].standing == .ejected(until: two.time(30)), "late failures do not extend it")
+        for attempt in early[10..<15] { two.end(attempt, .success) }
+        #expect(two[0].standing == .ejected(until: two.time(30)), "late answers do not end it")
+        let trial = two.attempt(at: 31)
+        #expect(trial?.index == 0 && trial?.isTrial == true)
+        two.end(early[15], .cancelled, at: 31)
+        #expect(two[0].standing == .onTrial, "an attempt from before is not the trial")
+        two.end(trial, .refused(after: nil), at: 31)
+        #expect(two[0].standing == .ejected(until: two.time(31 + 30)))
+        #expect(two.send(at: 62) == 0)
+        #expect(two[0].standing == .trusted)
+    }
+
+    @Test("a trial that is given up is repeated")
+    func abandonedTrial() {
+        let two = Members([1, 1])
+        for _ in 0..<2 { two.send { $0 == 0 ? .unreachable : .success } }
+        two.end(two.attempt(at: 31), .cancelled, at: 31)
+        let again = two.attempt(at: 31)
+        #expect(again?.index == 0 && again?.isTrial == true)
     }
 
     @Test("a member whose clients are handed out is not on trial")
     func handedOut() {
-        var two = balancer([1, 1])
-        for _ in 0..<2 { send(&two) { $0 == 0 ? .unreachable : .success } }
-        let chosen = (0..<4).map { _ in two.choose(at: Self.start + .seconds(31)) }
-        #expect(chosen.contains(1), "one that was away does not get all of them: \(chosen)")
+        let two = Members([1, 1])
+        for _ in 0..<2 { two.send { $0 == 0 ? .unreachable : .success } }
+        let chosen = (0..<4).map { _ in two.balancer.choose(at: two.time(31)) }
+        #expect(chosen.contains(0) && chosen.contains(1), "one that was away does not get all of them: \(chosen)")
+        #expect(two[0].inFlight == 0 && two[1].inFlight == 0)
     }
 
     @Test("no more than half of the members are ejected, and never the last one")
     func limits() {
-        var four = balancer([1, 1, 1, 1])
-        for _ in 0..<100 { send(&four) { _ in .failure } }
-        #expect(four.members.count { !$0.isAvailable(at: Self.start + .seconds(1)) } == 2)
-        var one = balancer([1])
-        for _ in 0..<100 { send(&one) { _ in .failure } }
-        do {
-            let isSo = send(&one) == 0
-            #expect(isSo)
+        for (count, ejected) in [(4, 2), (2, 1), (1, 0)] {
+            let members = Members(Array(repeating: 1, count: count))
+            for _ in 0..<100 { members.send { _ in .failure } }
+            #expect((0..<count).count { !members.isAvailable($0, at: 1) } == ejected)
+            #expect(members.send() != nil)
         }
-        var two = balancer([1, 1])
-        for _ in 0..<100 { send(&two) { _ in .failure } }
-        #expect(two.members.count { !$0.isAvailable(at: Self.start + .seconds(1)) } == 1)
     }
 
     @Test("a success rate far below that of the others ejects, too")
     func successRate() {
-        var six = balancer([1, 1, 1, 1, 1, 1])
+        let six = Members([1, 1, 1, 1, 1, 1])
         for _ in 0..<1200 {
-            let failures = six.members[3].totalRequests
-            send(&six, at: 5) { $0 == 3 && failures % 3 != 0 ? .failure : .success }
+            let requests = six[3].totalRequests
+            six.send(at: 5) { $0 == 3 && requests % 3 != 0 ? .failure : .success }
         }
-        #expect(six.members[3].totalFailures > 50)
-        #expect(six.members[3].ejectedUntil == nil, "not before the end of the interval")
-        send(&six, at: 11)
-        #expect(six.members[3].ejectedUntil != nil)
-        #expect(six.members.count { $0.ejectedUntil != nil } == 1)
+        #expect(six[3].totalFailures > 50)
+        #expect(six[3].standing == .trusted, "not before the end of the interval")
+        six.send(at: 11)
+        #expect(six.balancer.members.map { $0.standing == .trusted } == [true, true, true, false, true, true])
     }
 
     @Test("a member that asks for a pause gets one")
     func retryAfter() {
-        var two = balancer([1, 1])
-        for _ in 0..<2 { send(&two) { $0 == 1 ? .refused(after: .seconds(7)) : .success } }
-        do {
-            let isSo = counts(&two, 10, at: 6) == [10, 0]
-            #expect(isSo)
-        }
-        do {
-            let isSo = counts(&two, 10, at: 8)[1] > 0
-            #expect(isSo)
-        }
+        let two = Members([1, 1])
+        for _ in 0..<2 { two.send { $0 == 1 ? .refused(after: .seconds(7)) : .success } }
+        #expect(two.counts(10, at: 6) == [10, 0])
+        #expect(two.counts(10, at: 8)[1] > 0)
     }
 
-    @Test("a member that is checked out gets nothing, and the last one is used all the same")
+    @Test("a member that fails its check gets nothing, and the last one is used all the same")
     func checks() {
-        var two = balancer([1, 1])
-        two.checked(two.members[0].id, isHealthy: false)
-        do {
-            let isSo = counts(&two, 10) == [0, 10]
-            #expect(isSo)
-        }
-        two.checked(two.members[1].id, isHealthy: false)
-        do {
-            let isSo = counts(&two, 10) == [5, 5]
-            #expect(isSo)
-        }
-        two.checked(two.members[0].id, isHealthy: true)
-        do {
-            let isSo = counts(&two, 10) == [10, 0]
-            #expect(isSo)
-        }
+        let two = Members([1, 1])
+        two.balancer.checked(two[0].id, isHealthy: false)
+        #expect(two.counts(10) == [0, 10])
+        two.balancer.checked(two[1].id, isHealthy: false)
+        #expect(two.counts(10) == [5, 5])
+        two.balancer.checked(two[0].id, isHealthy: true)
+        #expect(two.counts(10) == [10, 0])
     }
 
     @Test("a member that was tried is tried again only when there is no other")
     func tried() {
-        var two = balancer([1, 1])
-        let first = two.members[0].id
-        for _ in 0..<5 {
-            let isSo = two.pick(tried: [first], isFirst: false, at: Self.start) == .member(1)
-            #expect(isSo)
-        }
-        var one = balancer([1])
-        do {
-            let isSo = one.pick(tried: [one.members[0].id], isFirst: false, at: Self.start) == .member(0)
-            #expect(isSo)
-        }
+        let two = Members([1, 1])
+        for _ in 0..<5 { #expect(two.attempt(tried: [two[0].id])?.index == 1) }
+        let one = Members([1])
+        #expect(one.attempt(tried: [one[0].id])?.index == 0)
     }
 
     @Test("with every member at its limit, a request is refused")
     func full() {
-        var two = balancer([1, 1]) {
-            $0.concurrency = {
-                var limit = ConcurrencyConfiguration(); limit.initial = 3; return limit
-            }()
-        }
-        for _ in 0..<6 {
-            let isSo = two.pick(isFirst: true, at: Self.start) != .full
-            #expect(isSo)
-        }
-        do {
-            let isSo = two.pick(isFirst: true, at: Self.start) == .full
-            #expect(isSo)
-        }
-        two.report(two.members[0].id, at: 0, .cancelled, latency: .zero, at: Self.start)
-        do {
-            let isSo = two.pick(isFirst: true, at: Self.start) == .member(0)
-            #expect(isSo)
-        }
+        var limit = ConcurrencyConfiguration()
+        limit.initial = 3
+        let two = Members([1, 1], limit: limit)
+        let attempts = (0..<6).compactMap { _ in two.attempt() }
+        #expect(attempts.count == 6)
+        #expect(two.pick() == .full)
+        two.end(attempts.first { $0.index == 0 }, .cancelled)
+        #expect(two.attempt()?.index == 0)
     }
 
     @Test("the limit shrinks when the latency is above the usual, and grows again")
     func gradient() {
-        var one = balancer([1]) { $0.concurrency = ConcurrencyConfiguration() }
-        func answer(_ milliseconds: Int64, _ times: Int, inFlight: Int) {
+        let one = Members([1], limit: ConcurrencyConfiguration())
+        var open: [Balancer.Attempt] = []
+        var now = 0.0
+        /// Answers that take some milliseconds each, with as many in flight as there may be.
+        func answer(_ milliseconds: Double, _ times: Int) {
+            for attempt in open { one.end(attempt, .cancelled, at: now) }
+            open = []
             for _ in 0..<times {
-                while one.members[0].inFlight < inFlight, case .member = one.pick(isFirst: true, at: Self.start) {}
-                one.report(one.members[0].id, at: 0, .success, latency: .milliseconds(milliseconds), at: Self.start)
+                while open.count < 200, let attempt = one.attempt(at: now) { open.append(attempt) }
+                let first = open.removeFirst()
+                let begun = Double((first.begun - Members.start).nanoseconds) / 1e9
+                one.end(first, .success, at: begun + milliseconds / 1000)
             }
+            now += 1
         }
-        answer(10, 500, inFlight: 200)
-        #expect(one.members[0].concurrencyLimit == 200)
-        answer(40, 100, inFlight: 200)
-        let shrunk = one.members[0].concurrencyLimit ?? 0
+        answer(10, 500)
+        #expect(one[0].concurrencyLimit == 200)
+        answer(40, 100)
+        let shrunk = one[0].concurrencyLimit ?? 0
         #expect(shrunk < 100, "\(shrunk)")
-        answer(10, 500, inFlight: 200)
-        #expect(one.members[0].concurrencyLimit == 200)
+        answer(10, 500)
+        #expect(one[0].concurrencyLimit == 200)
     }
 
     @Test("attempts beside the first are a share of the requests and ten a second")
     func budget() {
-        var two = balancer([1, 1])
-        for _ in 0..<10 {
-            let isSo = two.mayRetry(at: Self.start)
-            #expect(isSo)
-        }
-        do {
-            let isSo = !two.mayRetry(at: Self.start)
-            #expect(isSo)
-        }
-        for _ in 0..<10 { send(&two) }
-        do {
-            let isSo = two.mayRetry(at: Self.start)
-            #expect(isSo)
-        }
-        do {
-            let isSo = two.mayRetry(at: Self.start)
-            #expect(isSo)
-        }
-        do {
-            let isSo = !two.mayRetry(at: Self.start)
-            #expect(isSo)
-        }
-        do {
-            let isSo = two.mayRetry(at: Self.start + .milliseconds(110))
-            #expect(isSo)
-        }
+        let two = Members([1, 1])
+        for _ in 0..<10 { #expect(two.mayRetry()) }
+        #expect(!two.mayRetry())
+        for _ in 0..<10 { two.send() }
+        #expect(two.mayRetry())
+        #expect(two.mayRetry())
+        #expect(!two.mayRetry())
+        #expect(two.mayRetry(at: 0.11))
     }
 
     @Test("what was learned about a member stays when others come and go")
     func changes() {
-        var two = balancer([1, 1])
-        for _ in 0..<10 { send(&two) }
-        let id = two.members[1].id
-        _ = two.pick(tried: [two.members[0].id], isFirst: true, at: Self.start)
-        two.set([("m2", 1), ("m1", 5)], at: Self.start)
-        #expect(two.members[1].id == id)
-        #expect(two.members[1].inFlight == 1)
-        #expect(two.members[1].weight == 5)
-        // The answer to an attempt on a place that is another's now, and to one whose member is gone.
-        two.report(id, at: 0, .success, latency: .milliseconds(1), at: Self.start)
-        #expect(two.members[1].inFlight == 0)
-        two.set([("m2", 1)], at: Self.start)
-        two.report(id, at: 1, .success, latency: .milliseconds(1), at: Self.start)
-        #expect(two.members.count == 1)
+        let two = Members([1, 1])
+        for _ in 0..<10 { two.send() }
+        let id = two[1].id
+        let attempts = (0..<2).map { _ in two.attempt(tried: [two[0].id]) }
+        two.balancer.set([("m2", 1), ("m1", 5)], at: Members.start)
+        #expect(two[1].id == id)
+        #expect(two[1].inFlight == 2)
+        #expect(two[1].weight == 5)
+        two.balancer.set([("m1", 5), ("m2", 1)], at: Members.start)
+        // The end of an attempt whose member has another place now, and of one whose member is gone.
+        two.end(attempts[0], .success)
+        #expect(two.balancer.members.map(\.inFlight) == [1, 0])
+        two.balancer.set([("m2", 1)], at: Members.start)
+        two.end(attempts[1], .success)
+        #expect(two.balancer.members.map(\.inFlight) == [0])
     }
 
     @Test("a second attempt is sent after what most answers take, once a hundred answers are known")
     func hedgeDelay() {
-        var two = balancer([1, 1])
-        #expect(two.hedgeDelay == nil)
-        for number in 0..<200 {
-            guard case .member(let index) = two.pick(isFirst: true, at: Self.start) else { continue }
-            two.report(
-                two.members[index].id, at: index, .success, latency: .milliseconds(number % 20 == 0 ? 500 : 20),
-                at: Self.start)
-        }
-        let delay = two.hedgeDelay ?? .zero
+        let two = Members([1, 1])
+        #expect(two.balancer.hedgeDelay == nil)
+        for number in 0..<200 { two.end(two.attempt(), .success, at: number % 20 == 0 ? 0.5 : 0.02) }
+        let delay = two.balancer.hedgeDelay ?? .zero
         #expect(delay >= .milliseconds(500) && delay <= .milliseconds(600), "\(delay)")
-        var one = balancer([1])
-        for _ in 0..<200 { send(&one) }
-        #expect(one.hedgeDelay == nil)
+        let one = Members([1])
+        for _ in 0..<200 { one.send() }
+        #expect(one.balancer.hedgeDelay == nil)
     }
 }

@@ -1,24 +1,15 @@
-// A bound on retries, so that a failing peer does not get many times its normal load.
+// The budget of a layer that retries, shared by its requests.
 
+import NIOCore
 import Synchronization
 
-/// A retry budget: each request deposits a share of a token, each retry withdraws one.
+/// A retry budget: each request deposits a share of a retry, and ten are there at the beginning.
 package final class RetryBudget: Sendable {
-    private let share: Double
-    private let tokens: Mutex<Double>
+    private let budget: Mutex<AttemptBudget>
 
-    package init(share: Double) {
-        self.share = share
-        tokens = Mutex(10)
-    }
+    package init(share: Double) { budget = Mutex(AttemptBudget(share: share, initial: 10, most: 100, at: .now())) }
 
-    package func deposit() { tokens.withLock { $0 = min(100, $0 + share) } }
+    package func deposit() { budget.withLock { $0.deposit() } }
 
-    package func withdraw() -> Bool {
-        tokens.withLock { tokens in
-            guard tokens >= 1 else { return false }
-            tokens -= 1
-            return true
-        }
-    }
+    package func withdraw() -> Bool { budget.withLock { $0.withdraw(at: .now()) } }
 }

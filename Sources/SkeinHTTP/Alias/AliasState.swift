@@ -7,14 +7,11 @@ import Synchronization
 
 /// The alias of a client, from its registration on.
 package final class AliasState: Sendable {
-    /// An attempt that was begun and whose end has to be told.
+    /// An attempt that was begun and whose end has to be told, and where it goes.
     package struct Attempt: Sendable {
-        let index: Int
-        package let id: Balancer.MemberID
+        fileprivate let attempt: Balancer.Attempt
         package let target: AliasTarget
-        let begun: NIODeadline
-        /// Whether it tries out a member that was ejected.
-        let isTrial: Bool
+        package var id: Balancer.MemberID { attempt.id }
     }
 
     package enum Pick: Sendable {
@@ -103,11 +100,7 @@ package final class AliasState: Sendable {
     ) -> Pick {
         state.withLock { state in
             switch state.balancer.pick(key: key, tried: tried, isFirst: isFirst, at: now) {
-            case .member(let index):
-                return .attempt(
-                    Attempt(
-                        index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now,
-                        isTrial: state.balancer.members[index].isOnTrial))
+            case .attempt(let attempt): return .attempt(Attempt(attempt: attempt, target: state.targets[attempt.index]))
             case .full:
                 return .none(
                     SkeinError(
@@ -120,11 +113,7 @@ package final class AliasState: Sendable {
 
     /// Ends an attempt.
     package func end(_ attempt: Attempt, _ outcome: Balancer.Outcome, at now: NIODeadline) {
-        let latency = Duration.nanoseconds((now - attempt.begun).nanoseconds)
-        state.withLock {
-            $0.balancer.report(
-                attempt.id, at: attempt.index, outcome, latency: latency, isTrial: attempt.isTrial, at: now)
-        }
+        state.withLock { $0.balancer.report(attempt.attempt, outcome, at: now) }
     }
 
     /// Picks the member whose client is handed out, for protocols whose clients stay with a member.
@@ -136,12 +125,8 @@ package final class AliasState: Sendable {
     package func noteConnect(_ url: String, _ error: SkeinError?, at now: NIODeadline) {
         state.withLock { state in
             guard let index = state.targets.firstIndex(where: { $0.url == url }) else { return }
-            state.balancer.begin(index, at: now)
-            let outcome: Balancer.Outcome = error == nil ? .success : .unreachable
-            let isTrial = state.balancer.members[index].isOnTrial
-            state.balancer.report(
-                state.balancer.members[index].id, at: index, outcome, latency: .zero, isTrial: isTrial,
-                at: now)
+            let attempt = state.balancer.begin(index, at: now)
+            state.balancer.report(attempt, error == nil ? .success : .unreachable, at: now)
         }
     }
 
@@ -154,10 +139,7 @@ package final class AliasState: Sendable {
     package func everyAttempt(at now: NIODeadline) -> [Attempt] {
         state.withLock { state in
             state.targets.indices.map { index in
-                state.balancer.begin(index, at: now)
-                return Attempt(
-                    index: index, id: state.balancer.members[index].id, target: state.targets[index], begun: now,
-                    isTrial: state.balancer.members[index].isOnTrial)
+                Attempt(attempt: state.balancer.begin(index, at: now), target: state.targets[index])
             }
         }
     }

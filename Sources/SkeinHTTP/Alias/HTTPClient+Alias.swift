@@ -19,7 +19,7 @@ extension HTTPClient {
         guard state.count > 1 else { return startOnOnly(state, request, callback) }
         let balanced = BalancedRequest(
             request: request, state: state, client: self, shard: context.session.pickShard(),
-            key: FastRandom.hash(request.url.target))
+            key: state.configuration.policy == .consistentHash ? FastRandom.hash(request.url.target) : 0)
         let service = service
         return CorequestTask.start(
             context.session, { await balanced.send() },

@@ -20,12 +20,18 @@ package struct BalancedMember: Sendable {
     package private(set) var consecutiveFailures = 0
     /// The moving average of its latency in nanoseconds; 0 before the first answer.
     package private(set) var latency = 0.0
-    /// The end of its ejection.
-    package private(set) var ejectedUntil: NIODeadline?
+    /// Whether requests are sent to it, as far as its answers decide.
+    package enum Standing: Hashable, Sendable {
+        case trusted
+        /// Nothing is sent until then; afterwards one attempt tries it.
+        case ejected(until: NIODeadline)
+        /// One attempt tries it; the others wait for its outcome.
+        case onTrial
+    }
+
+    package private(set) var standing = Standing.trusted
     /// Whether an active check has failed.
     package internal(set) var isCheckedOut = false
-    /// Whether one request tries an ejected member out.
-    package private(set) var isOnTrial = false
     private var ejections = 0
     /// Requests that have ended, and those of them that failed.
     package private(set) var totalRequests = 0
@@ -59,9 +65,17 @@ package struct BalancedMember: Sendable {
 
     /// Whether it gets requests. After an ejection, one at first.
     package func isAvailable(at now: NIODeadline, ignoringRoom: Bool = false) -> Bool {
-        if isCheckedOut { return false }
-        if let ejectedUntil, now < ejectedUntil || isOnTrial { return false }
+        if isCheckedOut || standing == .onTrial || isEjected(at: now) { return false }
         return ignoringRoom || hasRoom
+    }
+
+    func isEjected(at now: NIODeadline) -> Bool {
+        if case .ejected(let until) = standing { now < until } else { false }
+    }
+
+    /// Whether its ejection is over and nothing has tried it yet.
+    func isDueForTrial(at now: NIODeadline) -> Bool {
+        if case .ejected = standing { isAvailable(at: now) } else { false }
     }
 
     /// Its weight, which grows after its start.
@@ -89,22 +103,27 @@ package struct BalancedMember: Sendable {
 
     // MARK: What happens
 
-    mutating func begins(at now: NIODeadline) {
+    /// An attempt begins.
+    /// - Returns: whether it is a trial.
+    mutating func begins() -> Bool {
         inFlight += 1
-        if ejectedUntil != nil { isOnTrial = true }
+        guard case .ejected = standing else { return false }
+        standing = .onTrial
+        return true
     }
 
     /// A request has ended.
     /// - Returns: whether the member was ejected before.
     mutating func ends(
-        _ outcome: Balancer.Outcome, latency measured: Duration, isTrial: Bool,
+        _ outcome: Balancer.Outcome, latency measured: TimeAmount, isTrial: Bool,
         _ configuration: BalancingConfiguration, at now: NIODeadline
     ) -> Bool {
         let before = inFlight
         inFlight = max(0, inFlight - 1)
-        let wasEjected = ejectedUntil != nil
-        if isTrial { isOnTrial = false }
-        let nanoseconds = Double(TimeAmount(measured).nanoseconds)
+        let wasEjected = standing != .trusted
+        // A trial without an outcome is repeated.
+        if isTrial { standing = .ejected(until: now) }
+        let nanoseconds = Double(measured.nanoseconds)
         switch outcome {
         case .cancelled:
             // The caller waited at least so long.
@@ -135,36 +154,33 @@ package struct BalancedMember: Sendable {
         return wasEjected
     }
 
-    /// A client that holds on to the member is handed out: its next connection tells whether it is back.
-    mutating func isGivenOut(at now: NIODeadline) {
+    /// A client that stays with the member is handed out: its next connection tells whether the member is back.
+    mutating func isGivenOut(_ attempt: Balancer.Attempt, at now: NIODeadline) {
         inFlight = max(0, inFlight - 1)
-        isOnTrial = false
-        if let until = ejectedUntil, until <= now { comeBack(at: now) }
+        if attempt.isTrial { comeBack(at: now) }
     }
 
     private mutating func comeBack(at now: NIODeadline) {
-        ejectedUntil = nil
+        standing = .trusted
         latency = 0  // what was learned before is of another time
-        isOnTrial = false
         startedAt = now
     }
 
     mutating func eject(_ configuration: OutlierConfiguration, at now: NIODeadline) {
         ejections += 1
-        isOnTrial = false
         consecutiveFailures = 0
-        ejectedUntil = now + TimeAmount(min(configuration.ejection * ejections, configuration.longestEjection))
+        let time = min(configuration.ejection * ejections, configuration.longestEjection)
+        standing = .ejected(until: now + TimeAmount(time))
     }
 
-    /// The next request tries it.
+    /// The next attempt tries it.
     mutating func isBack(at now: NIODeadline) {
-        if let until = ejectedUntil, now < until { ejectedUntil = now }
+        if isEjected(at: now) { standing = .ejected(until: now) }
     }
 
     /// It has asked for a pause.
     mutating func leaveAlone(for pause: Duration, at now: NIODeadline) {
-        isOnTrial = false
-        ejectedUntil = max(ejectedUntil ?? now, now + TimeAmount(pause))
+        standing = .ejected(until: now + TimeAmount(pause))
     }
 
     func successRate(_ configuration: OutlierConfiguration) -> Double? {
@@ -174,7 +190,7 @@ package struct BalancedMember: Sendable {
     mutating func endInterval(at now: NIODeadline) {
         requests = 0
         failures = 0
-        if ejectedUntil == nil, ejections > 0 { ejections -= 1 }
+        if standing == .trusted, ejections > 0 { ejections -= 1 }
     }
 
     /// An increase replaces the average at once; a decrease moves it by the time that has passed.

@@ -2,6 +2,7 @@
 // and constants are those of Finagle (peak EWMA), Envoy (outliers) and Netflix (concurrency limits).
 
 import NIOCore
+import SkeinCore
 
 /// The state of the members of an alias.
 package struct Balancer: Sendable {
@@ -12,7 +13,7 @@ package struct Balancer: Sendable {
     package enum Outcome: Sendable {
         case success
         case failure
-        /// No connection could be made: the member is ejected at once, and somebody looks when it is back.
+        /// No connection could be made: the member is ejected at once.
         case unreachable
         /// The member asks for less.
         /// - Parameter after: how long it wants to be left alone; nil when it does not say.
@@ -21,8 +22,19 @@ package struct Balancer: Sendable {
         case cancelled
     }
 
+    /// An attempt that was begun and whose end has to be reported.
+    package struct Attempt: Hashable, Sendable {
+        /// The member.
+        package let id: MemberID
+        /// The member's place when the attempt began.
+        package let index: Int
+        package let begun: NIODeadline
+        /// Whether it tries a member after an ejection: only such an attempt ends or extends the ejection.
+        package let isTrial: Bool
+    }
+
     package enum Pick: Sendable, Equatable {
-        case member(Int)
+        case attempt(Attempt)
         /// Every member has as many requests in flight as it takes.
         case full
         /// There is no member.
@@ -43,8 +55,11 @@ package struct Balancer: Sendable {
     package init(_ configuration: BalancingConfiguration, seed: UInt64, at now: NIODeadline) {
         self.configuration = configuration
         random = FastRandom(seed)
-        budget = AttemptBudget(share: configuration.retries.share, perSecond: configuration.retries.perSecond, at: now)
-        hedges = AttemptBudget(share: configuration.hedging.share, perSecond: 0, at: now)
+        let retries = configuration.retries
+        budget = AttemptBudget(
+            share: retries.share, perSecond: retries.perSecond, initial: max(1, retries.perSecond),
+            most: max(10, retries.perSecond * 10), at: now)
+        hedges = AttemptBudget(share: configuration.hedging.share, initial: 1, most: 10, at: now)
         intervalEnd = now + TimeAmount(configuration.outliers.interval)
     }
 
@@ -70,7 +85,7 @@ package struct Balancer: Sendable {
     }
 
     /// The place of a member; nil when the alias does not have it any more.
-    package func index(of id: MemberID, at hint: Int) -> Int? {
+    private func index(of id: MemberID, at hint: Int = 0) -> Int? {
         if hint < members.count, members[hint].id == id { return hint }
         return members.firstIndex { $0.id == id }
     }
@@ -86,8 +101,8 @@ package struct Balancer: Sendable {
         if now >= intervalEnd { endInterval(at: now) }
         guard !members.isEmpty else { return .none }
         if isFirst {
-            budget.deposit(at: now)
-            hedges.deposit(at: now)
+            budget.deposit()
+            hedges.deposit()
         }
         // With all others ejected or tried, any is better than none.
         guard
@@ -96,8 +111,12 @@ package struct Balancer: Sendable {
                 ?? choose(key, now, where: { member, _ in member.isAvailable(at: now) })
                 ?? choose(key, now, where: { member, _ in member.hasRoom })
         else { return .full }
-        members[index].begins(at: now)
-        return .member(index)
+        return .attempt(begin(index, at: now))
+    }
+
+    /// Begins an attempt on a certain member.
+    package mutating func begin(_ index: Int, at now: NIODeadline) -> Attempt {
+        Attempt(id: members[index].id, index: index, begun: now, isTrial: members[index].begins())
     }
 
     /// Whether a failed request may be attempted once more; takes it from the budget.
@@ -117,16 +136,12 @@ package struct Balancer: Sendable {
     package mutating func mayHedge(at now: NIODeadline) -> Bool { hedges.withdraw(at: now) }
 
     /// An attempt has ended.
-    /// - Parameters:
-    ///   - latency: from its begin to the head of its response.
-    ///   - isTrial: whether the member was ``BalancedMember/isOnTrial`` when it began: only such an attempt ends or extends an ejection.
-    package mutating func report(
-        _ id: MemberID, at hint: Int, _ outcome: Outcome, latency: Duration, isTrial: Bool = false, at now: NIODeadline
-    ) {
-        guard let index = index(of: id, at: hint) else { return }
+    package mutating func report(_ attempt: Attempt, _ outcome: Outcome, at now: NIODeadline) {
+        guard let index = index(of: attempt.id, at: attempt.index) else { return }
+        let latency = now - attempt.begun
         if case .success = outcome { latencies.add(latency) }
         let isEjected = members[index].ends(
-            outcome, latency: latency, isTrial: isTrial, configuration, at: now)
+            outcome, latency: latency, isTrial: attempt.isTrial, configuration, at: now)
         switch outcome {
         case .failure
         where !isEjected && members[index].consecutiveFailures >= configuration.outliers.consecutiveFailures:
@@ -140,38 +155,32 @@ package struct Balancer: Sendable {
 
     /// A member that could not be connected to can be connected to: its ejection ends.
     package mutating func isBack(_ id: MemberID, at now: NIODeadline) {
-        if let index = index(of: id, at: 0) { members[index].isBack(at: now) }
+        if let index = index(of: id) { members[index].isBack(at: now) }
     }
 
     /// Whether a member is ejected.
     package func isEjected(_ id: MemberID, at now: NIODeadline) -> Bool {
-        index(of: id, at: 0).map { members[$0].ejectedUntil.map { now < $0 } ?? false } ?? false
+        index(of: id).map { members[$0].isEjected(at: now) } ?? false
     }
 
     /// An active health check has succeeded or failed.
     package mutating func checked(_ id: MemberID, isHealthy: Bool) {
-        guard let index = index(of: id, at: 0) else { return }
+        guard let index = index(of: id) else { return }
         members[index].isCheckedOut = !isHealthy
     }
 
-    /// An attempt on a certain member begins.
-    package mutating func begin(_ index: Int, at now: NIODeadline) { members[index].begins(at: now) }
-
     /// Picks a member for more than one request: a caller that holds it is not counted.
     package mutating func choose(at now: NIODeadline) -> Int? {
-        guard case .member(let index) = pick(isFirst: true, at: now) else { return nil }
-        members[index].isGivenOut(at: now)
-        return index
+        guard case .attempt(let attempt) = pick(isFirst: true, at: now) else { return nil }
+        members[attempt.index].isGivenOut(attempt, at: now)
+        return attempt.index
     }
 
     // MARK: Choosing
 
     /// A member whose ejection is over: one request tries it.
     private func dueForTrial(_ tried: [MemberID], _ now: NIODeadline) -> Int? {
-        guard members.contains(where: { $0.ejectedUntil != nil }) else { return nil }
-        return members.firstIndex {
-            $0.ejectedUntil != nil && $0.isAvailable(at: now) && !tried.contains($0.id)
-        }
+        members.firstIndex { $0.isDueForTrial(at: now) && !tried.contains($0.id) }
     }
 
     private mutating func choose(_ key: UInt64, _ now: NIODeadline, where fits: (BalancedMember, Int) -> Bool) -> Int? {

@@ -1,33 +1,6 @@
-// What a balancer counts with: a budget, a limit, a quantile, and random numbers.
+// What a balancer counts with: a limit, a quantile, and random numbers.
 
 import NIOCore
-
-/// How many additional attempts may be made: a share of the requests, and some a second. What is not used in ten seconds is lost.
-struct AttemptBudget: Sendable {
-    private let share: Double
-    private let perSecond: Double
-    private var tokens: Double
-    private var refilledAt: NIODeadline
-
-    init(share: Double, perSecond: Double, at now: NIODeadline) {
-        self.share = share
-        self.perSecond = perSecond
-        tokens = perSecond > 0 ? perSecond : 1
-        refilledAt = now
-    }
-
-    private var most: Double { max(10, perSecond * 10) }
-
-    mutating func deposit(at now: NIODeadline) { tokens = min(most, tokens + share) }
-
-    mutating func withdraw(at now: NIODeadline) -> Bool {
-        tokens = min(most, tokens + perSecond * Double((now - refilledAt).nanoseconds) / 1e9)
-        refilledAt = now
-        guard tokens >= 0.999_999 else { return false }  // five fifths are one
-        tokens = max(0, tokens - 1)
-        return true
-    }
-}
 
 /// A limit of requests in flight by the gradient of their latency (Netflix's Gradient2).
 struct ConcurrencyLimit: Sendable {
@@ -60,8 +33,8 @@ struct LatencyQuantile: Sendable {
     private var total: Float = 0
     private var added = 0
 
-    mutating func add(_ latency: Duration) {
-        let microseconds = max(1, TimeAmount(latency).nanoseconds / 1000)
+    mutating func add(_ latency: TimeAmount) {
+        let microseconds = max(1, latency.nanoseconds / 1000)
         let octave = 63 - microseconds.leadingZeroBitCount
         let eighth = octave >= 3 ? Int(microseconds >> (octave - 3)) & 7 : 0
         counts[min(255, octave * 8 + eighth)] += 1
