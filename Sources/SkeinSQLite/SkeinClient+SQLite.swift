@@ -11,14 +11,10 @@ extension SkeinClient {
     /// - Parameter address: a path, `sqlite:FILE` or `sqlite::memory:`.
     /// - Throws: code 714 when it cannot be opened.
     public func sqlite(_ address: String) throws(SkeinError) -> SQLiteClient {
-        if address.hasBytePrefix("@") {
-            return try backEnds.member(of: address, .sqlite, in: self) { (url, dialer) throws(SkeinError) in
-                try SQLiteClient(SQLiteOptions(url), session: session)
-            }
-        }
-        let options = SQLiteOptions(address)
-        return try backEnds.client("sqlite \(options.path ?? "")") { () throws(SkeinError) in
-            try SQLiteClient(options, session: session)
+        // One client for a file, whichever way it is written.
+        let path = address.hasBytePrefix("@") ? address : "sqlite:\(SQLiteOptions(address).path ?? ":memory:")"
+        return try backEnd(path, .sqlite) { (address, _) throws(SkeinError) in
+            try SQLiteClient(SQLiteOptions(address), session: session)
         }
     }
 

@@ -87,7 +87,7 @@ struct LinkMachineTests {
         #expect(Self.look(&link, after: 20, isRead: false) == .nothing, "what is not read cannot have been missed")
         link.heard(at: Self.start + .seconds(20))
         #expect(Self.look(&link, after: 30) == .check)
-        #expect(Self.look(&link, after: 40) == .uncheckable)
+        #expect(Self.look(&link, after: 40) == .unanswered)
     }
 
     @Test("The idle time begins with the last call; a check is none")

@@ -117,16 +117,16 @@ public struct Alias: Sendable {
 
 /// An active health check: a member that fails it gets no requests until it passes.
 public struct HealthCheck: Hashable, Sendable {
-    /// The path that is asked for by GET; a status below 400 passes. nil only connects.
+    /// The path of a GET, whose status has to be below 400. nil sends `HEAD /`, to which any response passes.
     public var path: String?
     /// How often. Default: 5 s.
     public var interval: Duration
     /// How long an answer may take. Default: 2 s.
     public var timeout: Duration
 
-    /// A check by a GET of a path.
+    /// A check by HTTP; other protocols have none.
     /// - Parameters:
-    ///   - path: the path; nil only connects.
+    ///   - path: the path of a GET; nil sends `HEAD /`, to which any response passes.
     ///   - interval: how often.
     ///   - timeout: how long an answer may take.
     public init(path: String? = nil, interval: Duration = .seconds(5), timeout: Duration = .seconds(2)) {

@@ -32,14 +32,14 @@ package final class AliasState: Sendable {
     /// The name, beginning with `@`.
     package let name: String
     package let configuration: BalancingConfiguration
-    /// Whether its members speak HTTP.
-    let isHTTP: Bool
+    /// What its members speak.
+    let scheme: Alias.Scheme
     private let state: Mutex<State>
 
     init(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         self.name = name
         configuration = Self.configuration(alias)
-        isHTTP = alias.scheme.isHTTP
+        scheme = alias.scheme
         var balancer = Balancer(configuration, seed: .random(in: 0...UInt64.max), at: now)
         let (targets, list) = try Self.targets(alias)
         balancer.set(list, at: now)
@@ -78,7 +78,7 @@ package final class AliasState: Sendable {
         return (targets, list)
     }
 
-    /// Changes members and health check; members that stay keep what was learned.
+    /// Changes members and health check, which ends the check that was in force before; members that stay keep what was learned.
     package func set(_ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         let (targets, list) = try Self.targets(alias)
         state.withLock { state in
@@ -262,7 +262,7 @@ package final class AliasTable: Sendable {
                 because:
                     "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
         }
-        if let state = self[name], state.alias.scheme == alias.scheme, state.alias.balancing == alias.balancing {
+        if let state = self[name], state.scheme == alias.scheme, state.alias.balancing == alias.balancing {
             return try state.set(alias, at: now)
         }
         let state = try AliasState(name, alias, at: now)

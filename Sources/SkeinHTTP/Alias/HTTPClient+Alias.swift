@@ -15,7 +15,7 @@ extension HTTPClient {
         } catch {
             return fail(request, error, callback: callback)
         }
-        guard state.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
+        guard state.scheme.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
         guard state.count > 1 else { return startOnOnly(state, request, callback) }
         let balanced = BalancedRequest(
             request: request, state: state, client: self, shard: context.session.pickShard(),
@@ -142,7 +142,7 @@ private final class SecondAttempt: Sendable {
 
 extension AliasState {
     var isNotHTTP: SkeinError {
-        SkeinError(.exception, peer: name, because: "\(name) is an alias of \(alias.scheme), not of HTTP")
+        SkeinError(.exception, peer: name, because: "\(name) is an alias of \(scheme), not of HTTP")
     }
 
     // MARK: What a response says about its member

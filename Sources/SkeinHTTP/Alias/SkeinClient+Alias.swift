@@ -30,10 +30,10 @@ extension SkeinClient {
 
     /// Starts a request on every member of an alias at once: `try await client.all("@search").get("/find?q=x").fetch()`.
     ///
-    /// - Throws: code 701 when there is no such alias, or it is none of HTTP.
+    /// - Throws: code 701 when there is no such alias, or its members do not speak HTTP.
     public func all(_ name: String) throws(SkeinError) -> EveryMember {
         let state = try http.aliases.find(name)
-        guard state.isHTTP else { throw state.isNotHTTP }
+        guard state.scheme.isHTTP else { throw state.isNotHTTP }
         return EveryMember(client: self, alias: state)
     }
 }

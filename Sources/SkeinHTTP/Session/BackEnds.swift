@@ -25,38 +25,19 @@ package final class BackEnds: Sendable {
     }
 
     /// The client of an address, made when it is asked for first.
-    package func client<Client: BackEnd>(
-        _ address: String, _ make: () throws(SkeinError) -> Client
+    fileprivate func client<Client: BackEnd>(
+        _ key: String, _ make: () throws(SkeinError) -> Client
     ) throws(SkeinError) -> Client {
-        if let client = clients.withLock({ $0?[address] }) as? Client { return client }
+        if let client = clients.withLock({ $0?[key] }) as? Client { return client }
         let made = try make()
         let kept: Client? = clients.withLock { clients in
             guard clients != nil else { return nil }
-            if let client = clients?[address] as? Client { return client }  // somebody was faster
-            clients?[address] = made
+            if let client = clients?[key] as? Client { return client }  // somebody was faster
+            clients?[key] = made
             return made
         }
         guard let kept else { throw SkeinError(.shuttingDown, because: "the client is shut down") }
         return kept
-    }
-
-    /// The client of the member of an alias that is to be used next.
-    package func member<Client: BackEnd>(
-        of name: String, _ scheme: Alias.Scheme, in client: SkeinClient,
-        _ make: (_ url: String, _ dialer: Dialer) throws(SkeinError) -> Client
-    ) throws(SkeinError) -> Client {
-        let state = try client.http.aliases.find(name)
-        guard state.alias.scheme == scheme else {
-            throw SkeinError(.exception, because: "\(name) is an alias of \(state.alias.scheme), not of \(scheme)")
-        }
-        guard let target = state.choose(at: client.shards[0].now) else {
-            throw SkeinError(.connectionFailed, peer: name, because: "\(name) has no member")
-        }
-        return try self.client("\(name) \(target.url)") { () throws(SkeinError) in
-            var dialer = client.http.dialer
-            dialer.observer = { [weak state] error in state?.noteConnect(target.url, error, at: .now()) }
-            return try make(target.url, dialer)
-        }
     }
 
     func shutdown() async {
@@ -65,5 +46,32 @@ package final class BackEnds: Sendable {
             return clients.map { Array($0.values) } ?? []
         }
         for client in all + others.withLock({ $0.compactMap(\.client) }) { await client.shutdown() }
+    }
+}
+
+extension SkeinClient {
+    /// The client of an address, made when it is asked for first; for the name of an alias, that of the member whose turn it is.
+    /// - Parameters:
+    ///   - address: a URL, or `@name`.
+    ///   - scheme: what members of the alias have to speak.
+    ///   - make: makes a client, which connects by the dialer.
+    /// - Throws: code 701 for an address that cannot be read, or an alias that is not there or of another protocol.
+    package func backEnd<Client: BackEnd>(
+        _ address: String, _ scheme: Alias.Scheme,
+        _ make: (_ url: String, _ dialer: Dialer) throws(SkeinError) -> Client
+    ) throws(SkeinError) -> Client {
+        var dialer = http.dialer
+        guard address.hasBytePrefix("@") else {
+            return try backEnds.client("\(scheme) \(address)") { () throws(SkeinError) in try make(address, dialer) }
+        }
+        let state = try http.aliases.find(address)
+        guard state.scheme == scheme else {
+            throw SkeinError(.exception, because: "\(address) is an alias of \(state.scheme), not of \(scheme)")
+        }
+        guard let url = state.choose(at: shards[0].now)?.url else {
+            throw SkeinError(.connectionFailed, peer: address, because: "\(address) has no member")
+        }
+        dialer.observer = { [weak state] error in state?.noteConnect(url, error, at: .now()) }
+        return try backEnds.client("\(address) \(url)") { () throws(SkeinError) in try make(url, dialer) }
     }
 }

@@ -69,7 +69,7 @@ struct BSONPlace: Decoder {
         return try T(from: self)
     }
 
-    /// What most members are, without a probe of protocols.
+    /// The common types, without a check of conformances.
     @inline(__always)
     private func plain<T>(_ type: T.Type) throws -> T? {
         if type == String.self { return try string() as? T }

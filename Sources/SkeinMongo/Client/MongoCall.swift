@@ -108,7 +108,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
                 connection.send(self, at: self.shard.now)
             } catch {
                 let error = error as? SkeinError ?? SkeinError(.controlledShutdown, because: "the call was cancelled")
-                // That all connections are granted says nothing about the server.
+                // That all connections are leased says nothing about the server.
                 if error.code == .timeout || error.code == .socketPanic {
                     self.fail(error)
                 } else {

@@ -11,12 +11,9 @@ extension SkeinClient {
     /// - Parameter uri: `mongodb://user:password@host1,host2/database?replicaSet=rs0`, or `host/database`; without a database, `test`.
     /// - Throws: code 701 that says what is wrong with it.
     public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
-        if uri.hasBytePrefix("@") {
-            return try backEnds.member(of: uri, .mongo, in: self) { (url, dialer) throws(SkeinError) in
-                MongoClient(try MongoOptions(url), session: session, dialer: dialer)
-            }.database
-        }
-        return try backEnds.client("mongo \(uri)") { () throws(SkeinError) in mongo(try MongoOptions(uri)) }.database
+        try backEnd(uri, .mongo) { (uri, dialer) throws(SkeinError) in
+            MongoClient(try MongoOptions(uri), session: session, dialer: dialer)
+        }.database
     }
 
     /// A deployment of MongoDB by its settings; a client with connections of its own.

@@ -11,12 +11,9 @@ extension SkeinClient {
     /// - Parameter url: a connection string as libpq reads them, with several hosts if there are, or `user:password@host/database`.
     /// - Throws: code 701 that says what is wrong with it.
     public func postgres(_ url: String) throws(SkeinError) -> PostgresClient {
-        if url.hasBytePrefix("@") {
-            return try backEnds.member(of: url, .postgres, in: self) { (url, dialer) throws(SkeinError) in
-                PostgresClient(try PostgresOptions(url), session: session, dialer: dialer)
-            }
+        try backEnd(url, .postgres) { (url, dialer) throws(SkeinError) in
+            PostgresClient(try PostgresOptions(url), session: session, dialer: dialer)
         }
-        return try backEnds.client("postgres \(url)") { () throws(SkeinError) in postgres(try PostgresOptions(url)) }
     }
 
     /// A database of PostgreSQL by its settings; a client with connections of its own.

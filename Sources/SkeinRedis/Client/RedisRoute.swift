@@ -4,7 +4,7 @@ import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// A connection that is granted, and where it goes back to.
+/// A leased connection, and the pool that it goes back to.
 typealias RedisLease = (connection: RedisConnection, pool: PipelinePool<RedisConnection>)
 
 /// Finds connections for the commands of one shard. Touched on its loop only.

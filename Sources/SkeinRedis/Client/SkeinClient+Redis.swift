@@ -12,12 +12,9 @@ extension SkeinClient {
     ///   `redis+sentinel://host1,host2/0?master=name`, `redis+cluster://host1,host2`.
     /// - Throws: code 701 that says what is wrong with it.
     public func redis(_ url: String) throws(SkeinError) -> RedisClient {
-        if url.hasBytePrefix("@") {
-            return try backEnds.member(of: url, .redis, in: self) { (url, dialer) throws(SkeinError) in
-                RedisClient(try RedisOptions(url), session: session, dialer: dialer)
-            }
+        try backEnd(url, .redis) { (url, dialer) throws(SkeinError) in
+            RedisClient(try RedisOptions(url), session: session, dialer: dialer)
         }
-        return try backEnds.client("redis \(url)") { () throws(SkeinError) in redis(try RedisOptions(url)) }
     }
 
     /// A store of Redis by its settings; a client with connections of its own.

@@ -27,7 +27,7 @@ package struct LinkMachine {
         /// Close: nobody has used the connection for the idle time.
         case close
         /// Fail: the peer did not answer the check.
-        case uncheckable
+        case unanswered
         /// Fail: the peer does not answer, and no caller waits any more.
         case silent
     }
@@ -115,7 +115,7 @@ package struct LinkMachine {
         at now: NIODeadline, _ limits: PoolLimits, underWay: Int, isAbandoned: Bool, isRead: Bool, mayClose: Bool
     ) -> Look {
         guard state == .open || state == .leaving, isRead else { return .nothing }
-        if checkIsUnderWay { return .uncheckable }
+        if checkIsUnderWay { return .unanswered }
         if underWay > 0 {
             return isAbandoned && lastProgress + TimeAmount(limits.checkInterval) <= now ? .silent : .nothing
         }

@@ -3,6 +3,7 @@ import NIOCore
 import PeerSupport
 import Skein
 import SkeinHTTP
+import SkeinMongo
 import SkeinPostgres
 import SkeinRedis
 import SkeinSQLite
@@ -123,8 +124,21 @@ struct AliasTests {
 
     private final class LoadState: Sendable {
         let isOver = Mutex(false)
-        /// Answers by second and member.
-        let counts = Mutex<[Int: [String: Int]]>([:])
+        private let counts = Mutex<[String: Int]>([:])
+        private let answers = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+
+        func answered(_ member: String) {
+            counts.withLock { $0[member, default: 0] += 1 }
+            answers.continuation.yield()
+        }
+
+        func count(_ member: String) -> Int { counts.withLock { $0[member] ?? 0 } }
+
+        /// Waits until some members have answered so often.
+        func until(_ members: String..., answers wanted: Int) async throws {
+            for await _ in answers.stream where members.reduce(0, { $0 + count($1) }) >= wanted { return }
+            throw CancellationError()
+        }
     }
 
     @Test("a member that is killed costs no request, and is used again when it is back")
@@ -133,7 +147,6 @@ struct AliasTests {
         let client = SkeinClient()
         try client.alias("@members", Alias(.http, members.map { "127.0.0.1:\($0.port)" }))
         let state = LoadState()
-        let begun = ContinuousClock.now
         async let load: Int = withTaskGroup(of: Int.self) { group in
             for _ in 0..<8 {
                 group.addTask {
@@ -145,26 +158,25 @@ struct AliasTests {
                             Issue.record("\(response.reportLine)")
                             continue
                         }
-                        let second = Int((ContinuousClock.now - begun).components.seconds)
-                        state.counts.withLock { $0[second, default: [:]][String(text.prefix(1)), default: 0] += 1 }
+                        state.answered(String(text.prefix(1)))
                     }
                     return failed
                 }
             }
             return await group.reduce(0, +)
         }
-        try await Task.sleep(for: .seconds(2))
+        try await state.until("b", answers: 1)
         await members[1].kill()
-        try await Task.sleep(for: .seconds(4))
+        // Long enough for several attempts to fail, if they did.
+        let others = state.count("a") + state.count("c")
+        try await state.until("a", "c", answers: others + 1000)
+        let before = state.count("b")
         try await members[1].restart()
-        let back = Int((ContinuousClock.now - begun).components.seconds)
-        try await Task.sleep(for: .seconds(6))
+        let back = ContinuousClock.now
+        try await state.until("b", answers: before + 1)
+        #expect(ContinuousClock.now - back < .seconds(5))
         state.isOver.withLock { $0 = true }
         #expect(await load == 0)
-        let seconds = state.counts.withLock { $0 }
-        #expect(seconds[1]?["b"] ?? 0 > 0)
-        let after = (back...(back + 5)).reduce(0) { $0 + (seconds[$1]?["b"] ?? 0) }
-        #expect(after > 0, "the member is used within five seconds of its return: \(seconds)")
         for member in members { await member.kill() }
         await client.shutdown()
     }
@@ -251,6 +263,12 @@ struct AliasTests {
         for database in ["/4", "/5"] {
             let there = try client.redis(redis.url(database)).exists("member0", "member1", "member2", "member3")
             #expect(try await there.fetch(Int.self) == 2)
+        }
+        let mongo = try await MongoPeer.shared.get()
+        try client.alias("@documents", .mongo(mongo.uri("alias1"), mongo.uri("alias2")))
+        for _ in 0..<2 { try await client.mongo("@documents")["people"].insertOne(["name": "Ada"]).commit() }
+        for name in ["alias1", "alias2"] {
+            #expect(try await client.mongo(mongo.uri(name))["people"].count().fetch(Int.self) == 1)
         }
         try client.alias("@files", .sqlite(TestFolder.path("one.db"), TestFolder.path("two.db")))
         for _ in 0..<2 { try await client.sqlite("@files").execute("CREATE TABLE t (x)").commit() }

@@ -1,10 +1,10 @@
-import SkeinEngine
 import Foundation
 import GRPCCore
 import GRPCProtobuf
 import PeerSupport
 import Skein
 import SkeinGRPC
+import SkeinHTTP
 import Testing
 
 import struct SkeinEngine.ServerConfiguration
@@ -43,6 +43,22 @@ struct GRPCTests {
             $0.latitude = latitude
             $0.longitude = longitude
         }
+    }
+
+    @Test("calls go to the members of an alias")
+    func alias() async throws {
+        let skein = SkeinClient()
+        let members = [try await Self.plain.value, try await Self.compressing.value, "http://127.0.0.1:1"]
+        try skein.alias("@guide", Alias(.http, members))
+        try await calling("@guide", skein: skein) { guide in
+            for number in Int32(0)..<20 {
+                let feature = try await guide.getFeature(point(number))
+                #expect(feature.name == "place \(number)")
+            }
+        }
+        let answered = try skein.members(of: "@guide").map { $0.requests - $0.failures }
+        #expect(answered[0] > 0 && answered[1] > 0 && answered[2] == 0, "\(answered)")
+        await skein.shutdown()
     }
 
     @Test("the client: four kinds of call to grpcio, compressed and not, over one connection")
