@@ -22,7 +22,8 @@ struct SkeinCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            DemoCommand.self, DynamoDBCommand.self, LoadCommand.self, MongoDBCommand.self, ResolveCommand.self,
+            DemoCommand.self, DynamoDBCommand.self, LoadCommand.self, MongoDBCommand.self, ProxyCommand.self,
+            ResolveCommand.self,
             RespondCommand.self, ServeCommand.self, RPCCommand.self, SQLCommand.self, SQSCommand.self,
             StoreCommand.self, WSCommand.self,
         ]

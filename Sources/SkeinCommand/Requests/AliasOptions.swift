@@ -45,13 +45,13 @@ struct AliasOptions: ParsableArguments {
 
     /// Registers what is given here.
     func register(on client: SkeinClient) throws {
-        for text in alias {
-            let (name, members) = try parse(text)
-            try client.alias(name, members)
-        }
+        for (name, members) in try all() { try client.alias(name, members) }
     }
 
-    private func parse(_ text: String) throws -> (name: String, Alias) {
+    /// What is given here, by name.
+    func all() throws -> [(name: String, alias: Alias)] { try alias.map(parse) }
+
+    private func parse(_ text: String) throws -> (name: String, alias: Alias) {
         let parts = text.splitBytes(separator: "=", maxSplits: 1)
         guard parts.count == 2, parts[0].hasBytePrefix("@") else {
             throw ValidationError("--alias takes '@name=MEMBER WEIGHT, MEMBER WEIGHT', not \(text.debugDescription).")

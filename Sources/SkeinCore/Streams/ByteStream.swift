@@ -189,6 +189,20 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
         if !hasEnded { cancel() }
     }
 
+    /// All of it, when it has ended well already and nobody has begun to read it; this is the only pass then.
+    /// - Parameter maximum: bytes at most.
+    package func takeWhole(upTo maximum: Int) -> (bytes: ByteBuffer, ending: Ending)? {
+        guard filter == nil else { return nil }
+        return state.withLock { state in
+            guard !state.isTaken, case .finished(let ending) = state.end, state.buffered <= maximum else { return nil }
+            state.isTaken = true
+            var whole = state.pieces.popFirst() ?? ByteBuffer()
+            while let piece = state.pieces.popFirst() { whole.writeImmutableBuffer(piece) }
+            state.buffered = 0
+            return (whole, ending)
+        }
+    }
+
     /// The next piece behind the filter; nil at the end.
     func nextFiltered() async throws -> ByteBuffer? {
         guard let filter else { return try await next() }

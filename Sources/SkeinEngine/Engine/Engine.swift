@@ -1,6 +1,7 @@
 // An engine as a program describes it: where it listens, what it serves at which path, and what it does about the rest.
 
 import ServiceLifecycle
+import SkeinHTTP
 import UnixSignals
 
 #if canImport(Glibc)
@@ -61,6 +62,14 @@ public struct Engine: Service, Routes {
         if case .threads(let count, let queue) = execution { served = ThreadedApp(app, threads: count, queue: queue) }
         places.append(Place(path: path, host: host, app: served))
     }
+
+    /// Gives a name to back ends: `engine.alias("@search", try .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))`. Handlers ask them by
+    /// `request.skein`, and ``UpstreamApp`` passes requests on to them.
+    /// - Parameters:
+    ///   - name: begins with `@`; letters, digits, dots, hyphens and underscores follow. One that cannot be read keeps the server from
+    ///     starting.
+    ///   - alias: the members, and how requests are spread over them.
+    public mutating func alias(_ name: String, _ alias: Alias) { configuration.aliases.append((name, alias)) }
 
     /// Adds a route at the root: `engine.get("/hello/<name>") { "Hello, \(try $0.parameter("name", as: String.self))" }`.
     ///

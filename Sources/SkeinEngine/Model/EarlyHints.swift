@@ -1,19 +1,18 @@
 // What a handler can tell a client before its answer is ready: fields that will be in it, and resources it will need.
 
 import NIOCore
+import SkeinHTTP
 import SkeinTransport
 import SkeinWire
 
 /// The way back from a request to the client that waits for its answer. Called on any thread.
-package protocol RequestChannel: AnyObject, Sendable {
+package protocol RequestChannel: InterimResponseTaker {
     /// Whether the connection is encrypted.
     var isSecure: Bool { get }
     /// The channel that carries the request. On the loop only.
     var nioChannel: (any Channel)? { get }
     /// What was agreed about TLS. On the loop only.
     var tls: TLSInfo? { get }
-    /// Sends fields that the answer will have.
-    func hint(_ headers: Headers)
     /// Sends a resource, or says that it will be needed.
     func push(_ path: String, _ headers: Headers)
 }
@@ -21,7 +20,7 @@ package protocol RequestChannel: AnyObject, Sendable {
 extension ServerRequest {
     /// Sends `103 Early Hints` (RFC 8297): fields that the final answer is going to have, most of all `Link`. Nothing is
     /// sent to HTTP/1.0 clients, nor when the answer has gone already.
-    public func sendEarlyHints(_ headers: Headers) { channel?.hint(headers) }
+    public func sendEarlyHints(_ headers: Headers) { channel?.inform(103, headers) }
 
     /// Sends a resource that the client is going to need.
     ///

@@ -96,7 +96,7 @@ extension ServerRequest {
 
 /// A socket that waits for its connection.
 private final class WebSocketAcceptance: ServerUpgrade {
-    let link: WebSocketLink?
+    private let link: WebSocketLink
     private let socket: WebSocket
     private let serve: (@Sendable (WebSocket) async throws -> Void)?
 
@@ -106,16 +106,18 @@ private final class WebSocketAcceptance: ServerUpgrade {
         self.serve = serve
     }
 
-    func begin(on handler: WebSocketChannelHandler) { begin(handler) }
+    var connectionUser: (any ByteTransportUser)? { link }
+
+    func begin(on handler: TransportChannelHandler) { begin(handler) }
 
     func begin(on tunnel: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem) {
         try tunnel.respond(response.status, response.headers, date: date)
-        if let link { tunnel.carry(link) }
+        tunnel.carry(link)
         begin(tunnel)
     }
 
-    private func begin(_ transport: any WebSocketTransport) {
-        link?.begin(on: transport)
+    private func begin(_ transport: any ByteTransport) {
+        link.begin(on: transport)
         guard let serve else { return }
         let socket = self.socket
         // One closure and not two: ten thousand sockets that wait have ten thousand frames of each.

@@ -26,12 +26,15 @@ extension ServerRequest {
         return said?[...].trimmingBlanks().lowercased() == "https"
     }
 
+    /// The family of fields in which proxies tell of the client.
+    var forwarding: ServerConfiguration.Forwarding { configuration.forwarding }
+
     private var configuration: ServerConfiguration { scope.owner.context.configuration }
 
     private func isTrusted(_ address: String) -> Bool { configuration.trustedProxies.contains { $0.contains(address) } }
 
     /// Whether what the request says of its way can be believed. A unix socket can be written to by local programs only.
-    private var isFromTrustedProxy: Bool {
+    var isFromTrustedProxy: Bool {
         guard !configuration.trustedProxies.isEmpty else { return false }
         guard let address = remoteAddress?.ipAddress else { return true }
         return isTrusted(address)

@@ -40,10 +40,10 @@ extension HTTP1ServerConnection {
         return !rate.isTooSlow(scope.bytesSent, within: waited)
     }
 
-    func writeBodyEnd(chunked: Bool) {
+    func writeBodyEnd(chunked: Bool, trailers: Headers?) {
         guard bodyIsChunked, context != nil else { return }
         do {
-            try HTTP1Encoder.writeLastChunk(trailers: trailers, into: &output.bytes)
+            try HTTP1Encoder.writeLastChunk(trailers: trailers ?? self.trailers, into: &output.bytes)
             output.flush()
         } catch {
             configuration.logger.error("a trailer cannot be sent: \(error)")
@@ -59,23 +59,23 @@ extension HTTP1ServerConnection {
         encryption.map { TLSInfo($0.tlsVersion, $0.tlsVersion == nil ? nil : "http/1.1", $0.peerCertificate) }
     }
 
-    func hint(_ headers: Headers) {
+    func inform(_ status: HTTPStatus, _ headers: Headers) {
         shard.run {
             guard let request = self.machine.request, request.exchange.isPending,
                 let current = self.current, current.scope.head.version != .http1_0
             else { return }
             do {
                 try HTTP1Encoder.writeResponseHead(
-                    status: 103, headers: headers, framing: .bodiless, connection: .asIs, date: nil,
+                    status: status, headers: headers, framing: .bodiless, connection: .asIs, date: nil,
                     into: &self.output.bytes)
                 self.output.flush()
             } catch {
-                self.configuration.logger.warning("an early hint was not sent: \(error)")
+                self.configuration.logger.warning("an interim response was not sent: \(error)")
             }
         }
     }
 
-    func push(_ path: String, _ headers: Headers) { hint(EarlyHints.preload(path)) }
+    func push(_ path: String, _ headers: Headers) { inform(103, EarlyHints.preload(path)) }
 
     // MARK: Back-pressure
 

@@ -58,7 +58,7 @@ extension HTTP1ServerConnection {
 
     /// A handler's answer gives the connection away: it is another protocol's behind the head.
     func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
-        guard let link = upgrade.link else {
+        guard let user = upgrade.connectionUser else {
             return answer(.text("this is served over HTTP/2\n", status: HTTPStatus(505)))
         }
         do {
@@ -74,14 +74,14 @@ extension HTTP1ServerConnection {
             owner.record(scope)
         }
         let remainder = decoder.takeRemainder()
-        let successor = UpgradedConnection(link, remoteAddress: peer.address)
-        let handler = WebSocketChannelHandler(link)
+        let successor = UpgradedConnection(user, remoteAddress: peer.address)
+        let handler = TransportChannelHandler(user)
         guard let channel = context?.channel, replace(by: successor, handler) else { return }
         let owner = self.owner
         channel.closeFuture.whenComplete { _ in owner.closed(successor) }
         upgrade.begin(on: handler)
-        link.receive(remainder)
-        link.flush()
+        user.receive(remainder)
+        user.flush()
     }
 
     /// Gives the connection to another handler. Returns false when that is not possible, and the connection ends.

@@ -82,7 +82,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     func streamWantsMore() {
         owner.shard.run {
             let now = self.owner.shard.now
-            if self.exchange.contentIsWanted(at: now) { self.inform(.continue, Headers()) }
+            if self.exchange.contentIsWanted(at: now) { self.sendInterim(.continue, Headers()) }
             guard self.withheld > 0 else { return }
             self.driver.engine.consumed(self.withheld, on: self.stream)
             self.withheld = 0
@@ -186,20 +186,20 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     var nioChannel: (any Channel)? { driver.channel }
     var tls: TLSInfo? { connection.tls.map { TLSInfo($0.tlsVersion, "h2", $0.peerCertificate) } }
 
-    func hint(_ headers: Headers) {
-        owner.shard.run { if self.exchange.isPending { self.inform(103, headers) } }
+    func inform(_ status: HTTPStatus, _ headers: Headers) {
+        owner.shard.run { if self.exchange.isPending { self.sendInterim(status, headers) } }
     }
 
     func push(_ path: String, _ headers: Headers) {
         owner.shard.run {
             guard self.exchange.isPending else { return }
             if !self.connection.push(path, headers, for: self.scope.head, on: self.stream) {
-                self.inform(103, EarlyHints.preload(path))
+                self.sendInterim(103, EarlyHints.preload(path))
             }
         }
     }
 
-    private func inform(_ status: HTTPStatus, _ headers: Headers) {
+    private func sendInterim(_ status: HTTPStatus, _ headers: Headers) {
         do {
             try driver.engine.respond(
                 status, headers: headers, contentType: nil, length: nil, date: nil, isLast: false, on: stream)
@@ -261,5 +261,7 @@ private final class Counted: BodySink {
         try await sink.write(piece: piece, chunked: chunked)
     }
 
-    func writeBodyEnd(chunked: Bool) { sink.writeBodyEnd(chunked: chunked) }
+    func writeBodyEnd(chunked: Bool, trailers: Headers?) {
+        sink.writeBodyEnd(chunked: chunked, trailers: trailers)
+    }
 }

@@ -97,6 +97,7 @@ public final class HTTPServer: Service {
         client.shards = group
         let skein = SkeinClient(client)
         state.withLock { $0.skein = skein }
+        for (name, alias) in context.configuration.aliases { try skein.alias(name, alias) }
         let log = try context.configuration.requestLog.map { try RequestLog($0, logger: context.configuration.logger) }
         var handling = handling
         if case .task(let app) = handling {

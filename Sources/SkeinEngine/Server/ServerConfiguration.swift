@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import SkeinHTTP
 import SkeinWire
 
 /// Settings of a server.
@@ -108,6 +109,8 @@ public struct ServerConfiguration: Sendable {
     public var requestLog: RequestLogOptions?
     /// Settings of the client that handlers get as ``ServerRequest/skein``. Its shards are the server's.
     public var client = SkeinClient.Configuration()
+    /// Names for back ends that handlers and ``UpstreamApp`` can use, such as `@members`.
+    public var aliases: [(name: String, alias: Alias)] = []
     /// Where lines go.
     public var logger = Logger.screen()
     /// Seconds since 1970. Default: the system's clock.

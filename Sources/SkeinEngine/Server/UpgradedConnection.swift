@@ -6,26 +6,26 @@ import SkeinWire
 
 /// What a handler's answer gives the connection to, or the stream. Called on the loop.
 package protocol ServerUpgrade: AnyObject, Sendable {
-    /// What speaks on a connection of HTTP/1.1, behind the answer's head; nil for what needs a stream.
-    var link: WebSocketLink? { get }
+    /// What speaks on a connection of HTTP/1.1, behind the response's head; nil for what needs a stream.
+    var connectionUser: (any ByteTransportUser)? { get }
     /// Begins to speak on a connection.
-    func begin(on handler: WebSocketChannelHandler)
+    func begin(on handler: TransportChannelHandler)
     /// Takes a stream over; the answer's head is its own to send.
     func begin(on tunnel: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem)
 }
 
-/// A connection that speaks WebSocket.
+/// A connection that speaks another protocol, such as WebSocket.
 ///
 /// Unchecked: touched on its shard's loop only.
 final class UpgradedConnection: ServerConnection, @unchecked Sendable {
     let remoteAddress: SocketAddress?
-    private let link: WebSocketLink
+    private let user: any ByteTransportUser
 
-    init(_ link: WebSocketLink, remoteAddress: SocketAddress?) {
-        self.link = link
+    init(_ user: any ByteTransportUser, remoteAddress: SocketAddress?) {
+        self.user = user
         self.remoteAddress = remoteAddress
     }
 
-    func drain() { link.close(WebSocketClosing(.goingAway, "the server stops")) }
-    func cutOff() { link.cutOff() }
+    func drain() { user.leave() }
+    func cutOff() { user.cutOff() }
 }

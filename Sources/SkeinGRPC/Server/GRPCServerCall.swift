@@ -54,9 +54,9 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsO
 
     // MARK: The stream
 
-    var link: WebSocketLink? { nil }
+    var connectionUser: (any ByteTransportUser)? { nil }
 
-    func begin(on handler: WebSocketChannelHandler) {}
+    func begin(on handler: TransportChannelHandler) {}
 
     func begin(on tunnel: HTTP2Tunnel, _ response: SkeinEngine.ServerResponse, date: String) {
         self.tunnel = tunnel

@@ -56,10 +56,9 @@ private struct BalancedRequest: Sendable {
 
     /// Sends the request to one member after the other until one answers, or no more attempts may be made.
     func send() async -> HTTPResponse {
-        let isReplayable = request.body.isReplayable
         // What takes over the connection is there once.
-        let mayRepeat = request.method.isIdempotent && isReplayable && request.upgrade == nil
-        let mayHedge = mayRepeat && (request.method == .get || request.method == .head)
+        let mayRepeat = request.method.isIdempotent && request.upgrade == nil
+        let mayHedge = mayRepeat && request.body.bytes != nil && (request.method == .get || request.method == .head)
         var tried: [Balancer.MemberID] = []
         while true {
             let attempt: AliasState.Attempt
@@ -75,7 +74,7 @@ private struct BalancedRequest: Sendable {
                 response = await sendOnce(attempt)
             }
             let wasNotSent = AliasState.couldNotConnect(response)
-            guard wasNotSent ? isReplayable : mayRepeat && state.shouldRepeat(response),
+            guard wasNotSent || mayRepeat && state.shouldRepeat(response), request.body.isReplayable,
                 tried.count < state.configuration.retries.attempts, !Task.isCancelled, state.mayRetry(at: shard.now)
             else { return response }
             response.stream?.cancel()

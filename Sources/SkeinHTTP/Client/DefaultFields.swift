@@ -17,6 +17,7 @@ struct DefaultFields: Sendable {
 
     /// What has to be added to a request's own fields.
     func fields(for request: HTTPRequest) -> ByteBuffer? {
+        if request.isForwarded { return nil }
         let contentType = request.headers.known.contains(.contentType) ? nil : request.body.contentType
         if request.headers.isEmpty, contentType == nil { return wire }
         var missing = Headers()

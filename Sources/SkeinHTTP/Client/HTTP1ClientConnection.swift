@@ -149,10 +149,10 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     /// Writes the end of a streamed body. On the loop.
-    func writeBodyEnd(chunked: Bool) {
+    func writeBodyEnd(chunked: Bool, trailers: Headers?) {
         guard chunked, case .open(.streaming(let exchange)) = machine.state else { return }
         do {
-            try HTTP1Encoder.writeLastChunk(trailers: exchange.request.trailers, into: &output.bytes)
+            try HTTP1Encoder.writeLastChunk(trailers: trailers ?? exchange.request.trailers, into: &output.bytes)
         } catch {
             exchange.fail(SkeinError(.exception, peer: exchange.peer, because: error.description, cause: error))
         }
@@ -216,7 +216,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         switch event {
         case .informational(let head):
             if head.status == .continue { releaseContent(of: exchange) }
-            exchange.events?.onInformational(exchange, head)
+            exchange.receiveInterim(head)
         case .head(let head):
             machine.receiveHead()
             if offersUpgrade { refuseUpgrade() }

@@ -40,7 +40,7 @@ extension HTTP2ClientConnection {
         case .informational(let stream, let head):
             guard let exchange = touch(stream) else { return }
             if head.status == .continue { releaseBody(stream) }
-            exchange.events?.onInformational(exchange, head)
+            exchange.receiveInterim(head)
         case .drained(let stream): tunnel(stream)?.drained()
         case .request, .oversizedRequest: break
         }

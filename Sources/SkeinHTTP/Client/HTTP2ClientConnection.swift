@@ -97,7 +97,8 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         do {
             stream = try driver.engine.open(
                 method: request.method, scheme: pool.origin.scheme, authority: request.url.origin.authority,
-                path: request.url.target, headers: request.headers, defaults: pool.context.defaults.headers,
+                path: request.url.target, headers: request.headers,
+                defaults: request.isForwarded ? Headers() : pool.context.defaults.headers,
                 contentType: request.body.contentType, bodyLength: upgrade == nil ? request.body.length : .streamed,
                 hasTrailers: request.hasExtras && request.trailers != nil, protocolName: protocolName)
         } catch {

@@ -106,8 +106,13 @@ package final class HTTPClient: Sendable {
 
     func startBare(_ request: consuming HTTPRequest, callback: Callback?) -> Corequest<HTTPResponse> {
         if request.url.origin.isAlias { return startBalanced(request, callback: callback) }
+        let isForwarded = request.isForwarded
         let (corequest, exchange) = make(request, callback)
-        context.session.submit(exchange, on: corequest.shard)
+        if isForwarded {
+            corequest.shard.run { exchange.startWithinAnother() }
+        } else {
+            context.session.submit(exchange, on: corequest.shard)
+        }
         return corequest
     }
 

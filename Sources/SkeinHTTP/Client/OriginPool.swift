@@ -39,7 +39,7 @@ final class OriginPool: @unchecked Sendable {
         context = owner.context
         self.owner = owner
         var version: OriginVersion =
-            switch owner.context.configuration.http2.use {
+            switch key.http2 ?? owner.context.configuration.http2.use {
             case .never: .http1
             case .negotiated: origin.isSecure ? .undecided : .http1
             case .priorKnowledge: .http2

@@ -11,6 +11,8 @@ struct PoolKey: Hashable {
     let tls: TLSOptions?
     /// A proxy of its own.
     let proxy: ProxyUse?
+    /// A version of its own.
+    var http2: HTTP2Use?
     var purpose = Purpose.requests
 
     /// What the connections are for.
@@ -23,7 +25,7 @@ struct PoolKey: Hashable {
     }
 
     /// Whether all is as the session says.
-    var isPlain: Bool { tls == nil && proxy == nil && purpose == .requests }
+    var isPlain: Bool { tls == nil && proxy == nil && http2 == nil && purpose == .requests }
 }
 
 /// The pools of one shard.
@@ -49,15 +51,16 @@ final class ShardPools: @unchecked Sendable {
     /// The pool for a request; most requests go where the one before went.
     func pool(for request: HTTPRequest) -> OriginPool {
         let origin = request.url.origin
-        if let latest, latest.origin == origin, !request.hasExtras, latest.key.isPlain { return latest }
+        if let latest, latest.origin == origin, latest.key.isPlain, request.usesPlainPool { return latest }
         let purpose: PoolKey.Purpose =
             switch request.upgrade?.kind {
             case nil: .requests
             case .named(_, let allowsHTTP2):
-                allowsHTTP2 && context.configuration.http2.use != .never ? .requests : .upgrades
+                allowsHTTP2 && (request.http2 ?? context.configuration.http2.use) != .never ? .requests : .upgrades
             case .stream: .streams
             }
-        return pool(PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, purpose: purpose))
+        return pool(
+            PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, http2: request.http2, purpose: purpose))
     }
 
     /// Sends an exchange that wants to leave HTTP to where that takes a connection of its own.

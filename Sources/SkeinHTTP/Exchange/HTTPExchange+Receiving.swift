@@ -8,10 +8,13 @@ extension HTTPExchange {
     /// Takes the head of the answer. Returns false when the answer is refused.
     func receive(_ head: ResponseHead) -> Bool {
         guard !isOver else { return false }
-        context.configuration.cookies?.store(head.headers, from: request.url)
         self.head = head
+        let isForwarded = request.isForwarded
+        if !isForwarded { context.configuration.cookies?.store(head.headers, from: request.url) }
         do {
-            if head.status.code >= 300, let next = try followUp(after: head) { redirectState.followUp = next }
+            if !isForwarded, head.status.code >= 300, let next = try followUp(after: head) {
+                redirectState.followUp = next
+            }
             if case .request? = followUp { return true }
             if request.url.origin.isSecure { tls = carrier?.tls }
             try validate(head)
@@ -26,6 +29,12 @@ extension HTTPExchange {
         events?.onHeaders(self)
         if request.isStreamed { publishStream() }
         return true
+    }
+
+    /// Takes an interim response.
+    func receiveInterim(_ head: ResponseHead) {
+        events?.onInformational(self, head)
+        if head.status != .continue { request.interimResponses?.inform(head.status, head.headers) }
     }
 
     private func followUp(after head: ResponseHead) throws(SkeinError) -> FollowUp? {
@@ -79,7 +88,7 @@ extension HTTPExchange {
         var codings: [ContentCoding] = []
         let decompression = context.configuration.decompression
         if head.headers.known.contains(.contentEncoding), head.bodyLength != .none,
-            request.decompresses ?? decompression.isEnabled
+            !request.isForwarded, request.decompresses ?? decompression.isEnabled
         {
             // One that is not known is left as it is; the field says so.
             codings = ContentCoding.list(head.headers.values("Content-Encoding").joined(separator: ",")) ?? []

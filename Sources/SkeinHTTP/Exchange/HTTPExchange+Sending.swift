@@ -7,7 +7,9 @@ import SkeinWire
 extension HTTPExchange {
     /// Sends the request, with what the session knows about its origin.
     func send(at now: NIODeadline) {
-        guard request.hasExtras || context.completesRequests || request.body.contentEncoding != nil else {
+        guard request.hasExtras || context.completesRequests || request.body.contentEncoding != nil,
+            !request.isForwarded || request.auth != nil
+        else {
             return pools.pool(for: request).submit(self, at: now)
         }
         let plain = request

@@ -268,9 +268,9 @@ package final class HTTP2BodySink: BodySink {
 
     package func write(piece: ByteBuffer, chunked: Bool) async throws { try await driver.send(piece, on: stream) }
 
-    package func writeBodyEnd(chunked: Bool) {
+    package func writeBodyEnd(chunked: Bool, trailers: Headers?) {
         do {
-            try driver.engine.finish(trailers, on: stream)
+            try driver.engine.finish(trailers ?? self.trailers, on: stream)
             driver.flushSoon()
         } catch {
             driver.cancel(stream, .internalError)

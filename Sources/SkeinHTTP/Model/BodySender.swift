@@ -2,13 +2,15 @@
 
 import NIOCore
 import SkeinCore
+import SkeinWire
 
 /// What takes the pieces of a streamed body: a connection of either role.
 package protocol BodySink: AnyObject, Sendable {
     /// Writes a piece and returns when there is room for the next one. On the loop.
     func write(piece: ByteBuffer, chunked: Bool) async throws
     /// Writes what ends the body. On the loop.
-    func writeBodyEnd(chunked: Bool)
+    /// - Parameter trailers: those that the body itself ends with; nil for none.
+    func writeBodyEnd(chunked: Bool, trailers: Headers?)
 }
 
 /// How the pass over a streamed body ended.
@@ -50,7 +52,7 @@ extension AsyncThrowingChunks {
             }
         }
         if let length, sent < length { return fault("the body ended after \(sent) of the \(length) bytes announced") }
-        sink.writeBodyEnd(chunked: length == nil)
+        sink.writeBodyEnd(chunked: length == nil, trailers: trailers)
         return .sent
     }
 }

@@ -26,7 +26,7 @@ extension HTTPBody {
             return HTTPBody(.none, contentType: type, problem: error)
         }
         return HTTPBody(
-            .stream(length: length, isReplayable: true) {
+            .stream(length: length, .always) {
                 let pieces = FilePieces(path)
                 return AsyncThrowingChunks { try await pieces.next() }
             }, contentType: type)
@@ -54,7 +54,7 @@ extension HTTPBody {
             return HTTPBody(.none, contentType: type, problem: problem)
         }
         return HTTPBody(
-            .stream(length: length, isReplayable: parts.allSatisfy(\.body.isReplayable)) {
+            .stream(length: length, parts.allSatisfy(\.body.isReplayable) ? .always : .never) {
                 var pieces = zip(parts, heads).flatMap { part, head in
                     [{ .once(head) }, part.body.makeChunks, { .once(ByteBuffer(string: "\r\n")) }]
                 }[...]

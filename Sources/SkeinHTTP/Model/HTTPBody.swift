@@ -16,7 +16,23 @@ public struct HTTPBody: Sendable {
     package enum Content: Sendable {
         case none
         case bytes(ByteBuffer)
-        case stream(length: Int?, isReplayable: Bool, @Sendable () -> AsyncThrowingChunks)
+        case stream(length: Int?, Replay, @Sendable () -> AsyncThrowingChunks)
+    }
+
+    /// Whether a stream can be made again.
+    package enum Replay: Sendable {
+        case always
+        case never
+        /// As long as this says so.
+        case whileTrue(@Sendable () -> Bool)
+
+        var isPossible: Bool {
+            switch self {
+            case .always: true
+            case .never: false
+            case .whileTrue(let isPossible): isPossible()
+            }
+        }
     }
 
     // One reference, or none for the many requests without content.
@@ -46,7 +62,7 @@ public struct HTTPBody: Sendable {
 
     private init() { storage = nil }
 
-    init(
+    package init(
         _ content: Content, contentType: String?, contentEncoding: String? = nil, problem: SkeinError? = nil
     ) {
         let isSendable = contentType?.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } ?? true
@@ -112,7 +128,7 @@ public struct HTTPBody: Sendable {
         _ pieces: Pieces, length: Int? = nil, contentType: String? = nil
     ) -> HTTPBody where Pieces.Element == ByteBuffer {
         HTTPBody(
-            .stream(length: length, isReplayable: true) {
+            .stream(length: length, .always) {
                 var iterator = pieces.makeIterator()
                 return AsyncThrowingChunks { iterator.next() }
             }, contentType: contentType)
@@ -127,7 +143,7 @@ public struct HTTPBody: Sendable {
         _ pieces: Pieces, length: Int? = nil, contentType: String? = nil
     ) -> HTTPBody where Pieces.Element == ByteBuffer {
         HTTPBody(
-            .stream(length: length, isReplayable: false) {
+            .stream(length: length, .never) {
                 var iterator = pieces.makeAsyncIterator()
                 return AsyncThrowingChunks { try await iterator.next() }
             }, contentType: contentType)
@@ -154,15 +170,15 @@ public struct HTTPBody: Sendable {
         switch content {
         case .none: return self
         case .bytes(let bytes) where permit != nil && !isSmall:
-            let pieces: Content = .stream(length: nil, isReplayable: true, BodyPieces.of(bytes))
+            let pieces: Content = .stream(length: nil, .always, BodyPieces.of(bytes))
             return HTTPBody(pieces, contentType: contentType, contentEncoding: contentEncoding, problem: problem)
                 .compressed(coding, holding: permit, keeping: room, keep: keep)
         case .bytes(let bytes):
             return HTTPBody(
                 .bytes(ContentEncoder.encode(bytes, coding)), contentType: contentType, contentEncoding: codings,
                 problem: problem)
-        case .stream(_, let isReplayable, let makeChunks):
-            let coded: Content = .stream(length: nil, isReplayable: isReplayable) {
+        case .stream(_, let replay, let makeChunks):
+            let coded: Content = .stream(length: nil, replay) {
                 let chunks = makeChunks()
                 let encoder = ContentEncoder(coding)
                 var isOver = false
@@ -203,7 +219,7 @@ public struct HTTPBody: Sendable {
 
     /// Whether it can be sent a second time.
     package var isReplayable: Bool {
-        if case .stream(_, let isReplayable, _) = content { isReplayable } else { true }
+        if case .stream(_, let replay, _) = content { replay.isPossible } else { true }
     }
 
     /// The bytes, when they are there.
@@ -219,8 +235,16 @@ public struct HTTPBody: Sendable {
 /// The pieces of one pass over a streamed body.
 package struct AsyncThrowingChunks {
     private let step: () async throws -> ByteBuffer?
+    private let ending: () -> Headers?
 
-    init(_ step: @escaping () async throws -> ByteBuffer?) { self.step = step }
+    /// - Parameter trailers: asked for behind the last piece; nil or no field for no trailer section.
+    package init(trailers: @escaping () -> Headers? = { nil }, _ step: @escaping () async throws -> ByteBuffer?) {
+        ending = trailers
+        self.step = step
+    }
 
     package func next() async throws -> ByteBuffer? { try await step() }
+
+    /// The trailer section, once the last piece is taken; nil for none.
+    package var trailers: Headers? { ending().flatMap { $0.isEmpty ? nil : $0 } }
 }

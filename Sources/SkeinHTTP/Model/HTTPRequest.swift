@@ -4,6 +4,11 @@ import SkeinCore
 import SkeinTransport
 import SkeinWire
 
+/// Takes the responses before a response, but for 100 (Continue) (RFC 9110, section 15.2). Called on the loop.
+package protocol InterimResponseTaker: AnyObject, Sendable {
+    func inform(_ status: HTTPStatus, _ headers: Headers)
+}
+
 /// What to ask for. A value; the client starts it as a corequest.
 public struct HTTPRequest: Sendable {
     /// The method. Default: GET.
@@ -100,6 +105,39 @@ public struct HTTPRequest: Sendable {
         set { extras.upgrade = newValue }
     }
 
+    /// When HTTP/2 is spoken, instead of as the session says; its connections are not those of other requests.
+    package var http2: HTTP2Use? {
+        get { box?.extras.http2 }
+        set { extras.http2 = newValue }
+    }
+
+    /// Whether it is somebody else's request that is passed on as it is: it gets no default fields, cookies or credentials of the
+    /// session and no place in its queue, and its response is neither followed nor decoded.
+    package var isForwarded: Bool {
+        get { box?.extras.isForwarded ?? false }
+        set { extras.isForwarded = newValue }
+    }
+
+    /// Who gets the interim responses; nil for nobody.
+    package var interimResponses: (any InterimResponseTaker)? {
+        get { box?.extras.interimResponses }
+        set { extras.interimResponses = newValue }
+    }
+
+    /// Whether it shares connections with requests that are sent as the session says.
+    var usesPlainPool: Bool { box?.extras.usesPlainPool ?? true }
+
+    /// A request that is passed on as it is, for a streamed response.
+    package static func forwarded(
+        _ method: HTTPMethod, _ url: HTTPURL, headers: Headers, body: HTTPBody, timeout: Duration?,
+        interimResponses: (any InterimResponseTaker)?, http2: HTTP2Use? = nil
+    ) -> HTTPRequest {
+        var request = HTTPRequest(method, url, headers: headers, body: body, timeout: timeout, isStreamed: true)
+        request.box = ExtrasBox(
+            Extras(layers: [], http2: http2, isForwarded: true, interimResponses: interimResponses))
+        return request
+    }
+
     /// Whether there may be anything that most requests do not have.
     package var hasExtras: Bool { box != nil }
 
@@ -133,6 +171,11 @@ public struct HTTPRequest: Sendable {
         var events: HTTPEvents?
         var layers: [any HTTPLayer]?
         var upgrade: (any HTTPUpgrade)?
+        var http2: HTTP2Use?
+        var isForwarded = false
+        var interimResponses: (any InterimResponseTaker)?
+
+        var usesPlainPool: Bool { tls == nil && proxy == nil && upgrade == nil && http2 == nil }
     }
 
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.

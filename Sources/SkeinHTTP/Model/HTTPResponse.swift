@@ -44,6 +44,8 @@ public struct HTTPResponse: Response {
     public var version: HTTPVersion { answer.head?.version ?? .http1_1 }
     /// The header section of the answer.
     public var headers: Headers { answer.head?.headers ?? Headers() }
+    /// How much content its head announces.
+    package var bodyLength: BodyLength { answer.head?.bodyLength ?? .none }
     /// The trailer section, if the answer had one; of a streamed answer, look at the stream's `ending`.
     public var trailers: Headers? { answer.trailers }
     /// What was agreed while the TLS connection was made: its version, and the certificate that the server has shown; nil

@@ -15,7 +15,7 @@ package enum WebSocketHandshake {
     private static let magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
     /// A key that nobody can foresee.
-    static func makeKey() -> String {
+    package static func makeKey() -> String {
         var random = SystemRandomNumberGenerator()
         return Data((0..<16).map { _ in UInt8.random(in: .min ... .max, using: &random) }).base64EncodedString()
     }

@@ -31,7 +31,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     let options: WebSocketOptions
     /// Who hears of messages; let go of at the end.
     @exclusivity(unchecked) var socket: WebSocket?
-    @exclusivity(unchecked) var transport: (any WebSocketTransport)?
+    @exclusivity(unchecked) var transport: (any ByteTransport)?
     @exclusivity(unchecked) var decoder: WebSocketDecoder
     @exclusivity(unchecked) var encoder: WebSocketEncoder
     @exclusivity(unchecked) var output = OutputBuffer(largestKept: WebSocketLink.highWater)
@@ -79,7 +79,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     /// Begins to speak.
-    package func begin(on transport: any WebSocketTransport) {
+    package func begin(on transport: any ByteTransport) {
         self.transport = transport
         if let interval = options.pingInterval { arm(interval) }
         socket?.opened(self)
@@ -315,7 +315,10 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 }
 
-extension WebSocketLink: HTTP2TunnelUser {
+extension WebSocketLink: ByteTransportUser {
+    // A peer that has ended its side has nothing more to say, and a socket with one side is none.
+    package func inputEnded() { transport?.close() }
+
     package func received(_ head: ResponseHead) {}
 
     package func received(_ bytes: ByteBuffer, isLast: Bool) {

@@ -33,7 +33,7 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
         on channel: any Channel, shard: Shard, _ head: ResponseHead, remainder: ByteBuffer
     ) throws(SkeinError) {
         let link = try link(WebSocketHandshake.agreement(head.headers, key: key, options), shard)
-        let handler = WebSocketChannelHandler(link)
+        let handler = TransportChannelHandler(link)
         do {
             try channel.pipeline.syncOperations.addHandler(handler)
         } catch {

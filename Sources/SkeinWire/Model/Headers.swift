@@ -155,6 +155,38 @@ public struct Headers: Sendable {
         isWireForm = false
     }
 
+    /// The fields that a test lets through, in wire form.
+    /// - Parameters:
+    ///   - extra: bytes for fields that will be added.
+    ///   - passes: called with the bytes of each name, and what is known of it.
+    package func passing(
+        reserving extra: Int, _ passes: (_ name: UnsafeRawBufferPointer, _ known: KnownFields) -> Bool
+    ) -> Headers {
+        var kept = Headers()
+        kept.fault = fault
+        kept.mayHoldOtherBytes = mayHoldOtherBytes
+        kept.bytes.reserveCapacity(bytes.readableBytes + fields.count + extra)
+        kept.fields.reserveCapacity(fields.count + 6)
+        bytes.withUnsafeReadableBytes { all in
+            for field in fields {
+                let start = Int(field.name)
+                let name = UnsafeRawBufferPointer(rebasing: all[start..<(start + Int(field.nameLength))])
+                guard passes(name, field.known) else { continue }
+                var copy = field
+                copy.name = UInt32(kept.bytes.readableBytes)
+                copy.value = copy.name + UInt32(field.nameLength) + 2
+                let value = Int(field.value)..<(Int(field.value) + Int(field.valueLength))
+                kept.bytes.writeBytes(name)
+                kept.bytes.writeStaticString(": ")
+                kept.bytes.writeBytes(UnsafeRawBufferPointer(rebasing: all[value]))
+                kept.bytes.writeStaticString("\r\n")
+                kept.fields.append(copy)
+                kept.known.formUnion(field.known)
+            }
+        }
+        return kept
+    }
+
     /// Takes over the fields of another section, replacing those of the same names.
     public mutating func merge(_ other: Headers) {
         problem = problem ?? other.problem

@@ -24,7 +24,7 @@ package protocol HTTP2TunnelUser: AnyObject {
 /// One stream.
 ///
 /// Unchecked: every method is called on the loop of its connection.
-package final class HTTP2Tunnel: WebSocketTransport, @unchecked Sendable {
+package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
     /// Bytes that wait for the peer's window above which it is said to be slow.
     private static let highWater = 64 << 10
 

@@ -1,16 +1,17 @@
-// What carries the bytes of a WebSocket: a connection that has left HTTP, or a stream of HTTP/2.
+// What carries the bytes of something that is no request with its response, such as a WebSocket: a connection that has left HTTP, or a
+// stream of HTTP/2.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// Carries the bytes of one socket. Called on the loop.
-package protocol WebSocketTransport: AnyObject {
+/// Carries bytes both ways. Called on the loop.
+package protocol ByteTransport: AnyObject {
     /// Whether the peer takes what is written.
     var isWritable: Bool { get }
     /// Writes bytes and flushes them.
     func write(_ bytes: ByteBuffer)
-    /// Lets bytes come, or leaves them with the peer.
+    /// Reads on, or leaves bytes with the peer.
     func setReading(_ isOn: Bool)
     /// Ends our side behind what has been written; the peer's end is still waited for.
     func endOutput()
@@ -18,33 +19,44 @@ package protocol WebSocketTransport: AnyObject {
     func close()
 }
 
+/// What speaks through a transport. Called on the loop.
+package protocol ByteTransportUser: HTTP2TunnelUser {
+    /// Bytes have arrived on a connection.
+    func receive(_ bytes: ByteBuffer)
+    /// What has arrived at once is received.
+    func flush()
+    /// The peer of a connection has ended its side.
+    func inputEnded()
+    /// The connection ends now, whatever is under way.
+    func cutOff()
+}
+
 /// A connection of its own.
 ///
 /// Unchecked: every method is called on the loop of its channel.
-package final class WebSocketChannelHandler: ChannelInboundHandler, WebSocketTransport, @unchecked Sendable {
+package final class TransportChannelHandler: ChannelInboundHandler, ByteTransport, @unchecked Sendable {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    private let link: WebSocketLink
+    private let user: any ByteTransportUser
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     private var failure: (any Error)?
     private var hasEndedOutput = false
 
-    package init(_ link: WebSocketLink) { self.link = link }
+    package init(_ user: any ByteTransportUser) { self.user = user }
 
     package func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
-    package func channelRead(context: ChannelHandlerContext, data: NIOAny) { link.receive(unwrapInboundIn(data)) }
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) { user.receive(unwrapInboundIn(data)) }
 
-    package func channelReadComplete(context: ChannelHandlerContext) { link.flush() }
+    package func channelReadComplete(context: ChannelHandlerContext) { user.flush() }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { link.becameWritable() }
+        if context.channel.isWritable { user.becameWritable() }
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // A peer that has ended its side has nothing more to say, and a socket with one side is none.
-        if case ChannelEvent.inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
+        if case ChannelEvent.inputClosed? = event as? ChannelEvent { user.inputEnded() }
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -54,7 +66,7 @@ package final class WebSocketChannelHandler: ChannelInboundHandler, WebSocketTra
 
     package func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
-        link.transportEnded(failure)
+        user.ended(failure)
     }
 
     package var isWritable: Bool { context?.channel.isWritable ?? false }

@@ -1,0 +1,155 @@
+// skein proxy: a reverse proxy with balancing, and what belongs to one.
+
+import ArgumentParser
+import SkeinCore
+import SkeinEngine
+import SkeinEngineCommand
+import SkeinHTTP
+
+struct ProxyCommand: EngineCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "proxy",
+        abstract: "Pass requests on to back ends.",
+        discussion: """
+            Each mount is a path and the URL of a back end, or the alias of several. Content is streamed both ways; WebSockets, \
+            server-sent events, gRPC and trailers pass. The proxy ends in order on SIGINT and SIGTERM; on SIGHUP it reads its \
+            certificates again and begins new log files.
+
+              skein proxy --mount /=http://127.0.0.1:9000
+              skein proxy --mount '/api=@api/v1' --alias '@api=http://127.0.0.1:9001 20, http://127.0.0.1:9002 10' \\
+                  --mount /=http://127.0.0.1:9000
+              skein proxy --mount /=http://127.0.0.1:50051 --http2-upstream --listen 0.0.0.0:443 --tls-cert cert.pem
+              skein proxy --mount /=http://127.0.0.1:9000 --set-header 'X-Frame-Options: DENY' --status
+            """)
+
+    @Option(
+        help: ArgumentHelp(
+            "Pass the requests for a path and below on to a URL; the path is replaced by that of the URL. May be repeated.",
+            valueName: "/path=url"))
+    var mount: [String] = []
+
+    @OptionGroup var aliases: AliasOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Check the members of aliases by a GET of this path every five seconds; a status of 400 or above fails.",
+            valueName: "path"))
+    var health: String?
+
+    @Option(
+        help: "The Host field for back ends: kept as the client has sent it, replaced by that of the URL, or a name.")
+    var host: String = "kept"
+
+    @Flag(help: "Pass the whole path on, that of the mount included.")
+    var keepPath = false
+
+    @Flag(name: .customLong("http2-upstream"), help: "Speak HTTP/2 to back ends, also in clear text (gRPC).")
+    var http2Upstream = false
+
+    @Option(help: ArgumentHelp("How long the head of a response may take; then clients get 504.", valueName: "seconds"))
+    var responseTimeout: Double = 60
+
+    @Option(help: ArgumentHelp("How long a WebSocket may be silent.", valueName: "seconds"))
+    var tunnelTimeout: Double = 600
+
+    @Option(
+        help: ArgumentHelp(
+            "Add a field to requests, in place of the client's; may be repeated.", valueName: "name: value"))
+    var setRequestHeader: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Add a field to responses, in place of the back end's; may be repeated.", valueName: "name: value"))
+    var setHeader: [String] = []
+
+    @Option(help: ArgumentHelp("Leave a field out of responses; may be repeated.", valueName: "name"))
+    var removeHeader: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Allow connections to be upgraded to this protocol, too; may be repeated.", valueName: "name"))
+    var upgrade: [String] = []
+
+    @Option(help: ArgumentHelp("Bytes of a request's content at most; more is answered with 413.", valueName: "bytes"))
+    var maxBody: Int = 1 << 30
+
+    @Flag(help: "Serve a status page at /.status and Prometheus metrics at /.metrics, to local clients only.")
+    var status = false
+
+    @OptionGroup var options: EngineOptions
+
+    func validate() throws {
+        guard !mount.isEmpty else { throw ValidationError("Nothing is mounted; add --mount /=http://127.0.0.1:9000.") }
+        for place in mount { _ = try Self.place(place) }
+        for field in setRequestHeader + setHeader { _ = try Self.field(field) }
+        guard responseTimeout > 0, tunnelTimeout > 0 else {
+            throw ValidationError("Timeouts are numbers of seconds above 0.")
+        }
+        guard maxBody >= 0 else { throw ValidationError("--max-body is a number of bytes.") }
+    }
+
+    func mount(into engine: inout Engine) throws {
+        engine.configuration.maximumBodySize = maxBody
+        for (name, alias) in try aliases.all() {
+            var alias = alias
+            if let health { alias.healthCheck = HealthCheck(path: health) }
+            engine.alias(name, alias)
+        }
+        for place in mount {
+            let (path, url) = try Self.place(place)
+            engine.mount(path, .upstream(url, try upstreamOptions()))
+        }
+        if status {
+            engine.mount("/.status", .status())
+            engine.mount("/.metrics", .metrics())
+        }
+    }
+
+    private func upstreamOptions() throws -> UpstreamOptions {
+        var options = UpstreamOptions()
+        options.path = keepPath ? .kept : .replaced
+        options.host =
+            switch host {
+            case "kept": .kept
+            case "replaced": .replaced
+            default: .fixed(host)
+            }
+        options.http2 = http2Upstream ? .priorKnowledge : nil
+        options.responseTimeout = .seconds(responseTimeout)
+        options.tunnelTimeout = .seconds(tunnelTimeout)
+        options.upgrades.formUnion(upgrade.map { $0.lowercased() })
+        for text in setRequestHeader {
+            let field = try Self.field(text)
+            options.requestHeaders.set.add(field.name, field.value)
+        }
+        for text in setHeader {
+            let field = try Self.field(text)
+            options.responseHeaders.set.add(field.name, field.value)
+        }
+        options.responseHeaders.remove = removeHeader
+        return options
+    }
+
+    /// Reads `/path=url`.
+    private static func place(_ text: String) throws -> (String, String) {
+        let parts = text.splitBytes(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, parts[0].hasBytePrefix("/") else {
+            throw ValidationError("\(text.debugDescription) is no mount; write /path=http://host:port.")
+        }
+        do {
+            _ = try HTTPURL(parts[1])
+        } catch {
+            throw ValidationError("\(error.message).")
+        }
+        return (parts[0], parts[1])
+    }
+
+    /// Reads `name: value`.
+    private static func field(_ text: String) throws -> (name: String, value: String) {
+        let parts = text.splitBytes(separator: ":", maxSplits: 1)
+        guard parts.count == 2, !parts[0].isEmpty else {
+            throw ValidationError("\(text.debugDescription) is no header field; write 'Name: value'.")
+        }
+        return (String(parts[0]), String(parts[1].trimmingBlanks()))
+    }
+}

@@ -1,0 +1,118 @@
+// A request for another protocol that is passed on, such as one for a WebSocket: over HTTP/1.1 by an upgrade (RFC 9110, section 7.8), over
+// HTTP/2 by an extended CONNECT (RFC 8441), and from either to either.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+
+/// One upgrade: the client's of a request to a back end, and the server's of the response.
+///
+/// Unchecked: what changes is touched on the loop of the request.
+final class ForwardedUpgrade: HTTPUpgrade, ServerUpgrade, @unchecked Sendable {
+    private let tunnel: Tunnel
+    private let shard: Shard
+    private let name: String
+    private var hasFront = false
+
+    /// - Parameter name: the protocol.
+    init(_ name: String, on shard: Shard, timeout: Duration) {
+        self.name = name
+        self.shard = shard
+        tunnel = Tunnel(shard, timeout: timeout)
+    }
+
+    // A client that left while the back end agreed.
+    deinit {
+        guard !hasFront else { return }
+        shard.run { [tunnel] in tunnel.abandon() }
+    }
+
+    // MARK: The back end
+
+    var kind: HTTPUpgradeKind { .named(name, allowsHTTP2: name == "websocket") }
+
+    func begin(on channel: any Channel, shard: Shard, _ head: ResponseHead, remainder: ByteBuffer) throws(SkeinError) {
+        try requireLoop(shard)
+        let end = tunnel.end(.back)
+        let handler = TransportChannelHandler(end)
+        do {
+            try channel.pipeline.syncOperations.addHandler(handler)
+        } catch {
+            throw SkeinError(.protocolSwitchingFailed, because: "\(error)", cause: error)
+        }
+        tunnel.attach(handler, .back)
+        end.receive(remainder)
+    }
+
+    func begin(on stream: HTTP2Tunnel, shard: Shard, _ head: ResponseHead?) throws(SkeinError) {
+        try requireLoop(shard)
+        stream.carry(tunnel.end(.back))
+        tunnel.attach(stream, .back)
+    }
+
+    private func requireLoop(_ shard: Shard) throws(SkeinError) {
+        guard shard.index == self.shard.index, shard.isCurrent else {
+            throw SkeinError(.exception, because: "a connection was upgraded on another loop than that of its client")
+        }
+    }
+
+    // MARK: The client
+
+    var connectionUser: (any ByteTransportUser)? { tunnel.end(.front) }
+
+    func begin(on handler: TransportChannelHandler) {
+        hasFront = true
+        tunnel.attach(handler, .front)
+    }
+
+    func begin(on stream: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem) {
+        try stream.respond(response.status, response.headers, date: date)
+        hasFront = true
+        stream.carry(tunnel.end(.front))
+        tunnel.attach(stream, .front)
+    }
+}
+
+extension UpstreamApp {
+    /// The protocol to which a request wants its connection upgraded, in small letters; nil for none that is allowed.
+    func upgrade(of request: ServerRequest) -> String? {
+        if request.version == .http2 {
+            guard let name = request.head.protocolName?.lowercased() else { return nil }
+            return options.upgrades.contains(name) && name == "websocket" ? name : nil
+        }
+        guard request.version == .http1_1, request.headers.known.contains(.upgrade), request.body.isEmpty,
+            request.headers.listContains("Connection", token: "Upgrade")
+        else { return nil }
+        return request.headers.values("Upgrade").flatMap { $0.splitBytes(separator: ",") }
+            .map { $0.trimmingBlanks().lowercased() }.first(where: options.upgrades.contains)
+    }
+
+    /// Passes on a request for another protocol.
+    func forward(_ request: ServerRequest, upgradingTo name: String) async throws -> ServerResponse {
+        let isStream = request.version == .http2
+        var headers = try fields.request(request, upgrade: name)
+        let key = headers["Sec-WebSocket-Key"] ?? WebSocketHandshake.makeKey()
+        if isStream { headers["Sec-WebSocket-Key"] = key }
+        let upgrade = ForwardedUpgrade(name, on: request.shard, timeout: options.tunnelTimeout)
+        var outgoing = outgoing(isStream ? .get : request.method, request, headers, .none)
+        outgoing.upgrade = upgrade
+        let response = try await send(outgoing, for: request)
+        let isAgreed = response.statusCode == 101 || response.version == .http2 && response.statusCode == 200
+        guard isAgreed else { return answer(response, to: request) }
+        let accept = WebSocketHandshake.accept(key)
+        if name == "websocket", response.statusCode == 101, response.headers["Sec-WebSocket-Accept"] != accept {
+            throw ServerError(502, "the back end did not agree to the WebSocket")
+        }
+        var answer = ServerResponse(isStream ? .ok : .switchingProtocols, headers: fields.response(response.headers))
+        if isStream {
+            answer.headers.remove("Sec-WebSocket-Accept")
+        } else {
+            answer.headers["Connection"] = "Upgrade"
+            answer.headers["Upgrade"] = name
+            if name == "websocket" { answer.headers["Sec-WebSocket-Accept"] = accept }
+        }
+        answer.upgrade = upgrade
+        return answer
+    }
+}

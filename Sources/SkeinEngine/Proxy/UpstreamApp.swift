@@ -1,0 +1,140 @@
+// A reverse proxy: an app that passes requests on to a back end and its responses back, as they arrive.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinWire
+
+/// Passes requests on to a back end, or to the members of an alias.
+///
+///     var engine = Engine()
+///     engine.alias("@search", try .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))
+///     engine.mount("/search", .upstream("@search/search"))
+///     engine.mount("/", .upstream("http://127.0.0.1:9000"))
+///
+/// Content is streamed both ways, no faster than it is taken. WebSockets, interim responses, trailers and gRPC pass; HTTP/1.1 and HTTP/2
+/// may be on either side. A back end that fails is 502, one that is too slow 504, and one that is not asked right now 503; the reason is in
+/// the log. When it fails in the middle of a response, the client's connection or stream is cut off.
+public struct UpstreamApp: App {
+    private let url: String
+    let options: UpstreamOptions
+    let fields: ForwardedFields
+    private let origin: HTTPOrigin?
+    private let mapping: PathMapping?
+
+    /// Passes requests on.
+    /// - Parameters:
+    ///   - url: `http://host:port/path`, `https://…`, `http+unix://%2Frun%2Fapp.sock/path`, or `@alias/path` for an alias of the engine.
+    ///   - options: paths, fields, time limits.
+    public init(_ url: String, _ options: UpstreamOptions = UpstreamOptions()) {
+        self.init(url, options, origin: nil, mapping: nil)
+    }
+
+    private init(_ url: String, _ options: UpstreamOptions, origin: HTTPOrigin?, mapping: PathMapping?) {
+        self.url = url
+        self.options = options
+        self.origin = origin
+        self.mapping = mapping
+        fields = ForwardedFields(options)
+    }
+
+    /// Reads the URL.
+    /// - Throws: code 701 when the URL, a pattern or a field of the options cannot be used.
+    public func bootstrap(at mount: MountPoint) async throws -> any App {
+        let target = try HTTPURL(url)
+        guard target.target.firstByte("?") == nil else {
+            throw SkeinError(.exception, because: "\(url) has a query; a back end is given by its path at most")
+        }
+        if let problem = options.requestHeaders.problem ?? options.responseHeaders.problem {
+            throw SkeinError(.exception, because: problem.description, cause: problem)
+        }
+        let mapping = try PathMapping(base: target.target, options)
+        return UpstreamApp(url, options, origin: target.origin, mapping: mapping)
+    }
+
+    /// Passes a request on.
+    public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }
+        switch request.method {
+        case .connect: throw ServerError(.methodNotAllowed, "no tunnels are opened here")
+        case .trace: throw ServerError(.methodNotAllowed, "TRACE is not passed on")
+        default: break
+        }
+        let headers = try fields.request(request)
+        let content = HTTPBody.forwarding(request, keeping: options.replayedContent)
+        return answer(try await send(outgoing(request.method, request, headers, content), for: request), to: request)
+    }
+
+    /// The request for the back end.
+    func outgoing(_ method: HTTPMethod, _ request: ServerRequest, _ headers: Headers, _ content: HTTPBody)
+        -> HTTPRequest
+    {
+        .forwarded(
+            method, url(for: request), headers: headers, body: content, timeout: options.responseTimeout,
+            interimResponses: request.version == .http1_0 ? nil : request.channel, http2: options.http2)
+    }
+
+    private func url(for request: ServerRequest) -> HTTPURL {
+        guard let origin, let mapping else { return .unusable(url) }
+        let path = mapping.path(request.scope.path, localStart: request.scope.localStart)
+        return HTTPURL(origin: origin, target: request.query.map { "\(path)?\($0)" } ?? path)
+    }
+
+    /// Sends a request to the back end and waits for the head of the response.
+    func send(_ outgoing: HTTPRequest, for request: ServerRequest) async throws -> HTTPResponse {
+        let client = request.scope.owner.skein.http
+        let response: HTTPResponse
+        if let timeout = options.timeout {
+            response = await Deadline.$current.withValue(.after(timeout)) { await client.start(outgoing).dispatch() }
+        } else {
+            response = await client.start(outgoing).dispatch()
+        }
+        guard let failure = response.failure else { return response }
+        // The client has left, or its content cannot be had.
+        if Task.isCancelled { throw CancellationError() }
+        if let refusal = failure.cause as? ServerError { throw refusal }
+        throw failure
+    }
+
+    /// The response for the client.
+    func answer(_ response: HTTPResponse, to request: ServerRequest) -> ServerResponse {
+        var headers = fields.response(response.headers)
+        if options.rewritesLocations { rewriteLocations(&headers, request) }
+        let status = (200...599).contains(response.statusCode) ? HTTPStatus(response.statusCode) : HTTPStatus(502)
+        return ServerResponse(status, headers: headers, body: .forwarding(response, to: request.method))
+    }
+
+    private func rewriteLocations(_ headers: inout Headers, _ request: ServerRequest) {
+        guard let origin, let mapping, !mapping.isIdentity(mount: request.mount.path) || !origin.isAlias else { return }
+        for name in ["Location", "Content-Location"] {
+            guard let value = headers[name] else { continue }
+            var path = value[...]
+            if !path.hasBytePrefix("/") {
+                // The back end's own URL, as it knows itself; what it knows of the client's is right already.
+                let own = "\(origin)"
+                guard !origin.isAlias, path.hasBytePrefix(own), !own.equalsBytes(Self.ownURL(request)) else { continue }
+                path = path.droppingBytes(first: own.utf8.count)
+                if path.isEmpty { path = "/" }
+                guard path.hasBytePrefix("/") else { continue }
+            } else if path.hasBytePrefix("//") {
+                continue
+            }
+            guard let original = mapping.original(path, mount: request.mount.path) else { continue }
+            headers[name] = original.isEmpty ? "/" : original
+        }
+    }
+
+    private static func ownURL(_ request: ServerRequest) -> String {
+        "\(request.isSecure ? "https" : "http")://\(request.targetAuthority ?? request.headers["Host"] ?? "")"
+    }
+}
+
+extension App where Self == UpstreamApp {
+    /// A back end, or the members of an alias: `engine.mount("/search", .upstream("@search/search"))`.
+    /// - Parameters:
+    ///   - url: `http://host:port/path`, `https://…`, `http+unix://%2Frun%2Fapp.sock/path`, or `@alias/path`.
+    ///   - options: paths, fields, time limits.
+    public static func upstream(_ url: String, _ options: UpstreamOptions = UpstreamOptions()) -> UpstreamApp {
+        UpstreamApp(url, options)
+    }
+}
