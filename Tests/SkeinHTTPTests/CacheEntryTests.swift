@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import SkeinCore
 import Testing
 
 @testable import SkeinHTTP
@@ -33,7 +34,7 @@ struct CacheEntryTests {
         "fresh, stale, and what either side says about it",
         arguments: [
             ("max-age=60", 59, nil, "serve"), ("max-age=60", 60, nil, "ask"), ("max-age=60, no-cache", 1, nil, "ask"),
-            ("max-age=60, no-cache=\"Set-Cookie\"", 1, nil, "serve"),
+            ("max-age=60, no-cache=\"Set-Cookie\"", 1, nil, "ask"),
             ("max-age=60", 30, "max-age=20", "ask"), ("max-age=60", 30, "no-cache", "ask"),
             ("max-age=60", 30, "min-fresh=40", "ask"), ("max-age=60", 30, "min-fresh=20", "serve"),
             ("max-age=60", 90, "max-stale", "serve"), ("max-age=60", 90, "max-stale=20", "ask"),
@@ -70,25 +71,95 @@ struct CacheEntryTests {
     @Test("an error is replaced within stale-if-error, unless it must not be")
     func errors() throws {
         let request = HTTPRequest(.get, try HTTPURL("http://a/"))
-        func may(_ control: String, _ age: Double) -> Bool {
+        func may(_ control: String, _ age: Double, isShared: Bool = false, grace: Double = 0) -> Bool {
             entry(["Cache-Control": control]).mayReplaceError(
-                for: request, isShared: false, now: Self.now.addingTimeInterval(age))
+                for: request, isShared: isShared, isUnreachable: grace > 0, grace: grace, now: Self.now.addingTimeInterval(age))
         }
         #expect(may("max-age=10, stale-if-error=60", 60))
         #expect(!may("max-age=10, stale-if-error=60", 80))
         #expect(!may("max-age=10, stale-if-error=60, must-revalidate", 20))
         #expect(!may("max-age=10", 11))
+        // A server that is not there (RFC 9111, section 4.2.4).
+        #expect(may("max-age=10", 11, grace: 5))
+        #expect(!may("max-age=10", 16, grace: 5))
+        for control in ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage=1"] {
+            #expect(!may("max-age=10, \(control)", 11, isShared: true, grace: 3600), "\(control)")
+        }
     }
 
-    @Test("the oldest go first when there is no room")
+    @Test("the oldest go first when there is no room; what was used again stays, and what comes back")
     func order() {
-        var order = UseOrder<Int>(maximum: 100)
+        var order = CacheOrder<Int>(maximum: 100)
         for key in 0..<10 { #expect(order.put(key, size: 10).isEmpty) }
         for _ in 0..<1000 { order.use(0) }
         #expect(order.put(10, size: 20) == [1, 2])
         order.remove(3)
         #expect(order.put(11, size: 10).isEmpty)
-        #expect(order.put(12, size: 100) == [4, 5, 6, 7, 8, 9, 0, 10, 11])
-        #expect(order.total == 100)
+        // 1 comes back, and is no passer-by.
+        #expect(order.put(1, size: 10) == [4])
+        #expect(order.put(12, size: 100).contains(5))
+        #expect(order.total <= 100)
+    }
+
+    @Test("what passes by once does not push out what is asked for again and again")
+    func scan() {
+        var order = CacheOrder<Int>(maximum: 1000)
+        for key in 0..<50 { _ = order.put(key, size: 10) }
+        for _ in 0..<3 { for key in 0..<50 { order.use(key) } }
+        var gone: Set<Int> = []
+        for key in 1000..<20_000 {
+            gone.formUnion(order.put(key, size: 10))
+            if key % 100 == 0 { for key in 0..<50 { order.use(key) } }
+        }
+        #expect(gone.isDisjoint(with: 0..<50))
+        #expect(order.total <= 1000 && order.count <= 100)
+    }
+
+    @Test("dates of fields are read strictly", arguments: [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", true), ("Sunday, 06-Nov-94 08:49:37 GMT", true),
+        ("Sun Nov  6 08:49:37 1994", true), ("Sun, 06 Nov 1994 08:49:37 UTC", false), ("0", false),
+        ("Sun, 06 Nov 94 08:49:37 GMT", false), ("Sun 06 Nov 1994 08:49:37 GMT", false),
+        ("Sun, 06  Nov 1994 08:49:37 GMT", false), ("Sun, 06-Nov-1994 08:49:37 GMT", false),
+        ("Sun, 06 Nov 1994 08.49.37 GMT", false), ("Sun, 06 Nov 1994 8:49:37 GMT", false),
+    ])
+    func dates(text: String, isOne: Bool) {
+        #expect(HTTPDate.strict(text) == (isOne ? 784_111_777 : nil))
+    }
+
+    @Test("a field for shared caches alone goes before the others, when it is well-formed", arguments: [
+        ("max-age=20", 20.0), ("max-age=20;x=1, foo", 20), ("max-age=\"20\"", 0), ("max-age=20&", 10), ("max-age=2.5", 0),
+        ("", 10), ("MAX-AGE=20", 10), ("max-age", 0), ("max-age=20,", 10), ("a=(1 2), max-age=20", 20),
+    ])
+    func targeted(field: String, lifetime: Double) {
+        let entry = entry(["Cache-Control": "max-age=10", "CDN-Cache-Control": field])
+        #expect(entry.lifetime(isShared: true) == lifetime)
+        #expect(entry.lifetime(isShared: false) == 10)
+    }
+
+    @Test("parts, and what a client has already")
+    func parts() throws {
+        var entry = entry(["ETag": "\"a,b\"", "Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"])
+        entry.content = ByteBuffer(string: "0123456789")
+        func part(_ headers: Headers) throws -> CacheEntry.Part {
+            entry.part(for: HTTPRequest(.get, try HTTPURL("http://a/"), headers: headers))
+        }
+        #expect(try part(["Range": "bytes=2-4"]) == .range(2..<5))
+        #expect(try part(["Range": "bytes=2-"]) == .range(2..<10))
+        #expect(try part(["Range": "bytes=-3"]) == .range(7..<10))
+        #expect(try part(["Range": "bytes=8-100"]) == .range(8..<10))
+        #expect(try part(["Range": "bytes=10-"]) == .unsatisfiable)
+        for field in ["bytes=4-2", "bytes=1-2,4-5", "lines=1-2", "bytes=x-1", "bytes=-"] {
+            #expect(try part(["Range": field]) == .whole, "\(field)")
+        }
+        #expect(try part(["Range": "bytes=2-4", "If-Range": "\"a,b\""]) == .range(2..<5))
+        #expect(try part(["Range": "bytes=2-4", "If-Range": "\"other\""]) == .whole)
+        #expect(try part(["Range": "bytes=2-4", "If-Range": "W/\"a,b\""]) == .whole)
+        func isKnown(_ headers: Headers) throws -> Bool {
+            entry.isKnown(to: HTTPRequest(.get, try HTTPURL("http://a/"), headers: headers))
+        }
+        #expect(try isKnown(["If-None-Match": "\"x\", W/\"a,b\""]) && isKnown(["If-None-Match": "*"]))
+        #expect(try !isKnown(["If-None-Match": "\"a\"", "If-Modified-Since": "Sun, 06 Nov 2094 08:49:37 GMT"]))
+        #expect(try isKnown(["If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"]))
+        #expect(try !isKnown(["If-Modified-Since": "Sun, 06 Nov 1994 08:49:36 GMT"]))
     }
 }

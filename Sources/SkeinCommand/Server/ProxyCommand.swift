@@ -6,6 +6,19 @@ import SkeinEngine
 import SkeinEngineCommand
 import SkeinHTTP
 
+/// A number of bytes: `65536`, `64K`, `64M`, `1G`.
+struct ByteCount: ExpressibleByArgument {
+    let bytes: Int
+
+    init?(argument: String) {
+        let units: [Character: Int] = ["K": 10, "M": 20, "G": 30]
+        let shift = argument.last.flatMap { units[Character($0.uppercased())] }
+        let digits = shift == nil ? argument[...] : argument.dropLast()
+        guard let number = Int(digits), number > 0, number < 1 << 40 else { return nil }
+        bytes = number << (shift ?? 0)
+    }
+}
+
 struct ProxyCommand: EngineCommand {
     static let configuration = CommandConfiguration(
         commandName: "proxy",
@@ -19,6 +32,7 @@ struct ProxyCommand: EngineCommand {
               skein proxy --mount '/api=@api/v1' --alias '@api=http://127.0.0.1:9001 20, http://127.0.0.1:9002 10' \\
                   --mount /=http://127.0.0.1:9000
               skein proxy --mount /=http://127.0.0.1:50051 --http2-upstream --listen 0.0.0.0:443 --tls-cert cert.pem
+              skein proxy --mount /=http://127.0.0.1:9000 --cache-memory 64M --cache-disk /var/cache/skein:1G
               skein proxy --mount /=http://127.0.0.1:9000 --set-header 'X-Frame-Options: DENY' --status
             """)
 
@@ -73,6 +87,15 @@ struct ProxyCommand: EngineCommand {
     @Option(help: ArgumentHelp("Bytes of a request's content at most; more is answered with 413.", valueName: "bytes"))
     var maxBody: Int = 1 << 30
 
+    @Option(
+        help: ArgumentHelp("Keep responses in memory, up to so many bytes (K, M, G), as far as back ends allow it.", valueName: "bytes"))
+    var cacheMemory: ByteCount?
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep responses in a folder, up to so many bytes (K, M, G), also over a restart.", valueName: "folder:bytes"))
+    var cacheDisk: String?
+
     @Flag(help: "Serve a status page at /.status and Prometheus metrics at /.metrics, to local clients only.")
     var status = false
 
@@ -85,6 +108,7 @@ struct ProxyCommand: EngineCommand {
         guard responseTimeout > 0, tunnelTimeout > 0 else {
             throw ValidationError("Timeouts are numbers of seconds above 0.")
         }
+        if let cacheDisk { _ = try Self.folder(cacheDisk) }
         guard maxBody >= 0 else { throw ValidationError("--max-body is a number of bytes.") }
     }
 
@@ -95,9 +119,10 @@ struct ProxyCommand: EngineCommand {
             if let health { alias.healthCheck = HealthCheck(path: health) }
             engine.alias(name, alias)
         }
+        let cache = try cache()
         for place in mount {
             let (path, url) = try Self.place(place)
-            engine.mount(path, .upstream(url, try upstreamOptions()))
+            engine.mount(path, .upstream(url, try upstreamOptions(cache)))
         }
         if status {
             engine.mount("/.status", .status())
@@ -105,8 +130,17 @@ struct ProxyCommand: EngineCommand {
         }
     }
 
-    private func upstreamOptions() throws -> UpstreamOptions {
+    private func cache() throws -> HTTPCache? {
+        if let cacheDisk {
+            let (folder, size) = try Self.folder(cacheDisk)
+            return try .disk(folder, maximumBytes: size, memory: cacheMemory?.bytes ?? 0, isShared: true)
+        }
+        return cacheMemory.map { .memory(maximumBytes: $0.bytes, isShared: true) }
+    }
+
+    private func upstreamOptions(_ cache: HTTPCache?) throws -> UpstreamOptions {
         var options = UpstreamOptions()
+        options.cache = cache
         options.path = keepPath ? .kept : .replaced
         options.host =
             switch host {
@@ -142,6 +176,13 @@ struct ProxyCommand: EngineCommand {
             throw ValidationError("\(error.message).")
         }
         return (parts[0], parts[1])
+    }
+
+    /// Reads `folder:1G`.
+    private static func folder(_ text: String) throws -> (String, Int) {
+        guard let colon = text.lastByte(":"), let size = ByteCount(argument: String(text.text(after: colon))), colon > text.startIndex
+        else { throw ValidationError("\(text.debugDescription) is no folder and size; write /var/cache/skein:1G.") }
+        return (String(text[..<colon]), size.bytes)
     }
 
     /// Reads `name: value`.

@@ -16,6 +16,21 @@ package enum HTTPDate {
         seconds(text).map { Date(timeIntervalSince1970: Double($0)) }
     }
 
+    /// Seconds since 1970 of a date in one of the three formats, and in no other; the name of the weekday is not checked.
+    package static func strict(_ text: String) -> Int? {
+        guard let seconds = seconds(text) else { return nil }
+        let words = CivilTime(seconds).httpDate.splitBytes(separator: " ").map(String.init)
+        guard words.count == 6 else { return nil }
+        let (day, month, year, clock) = (words[1], words[2], words[3], words[4])
+        let spacedDay = day.hasBytePrefix("0") ? " \(day.dropFirst())" : day
+        let given = text[...].trimmingBlanks()
+        guard let comma = given.rangeOfBytes(", ") else {
+            return "\(month) \(spacedDay) \(clock) \(year)".equalsBytes(given.dropFirst(4)) ? seconds : nil
+        }
+        let formats = ["\(day) \(month) \(year) \(clock) GMT", "\(day)-\(month)-\(year.dropFirst(2)) \(clock) GMT"]
+        return formats.contains { $0.equalsBytes(given[comma.upperBound...]) } ? seconds : nil
+    }
+
     /// Seconds since 1970; nil when there is no such date.
     package static func seconds(_ text: String) -> Int? {
         var time: (hour: Int, minute: Int, second: Int)?
@@ -43,6 +58,9 @@ package enum HTTPDate {
         let date = CivilDate(year: Int64(year), month: month, day: day)
         return date.exists ? Int(date.days) * 86_400 + time.hour * 3600 + time.minute * 60 + time.second : nil
     }
+
+    /// A moment in the preferred format.
+    package static func text(_ date: Date) -> String { CivilTime(Int(date.timeIntervalSince1970)).httpDate }
 
     private static func time(_ word: String) -> (Int, Int, Int)? {
         let parts = word.splitBytes(separator: ":", omittingEmptySubsequences: false)

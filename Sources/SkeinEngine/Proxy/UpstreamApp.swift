@@ -57,12 +57,15 @@ public struct UpstreamApp: App {
         if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }
         switch request.method {
         case .connect: throw ServerError(.methodNotAllowed, "no tunnels are opened here")
+        case "PURGE": if let cache = options.cache { return try await purge(cache, request) }
         case .trace: throw ServerError(.methodNotAllowed, "TRACE is not passed on")
         default: break
         }
         let headers = try fields.request(request)
         let content = HTTPBody.forwarding(request, keeping: options.replayedContent)
-        return answer(try await send(outgoing(request.method, request, headers, content), for: request), to: request)
+        let outgoing = outgoing(request.method, request, headers, content)
+        if let cache = options.cache { return answer(try await sendCached(cache, outgoing, for: request), to: request) }
+        return answer(try await send(outgoing, for: request), to: request)
     }
 
     /// The request for the back end.
@@ -74,6 +77,37 @@ public struct UpstreamApp: App {
             interimResponses: request.version == .http1_0 ? nil : request.channel, http2: options.http2)
     }
 
+    // MARK: The cache
+
+    /// Sends a request to the back end, unless the cache has the response.
+    private func sendCached(_ cache: HTTPCache, _ outgoing: HTTPRequest, for request: ServerRequest) async throws
+        -> HTTPResponse
+    {
+        var outgoing = outgoing
+        outgoing.cacheKey = Self.cacheKey(request)
+        let client = request.scope.owner.skein.http
+        let shown = outgoing
+        let response = await within(options.timeout) { await cache.send(shown, next: client.service) }
+        return try checked(response)
+    }
+
+    /// What the client asks for, whatever it becomes for the back end.
+    private static func cacheKey(_ request: ServerRequest) -> String {
+        ownURL(request).lowercased() + String(buffer: request.scope.path) + (request.query.map { "?\($0)" } ?? "")
+    }
+
+    private func purge(_ cache: HTTPCache, _ request: ServerRequest) async throws -> ServerResponse {
+        try Watchers.local.require(request)
+        if let tag = request.headers["Cache-Tag"] { return .text("\(await cache.purge(tag: tag))\n") }
+        var key = Self.cacheKey(request)
+        if key.hasByteSuffix("*") {
+            key.removeLast()
+            return .text("\(await cache.purge(prefix: key))\n")
+        }
+        await cache.purge(key)
+        return ServerResponse(.noContent)
+    }
+
     private func url(for request: ServerRequest) -> HTTPURL {
         guard let origin, let mapping else { return .unusable(url) }
         let path = mapping.path(request.scope.path, localStart: request.scope.localStart)
@@ -83,12 +117,15 @@ public struct UpstreamApp: App {
     /// Sends a request to the back end and waits for the head of the response.
     func send(_ outgoing: HTTPRequest, for request: ServerRequest) async throws -> HTTPResponse {
         let client = request.scope.owner.skein.http
-        let response: HTTPResponse
-        if let timeout = options.timeout {
-            response = await Deadline.$current.withValue(.after(timeout)) { await client.start(outgoing).dispatch() }
-        } else {
-            response = await client.start(outgoing).dispatch()
-        }
+        return try checked(await within(options.timeout) { await client.start(outgoing).dispatch() })
+    }
+
+    private func within(_ timeout: Duration?, _ work: () async -> HTTPResponse) async -> HTTPResponse {
+        guard let timeout else { return await work() }
+        return await Deadline.$current.withValue(.after(timeout), operation: work)
+    }
+
+    private func checked(_ response: HTTPResponse) throws -> HTTPResponse {
         guard let failure = response.failure else { return response }
         // The client has left, or its content cannot be had.
         if Task.isCancelled { throw CancellationError() }

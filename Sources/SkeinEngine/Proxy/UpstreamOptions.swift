@@ -33,6 +33,10 @@ public struct UpstreamOptions: Sendable {
     public var mergesSlashes = false
     /// Whether `Location` and `Content-Location` of the back end's own URLs are translated to what clients ask for. Default: true.
     public var rewritesLocations = true
+    /// Keeps responses and answers from them, as far as the back end allows that; one cache may serve many upstreams. Local clients
+    /// may ask by `PURGE` to forget a path, all that begin with one (`PURGE /news/*`), or what has a tag (`Cache-Tag: news`).
+    /// Default: none; `HTTPCache.memory(isShared: true)` makes one.
+    public var cache: HTTPCache?
     /// When HTTP/2 is spoken to the back end. Default: as the server's client does, where it is negotiated over TLS; back ends that
     /// speak it in clear text, as those of gRPC do, need `.priorKnowledge`.
     public var http2: HTTP2Use?

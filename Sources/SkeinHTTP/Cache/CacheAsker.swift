@@ -14,6 +14,12 @@ struct CacheAsker {
     /// Nil for a request that no cache can answer: it wants something of its own to be done with the content, or its
     /// credentials are made anew each time, so that nobody can tell whose they are.
     init?(_ request: HTTPRequest, _ context: HTTPClientContext) {
+        if request.isForwarded {
+            // A shared cache keeps nothing that is one asker's.
+            fields = request.headers
+            identity = ""
+            return
+        }
         guard request.decompresses == nil, context.configuration.decompression.isEnabled,
             request.acceptedTypes.isEmpty, request.maximumBodySize == nil
         else { return nil }

@@ -21,7 +21,7 @@ struct CacheEntry: Sendable {
     let status: Int
     let reason: String
     var headers: Headers
-    let content: ByteBuffer
+    var content: ByteBuffer
     /// When it was asked for, and when it came.
     var requested: Date
     var received: Date
@@ -29,14 +29,20 @@ struct CacheEntry: Sendable {
     /// Bytes that it takes, about.
     var size: Int { content.readableBytes + headers.bytes.readableBytes + key.utf8.count + 512 }
 
-    /// An entry for a response, if it may be kept (section 3).
+    /// By what it can be purged, beside its URL.
+    var tags: [String] {
+        ["Cache-Tag", "Surrogate-Key"].flatMap(headers.values)
+            .flatMap { $0.utf8.split { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: " ") } }.map { String(Substring($0)) }
+    }
+
+    /// An entry for a response, if it may be kept (section 3), without its content.
     init?(
         _ response: HTTPResponse, to request: HTTPRequest, of asker: CacheAsker, isShared: Bool, requested: Date,
         received: Date
     ) {
-        let control = CacheControl(response.headers)
-        guard request.method == .get, response.failure == nil, response.stream == nil, response.statusCode != 206,
-            response.statusCode != 304, !control.contains("no-store"),
+        let control = CacheControl(response: response.headers, isShared: isShared)
+        guard request.method == .get, response.failure == nil, response.statusCode != 206, response.statusCode != 304,
+            response.statusCode >= 200, Self.mayStore(control, response.statusCode),
             !CacheControl(request.headers).contains("no-store"), let varying = Self.varying(response.headers, asker)
         else { return nil }
         if isShared {
@@ -46,7 +52,7 @@ struct CacheEntry: Sendable {
         }
         let isExplicit =
             control.seconds("max-age") != nil || isShared && control.seconds("s-maxage") != nil
-            || response.headers.contains("Expires") || control.contains("public")
+            || !control.isTargeted && response.headers.contains("Expires") || control.contains("public")
         guard isExplicit || Self.heuristicStatuses.contains(response.statusCode) else { return nil }
         key = Self.key(request)
         self.varying = varying
@@ -54,8 +60,9 @@ struct CacheEntry: Sendable {
         identity = isShared || control.contains("public") ? nil : asker.identity
         status = response.statusCode
         reason = response.reason
-        headers = response.headers
-        content = response.content
+        headers = Self.kept(response.headers)
+        if !headers.known.contains(.date) { headers["Date"] = HTTPDate.text(received) }
+        content = ByteBuffer()
         self.requested = requested
         self.received = received
         // Neither fresh nor to be asked about: it would never be of use.
@@ -80,8 +87,28 @@ struct CacheEntry: Sendable {
 
     /// The statuses that may be kept without being told so (RFC 9110, section 15.1).
     private static let heuristicStatuses: Set<Int> = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501]
+    /// The statuses whose meaning for a cache is known here (RFC 9111, section 5.2.2.3).
+    private static let understoodStatuses = heuristicStatuses.union([302, 303, 307, 400, 403, 500, 502, 503, 504])
 
-    static func key(_ request: HTTPRequest) -> String { request.url.description }
+    private static func mayStore(_ control: CacheControl, _ status: Int) -> Bool {
+        if control.contains("must-understand") { return understoodStatuses.contains(status) }
+        return !control.contains("no-store")
+    }
+
+    static func key(_ request: HTTPRequest) -> String { request.cacheKey ?? request.url.description }
+
+    /// The fields that are kept: not those about a connection (section 3.1).
+    private static func kept(_ headers: Headers) -> Headers {
+        var kept = headers
+        for field in headers.values("Connection") {
+            for name in field.splitBytes(separator: ",") { kept.remove(String(name.trimmingBlanks())) }
+        }
+        for name in [
+            "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info",
+            "Proxy-Authorization", "TE", "Transfer-Encoding", "Upgrade",
+        ] { kept.remove(name) }
+        return kept
+    }
 
     // MARK: Choosing
 
@@ -91,7 +118,7 @@ struct CacheEntry: Sendable {
         for name in headers.values("Vary").flatMap({ $0.splitBytes(separator: ",") }) {
             let name = name.trimmingBlanks().lowercased()
             if name == "*" { return nil }
-            varying[name] = asker.value(name)
+            if !name.isEmpty { varying[name] = asker.value(name) }
         }
         return varying
     }
@@ -110,23 +137,38 @@ struct CacheEntry: Sendable {
 
     // MARK: Time
 
-    private func date(_ name: String) -> Date? { headers[name].flatMap(HTTPDate.parse) }
+    private func date(_ name: String) -> Date? {
+        let values = headers.values(name)
+        return values.count == 1 ? HTTPDate.strict(values[0]).map { Date(timeIntervalSince1970: Double($0)) } : nil
+    }
 
     /// Seconds since it was made (section 4.2.3).
     func age(_ now: Date) -> Double {
         let apparent = max(0, received.timeIntervalSince(date("Date") ?? received))
-        let said = headers["Age"].flatMap { UInt32($0) }.map(Double.init) ?? 0
-        let corrected = said + received.timeIntervalSince(requested)
-        return max(apparent, corrected) + now.timeIntervalSince(received)
+        let corrected = saidAge + received.timeIntervalSince(requested)
+        return max(apparent, corrected) + max(0, now.timeIntervalSince(received))
+    }
+
+    /// The first value of the Age field; what is no number does not count (section 5.1).
+    private var saidAge: Double {
+        guard let first = headers.values("Age").first?.prefix(before: ",").trimmingBlanks(), !first.isEmpty,
+            first.utf8.allSatisfy(Bytes.isDigit)
+        else { return 0 }
+        return min(Double(first) ?? 0, Double(Int32.max))
     }
 
     /// Seconds for which it is fresh (section 4.2.1).
     func lifetime(isShared: Bool) -> Double {
-        let control = CacheControl(headers)
+        lifetime(CacheControl(response: headers, isShared: isShared), isShared: isShared)
+    }
+
+    private func lifetime(_ control: CacheControl, isShared: Bool) -> Double {
         if isShared, let seconds = control.seconds("s-maxage") { return seconds }
         if let seconds = control.seconds("max-age") { return seconds }
         let made = date("Date") ?? received
-        if headers.contains("Expires") { return date("Expires").map { $0.timeIntervalSince(made) } ?? 0 }
+        if !control.isTargeted, headers.contains("Expires") {
+            return date("Expires").map { $0.timeIntervalSince(made) } ?? 0
+        }
         // A guess, for what says nothing: a tenth of the time that it was left alone, a day at most (section 4.2.2).
         guard Self.heuristicStatuses.contains(status), let changed = date("Last-Modified") else { return 0 }
         return min(86400, max(0, made.timeIntervalSince(changed) / 10))
@@ -135,15 +177,14 @@ struct CacheEntry: Sendable {
     /// What can be done with it for a request (section 4).
     func use(for request: HTTPRequest, isShared: Bool, now: Date) -> Use {
         let asked = CacheControl(request.headers)
-        let control = CacheControl(headers)
+        let control = CacheControl(response: headers, isShared: isShared)
         let age = age(now)
-        let lifetime = lifetime(isShared: isShared)
-        if asked.contains("no-cache") || control.isPlain("no-cache") { return .revalidate }
-        if let limit = asked.seconds("max-age"), age > limit { return .revalidate }
+        let lifetime = lifetime(control, isShared: isShared)
+        if asked.contains("no-cache") || control.contains("no-cache") { return .revalidate }
+        if let limit = asked.seconds("max-age"), age > limit || limit == 0 { return .revalidate }
         if let margin = asked.seconds("min-fresh"), lifetime - age < margin { return .revalidate }
         if age < lifetime { return .serve }
-        let isStrict = control.contains("must-revalidate") || isShared && control.contains("proxy-revalidate")
-        if isStrict { return .revalidate }
+        if forbidsStale(control, isShared: isShared) { return .revalidate }
         if asked.contains("max-stale"),
             age - lifetime <= (asked.isPlain("max-stale") ? .infinity : asked.seconds("max-stale") ?? 0)
         {
@@ -162,13 +203,27 @@ struct CacheEntry: Sendable {
         case revalidate
     }
 
-    /// Whether it may be shown when the server fails (RFC 5861, section 4).
-    func mayReplaceError(for request: HTTPRequest, isShared: Bool, now: Date) -> Bool {
-        let control = CacheControl(headers)
-        if control.contains("must-revalidate") || isShared && control.contains("proxy-revalidate") { return false }
+    /// Whether it must not be shown once it is stale (section 4.2.4).
+    private func forbidsStale(_ control: CacheControl, isShared: Bool) -> Bool {
+        control.contains("must-revalidate") || control.contains("no-cache")
+            || isShared && (control.contains("proxy-revalidate") || control.contains("s-maxage"))
+    }
+
+    /// Seconds for which it is still fresh, negative when it is stale.
+    func remaining(isShared: Bool, now: Date) -> Double { lifetime(isShared: isShared) - age(now) }
+
+    /// Whether it may be shown when the server fails (RFC 5861, section 4), or is not there (RFC 9111, section 4.2.4).
+    /// - Parameters:
+    ///   - isUnreachable: whether there is no response at all.
+    ///   - grace: seconds for which it may be shown then.
+    func mayReplaceError(
+        for request: HTTPRequest, isShared: Bool, isUnreachable: Bool, grace: Double, now: Date
+    ) -> Bool {
+        let control = CacheControl(response: headers, isShared: isShared)
+        if forbidsStale(control, isShared: isShared) { return false }
         let window = control.seconds("stale-if-error") ?? CacheControl(request.headers).seconds("stale-if-error")
-        guard let window else { return false }
-        return age(now) - lifetime(isShared: isShared) <= window
+        let limit = window ?? (isUnreachable ? grace : nil)
+        return limit.map { age(now) - lifetime(control, isShared: isShared) <= $0 } ?? false
     }
 
     // MARK: Validation
@@ -178,12 +233,18 @@ struct CacheEntry: Sendable {
     /// The request that asks whether it is still right (section 4.3.1).
     func validation(of request: HTTPRequest) -> HTTPRequest {
         var validation = request
+        for name in ["If-Range", "Range", "If-None-Match", "If-Modified-Since"] { validation.headers.remove(name) }
         for (name, condition) in [("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since")] {
             guard let value = headers.rawValue(name) else { continue }
-            validation.headers.remove(condition)
             validation.headers.add(condition, bytes: value)
         }
         return validation
+    }
+
+    /// Whether a 304 is about it (section 4.3.4).
+    func isMeant(by response: HTTPResponse) -> Bool {
+        guard let tag = response.headers["ETag"], let own = headers["ETag"] else { return true }
+        return Self.opaque(tag).equalsBytes(Self.opaque(own))
     }
 
     /// The entry after the server said that it is still right (section 3.2).
@@ -192,11 +253,77 @@ struct CacheEntry: Sendable {
         fresh.requested = requested
         fresh.received = received
         fresh.headers.remove("Age")
-        var news = response.headers
-        for name in ["Content-Length", "Content-Encoding", "Content-Range", "Transfer-Encoding", "Connection"] {
-            news.remove(name)
-        }
+        var news = Self.kept(response.headers)
+        for name in ["Content-Length", "Content-Encoding", "Content-Type", "Content-Range"] { news.remove(name) }
+        if !news.contains("Date") { news["Date"] = HTTPDate.text(received) }
+        // Without a Date of its own, the one that was kept would make it old.
         fresh.headers.merge(news)
         return fresh
+    }
+
+    // MARK: What a client has already, or wants a part of
+
+    private static func opaque(_ tag: String) -> Substring {
+        let tag = tag[...].trimmingBlanks()
+        return tag.hasBytePrefix("W/") ? tag.dropFirst(2) : tag
+    }
+
+    /// Whether the client has it already (RFC 9110, sections 13.1.2 and 13.1.3).
+    func isKnown(to request: HTTPRequest) -> Bool {
+        guard (200..<300).contains(status) else { return false }
+        let tags = request.headers.values("If-None-Match")
+        if !tags.isEmpty {
+            let own = headers["ETag"].map(Self.opaque)
+            return tags.contains { $0[...].trimmingBlanks() == "*" }
+                || own.map { own in Self.tags(tags.joined(separator: ",")).contains { $0.equalsBytes(own) } } ?? false
+        }
+        guard let since = request.headers["If-Modified-Since"].flatMap(HTTPDate.strict) else { return false }
+        let changed = (date("Last-Modified") ?? date("Date") ?? received).timeIntervalSince1970
+        return changed <= Double(since)
+    }
+
+    /// The opaque parts of a list of entity tags, whose commas may stand inside of quotation marks.
+    private static func tags(_ list: String) -> [Substring] {
+        var isQuoted = false
+        return Substring(list).utf8.split { byte in
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            return byte == UInt8(ascii: ",") && !isQuoted
+        }.map { opaque(String(Substring($0))) }
+    }
+
+    /// What a request wants of it.
+    enum Part: Equatable {
+        case whole
+        case range(Range<Int>)
+        /// Nothing of it is there.
+        case unsatisfiable
+    }
+
+    /// The part that a request wants, if it is one (RFC 9110, section 14.2); several are answered with the whole.
+    func part(for request: HTTPRequest) -> Part {
+        guard request.method == .get, status == 200, let field = request.headers["Range"], field.hasBytePrefix("bytes="),
+            isMeant(byIfRange: request)
+        else { return .whole }
+        let spec = field.droppingBytes(first: 6).trimmingBlanks()
+        let bounds = spec.splitBytes(separator: "-", omittingEmptySubsequences: false)
+        let length = content.readableBytes
+        guard bounds.count == 2, !spec.containsBytes(","),
+            bounds.allSatisfy({ $0.utf8.allSatisfy(Bytes.isDigit) && $0.utf8.count < 18 })
+        else { return .whole }
+        switch (Int(bounds[0]), Int(bounds[1])) {
+        case (nil, let suffix?): return suffix == 0 || length == 0 ? .unsatisfiable : .range(max(0, length - suffix)..<length)
+        case (let first?, nil): return first < length ? .range(first..<length) : .unsatisfiable
+        case (let first?, let last?):
+            if first > last { return .whole }
+            return first < length ? .range(first..<min(length, last + 1)) : .unsatisfiable
+        case (nil, nil): return .whole
+        }
+    }
+
+    /// Whether the part of a client that resumes belongs to this (RFC 9110, section 13.1.5).
+    private func isMeant(byIfRange request: HTTPRequest) -> Bool {
+        guard let condition = request.headers["If-Range"]?[...].trimmingBlanks() else { return true }
+        if condition.hasBytePrefix("\"") { return headers["ETag"].map { $0.equalsBytes(condition) } ?? false }
+        return headers["Last-Modified"].map { $0.equalsBytes(condition) } ?? false
     }
 }

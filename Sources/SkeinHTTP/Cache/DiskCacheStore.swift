@@ -20,13 +20,16 @@ final class DiskCacheStore: CacheStore {
 
     /// What is in the folder.
     private struct Index {
-        var order: UseOrder<String>
+        var order: CacheOrder<String>
         /// The files of each URL.
         var names: [String: Set<String>] = [:]
+        /// By what each file can be purged.
+        var labels: [String: Label] = [:]
 
         /// Notes a file.
         /// - Returns: the files that have to go.
-        mutating func put(_ name: String, size: Int) -> [String] {
+        mutating func put(_ name: String, size: Int, _ label: Label) -> [String] {
+            labels[name] = label
             names[DiskCacheStore.group(of: name), default: []].insert(name)
             let gone = order.put(name, size: size)
             for name in gone { remove(name) }
@@ -35,10 +38,16 @@ final class DiskCacheStore: CacheStore {
 
         mutating func remove(_ name: String) {
             order.remove(name)
+            labels[name] = nil
             let group = DiskCacheStore.group(of: name)
             names[group]?.remove(name)
             if names[group]?.isEmpty == true { names[group] = nil }
         }
+    }
+
+    private struct Label {
+        let key: String
+        let tags: [String]
     }
 
     private let folder: URL
@@ -46,7 +55,7 @@ final class DiskCacheStore: CacheStore {
 
     init(folder: String, maximum: Int) throws(SkeinError) {
         self.folder = URL(filePath: folder)
-        var index = Index(order: UseOrder(maximum: maximum))
+        var index = Index(order: CacheOrder(maximum: maximum))
         do {
             try FileManager.default.createDirectory(
                 at: self.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -57,7 +66,11 @@ final class DiskCacheStore: CacheStore {
             let now = Int(Date.now.timeIntervalSince1970)
             for file in files.sorted(by: { $0.modified < $1.modified }) {
                 if file.name.hasByteSuffix(".entry") {
-                    for gone in index.put(file.name, size: file.size) { Self.delete(gone, self.folder) }
+                    guard let label = Self.label(self.folder.appending(path: file.name)) else {
+                        Self.delete(file.name, self.folder)
+                        continue
+                    }
+                    for gone in index.put(file.name, size: file.size, label) { Self.delete(gone, self.folder) }
                 } else if file.name.hasByteSuffix(".new"), file.modified < now - 3600 {
                     // Left over by a process that did not get to its end. Another one's that is at work is younger.
                     Self.delete(file.name, self.folder)
@@ -92,7 +105,8 @@ final class DiskCacheStore: CacheStore {
                 return
             }
             guard rename(new.path, self.folder.appending(path: name).path) == 0 else { return }
-            for gone in self.index.withLock({ $0.put(name, size: bytes.count) }) { Self.delete(gone, self.folder) }
+            let label = Label(key: entry.key, tags: entry.tags)
+            for gone in self.index.withLock({ $0.put(name, size: bytes.count, label) }) { Self.delete(gone, self.folder) }
         }
     }
 
@@ -100,6 +114,16 @@ final class DiskCacheStore: CacheStore {
         _ = await onThread {
             for name in self.index.withLock({ $0.names[Self.name(key)] ?? [] }) { self.forget(name) }
         }
+    }
+
+    func remove(where isMeant: @escaping @Sendable (String, [String]) -> Bool) async -> Int {
+        await onThread {
+            let names = self.index.withLock { index in
+                index.labels.filter { isMeant($0.value.key, $0.value.tags) }.map(\.key)
+            }
+            for name in names { self.forget(name) }
+            return names.count
+        } ?? 0
     }
 
     // MARK: Files
@@ -158,18 +182,38 @@ final class DiskCacheStore: CacheStore {
         return bytes
     }
 
-    private static func decode(_ data: Data) -> CacheEntry? {
-        guard data.count > 32, Array(SHA256.hash(data: data.dropLast(32))) == Array(data.suffix(32)) else { return nil }
-        var buffer = ByteBuffer(bytes: data.dropLast(32))
+    /// What can be known of a file by its beginning.
+    private static func label(_ file: URL) -> Label? {
+        let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var start = ByteBuffer()
+        start.writeWithUnsafeMutableBytes(minimumWritableBytes: 64 << 10) { max(0, pread(descriptor, $0.baseAddress, $0.count, 0)) }
+        guard let (record, _) = record(start) else { return nil }
+        let entry = entry(record, ByteBuffer())
+        return Label(key: entry.key, tags: entry.tags)
+    }
+
+    private static func record(_ bytes: ByteBuffer) -> (Record, rest: ByteBuffer)? {
+        var buffer = bytes
         guard buffer.readString(length: magic.utf8.count) == magic, let length = buffer.readInteger(as: UInt32.self),
             let head = buffer.readBytes(length: Int(length)),
             let record = try? JSONDecoder().decode(Record.self, from: Data(head))
         else { return nil }
+        return (record, buffer)
+    }
+
+    private static func decode(_ data: Data) -> CacheEntry? {
+        guard data.count > 32, Array(SHA256.hash(data: data.dropLast(32))) == Array(data.suffix(32)) else { return nil }
+        return record(ByteBuffer(bytes: data.dropLast(32))).map { entry($0, $1) }
+    }
+
+    private static func entry(_ record: Record, _ content: ByteBuffer) -> CacheEntry {
         var headers = Headers()
         for field in record.headers where field.count == 2 { headers.add(field[0], field[1]) }
         return CacheEntry(
             key: record.key, varying: record.varying, identity: record.identity, status: record.status,
-            reason: record.reason, headers: headers, content: buffer,
+            reason: record.reason, headers: headers, content: content,
             requested: Date(timeIntervalSince1970: record.requested),
             received: Date(timeIntervalSince1970: record.received))
     }

@@ -13,29 +13,38 @@ import Synchronization
 
 /// Answers requests with what servers have said before, as far as they allowed that, and asks them whether it is still right.
 ///
-/// A layer: put it into `http.layers`, and share the value between sessions of one user to share what is kept.
-/// `response.cacheUse` tells what it did. What was asked for with credentials or cookies of the request's own is shown to those
-/// alone who bring the same, unless it is `public`. Requests whose credentials are made anew each time (digest, OAuth, SigV4),
-/// that want compressed content as it is, or that check type or size, go past it. Streamed requests are answered from it, but
-/// what they bring is not kept; neither is a part of a file.
+/// A layer: put it into `http.layers`, and share the value between sessions of one user to share what is kept; or give it to an
+/// upstream of an engine, where it serves everybody. `response.cacheUse` tells what it did. What was asked for with credentials or
+/// cookies of the request's own is shown to those alone who bring the same, unless it is `public`. Of callers who want the same at one
+/// time, one asks the server. Parts of what is kept are sent to those who want parts, and 304 to those who have it. Requests whose
+/// credentials are made anew each time (digest, OAuth, SigV4), that want compressed content as it is, or that check type or size, go
+/// past it; a part that is not here is passed on and not kept.
 public final class HTTPCache: HTTPLayer {
     private let store: any CacheStore
     private let isShared: Bool
     private let maximumEntrySize: Int
     private let now: @Sendable () -> Date
+    private let fills = CacheFills()
     /// What is being asked behind the callers' backs.
     private let underWay = Mutex<Set<String>>([])
+    private let counts = CacheCounts()
+
+    /// The longest wait for another caller's response; then the server is asked.
+    private static let longestWait: Duration = .seconds(5)
+    /// Seconds for which a stale response may be shown while its server cannot be reached, unless the server says otherwise.
+    private static let grace: Double = 3600
+    private static let largestEntry = 32 << 20
 
     private init(_ store: any CacheStore, _ maximum: Int, isShared: Bool, now: @escaping @Sendable () -> Date) {
         self.store = store
         self.isShared = isShared
         self.now = now
-        maximumEntrySize = maximum / 8
+        maximumEntrySize = min(maximum / 8, Self.largestEntry)
     }
 
     /// A cache in memory.
     /// - Parameters:
-    ///   - maximumBytes: of all that is kept; an answer may take an eighth of it. Default: 64 MiB.
+    ///   - maximumBytes: of all that is kept; a response may take an eighth of it, 32 MiB at most. Default: 64 MiB.
     ///   - isShared: whether it serves more than one user, so that it keeps nothing that is private. Default: false.
     public static func memory(maximumBytes: Int = 64 << 20, isShared: Bool = false) -> HTTPCache {
         memory(maximumBytes: maximumBytes, isShared: isShared, now: { Date() })
@@ -50,104 +59,184 @@ public final class HTTPCache: HTTPLayer {
     /// A cache in a folder, which outlives the process.
     /// - Parameters:
     ///   - folder: made when it is not there, for its owner alone.
-    ///   - maximumBytes: of all that is kept; an answer may take an eighth of it. Default: 256 MiB.
+    ///   - maximumBytes: of all that is kept; a response may take an eighth of it, 32 MiB at most. Default: 256 MiB.
+    ///   - memory: bytes of what is asked for most that are kept in memory, too. Default: none.
     ///   - isShared: whether it serves more than one user, so that it keeps nothing that is private. Default: false.
     /// - Throws: code 701 when the folder cannot be used.
     public static func disk(
-        _ folder: String, maximumBytes: Int = 256 << 20, isShared: Bool = false
+        _ folder: String, maximumBytes: Int = 256 << 20, memory: Int = 0, isShared: Bool = false
     ) throws(SkeinError) -> HTTPCache {
-        HTTPCache(
-            try DiskCacheStore(folder: folder, maximum: maximumBytes), maximumBytes, isShared: isShared, now: { Date() }
-        )
+        let disk = try DiskCacheStore(folder: folder, maximum: maximumBytes)
+        let store: any CacheStore = memory > 0 ? TieredCacheStore(MemoryCacheStore(maximum: memory), disk) : disk
+        return HTTPCache(store, maximumBytes, isShared: isShared, now: { Date() })
     }
+
+    /// What it has done so far.
+    public var statistics: CacheStatistics { counts.statistics }
+
+    // MARK: Purging
+
+    /// Forgets what is kept for a URL.
+    /// - Parameter url: as it was asked for, without a fragment.
+    public func purge(_ url: String) async { await store.remove(url) }
+
+    /// Forgets what is kept for all URLs that begin with a text.
+    /// - Returns: how many responses were forgotten.
+    @discardableResult
+    public func purge(prefix: String) async -> Int { await store.remove { key, _ in key.hasBytePrefix(prefix) } }
+
+    /// Forgets what servers have marked with a tag, in a `Cache-Tag` or `Surrogate-Key` field.
+    /// - Returns: how many responses were forgotten.
+    @discardableResult
+    public func purge(tag: String) async -> Int { await store.remove { _, tags in tags.contains { $0.equalsBytes(tag) } } }
+
+    // MARK: Requests
 
     /// Answers a request from the cache, or asks the server and keeps what it says.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
-        guard request.method == .get, !Self.asksForSomethingElse(request.headers),
-            let asker = CacheAsker(request, next.context)
-        else { return await pass(request, next: next) }
-        let asked = CacheControl(request.headers)
-        let kept =
-            asked.contains("no-store")
-            ? nil
-            : await store.entries(CacheEntry.key(request)).filter { $0.answers(asker) }
-                .max { $0.received < $1.received }
-        guard let kept else {
-            if asked.contains("only-if-cached") { return next.answer(request, HTTPStatus(504)) }
-            return await fetch(request, asker, next: next)
+        guard request.method == .get || request.method == .head, let asker = CacheAsker(request, next.context) else {
+            return await pass(request, next: next)
         }
-        switch kept.use(for: request, isShared: isShared, now: now()) {
-        case .serve: return serve(kept, request, .hit, next)
-        case .serveAndRevalidate:
-            revalidateLater(kept, request, asker, next: next)
-            return serve(kept, request, .stale, next)
-        case .revalidate where asked.contains("only-if-cached"): return next.answer(request, HTTPStatus(504))
-        case .revalidate: return await revalidate(kept, request, asker, next: next)
+        let asked = CacheControl(request.headers)
+        guard !asked.contains("no-store") else { return note(await next.send(request), request, .miss, "fwd=request") }
+        let key = CacheEntry.key(request)
+        var mayWait = true
+        while true {
+            let kept = await store.entries(key).filter { $0.answers(asker) }.max { $0.received < $1.received }
+            switch kept?.use(for: request, isShared: isShared, now: now()) {
+            case .serve?: if let kept { return serve(kept, request, .hit, next) }
+            case .serveAndRevalidate?:
+                if let kept {
+                    revalidateLater(kept, request, asker, next: next)
+                    return serve(kept, request, .stale, next)
+                }
+            case .revalidate?, nil: break
+            }
+            if asked.contains("only-if-cached") { return next.answer(request, HTTPStatus(504)) }
+            let isPart = request.headers.contains("Range")
+            if request.method == .head || isPart && kept?.hasValidator != true {
+                return await passHead(request, kept, next: next)
+            }
+            let shard = next.context.session.pickShard()
+            switch fills.begin(key, at: shard.now) {
+            case .behind where mayWait:
+                mayWait = false
+                await fills.wait(for: key, upTo: Self.longestWait, on: shard)
+            case .first:
+                let fill = CacheFill(fills, key, shard)
+                return await fetch(request, kept, asker, fill, next: next)
+            case .alone, .behind: return await fetch(request, kept, asker, nil, next: next)
+            }
         }
     }
 
-    /// What a caller asks for who has a cache of its own, or wants a part.
-    private static func asksForSomethingElse(_ headers: Headers) -> Bool {
-        let names = ["Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range"]
-        return names.contains(where: headers.contains)
+    /// Passes a request for a head, or for a part of what is not kept. A head that differs makes what is kept void (section 4.3.5).
+    private func passHead(_ request: HTTPRequest, _ kept: CacheEntry?, next: HTTPService) async -> HTTPResponse {
+        let requested = now()
+        let response = await next.send(request)
+        if let kept, request.method == .head, response.statusCode == 200 {
+            let isSame = ["ETag", "Last-Modified", "Content-Length"].allSatisfy { name in
+                response.headers[name].map { said in kept.headers[name].map { $0.equalsBytes(said) } ?? true } ?? true
+            }
+            if isSame {
+                await store.keep(kept.refreshed(by: response, requested: requested, received: now()))
+            } else {
+                await store.remove(kept.key)
+            }
+        }
+        return note(response, request, .miss, kept == nil ? "fwd=uri-miss" : "fwd=stale")
     }
 
     /// Sends a request that is not answered from here. One that changes something makes what is kept of it void (section 4.4).
     private func pass(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         let response = await next.send(request)
         guard !request.method.isSafe, (200..<400).contains(response.statusCode) else { return response }
-        await store.remove(CacheEntry.key(request))
+        let key = CacheEntry.key(request)
+        await store.remove(key)
+        guard let url = try? HTTPURL(key) else { return response }
         for name in ["Location", "Content-Location"] {
-            guard let field = response.header(name), let url = try? request.url.resolving(field),
-                url.origin == request.url.origin
+            guard let field = response.header(name), let other = try? url.resolving(field), other.origin == url.origin
             else { continue }
-            await store.remove(url.description)
+            await store.remove(other.description)
         }
         return response
     }
 
-    private func fetch(_ request: HTTPRequest, _ asker: CacheAsker, next: HTTPService) async -> HTTPResponse {
+    /// Asks the server, for the content or whether what is kept is still right.
+    private func fetch(
+        _ request: HTTPRequest, _ kept: CacheEntry?, _ asker: CacheAsker, _ fill: CacheFill?, next: HTTPService
+    ) async -> HTTPResponse {
         let requested = now()
-        let response = await next.send(request)
-        await keep(response, request, asker, requested)
-        return response.noting(.miss)
-    }
-
-    private func keep(
-        _ response: HTTPResponse, _ request: HTTPRequest, _ asker: CacheAsker, _ requested: Date
-    ) async {
+        let mayValidate = kept?.hasValidator == true
+        var response = await next.send(mayValidate ? kept?.validation(of: request) ?? request : request)
+        if let kept, mayValidate, response.failure == nil, response.statusCode == 304 {
+            if kept.isMeant(by: response) {
+                let fresh = kept.refreshed(by: response, requested: requested, received: now())
+                await store.keep(fresh)
+                fill?.end(isKept: true)
+                return serve(fresh, request, .revalidated, next)
+            }
+            response = await next.send(request)
+        }
+        if let kept, replacesError(kept, request, response) {
+            fill?.end(isKept: true)
+            return serve(kept, request, .stale, next)
+        }
+        let isServerError = response.failure != nil || response.statusCode >= 500
+        let state = kept == nil ? "fwd=uri-miss" : "fwd=stale; fwd-status=\(response.statusCode)"
         // What was redirected belongs to another URL, and is asked for there.
         guard response.history.isEmpty,
             let entry = CacheEntry(
-                response, to: request, of: asker, isShared: isShared, requested: requested, received: now()),
-            entry.size <= maximumEntrySize
-        else { return }
-        await store.keep(entry)
+                response, to: request, of: asker, isShared: isShared, requested: requested, received: now())
+        else {
+            // A newer response that may not be kept takes the place of an older one all the same.
+            if let kept, !isServerError, response.statusCode != 304 { await store.remove(kept.key) }
+            fill?.end(isKept: false)
+            return note(response, request, .miss, state)
+        }
+        return await keep(response, as: entry, request, fill, state, next)
     }
 
-    private func revalidate(
-        _ kept: CacheEntry, _ request: HTTPRequest, _ asker: CacheAsker, next: HTTPService
+    /// Passes a response on, and keeps it.
+    private func keep(
+        _ response: HTTPResponse, as entry: CacheEntry, _ request: HTTPRequest, _ fill: CacheFill?, _ state: String,
+        _ next: HTTPService
     ) async -> HTTPResponse {
-        guard kept.hasValidator else {
-            let response = await fetch(request, asker, next: next)
-            return replacesError(kept, request, response) ? serve(kept, request, .stale, next) : response
+        if case .known(let length) = response.bodyLength, length > maximumEntrySize {
+            fill?.end(isKept: false)
+            return note(response, request, .miss, state)
         }
-        let requested = now()
-        let response = await next.send(kept.validation(of: request))
-        if response.failure == nil, response.statusCode == 304 {
-            let fresh = kept.refreshed(by: response, requested: requested, received: now())
-            await store.keep(fresh)
-            return serve(fresh, request, .revalidated, next)
+        guard let stream = response.stream else {
+            await keep(response.content, as: entry, fill)
+            return note(response, request, .miss, "\(state); stored")
         }
-        if replacesError(kept, request, response) { return serve(kept, request, .stale, next) }
-        await keep(response, request, asker, requested)
-        return response.noting(.miss)
+        if let whole = stream.inlet.takeWhole(upTo: maximumEntrySize) {
+            let trailers = whole.ending
+            if trailers?.isEmpty ?? true { await keep(whole.bytes, as: entry, fill) } else { fill?.end(isKept: false) }
+            let copy = BodyStream(source: nil)
+            if whole.bytes.readableBytes > 0 { copy.push(whole.bytes) }
+            copy.finish(trailers)
+            return note(response.with { $0.stream = copy }, request, .miss, "\(state); stored")
+        }
+        let copy = CacheTee.start(stream, keeping: maximumEntrySize, on: next.context.session.pickShard()) { content in
+            if let content { await self.keep(content, as: entry, fill) } else { fill?.end(isKept: false) }
+        }
+        return note(response.with { $0.stream = copy }, request, .miss, "\(state); stored")
+    }
+
+    private func keep(_ content: ByteBuffer, as entry: CacheEntry, _ fill: CacheFill?) async {
+        var entry = entry
+        entry.content = content
+        let fits = entry.size <= maximumEntrySize
+        if fits { await store.keep(entry) }
+        fill?.end(isKept: fits)
     }
 
     private func replacesError(_ kept: CacheEntry, _ request: HTTPRequest, _ response: HTTPResponse) -> Bool {
         let isError = response.failure != nil || [500, 502, 503, 504].contains(response.statusCode)
         guard isError, response.failure?.code != .controlledShutdown,
-            kept.mayReplaceError(for: request, isShared: isShared, now: now())
+            kept.mayReplaceError(
+                for: request, isShared: isShared, isUnreachable: response.failure != nil, grace: Self.grace, now: now())
         else { return false }
         response.stream?.cancel()
         return true
@@ -159,29 +248,112 @@ public final class HTTPCache: HTTPLayer {
     ) {
         guard underWay.withLock({ $0.insert(kept.key).inserted }) else { return }
         var request = request
+        request.method = .get
         request.isStreamed = false
+        for name in ["Range", "If-Range", "If-None-Match", "If-Modified-Since"] { request.headers.remove(name) }
+        if request.isForwarded {
+            request.interimResponses = nil
+            request.maximumBodySize = maximumEntrySize
+        }
         let plain = request
         next.context.session.beginWork()
         Task.detached {
-            _ = await self.revalidate(kept, plain, asker, next: next)
+            _ = await self.fetch(plain, kept, asker, nil, next: next)
             self.underWay.withLock { _ = $0.remove(kept.key) }
             next.context.session.ended()
         }
     }
 
+    // MARK: Responses
+
+    /// A kept response, or the part of it that is wanted.
     private func serve(
         _ entry: CacheEntry, _ request: HTTPRequest, _ use: CacheUse, _ next: HTTPService
     ) -> HTTPResponse {
         var headers = entry.headers
         headers["Age"] = String(Int(max(0, entry.age(now()))))
-        return next.answer(request, HTTPStatus(entry.status), headers: headers, content: entry.content).noting(use)
+        let state = switch use {
+            case .revalidated: "hit; fwd=stale; fwd-status=304"
+            default: "hit; ttl=\(Int(entry.remaining(isShared: isShared, now: now())))"
+            }
+        var status = HTTPStatus(entry.status)
+        var content = entry.content
+        if entry.isKnown(to: request) {
+            status = .notModified
+            content = ByteBuffer()
+            for name in ["Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "Content-Range"] {
+                headers.remove(name)
+            }
+        } else if request.method == .head {
+            headers["Content-Length"] = String(content.readableBytes)
+            content = ByteBuffer()
+        } else {
+            switch entry.part(for: request) {
+            case .whole: break
+            case .unsatisfiable:
+                status = HTTPStatus(416)
+                headers.remove("Content-Length")
+                headers["Content-Range"] = "bytes */\(content.readableBytes)"
+                content = ByteBuffer()
+            case .range(let range):
+                status = .partialContent
+                headers.remove("Content-Length")
+                headers["Content-Range"] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(content.readableBytes)"
+                content = content.getSlice(at: content.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer()
+            }
+        }
+        return note(next.answer(request, status, headers: headers, content: content), request, use, state)
+    }
+
+    /// Says what the cache had to do with a response: to its caller, and to clients of a proxy (RFC 9211).
+    private func note(_ response: HTTPResponse, _ request: HTTPRequest, _ use: CacheUse, _ state: String) -> HTTPResponse {
+        counts.add(use)
+        response.note(use)
+        guard request.isForwarded, response.failure == nil else { return response }
+        return response.with { $0.head?.headers.add("Cache-Status", "skein; \(state)") }
     }
 }
 
-extension HTTPResponse {
-    /// The same with a note on what a cache had to do with it.
-    fileprivate func noting(_ use: CacheUse) -> HTTPResponse {
-        note(use)
-        return self
+/// The one request of several callers.
+private final class CacheFill: Sendable {
+    private let fills: CacheFills
+    private let key: String
+    private let shard: Shard
+
+    init(_ fills: CacheFills, _ key: String, _ shard: Shard) {
+        self.fills = fills
+        self.key = key
+        self.shard = shard
+    }
+
+    func end(isKept: Bool) { fills.end(key, isKept: isKept, at: shard.now) }
+}
+
+/// How often a cache has done what.
+public struct CacheStatistics: Sendable, Encodable {
+    /// Responses from the cache, fresh.
+    public var hits = 0
+    /// Responses from the cache that the server has confirmed.
+    public var revalidated = 0
+    /// Responses from the cache that were not fresh.
+    public var stale = 0
+    /// Responses from the server.
+    public var misses = 0
+}
+
+private final class CacheCounts: Sendable {
+    private let counts = Mutex(CacheStatistics())
+
+    var statistics: CacheStatistics { counts.withLock { $0 } }
+
+    func add(_ use: CacheUse) {
+        counts.withLock { counts in
+            switch use {
+            case .hit: counts.hits += 1
+            case .revalidated: counts.revalidated += 1
+            case .stale: counts.stale += 1
+            case .miss: counts.misses += 1
+            }
+        }
     }
 }

@@ -1,10 +1,9 @@
-// Kept responses in memory, and the order in which they have to go.
+// Kept responses in memory.
 
-import DequeModule
 import SkeinCore
 import Synchronization
 
-/// Keeps entries up to a number of bytes; those used longest ago go first.
+/// Keeps entries up to a number of bytes.
 protocol CacheStore: Sendable {
     /// The entries for a URL.
     func entries(_ key: String) async -> [CacheEntry]
@@ -12,23 +11,35 @@ protocol CacheStore: Sendable {
     func keep(_ entry: CacheEntry) async
     /// Forgets the entries for a URL.
     func remove(_ key: String) async
+    /// Forgets entries by their URL and tags.
+    /// - Returns: how many.
+    func remove(where isMeant: @escaping @Sendable (_ key: String, _ tags: [String]) -> Bool) async -> Int
 }
 
 /// Entries in memory.
 final class MemoryCacheStore: CacheStore {
     private struct State {
         var entries = ByteDictionary<[CacheEntry]>()
-        var order: UseOrder<ByteKey>
+        var order: CacheOrder<ByteKey>
+
+        mutating func remove(_ key: String) {
+            entries[key] = nil
+            order.remove(ByteKey(key))
+        }
     }
+
+    /// A server that answers each asker differently does not fill the cache with one URL.
+    private static let mostVariants = 32
 
     private let state: Mutex<State>
 
-    init(maximum: Int) { state = Mutex(State(order: UseOrder(maximum: maximum))) }
+    init(maximum: Int) { state = Mutex(State(order: CacheOrder(maximum: maximum))) }
 
     func entries(_ key: String) -> [CacheEntry] {
         state.withLock { state in
+            guard let entries = state.entries[key] else { return [] }
             state.order.use(ByteKey(key))
-            return state.entries[key] ?? []
+            return entries
         }
     }
 
@@ -36,6 +47,7 @@ final class MemoryCacheStore: CacheStore {
         state.withLock { state in
             var entries = state.entries[entry.key] ?? []
             entries.removeAll { $0.variant.equalsBytes(entry.variant) }
+            if entries.count == Self.mostVariants { entries.removeFirst() }
             entries.append(entry)
             state.entries[entry.key] = entries
             for gone in state.order.put(ByteKey(entry.key), size: entries.reduce(0) { $0 + $1.size }) {
@@ -44,49 +56,58 @@ final class MemoryCacheStore: CacheStore {
         }
     }
 
-    func remove(_ key: String) {
+    func remove(_ key: String) { state.withLock { $0.remove(key) } }
+
+    func remove(where isMeant: @escaping @Sendable (String, [String]) -> Bool) -> Int {
         state.withLock { state in
-            state.entries[key] = nil
-            state.order.remove(ByteKey(key))
+            var count = 0
+            for key in state.entries.keys {
+                let entries = state.entries[key] ?? []
+                let kept = entries.filter { !isMeant($0.key, $0.tags) }
+                guard kept.count < entries.count else { continue }
+                count += entries.count - kept.count
+                if kept.isEmpty {
+                    state.remove(key)
+                } else {
+                    state.entries[key] = kept
+                    _ = state.order.put(ByteKey(key), size: kept.reduce(0) { $0 + $1.size })
+                }
+            }
+            return count
         }
     }
 }
 
-/// Sizes by key, with the order in which they were used.
-struct UseOrder<Key: Hashable> {
-    private let maximum: Int
-    private var sizes: [Key: (size: Int, turn: Int)] = [:]
-    private var turns = Deque<(key: Key, turn: Int)>()
-    private var turn = 0
-    private(set) var total = 0
+/// A folder, with what is asked for most in memory.
+final class TieredCacheStore: CacheStore {
+    private let memory: MemoryCacheStore
+    private let disk: DiskCacheStore
 
-    init(maximum: Int) { self.maximum = maximum }
-
-    mutating func use(_ key: Key) {
-        guard let size = sizes[key]?.size else { return }
-        turn += 1
-        sizes[key] = (size, turn)
-        turns.append((key, turn))
-        if turns.count > sizes.count * 2 + 64 { turns.removeAll { sizes[$0.key]?.turn != $0.turn } }
+    init(_ memory: MemoryCacheStore, _ disk: DiskCacheStore) {
+        self.memory = memory
+        self.disk = disk
     }
 
-    /// Notes the size of a key.
-    /// - Returns: the keys that have to go.
-    mutating func put(_ key: Key, size: Int) -> [Key] {
-        remove(key)
-        sizes[key] = (size, 0)
-        total += size
-        use(key)
-        var gone: [Key] = []
-        while total > maximum, let oldest = turns.popFirst() {
-            guard sizes[oldest.key]?.turn == oldest.turn else { continue }
-            remove(oldest.key)
-            gone.append(oldest.key)
-        }
-        return gone
+    func entries(_ key: String) async -> [CacheEntry] {
+        let near = memory.entries(key)
+        if !near.isEmpty { return near }
+        let far = await disk.entries(key)
+        for entry in far { memory.keep(entry) }
+        return far
     }
 
-    mutating func remove(_ key: Key) {
-        if let old = sizes.removeValue(forKey: key) { total -= old.size }
+    func keep(_ entry: CacheEntry) async {
+        memory.keep(entry)
+        await disk.keep(entry)
+    }
+
+    func remove(_ key: String) async {
+        memory.remove(key)
+        await disk.remove(key)
+    }
+
+    func remove(where isMeant: @escaping @Sendable (String, [String]) -> Bool) async -> Int {
+        let near = memory.remove(where: isMeant)
+        return max(near, await disk.remove(where: isMeant))
     }
 }

@@ -124,6 +124,12 @@ public struct HTTPRequest: Sendable {
         set { extras.interimResponses = newValue }
     }
 
+    /// By what name a cache knows what is asked for. Default: the URL.
+    package var cacheKey: String? {
+        get { box?.extras.cacheKey }
+        set { extras.cacheKey = newValue }
+    }
+
     /// Whether it shares connections with requests that are sent as the session says.
     var usesPlainPool: Bool { box?.extras.usesPlainPool ?? true }
 
@@ -174,6 +180,7 @@ public struct HTTPRequest: Sendable {
         var http2: HTTP2Use?
         var isForwarded = false
         var interimResponses: (any InterimResponseTaker)?
+        var cacheKey: String?
 
         var usesPlainPool: Bool { tls == nil && proxy == nil && upgrade == nil && http2 == nil }
     }

@@ -146,6 +146,15 @@ public struct HTTPResponse: Response {
         return first == UInt8(ascii: "[") ? try decode([T].self) : [try decode(type)]
     }
 
+    /// The same but for a change, as somebody between the server and the caller makes it.
+    func with(_ change: (HTTPAnswer) -> Void) -> HTTPResponse {
+        let copy = answer.snapshot
+        copy.stream = answer.stream
+        copy.failure = answer.failure
+        change(copy)
+        return HTTPResponse(copy)
+    }
+
     /// For a request that wants a stream: the content, which is here, as one.
     var streamedIfAsked: HTTPResponse {
         guard request.isStreamed, stream == nil, failure == nil else { return self }

@@ -1,0 +1,151 @@
+// One request for what several callers want at the same time, and the copy that is kept of a response while it is passed on.
+
+import NIOCore
+import SkeinCore
+import SkeinWire
+import Synchronization
+
+/// What is being asked for, by URL. The first caller asks; the others wait until the response is kept, or it is clear that it will not be.
+final class CacheFills: Sendable {
+    private struct State {
+        var waiting = ByteDictionary<[CheckedContinuation<Void, Never>]>()
+        /// What was not kept lately: nobody waits for it.
+        var passing = ByteDictionary<NIODeadline>()
+    }
+
+    /// How long it is remembered that a response may not be kept.
+    private static let memory: TimeAmount = .seconds(10)
+    private static let mostRemembered = 10_000
+
+    private let state = Mutex(State())
+
+    enum Turn {
+        /// Ask, and tell what came of it.
+        case first
+        /// Another caller asks.
+        case behind
+        /// Nothing is shared: ask for yourself.
+        case alone
+    }
+
+    /// A caller wants what is not there.
+    func begin(_ key: String, at now: NIODeadline) -> Turn {
+        state.withLock { state in
+            if let until = state.passing[key] {
+                if now < until { return .alone }
+                state.passing[key] = nil
+            }
+            if state.waiting[key] != nil { return .behind }
+            state.waiting[key] = []
+            return .first
+        }
+    }
+
+    /// Waits until the first caller has its response, or for some time.
+    func wait(for key: String, upTo time: Duration, on shard: Shard) async {
+        let timer = Mutex<Scheduled<Void>?>(nil)
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                guard state.waiting[key] != nil else { return true }
+                state.waiting[key]?.append(continuation)
+                return false
+            }
+            if isOver { return continuation.resume() }
+            let scheduled = shard.eventLoop.scheduleTask(in: TimeAmount(time)) { self.release(key) }
+            timer.withLock { $0 = scheduled }
+        }
+        timer.withLock { $0 }?.cancel()
+    }
+
+    /// The first caller has its response.
+    func end(_ key: String, isKept: Bool, at now: NIODeadline) {
+        release(key, isOver: true)
+        guard !isKept else { return }
+        state.withLock { state in
+            if state.passing.count >= Self.mostRemembered { state.passing = ByteDictionary() }
+            state.passing[key] = now + Self.memory
+        }
+    }
+
+    /// Lets those go on who wait.
+    private func release(_ key: String, isOver: Bool = false) {
+        let waiting = state.withLock { state in
+            let waiting = state.waiting[key] ?? []
+            if isOver { state.waiting[key] = nil } else if !waiting.isEmpty { state.waiting[key] = [] }
+            return waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+}
+
+/// Content that goes to its consumer and into the cache. A consumer that leaves ends both.
+final class CacheTee: ByteStreamSource {
+    private let original: BodyStream
+    private let consumer = Mutex<(isWanted: Bool, waiter: CheckedContinuation<Void, Never>?)>((false, nil))
+
+    private init(_ original: BodyStream) { self.original = original }
+
+    /// Begins to pass on.
+    /// - Parameters:
+    ///   - maximum: bytes that are kept; more are passed on alone.
+    ///   - finished: called with the whole content, or nil.
+    /// - Returns: what the consumer reads.
+    static func start(
+        _ original: BodyStream, keeping maximum: Int, on shard: Shard,
+        finished: @escaping @Sendable (ByteBuffer?) async -> Void
+    ) -> BodyStream {
+        let tee = CacheTee(original)
+        let copy = BodyStream(source: tee)
+        let inlet = copy.inlet
+        Task(executorPreference: shard.executor) { await tee.pass(to: inlet, keeping: maximum, finished) }
+        return copy
+    }
+
+    private func pass(
+        to inlet: ByteStreamInlet<Headers?>, keeping maximum: Int, _ finished: @Sendable (ByteBuffer?) async -> Void
+    ) async {
+        var kept: ByteBuffer? = ByteBuffer()
+        do {
+            for try await piece in original {
+                if kept.map({ $0.readableBytes + piece.readableBytes > maximum }) ?? false { kept = nil }
+                kept?.writeImmutableBuffer(piece)
+                if !inlet.push(piece) { await untilWanted() }
+            }
+            // What has trailers is not the same without them.
+            let trailers = original.ending ?? nil
+            await finished(trailers?.isEmpty ?? true ? kept : nil)
+            inlet.finish(trailers)
+        } catch {
+            await finished(nil)
+            inlet.fail(error)
+        }
+    }
+
+    private func untilWanted() async {
+        await withCheckedContinuation { continuation in
+            let isWanted = consumer.withLock { consumer in
+                if consumer.isWanted {
+                    consumer.isWanted = false
+                    return true
+                }
+                consumer.waiter = continuation
+                return false
+            }
+            if isWanted { continuation.resume() }
+        }
+    }
+
+    func streamWantsMore() {
+        let waiter = consumer.withLock { consumer in
+            let waiter = consumer.waiter
+            consumer = (waiter == nil, nil)
+            return waiter
+        }
+        waiter?.resume()
+    }
+
+    func streamWasCancelled() {
+        original.cancel()
+        streamWantsMore()
+    }
+}
