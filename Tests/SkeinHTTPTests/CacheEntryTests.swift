@@ -73,7 +73,8 @@ struct CacheEntryTests {
         let request = HTTPRequest(.get, try HTTPURL("http://a/"))
         func may(_ control: String, _ age: Double, isShared: Bool = false, grace: Double = 0) -> Bool {
             entry(["Cache-Control": control]).mayReplaceError(
-                for: request, isShared: isShared, isUnreachable: grace > 0, grace: grace, now: Self.now.addingTimeInterval(age))
+                for: request, isShared: isShared, isUnreachable: grace > 0, grace: grace,
+                now: Self.now.addingTimeInterval(age))
         }
         #expect(may("max-age=10, stale-if-error=60", 60))
         #expect(!may("max-age=10, stale-if-error=60", 80))
@@ -115,21 +116,26 @@ struct CacheEntryTests {
         #expect(order.total <= 1000 && order.count <= 100)
     }
 
-    @Test("dates of fields are read strictly", arguments: [
-        ("Sun, 06 Nov 1994 08:49:37 GMT", true), ("Sunday, 06-Nov-94 08:49:37 GMT", true),
-        ("Sun Nov  6 08:49:37 1994", true), ("Sun, 06 Nov 1994 08:49:37 UTC", false), ("0", false),
-        ("Sun, 06 Nov 94 08:49:37 GMT", false), ("Sun 06 Nov 1994 08:49:37 GMT", false),
-        ("Sun, 06  Nov 1994 08:49:37 GMT", false), ("Sun, 06-Nov-1994 08:49:37 GMT", false),
-        ("Sun, 06 Nov 1994 08.49.37 GMT", false), ("Sun, 06 Nov 1994 8:49:37 GMT", false),
-    ])
+    @Test(
+        "dates of fields are read strictly",
+        arguments: [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", true), ("Sunday, 06-Nov-94 08:49:37 GMT", true),
+            ("Sun Nov  6 08:49:37 1994", true), ("Sun, 06 Nov 1994 08:49:37 UTC", false), ("0", false),
+            ("Sun, 06 Nov 94 08:49:37 GMT", false), ("Sun 06 Nov 1994 08:49:37 GMT", false),
+            ("Sun, 06  Nov 1994 08:49:37 GMT", false), ("Sun, 06-Nov-1994 08:49:37 GMT", false),
+            ("Sun, 06 Nov 1994 08.49.37 GMT", false), ("Sun, 06 Nov 1994 8:49:37 GMT", false),
+        ])
     func dates(text: String, isOne: Bool) {
         #expect(HTTPDate.strict(text) == (isOne ? 784_111_777 : nil))
     }
 
-    @Test("a field for shared caches alone goes before the others, when it is well-formed", arguments: [
-        ("max-age=20", 20.0), ("max-age=20;x=1, foo", 20), ("max-age=\"20\"", 0), ("max-age=20&", 10), ("max-age=2.5", 0),
-        ("", 10), ("MAX-AGE=20", 10), ("max-age", 0), ("max-age=20,", 10), ("a=(1 2), max-age=20", 20),
-    ])
+    @Test(
+        "a field for shared caches alone goes before the others, when it is well-formed",
+        arguments: [
+            ("max-age=20", 20.0), ("max-age=20;x=1, foo", 20), ("max-age=\"20\"", 0), ("max-age=20&", 10),
+            ("max-age=2.5", 0),
+            ("", 10), ("MAX-AGE=20", 10), ("max-age", 0), ("max-age=20,", 10), ("a=(1 2), max-age=20", 20),
+        ])
     func targeted(field: String, lifetime: Double) {
         let entry = entry(["Cache-Control": "max-age=10", "CDN-Cache-Control": field])
         #expect(entry.lifetime(isShared: true) == lifetime)

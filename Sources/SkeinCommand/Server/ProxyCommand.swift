@@ -5,6 +5,7 @@ import SkeinCore
 import SkeinEngine
 import SkeinEngineCommand
 import SkeinHTTP
+import SkeinTransport
 
 /// A number of bytes: `65536`, `64K`, `64M`, `1G`.
 struct ByteCount: ExpressibleByArgument {
@@ -33,6 +34,7 @@ struct ProxyCommand: EngineCommand {
                   --mount /=http://127.0.0.1:9000
               skein proxy --mount /=http://127.0.0.1:50051 --http2-upstream --listen 0.0.0.0:443 --tls-cert cert.pem
               skein proxy --mount /=http://127.0.0.1:9000 --cache-memory 64M --cache-disk /var/cache/skein:1G
+              skein proxy --forward-proxy --forward-user weaver:secret --listen 10.0.0.1:3128
               skein proxy --mount /=http://127.0.0.1:9000 --set-header 'X-Frame-Options: DENY' --status
             """)
 
@@ -87,13 +89,36 @@ struct ProxyCommand: EngineCommand {
     @Option(help: ArgumentHelp("Bytes of a request's content at most; more is answered with 413.", valueName: "bytes"))
     var maxBody: Int = 1 << 30
 
+    @Flag(
+        help: "Serve as a forward proxy, too: for clients that are set up for one, to servers of the public internet.")
+    var forwardProxy = false
+
     @Option(
-        help: ArgumentHelp("Keep responses in memory, up to so many bytes (K, M, G), as far as back ends allow it.", valueName: "bytes"))
+        help: ArgumentHelp(
+            "Let the forward proxy connect to these addresses, too; may be repeated.", valueName: "address/bits"))
+    var forwardAllow: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Let the forward proxy open tunnels to this port, beside 443; may be repeated.", valueName: "port"))
+    var forwardPort: [Int] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Let the forward proxy ask its clients for a name and a password; may be repeated.",
+            valueName: "name:password"))
+    var forwardUser: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep responses in memory, up to so many bytes (K, M, G), as far as back ends allow it.", valueName: "bytes"
+        ))
     var cacheMemory: ByteCount?
 
     @Option(
         help: ArgumentHelp(
-            "Keep responses in a folder, up to so many bytes (K, M, G), also over a restart.", valueName: "folder:bytes"))
+            "Keep responses in a folder, up to so many bytes (K, M, G), also over a restart.", valueName: "folder:bytes"
+        ))
     var cacheDisk: String?
 
     @Flag(help: "Serve a status page at /.status and Prometheus metrics at /.metrics, to local clients only.")
@@ -102,11 +127,19 @@ struct ProxyCommand: EngineCommand {
     @OptionGroup var options: EngineOptions
 
     func validate() throws {
-        guard !mount.isEmpty else { throw ValidationError("Nothing is mounted; add --mount /=http://127.0.0.1:9000.") }
+        guard !mount.isEmpty || forwardProxy else {
+            throw ValidationError("Nothing is mounted; add --mount /=http://127.0.0.1:9000.")
+        }
         for place in mount { _ = try Self.place(place) }
         for field in setRequestHeader + setHeader { _ = try Self.field(field) }
         guard responseTimeout > 0, tunnelTimeout > 0 else {
             throw ValidationError("Timeouts are numbers of seconds above 0.")
+        }
+        for range in forwardAllow where AddressRange(range) == nil {
+            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
+        }
+        for user in forwardUser where !user.containsBytes(":") {
+            throw ValidationError("--forward-user takes NAME:PASSWORD.")
         }
         if let cacheDisk { _ = try Self.folder(cacheDisk) }
         guard maxBody >= 0 else { throw ValidationError("--max-body is a number of bytes.") }
@@ -124,10 +157,26 @@ struct ProxyCommand: EngineCommand {
             let (path, url) = try Self.place(place)
             engine.mount(path, .upstream(url, try upstreamOptions(cache)))
         }
+        if forwardProxy { engine.forwardProxy = forwarding }
         if status {
             engine.mount("/.status", .status())
             engine.mount("/.metrics", .metrics())
         }
+    }
+
+    private var forwarding: ForwardProxyOptions {
+        var forwarding = ForwardProxyOptions()
+        forwarding.allowedAddresses = forwardAllow.compactMap { AddressRange($0) }
+        forwarding.ports.formUnion(forwardPort)
+        forwarding.responseTimeout = .seconds(responseTimeout)
+        forwarding.tunnelTimeout = .seconds(tunnelTimeout)
+        if !forwardUser.isEmpty {
+            let users = forwardUser
+            forwarding.authenticate = { user, password in
+                users.reduce(false) { constantTimeEqual($1, "\(user):\(password)") || $0 }
+            }
+        }
+        return forwarding
     }
 
     private func cache() throws -> HTTPCache? {
@@ -180,7 +229,8 @@ struct ProxyCommand: EngineCommand {
 
     /// Reads `folder:1G`.
     private static func folder(_ text: String) throws -> (String, Int) {
-        guard let colon = text.lastByte(":"), let size = ByteCount(argument: String(text.text(after: colon))), colon > text.startIndex
+        guard let colon = text.lastByte(":"), let size = ByteCount(argument: String(text.text(after: colon))),
+            colon > text.startIndex
         else { throw ValidationError("\(text.debugDescription) is no folder and size; write /var/cache/skein:1G.") }
         return (String(text[..<colon]), size.bytes)
     }

@@ -25,7 +25,9 @@ public struct BasicAuthentication: Middleware {
 
     /// Passes on what shows the right password, with ``ServerRequest/user`` set.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
-        guard let (user, password) = Self.credentials(request), try await verify(user, password) else {
+        guard let (user, password) = Self.credentials(request.headers["Authorization"]),
+            try await verify(user, password)
+        else {
             throw ServerError(
                 .unauthorized, "a name and a password are needed",
                 headers: ["WWW-Authenticate": "Basic realm=\"\(realm)\", charset=\"UTF-8\""])
@@ -34,8 +36,9 @@ public struct BasicAuthentication: Middleware {
         return try await next.respond(to: request)
     }
 
-    private static func credentials(_ request: ServerRequest) -> (String, String)? {
-        guard let field = request.headers["Authorization"], field.utf8.count > 6,
+    /// The name and the password that a field shows.
+    static func credentials(_ field: String?) -> (String, String)? {
+        guard let field, field.utf8.count > 6,
             field[..<field.utf8.index(field.startIndex, offsetBy: 6)].equalsIgnoringCase("basic "),
             let bytes = Data(base64Encoded: String(field.droppingBytes(first: 6).trimmingBlanks())),
             let text = String(validating: bytes, as: UTF8.self), let colon = text.firstByte(":")

@@ -43,6 +43,8 @@ public struct Engine: Service, Routes {
     /// The engine's own page for an error; nil from it, and by default, for the standard form: a page for browsers, a problem in
     /// JSON (RFC 9457) for others.
     public var errorPage: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
+    /// Serves as a forward proxy, too: clients that are set up for one send it the URLs of others, and CONNECT. Default: nil, it does not.
+    public var forwardProxy: ForwardProxyOptions?
     private var places: [Place] = []
     /// Routes of the engine's own, which come before what is mounted at its root.
     private var routes: Router?
@@ -125,7 +127,8 @@ public struct Engine: Service, Routes {
         }
         return EngineApp(
             table: MountTable(mounts), points: mounts.map(\.point), gate: Gate(configuration),
-            pages: ErrorPages(custom: errorPage, logger: configuration.logger))
+            pages: ErrorPages(custom: errorPage, logger: configuration.logger),
+            forwardProxy: forwardProxy.map(ForwardProxy.init))
     }
 }
 

@@ -7,9 +7,13 @@ struct EngineApp: App {
     let points: [MountPoint]
     let gate: Gate
     let pages: ErrorPages
+    let forwardProxy: ForwardProxy?
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
         do {
+            if let forwardProxy, ForwardProxy.isMeant(by: request) {
+                return try await forwardProxy.respond(to: request)
+            }
             if let answer = gate.answer(request) { return answer }
             var response = try await route(request)
             gate.complete(&response, request)

@@ -14,8 +14,15 @@ struct ForwardedFields: Sendable {
     private let allowsUnderscores: Bool
     private let requestRules: HeaderRules
     private let responseRules: HeaderRules
+    private let namesClient: Bool
 
-    init(_ options: UpstreamOptions) {
+    /// The fields of a forward proxy, which keeps to itself who its clients are.
+    init() {
+        self.init(UpstreamOptions(), namesClient: false)
+    }
+
+    init(_ options: UpstreamOptions, namesClient: Bool = true) {
+        self.namesClient = namesClient
         host = options.host
         allowsUnderscores = options.allowsUnderscores
         requestRules = options.requestHeaders
@@ -33,7 +40,7 @@ struct ForwardedFields: Sendable {
             throw ServerError(508, "the request comes back to where it was: the back end leads to this server")
         }
         let listed = Self.listed(headers)
-        let isTrusted = request.isFromTrustedProxy
+        let isTrusted = !namesClient || request.isFromTrustedProxy
         let allowsUnderscores = self.allowsUnderscores
         var sent = headers.passing(reserving: 256) { name, known in
             if !known.isDisjoint(with: Self.ofRequestHop) { return false }
@@ -52,7 +59,7 @@ struct ForwardedFields: Sendable {
         }
         // What a proxy must say anew (RFC 9110, section 10.1.4).
         if headers.known.contains(.te), headers.listContains("TE", token: "trailers") { sent.add("TE", "trailers") }
-        addClient(request, isTrusted: isTrusted, to: &sent)
+        if namesClient { addClient(request, isTrusted: isTrusted, to: &sent) }
         sent.add("Via", "\(request.version.major).\(request.version.minor) \(Self.pseudonym)")
         if let upgrade {
             sent.add("Connection", "Upgrade")

@@ -6,29 +6,18 @@ import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// One upgrade: the client's of a request to a back end, and the server's of the response.
-///
-/// Unchecked: what changes is touched on the loop of the request.
-final class ForwardedUpgrade: HTTPUpgrade, ServerUpgrade, @unchecked Sendable {
+/// The back end's side of an upgrade.
+final class ForwardedUpgrade: HTTPUpgrade {
     private let tunnel: Tunnel
     private let shard: Shard
     private let name: String
-    private var hasFront = false
 
     /// - Parameter name: the protocol.
-    init(_ name: String, on shard: Shard, timeout: Duration) {
+    init(_ name: String, _ tunnel: Tunnel, on shard: Shard) {
         self.name = name
+        self.tunnel = tunnel
         self.shard = shard
-        tunnel = Tunnel(shard, timeout: timeout)
     }
-
-    // A client that left while the back end agreed.
-    deinit {
-        guard !hasFront else { return }
-        shard.run { [tunnel] in tunnel.abandon() }
-    }
-
-    // MARK: The back end
 
     var kind: HTTPUpgradeKind { .named(name, allowsHTTP2: name == "websocket") }
 
@@ -56,22 +45,6 @@ final class ForwardedUpgrade: HTTPUpgrade, ServerUpgrade, @unchecked Sendable {
             throw SkeinError(.exception, because: "a connection was upgraded on another loop than that of its client")
         }
     }
-
-    // MARK: The client
-
-    var connectionUser: (any ByteTransportUser)? { tunnel.end(.front) }
-
-    func begin(on handler: TransportChannelHandler) {
-        hasFront = true
-        tunnel.attach(handler, .front)
-    }
-
-    func begin(on stream: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem) {
-        try stream.respond(response.status, response.headers, date: date)
-        hasFront = true
-        stream.carry(tunnel.end(.front))
-        tunnel.attach(stream, .front)
-    }
 }
 
 extension UpstreamApp {
@@ -94,9 +67,10 @@ extension UpstreamApp {
         var headers = try fields.request(request, upgrade: name)
         let key = headers["Sec-WebSocket-Key"] ?? WebSocketHandshake.makeKey()
         if isStream { headers["Sec-WebSocket-Key"] = key }
-        let upgrade = ForwardedUpgrade(name, on: request.shard, timeout: options.tunnelTimeout)
+        let tunnel = Tunnel(request.shard, timeout: options.tunnelTimeout)
+        let acceptance = TunnelAcceptance(tunnel, on: request.shard)
         var outgoing = outgoing(isStream ? .get : request.method, request, headers, .none)
-        outgoing.upgrade = upgrade
+        outgoing.upgrade = ForwardedUpgrade(name, tunnel, on: request.shard)
         let response = try await send(outgoing, for: request)
         let isAgreed = response.statusCode == 101 || response.version == .http2 && response.statusCode == 200
         guard isAgreed else { return answer(response, to: request) }
@@ -112,7 +86,7 @@ extension UpstreamApp {
             answer.headers["Upgrade"] = name
             if name == "websocket" { answer.headers["Sec-WebSocket-Accept"] = accept }
         }
-        answer.upgrade = upgrade
+        answer.upgrade = acceptance
         return answer
     }
 }

@@ -25,6 +25,8 @@ final class Tunnel: TimerTarget, @unchecked Sendable {
     private var timer: ShardTimers.Token?
     private var lastUse: NIODeadline
     private var ends: NIODeadline?
+    /// What is let go of with the tunnel.
+    var holding: (any Sendable)?
 
     /// - Parameter timeout: the longest silence of both sides.
     init(_ shard: Shard, timeout: Duration) {
@@ -43,10 +45,8 @@ final class Tunnel: TimerTarget, @unchecked Sendable {
         perform(machine.receive(.attached, side))
     }
 
-    /// A side will not come.
-    func abandon() {
-        for side in Side.allCases where transports[side.rawValue] == nil { receive(.gone(isFailure: true), side) }
-    }
+    /// The client will not come.
+    func abandon() { receive(.gone(isFailure: true), .front) }
 
     // MARK: What the sides bring
 
@@ -64,9 +64,10 @@ final class Tunnel: TimerTarget, @unchecked Sendable {
         perform(machine.receive(event, side))
         if case .gone = event {
             transports[side.rawValue] = nil
-            if machine.isOver, let timer {
-                shard.timers.cancel(timer)
-                self.timer = nil
+            if machine.isOver {
+                if let timer { shard.timers.cancel(timer) }
+                timer = nil
+                holding = nil
             }
         }
     }
@@ -140,4 +141,38 @@ private final class TunnelEnd: ByteTransportUser, @unchecked Sendable {
     }
 
     func received(trailers: Headers) { inputEnded() }
+}
+
+/// The client's side of a tunnel whose other side is there: what takes the client's connection over, or its stream.
+///
+/// Unchecked: what changes is touched on the loop of the request.
+final class TunnelAcceptance: ServerUpgrade, @unchecked Sendable {
+    private let tunnel: Tunnel
+    private let shard: Shard
+    private var hasFront = false
+
+    init(_ tunnel: Tunnel, on shard: Shard) {
+        self.tunnel = tunnel
+        self.shard = shard
+    }
+
+    // A client that left before it was told, or was told something else.
+    deinit {
+        guard !hasFront else { return }
+        shard.run { [tunnel] in tunnel.abandon() }
+    }
+
+    var connectionUser: (any ByteTransportUser)? { tunnel.end(.front) }
+
+    func begin(on handler: TransportChannelHandler) {
+        hasFront = true
+        tunnel.attach(handler, .front)
+    }
+
+    func begin(on stream: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem) {
+        try stream.respond(response.status, response.headers, date: date)
+        hasFront = true
+        stream.carry(tunnel.end(.front))
+        tunnel.attach(stream, .front)
+    }
 }

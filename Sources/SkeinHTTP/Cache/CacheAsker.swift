@@ -42,7 +42,8 @@ struct CacheAsker {
 
     /// What is sent in a field. Of secrets a hash: it is written to files.
     func value(_ name: String) -> String {
-        let value = fields.values(name).map { String($0[...].trimmingBlanks()) }.joined(separator: ",")
+        let value = fields.values(name).flatMap { $0.splitBytes(separator: ",") }.map { String($0.trimmingBlanks()) }
+            .joined(separator: ",")
         return ["authorization", "cookie"].contains(name) ? Self.hash(value) : value
     }
 

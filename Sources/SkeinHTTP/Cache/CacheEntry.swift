@@ -32,7 +32,9 @@ struct CacheEntry: Sendable {
     /// By what it can be purged, beside its URL.
     var tags: [String] {
         ["Cache-Tag", "Surrogate-Key"].flatMap(headers.values)
-            .flatMap { $0.utf8.split { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: " ") } }.map { String(Substring($0)) }
+            .flatMap { $0.utf8.split { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: " ") } }.map {
+                String(Substring($0))
+            }
     }
 
     /// An entry for a response, if it may be kept (section 3), without its content.
@@ -170,7 +172,8 @@ struct CacheEntry: Sendable {
             return date("Expires").map { $0.timeIntervalSince(made) } ?? 0
         }
         // A guess, for what says nothing: a tenth of the time that it was left alone, a day at most (section 4.2.2).
-        guard Self.heuristicStatuses.contains(status), let changed = date("Last-Modified") else { return 0 }
+        guard Self.heuristicStatuses.contains(status) || control.contains("public"), let changed = date("Last-Modified")
+        else { return 0 }
         return min(86400, max(0, made.timeIntervalSince(changed) / 10))
     }
 
@@ -301,7 +304,8 @@ struct CacheEntry: Sendable {
 
     /// The part that a request wants, if it is one (RFC 9110, section 14.2); several are answered with the whole.
     func part(for request: HTTPRequest) -> Part {
-        guard request.method == .get, status == 200, let field = request.headers["Range"], field.hasBytePrefix("bytes="),
+        guard request.method == .get, status == 200, let field = request.headers["Range"],
+            field.hasBytePrefix("bytes="),
             isMeant(byIfRange: request)
         else { return .whole }
         let spec = field.droppingBytes(first: 6).trimmingBlanks()
@@ -311,7 +315,8 @@ struct CacheEntry: Sendable {
             bounds.allSatisfy({ $0.utf8.allSatisfy(Bytes.isDigit) && $0.utf8.count < 18 })
         else { return .whole }
         switch (Int(bounds[0]), Int(bounds[1])) {
-        case (nil, let suffix?): return suffix == 0 || length == 0 ? .unsatisfiable : .range(max(0, length - suffix)..<length)
+        case (nil, let suffix?):
+            return suffix == 0 || length == 0 ? .unsatisfiable : .range(max(0, length - suffix)..<length)
         case (let first?, nil): return first < length ? .range(first..<length) : .unsatisfiable
         case (let first?, let last?):
             if first > last { return .whole }

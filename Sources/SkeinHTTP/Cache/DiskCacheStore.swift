@@ -106,7 +106,9 @@ final class DiskCacheStore: CacheStore {
             }
             guard rename(new.path, self.folder.appending(path: name).path) == 0 else { return }
             let label = Label(key: entry.key, tags: entry.tags)
-            for gone in self.index.withLock({ $0.put(name, size: bytes.count, label) }) { Self.delete(gone, self.folder) }
+            for gone in self.index.withLock({ $0.put(name, size: bytes.count, label) }) {
+                Self.delete(gone, self.folder)
+            }
         }
     }
 
@@ -188,7 +190,9 @@ final class DiskCacheStore: CacheStore {
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var start = ByteBuffer()
-        start.writeWithUnsafeMutableBytes(minimumWritableBytes: 64 << 10) { max(0, pread(descriptor, $0.baseAddress, $0.count, 0)) }
+        start.writeWithUnsafeMutableBytes(minimumWritableBytes: 64 << 10) {
+            max(0, pread(descriptor, $0.baseAddress, $0.count, 0))
+        }
         guard let (record, _) = record(start) else { return nil }
         let entry = entry(record, ByteBuffer())
         return Label(key: entry.key, tags: entry.tags)

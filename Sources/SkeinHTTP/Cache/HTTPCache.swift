@@ -88,7 +88,9 @@ public final class HTTPCache: HTTPLayer {
     /// Forgets what servers have marked with a tag, in a `Cache-Tag` or `Surrogate-Key` field.
     /// - Returns: how many responses were forgotten.
     @discardableResult
-    public func purge(tag: String) async -> Int { await store.remove { _, tags in tags.contains { $0.equalsBytes(tag) } } }
+    public func purge(tag: String) async -> Int {
+        await store.remove { _, tags in tags.contains { $0.equalsBytes(tag) } }
+    }
 
     // MARK: Requests
 
@@ -272,7 +274,8 @@ public final class HTTPCache: HTTPLayer {
     ) -> HTTPResponse {
         var headers = entry.headers
         headers["Age"] = String(Int(max(0, entry.age(now()))))
-        let state = switch use {
+        let state =
+            switch use {
             case .revalidated: "hit; fwd=stale; fwd-status=304"
             default: "hit; ttl=\(Int(entry.remaining(isShared: isShared, now: now())))"
             }
@@ -299,14 +302,17 @@ public final class HTTPCache: HTTPLayer {
                 status = .partialContent
                 headers.remove("Content-Length")
                 headers["Content-Range"] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(content.readableBytes)"
-                content = content.getSlice(at: content.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer()
+                content =
+                    content.getSlice(at: content.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer()
             }
         }
         return note(next.answer(request, status, headers: headers, content: content), request, use, state)
     }
 
     /// Says what the cache had to do with a response: to its caller, and to clients of a proxy (RFC 9211).
-    private func note(_ response: HTTPResponse, _ request: HTTPRequest, _ use: CacheUse, _ state: String) -> HTTPResponse {
+    private func note(_ response: HTTPResponse, _ request: HTTPRequest, _ use: CacheUse, _ state: String)
+        -> HTTPResponse
+    {
         counts.add(use)
         response.note(use)
         guard request.isForwarded, response.failure == nil else { return response }

@@ -174,11 +174,11 @@ final class OriginPool: @unchecked Sendable {
         var options = ConnectOptions(timeout: configuration.connectTimeout, sourceAddress: configuration.sourceAddress)
         options.resolver = context.resolver
         options.route = route
-        options.addresses = configuration.addresses
+        options.addresses = key.addresses ?? configuration.addresses
         options.dial = configuration.dial
         guard origin.isSecure else { return options }
         let protocols =
-            switch configuration.http2.use {
+            switch key.http2 ?? configuration.http2.use {
             case _ where key.purpose == .streams: ["h2"]
             case _ where version == .http1, .never: ["http/1.1"]
             case .negotiated, .upgrade: ["h2", "http/1.1"]

@@ -13,6 +13,8 @@ struct PoolKey: Hashable {
     let proxy: ProxyUse?
     /// A version of its own.
     var http2: HTTP2Use?
+    /// Addresses of its own that may be connected to.
+    var addresses: AddressPolicy?
     var purpose = Purpose.requests
 
     /// What the connections are for.
@@ -25,7 +27,7 @@ struct PoolKey: Hashable {
     }
 
     /// Whether all is as the session says.
-    var isPlain: Bool { tls == nil && proxy == nil && http2 == nil && purpose == .requests }
+    var isPlain: Bool { tls == nil && proxy == nil && http2 == nil && addresses == nil && purpose == .requests }
 }
 
 /// The pools of one shard.
@@ -60,14 +62,21 @@ final class ShardPools: @unchecked Sendable {
             case .stream: .streams
             }
         return pool(
-            PoolKey(origin: origin, tls: request.tls, proxy: request.proxy, http2: request.http2, purpose: purpose))
+            PoolKey(
+                origin: origin, tls: request.tls, proxy: request.proxy, http2: request.http2,
+                addresses: request.addresses,
+                purpose: purpose))
     }
 
     /// Sends an exchange that wants to leave HTTP to where that takes a connection of its own.
     func submitAsUpgrade(_ exchange: HTTPExchange) {
         let request = exchange.request
-        pool(PoolKey(origin: request.url.origin, tls: request.tls, proxy: request.proxy, purpose: .upgrades))
-            .submit(exchange)
+        pool(
+            PoolKey(
+                origin: request.url.origin, tls: request.tls, proxy: request.proxy, addresses: request.addresses,
+                purpose: .upgrades)
+        )
+        .submit(exchange)
     }
 
     private func pool(_ key: PoolKey) -> OriginPool {

@@ -111,6 +111,12 @@ public struct HTTPRequest: Sendable {
         set { extras.http2 = newValue }
     }
 
+    /// Which addresses it may lead to, instead of those of the session; its connections are not those of other requests.
+    package var addresses: AddressPolicy? {
+        get { box?.extras.addresses }
+        set { extras.addresses = newValue }
+    }
+
     /// Whether it is somebody else's request that is passed on as it is: it gets no default fields, cookies or credentials of the
     /// session and no place in its queue, and its response is neither followed nor decoded.
     package var isForwarded: Bool {
@@ -178,11 +184,12 @@ public struct HTTPRequest: Sendable {
         var layers: [any HTTPLayer]?
         var upgrade: (any HTTPUpgrade)?
         var http2: HTTP2Use?
+        var addresses: AddressPolicy?
         var isForwarded = false
         var interimResponses: (any InterimResponseTaker)?
         var cacheKey: String?
 
-        var usesPlainPool: Bool { tls == nil && proxy == nil && upgrade == nil && http2 == nil }
+        var usesPlainPool: Bool { tls == nil && proxy == nil && upgrade == nil && http2 == nil && addresses == nil }
     }
 
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.

@@ -11,17 +11,29 @@ public enum AddressPolicy: Hashable, Sendable {
     /// and no unix socket. Each address is checked when it is about to be connected to, after its name was resolved. Behind a
     /// proxy, which resolves names by itself, only what is in URLs is checked: addresses in any way of writing, and `localhost`.
     case publicOnly
+    /// Those of the public internet and those that are allowed, but for those that are denied; checked as for ``publicOnly``.
+    case listed(allowed: [AddressRange], denied: [AddressRange])
 
     /// Why an address must not be connected to; nil when it may.
     func problem(_ address: [UInt8]) -> SkeinError? {
-        guard self == .publicOnly, !IPAddress.isPublic(address) else { return nil }
+        let text = IPAddress.text(address) ?? ""
+        var isDenied = false
+        if case .listed(let allowed, let denied) = self {
+            isDenied = denied.contains { $0.contains(text) }
+            if !isDenied, allowed.contains(where: { $0.contains(text) }) { return nil }
+        }
+        guard self != .all, isDenied || !IPAddress.isPublic(address) else { return nil }
         return SkeinError(
-            .connectionFailed, peer: IPAddress.text(address),
-            because:
-                "the address is not of the public internet, and no other may be connected to here (addresses: .publicOnly)"
-        )
+            .connectionFailed, peer: text,
+            because: isDenied
+                ? "the address is denied here (addresses: .listed)"
+                : "the address is not of the public internet, and no other may be connected to here (addresses: \(self == .publicOnly ? ".publicOnly" : ".listed"))",
+            cause: AddressRefusal())
     }
 }
+
+/// Why nothing was connected to: the address must not be.
+package struct AddressRefusal: Error {}
 
 extension AddressPolicy {
     /// Why a host must not be asked of a proxy, which resolves it by itself; nil when it may.

@@ -72,7 +72,7 @@ final class ConnectAttempt: @unchecked Sendable {
         var bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(options.timeout))
             .channelOption(.socketOption(.so_keepalive), value: 1)
-        if options.addresses == .publicOnly { try check(&bootstrap) }
+        if options.addresses != .all { try check(&bootstrap) }
         switch options.route.proxy?.endpoint ?? endpoint {
         case .unix(let path): return bootstrap.connect(unixDomainSocketPath: path)
         case .host(let host, let port):

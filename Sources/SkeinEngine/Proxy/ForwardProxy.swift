@@ -1,0 +1,184 @@
+// A forward proxy: clients send it the URLs of others (RFC 9112, section 3.2.2), and ask for tunnels (RFC 9110, section 9.3.6).
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinTransport
+import SkeinWire
+import Synchronization
+
+/// What a forward proxy lets its clients do. The defaults lead to servers of the public internet, by port 80 or whichever is written for
+/// HTTP, and by port 443 for tunnels.
+public struct ForwardProxyOptions: Sendable {
+    /// The ports to which tunnels are opened. Default: 443.
+    public var ports: Set<Int> = [443]
+    /// Hosts that may be asked: names, or `*.example.org` for all below one. Default: empty, which is all.
+    public var allowedHosts: [String] = []
+    /// Hosts that may not be asked.
+    public var deniedHosts: [String] = []
+    /// Addresses that may be connected to although they are not of the public internet.
+    public var allowedAddresses: [AddressRange] = []
+    /// Addresses that may not be connected to, whatever else is said. Each address is checked when it is about to be connected to.
+    public var deniedAddresses: [AddressRange] = []
+    /// Whether a name and a password are right (RFC 7617). Compare in a time that does not depend on them:
+    /// ``constantTimeEqual(_:_:)``. Default: nobody is asked for any.
+    public var authenticate: (@Sendable (_ user: String, _ password: String) async throws -> Bool)?
+    /// For a connection to be made. Default: 10 s.
+    public var connectTimeout: Duration = .seconds(10)
+    /// From the start of a request to the head of its response. Default: 60 s.
+    public var responseTimeout: Duration = .seconds(60)
+    /// How long a tunnel may be silent. Default: 10 minutes.
+    public var tunnelTimeout: Duration = .seconds(600)
+    /// Tunnels of one client's address at one time. Default: 100.
+    public var maximumTunnelsPerClient = 100
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Passes on what clients send to others.
+struct ForwardProxy: App {
+    private let options: ForwardProxyOptions
+    private let addresses: AddressPolicy
+    private let fields = ForwardedFields()
+    private let tunnels = TunnelCounts()
+
+    init(_ options: ForwardProxyOptions) {
+        self.options = options
+        addresses = .listed(allowed: options.allowedAddresses, denied: options.deniedAddresses)
+    }
+
+    /// Whether a request is for somebody else.
+    static func isMeant(by request: ServerRequest) -> Bool {
+        if request.method == .connect { return request.head.protocolName == nil }
+        guard request.version != .http2 else { return false }
+        let first = request.head.targetBytes.readableBytesView.first
+        return first != UInt8(ascii: "/") && first != UInt8(ascii: "*")
+    }
+
+    func respond(to request: ServerRequest) async throws -> ServerResponse {
+        try await authenticate(request)
+        return request.method == .connect ? try await connect(request) : try await forward(request)
+    }
+
+    private func authenticate(_ request: ServerRequest) async throws {
+        guard let authenticate = options.authenticate else { return }
+        guard let (user, password) = BasicAuthentication.credentials(request.headers["Proxy-Authorization"]),
+            try await authenticate(user, password)
+        else {
+            throw ServerError(
+                407, "a name and a password are needed",
+                headers: ["Proxy-Authenticate": "Basic realm=\"proxy\", charset=\"UTF-8\""])
+        }
+        request.user = user
+    }
+
+    private func requireHost(_ host: String) throws(ServerError) {
+        let name = (host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host).lowercased()
+        func holds(_ patterns: [String]) -> Bool {
+            patterns.contains { pattern in
+                pattern.hasBytePrefix("*.")
+                    ? name.hasByteSuffix(pattern.dropFirst().lowercased()) : name.equalsBytes(pattern.lowercased())
+            }
+        }
+        if holds(options.deniedHosts) || !options.allowedHosts.isEmpty && !holds(options.allowedHosts) {
+            throw ServerError(.forbidden, "this host may not be asked here")
+        }
+    }
+
+    // MARK: Requests
+
+    private func forward(_ request: ServerRequest) async throws -> ServerResponse {
+        guard request.method != .trace else { throw ServerError(.methodNotAllowed, "TRACE is not passed on") }
+        guard let url = try? HTTPURL(request.target) else { throw ServerError(.badRequest, "the target is no URL") }
+        guard !url.origin.isSecure, case .host(let host, _) = url.origin.endpoint, !url.origin.isAlias else {
+            throw ServerError(
+                .badRequest, "only http:// is passed on so; what is encrypted goes through a tunnel (CONNECT)")
+        }
+        try requireHost(host)
+        var outgoing = HTTPRequest.forwarded(
+            request.method, url, headers: try fields.request(request),
+            body: .forwarding(request, keeping: 64 << 10), timeout: options.responseTimeout,
+            interimResponses: request.version == .http1_0 ? nil : request.channel)
+        outgoing.addresses = addresses
+        let response = await request.scope.owner.skein.http.start(outgoing).dispatch()
+        if let failure = response.failure { throw Self.refusal(failure) }
+        return ServerResponse(
+            (200...599).contains(response.statusCode) ? HTTPStatus(response.statusCode) : 502,
+            headers: fields.response(response.headers), body: .forwarding(response, to: request.method))
+    }
+
+    /// What the client gets to know.
+    private static func refusal(_ failure: SkeinError) -> any Error {
+        if Task.isCancelled { return CancellationError() }
+        if failure.cause is AddressRefusal { return ServerError(.forbidden, "this address may not be asked here") }
+        return failure.cause as? ServerError ?? failure
+    }
+
+    // MARK: Tunnels
+
+    private func connect(_ request: ServerRequest) async throws -> ServerResponse {
+        guard let url = try? HTTPURL("http://\(request.target)/"), case .host(let host, let port) = url.origin.endpoint,
+            request.target.utf8.contains(UInt8(ascii: ":"))
+        else { throw ServerError(.badRequest, "the target of CONNECT is no host and port") }
+        guard options.ports.contains(port) else {
+            throw ServerError(.forbidden, "no tunnels are opened to port \(port)")
+        }
+        try requireHost(host)
+        guard let place = tunnels.enter(request.remoteAddress?.ipAddress ?? "unix", options.maximumTunnelsPerClient)
+        else {
+            throw ServerError(429, "too many tunnels are open for you", headers: ["Retry-After": "1"])
+        }
+        var connecting = request.scope.owner.skein.http.dialer.options(timeout: options.connectTimeout)
+        connecting.addresses = addresses
+        let tunnel = Tunnel(request.shard, timeout: options.tunnelTimeout)
+        tunnel.holding = place
+        do {
+            let loop = request.shard.eventLoop
+            try await Connector.connect(to: .host(host, port: port), on: loop, connecting).flatMapThrowing {
+                connected in
+                try? connected.channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+                let handler = TransportChannelHandler(tunnel.end(.back))
+                try connected.channel.pipeline.syncOperations.addHandler(handler)
+                tunnel.attach(handler, .back)
+            }.get()
+        } catch {
+            throw Self.refusal(error as? SkeinError ?? SkeinError(.connectionFailed, because: "\(error)", cause: error))
+        }
+        var response = ServerResponse(.ok)
+        response.upgrade = TunnelAcceptance(tunnel, on: request.shard)
+        return response
+    }
+}
+
+/// How many tunnels each client has.
+private final class TunnelCounts: Sendable {
+    private let counts = Mutex<[String: Int]>([:])
+
+    /// A tunnel's place, which is free again when it is let go of.
+    final class Place: Sendable {
+        private let counts: TunnelCounts
+        private let client: String
+
+        init(_ counts: TunnelCounts, _ client: String) {
+            self.counts = counts
+            self.client = client
+        }
+
+        deinit {
+            counts.counts.withLock { counts in
+                let left = counts[client, default: 1] - 1
+                counts[client] = left > 0 ? left : nil
+            }
+        }
+    }
+
+    func enter(_ client: String, _ maximum: Int) -> Place? {
+        let isFree = counts.withLock { counts in
+            guard counts[client, default: 0] < maximum else { return false }
+            counts[client, default: 0] += 1
+            return true
+        }
+        return isFree ? Place(self, client) : nil
+    }
+}
