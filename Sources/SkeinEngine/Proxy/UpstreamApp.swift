@@ -61,6 +61,9 @@ public struct UpstreamApp: App {
         case .trace: throw ServerError(.methodNotAllowed, "TRACE is not passed on")
         default: break
         }
+        guard request.query?.containsBytes("#") != true else {
+            throw ServerError(.badRequest, "the query holds a fragment")
+        }
         let headers = try fields.request(request)
         let content = HTTPBody.forwarding(request, keeping: options.replayedContent)
         let outgoing = outgoing(request.method, request, headers, content)

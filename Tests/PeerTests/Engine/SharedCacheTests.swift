@@ -1,0 +1,166 @@
+import Foundation
+import NIOCore
+import PeerSupport
+import Skein
+import SkeinEngine
+import SkeinHTTP
+import Testing
+
+/// The cache of a proxy in front of Flask and nginx, asked by curl.
+@Suite("Shared cache", .serialized, .inTurn, .timeLimit(.minutes(3)))
+struct SharedCacheTests {
+    private func proxying(
+        _ cache: HTTPCache = .memory(isShared: true), _ back: Int? = nil,
+        _ test: (String, HTTPServer) async throws -> Void
+    ) async throws {
+        let services = try await Peers.shared.servicesPort()
+        var options = UpstreamOptions()
+        options.cache = cache
+        var engine = Engine()
+        engine.mount("/", .upstream("http://127.0.0.1:\(back ?? services)", options))
+        try await serving(engine) { port, server in try await test("http://127.0.0.1:\(port)", server) }
+    }
+
+    /// The status, the Cache-Status field and the content.
+    private func fetch(_ url: String, _ arguments: String...) async throws -> (
+        status: String, cache: String, content: String
+    ) {
+        let run = try await runToEnd(
+            "curl", ["-sS", "--max-time", "20", "-w", "\n%{http_code} %header{cache-status}", url] + arguments)
+        let lines = run.output.split(separator: "\n", omittingEmptySubsequences: false)
+        let words = (lines.last ?? "").split(separator: " ", maxSplits: 1)
+        return (
+            String(words.first ?? ""), words.count > 1 ? String(words[1]) : "", lines.dropLast().joined(separator: "\n")
+        )
+    }
+
+    private static func key() -> String { "\(UInt64.random(in: .min ... .max))" }
+
+    @Test("what may be kept is kept, with its parts and its head; what is private, or somebody's, is not")
+    func keeping() async throws {
+        try await proxying { base, _ in
+            let url = "\(base)/kept/\(Self.key())?control=max-age%3D60&tag=abc"
+            let first = try await fetch(url)
+            #expect(first.content == "1" && first.cache == "skein; fwd=uri-miss; stored", "\(first)")
+            let second = try await fetch(url)
+            #expect(
+                second.content == "1" && second.cache.hasPrefix("skein; hit; ttl=6") || second.cache.contains("ttl=5"),
+                "\(second)")
+            let known = try await fetch(url, "-H", "If-None-Match: \"abc\"")
+            #expect(known.status == "304" && known.content == "", "\(known)")
+            let head = try await fetch(url, "-I")
+            #expect(head.status == "200" && head.content.lowercased().contains("content-length: 1"), "\(head)")
+            let part = try await fetch(url, "-r", "0-0")
+            #expect(part.status == "206" && part.content == "1")
+            #expect(try await fetch(url, "-r", "5-").status == "416")
+            // An unsafe method makes it void (RFC 9111, section 4.4).
+            _ = try await fetch(url, "-X", "DELETE")
+            #expect(try await fetch(url).content == "3")
+
+            for control in ["private%2C+max-age%3D60", "no-store", "max-age%3D0", "no-cache"] {
+                let url = "\(base)/kept/\(Self.key())?control=\(control)"
+                _ = try await fetch(url)
+                #expect(try await fetch(url).content == "2", "\(control)")
+            }
+            let own = "\(base)/kept/\(Self.key())?control=max-age%3D60"
+            _ = try await fetch(own, "-H", "Authorization: Bearer x")
+            #expect(try await fetch(own, "-H", "Authorization: Bearer y").content == "2")
+            let varied = "\(base)/kept/\(Self.key())?control=max-age%3D60&vary=X-Kind"
+            let a = try await fetch(varied, "-H", "X-Kind: a").content
+            let b = try await fetch(varied, "-H", "X-Kind: b").content
+            let again = try await fetch(varied, "-H", "X-Kind: a").content
+            #expect(a == "1 a" && b == "2 b" && again == "1 a")
+        }
+    }
+
+    @Test("of a hundred who want the same at once, one asks; what may not be shared is asked for by each")
+    func merging() async throws {
+        try await proxying { base, _ in
+            for (control, isShared) in [("max-age%3D60", true), ("private", false)] {
+                let url = "\(base)/kept/\(Self.key())?control=\(control)"
+                let client = SkeinClient()
+                let corequests = (0..<100).map { _ in client.get(url) }
+                var texts: Set<String> = []
+                for corequest in corequests { texts.insert(try await corequest.response.text()) }
+                #expect(texts.count == (isShared ? 1 : 100), "\(control) \(texts)")
+                await client.shutdown()
+            }
+        }
+    }
+
+    @Test("large responses are kept while they are sent, and sent from there; too large ones pass")
+    func large() async throws {
+        let nginx = try await Peers.shared.nginxPort()
+        // nginx says nothing about how long its files may be kept; one that was changed long ago may be for a while.
+        try await proxying(.memory(maximumBytes: 128 << 20, isShared: true), nginx) { base, _ in
+            let first = try await runToEnd("curl", ["-sS", "-o", "/dev/null", "-D", "-", "\(base)/varied"])
+            #expect(first.output.contains("fwd=uri-miss; stored"), "\(first.output)")
+            let part = try await runToEnd("sh", ["-c", "curl -sS -r 1000000-2999999 \(base)/varied | sha256sum"])
+            let direct = try await runToEnd(
+                "sh", ["-c", "curl -sS -r 1000000-2999999 http://127.0.0.1:\(nginx)/varied | sha256sum"])
+            #expect(part.output == direct.output)
+        }
+        try await proxying(.memory(maximumBytes: 8 << 20, isShared: true), nginx) { base, _ in
+            let large = try await runToEnd("curl", ["-sS", "-o", "/dev/null", "-D", "-", "\(base)/varied"])
+            #expect(large.output.contains("skein; fwd=uri-miss\r"), "\(large.output)")
+        }
+    }
+
+    @Test("purged by URL, by beginning and by tag; only from this machine")
+    func purging() async throws {
+        let back = try await ScriptedServer.start { number in
+            [
+                .until("\r\n\r\n"),
+                .send(
+                    "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nCache-Tag: news, t\(number % 2)\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\(number % 10)"
+                ), .close,
+            ]
+        }
+        try await proxying(.memory(isShared: true), back.port) { base, _ in
+            for path in ["a/1", "a/2", "b"] { _ = try await fetch("\(base)/\(path)") }
+            #expect(try await fetch("\(base)/a/1").content == "0")
+            #expect(try await fetch("\(base)/a/1", "-X", "PURGE").status == "204")
+            #expect(try await fetch("\(base)/a/1").content == "3")
+            #expect(try await fetch("\(base)/a/*", "-X", "PURGE").content == "2\n")
+            #expect(try await fetch("\(base)/b").content == "2")
+            #expect(try await fetch("\(base)/", "-X", "PURGE", "-H", "Cache-Tag: t0").content == "1\n")
+            #expect(try await fetch("\(base)/b").content == "4")
+        }
+        await back.stop()
+    }
+
+    @Test("a folder outlives the proxy, also when it is killed; a file that is torn is no response")
+    func disk() async throws {
+        let services = try await Peers.shared.servicesPort()
+        let folder = TestFolder.path("proxy-cache")
+        let path = "/kept/\(Self.key())?control=max-age%3D600"
+        func start() async throws -> (PeerProcess, String) {
+            let port = try await Ports.free()
+            let process = try PeerProcess(
+                CommandTests.skein,
+                [
+                    "proxy", "--mount", "/=http://127.0.0.1:\(services)", "--listen", "127.0.0.1:\(port)",
+                    "--cache-memory", "1M",
+                    "--cache-disk", "\(folder):64M", "--threads", "1",
+                ], log: TestFolder.path("proxy-cache.log"))
+            try await Ports.untilOpen(port)
+            return (process, "http://127.0.0.1:\(port)")
+        }
+        let (first, base) = try await start()
+        #expect(try await fetch(base + path).content == "1")
+        // Kept under the name that clients ask for, which has another port the next time.
+        let host = ["-H", "Host: shop.example"]
+        #expect(try await fetch(base + path, host[0], host[1]).content == "2")
+        #expect(await first.stop(SIGKILL) == 128 + SIGKILL)
+        let (second, next) = try await start()
+        let kept = try await fetch(next + path, host[0], host[1])
+        #expect(kept.content == "2" && kept.cache.contains("hit"), "\(kept)")
+        await second.stop()
+        for file in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            truncate("\(folder)/\(file)", 700)
+        }
+        let (third, last) = try await start()
+        #expect(try await fetch(last + path, host[0], host[1]).content == "3")
+        await third.stop()
+    }
+}
