@@ -128,8 +128,9 @@ struct UpstreamTests {
         for (index, end) in [ScriptedServer.Step.close, .reset].enumerated() {
             for head in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
                 let content = head.hasPrefix("T") ? "5\r\nhello\r\n" : "hello"
-                let back = try await ScriptedServer.start { _ in
-                    [.send("HTTP/1.1 200 OK\r\n\(head)\r\n\r\n\(content)"), .wait, .wait, end]
+                let back = try await ScriptedServer.start { number in
+                    let begin = ScriptedServer.Step.send("HTTP/1.1 200 OK\r\n\(head)\r\n\r\n\(content)")
+                    return number == 0 ? [begin, .wait, .wait, end] : [begin, .close]
                 }
                 try await proxying("http://127.0.0.1:\(back.port)") { port, _ in
                     let client = try await RawClient.connect(port)
@@ -146,7 +147,7 @@ struct UpstreamTests {
                             "-sS", "--max-time", "10", "--http2-prior-knowledge", "-d", "abc",
                             "http://127.0.0.1:\(port)/",
                         ])
-                    #expect(run.code != 0, "\(run.output)")
+                    #expect(run.code != 0 && run.code != 28, "\(run.output) \(run.errors)")
                 }
                 await back.stop()
             }
@@ -313,6 +314,81 @@ struct UpstreamTests {
             }
             await skein.shutdown()
         }
+    }
+
+    @Test(
+        "members of an alias are killed and brought back under load: no failed request, and sockets of the others stay")
+    func members() async throws {
+        let folder = TestFolder.path("members")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let app = """
+            async def app(scope, receive, send):
+                if scope["type"] == "websocket":
+                    await receive()
+                    await send({"type": "websocket.accept"})
+                    while (event := await receive())["type"] == "websocket.receive":
+                        await send({"type": "websocket.send", "text": event["text"]})
+                    return
+                if scope["type"] != "http":
+                    return
+                while (await receive()).get("more_body"):
+                    pass
+                await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+                await send({"type": "http.response.body", "body": b"ok"})
+            """
+        try app.write(toFile: "\(folder)/member_app.py", atomically: true, encoding: .utf8)
+        @Sendable func start(_ port: Int) async throws -> PeerProcess {
+            let process = try PeerProcess(
+                Peers.python("hypercorn"), ["-w", "0", "-b", "127.0.0.1:\(port)", "member_app:app"],
+                environment: ["PYTHONPATH": folder], log: TestFolder.path("members.log"))
+            try await Ports.untilOpen(port)
+            return process
+        }
+        let ports = [try await Ports.free(), try await Ports.free(), try await Ports.free()]
+        var processes: [PeerProcess] = []
+        for port in ports { processes.append(try await start(port)) }
+        var engine = Engine()
+        var alias = try Alias(.http, ports.map { "127.0.0.1:\($0)" })
+        alias.balancing.policy = .roundRobin
+        engine.alias("@members", alias)
+        engine.mount("/", .upstream("@members"))
+        engine.mount("/direct", .upstream("http://127.0.0.1:\(ports[2])"))
+        try await serving(engine) { port, server in
+            let client = SkeinClient(concurrency: 64)
+            let socket = try await client.webSocket("ws://127.0.0.1:\(port)/direct/socket")
+            let failed = Mutex<[String]>([])
+            let count = Mutex(0)
+            let load = Task {
+                while !Task.isCancelled {
+                    let corequests = (0..<20).map { client.get("http://127.0.0.1:\(port)/\($0)") }
+                    for corequest in corequests {
+                        let response = await corequest.dispatch()
+                        count.withLock { $0 += 1 }
+                        if response.statusCode != 200, !Task.isCancelled {
+                            failed.withLock { $0.append(response.reportLine) }
+                        }
+                    }
+                    try? await Task.sleep(for: .milliseconds(20))
+                }
+            }
+            for index in 0..<2 {
+                try await Task.sleep(for: .milliseconds(400))
+                await processes[index].stop(SIGKILL)
+                try await Task.sleep(for: .milliseconds(600))
+                processes[index] = try await start(ports[index])
+            }
+            try await Task.sleep(for: .milliseconds(500))
+            load.cancel()
+            await load.value
+            #expect(failed.withLock { $0 } == [])
+            #expect(count.withLock { $0 } > 500)
+            try await socket.send("still there")
+            let message = try await socket.receive()
+            #expect(message == .text("still there"))
+            await socket.close()
+            await client.shutdown()
+        }
+        for process in processes { await process.stop() }
     }
 
     @Test("server-sent events arrive one by one")
