@@ -680,6 +680,99 @@ while True:
 """
 
 
+def cpu_seconds(process):
+    """The CPU that a process and its children have taken so far."""
+    total = 0
+    children = f"/proc/{process}/task/{process}/children"
+    ids = [process] + [int(word) for word in open(children).read().split()]
+    for id in ids:
+        fields = open(f"/proc/{id}/stat").read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def proxy(options, folder, results):
+    """Reverse proxies with one thread in front of one nginx: CPU of the proxy a request, by /proc."""
+    home = os.path.join(folder, "proxy-files")
+    os.makedirs(home)
+    for name, size in (("small.bin", 4 << 10), ("large.bin", 10 << 20)):
+        with open(os.path.join(home, name), "wb") as file:
+            file.write(os.urandom(size))
+    os.chmod(folder, 0o755)
+
+    def nginx_with(text, name):
+        port = free_port()
+        own = os.path.join(folder, f"{name}-{port}")
+        os.makedirs(own)
+        paths = " ".join(f"{n}_temp_path {own}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        path = os.path.join(own, "nginx.conf")
+        with open(path, "w") as file:
+            file.write(
+                f"user root; daemon off; worker_processes 1; pid {own}/pid; error_log {own}/error.log;"
+                "events { worker_connections 16384; }"
+                f"http {{ access_log off; sendfile on; keepalive_requests 1000000000; {paths} {text.replace('PORT', str(port)).replace('OWN', own)} }}")
+        return Server(["nginx", "-c", path, "-p", own, "-e", f"{own}/error.log"], port)
+
+    back = nginx_with(
+        f"server {{ listen 127.0.0.1:PORT backlog=4096; root {home}; add_header Cache-Control max-age=3600;"
+        'location = /hello { default_type text/plain; return 200 "hello world"; } }', "back")
+    address = back.url.split("/")[2]
+
+    def skein_proxy(*flags):
+        port = free_port()
+        return Server([SKEIN, "proxy", "--threads", "1", "--listen", f"127.0.0.1:{port}", "--mount", f"/=http://{address}", *flags], port)
+
+    def nginx_proxy(cache=""):
+        return nginx_with(
+            f"upstream back {{ server {address}; keepalive 128; keepalive_requests 1000000000; }}"
+            + ("proxy_cache_path OWN/cache keys_zone=z:10m max_size=1g use_temp_path=off;" if cache else "")
+            + f"server {{ listen 127.0.0.1:PORT backlog=4096; location / {{ proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ''; {cache} }} }}",
+            "front")
+
+    def haproxy():
+        port = free_port()
+        path = os.path.join(folder, "haproxy.cfg")
+        with open(path, "w") as file:
+            file.write(
+                "global\n nbthread 1\n maxconn 10000\ndefaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
+                f"frontend f\n bind 127.0.0.1:{port}\n option forwardfor\n default_backend b\nbackend b\n http-reuse always\n server s {address}\n")
+        return Server(["haproxy", "-db", "-f", path], port)
+
+    def measure(title, path, fronts, seconds=3):
+        taken = {name: [] for name in fronts}
+        for _ in range(options.rounds):
+            for name, start in fronts.items():
+                server = start()
+                url = server.url.replace("/hello", path)
+                run(["curl", "-sS", "-o", "/dev/null", url])
+                before = cpu_seconds(server.process.pid)
+                text, _ = run(["wrk", "-t1", "-c64", f"-d{seconds}s", url])
+                cpu = cpu_seconds(server.process.pid) - before
+                server.stop()
+                if "Non-2xx" in text:
+                    raise SystemExit(f"{name} {url}:\n{text}")
+                count = number(r"(\d+) requests in", text)
+                taken[name].append((number(r"Requests/sec:\s+([\d.]+)", text), cpu / count * 1e6))
+        middle = {name: (median([r for r, _ in figures]), median([c for _, c in figures])) for name, figures in taken.items()}
+        table(title, [(name, f"{rate:>9,.0f}/s   {cpu:>8.1f} us of CPU a request") for name, (rate, cpu) in middle.items()])
+        return middle
+
+    fronts = {"skein proxy": skein_proxy, "nginx": nginx_proxy}
+    if shutil.which("haproxy"):
+        fronts["haproxy"] = haproxy
+    plain = measure("Reverse proxy, 11 bytes, keep-alive on both sides", "/hello", fronts)
+    ratio_row(results, "proxy: CPU a request against nginx", plain["skein proxy"][1] / plain["nginx"][1], 1.0, at_most=True)
+    if "haproxy" in plain:
+        ratio_row(results, "proxy: CPU a request against haproxy", plain["skein proxy"][1] / plain["haproxy"][1], 1.5, at_most=True)
+    large = measure("Reverse proxy, 10 MiB", "/large.bin", {"skein proxy": skein_proxy, "nginx": nginx_proxy})
+    ratio_row(results, "proxy: 10 MiB, rate against nginx", large["skein proxy"][0] / large["nginx"][0], 0.8)
+    cached = measure(
+        "Cache hit, 4 KiB", "/small.bin",
+        {"skein proxy": lambda: skein_proxy("--cache-memory", "64M"), "nginx": lambda: nginx_proxy("proxy_cache z;")})
+    ratio_row(results, "proxy: cache hit of 4 KiB, rate against nginx", cached["skein proxy"][0] / cached["nginx"][0], 1.0)
+    back.stop()
+
+
 def memory(options, folder, results):
     server = nginx(folder)
     report = json.loads(run([os.path.join(PEERS, "skein-probe"), "million", server.url, str(options.million)])[0])
@@ -925,7 +1018,7 @@ def documents(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "proxy", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -938,7 +1031,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("proxy", proxy), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

@@ -25,6 +25,17 @@ struct EngineApp: App {
         }
     }
 
+    /// The caches of what is mounted, by the path of the first mount that has it.
+    var caches: [(name: String, cache: HTTPCache)] {
+        var found: [(name: String, cache: HTTPCache)] = []
+        for mount in table.all {
+            guard let cache = (mount.app as? UpstreamApp)?.options.cache, !found.contains(where: { $0.cache === cache })
+            else { continue }
+            found.append((mount.point.path.isEmpty ? "/" : mount.point.path, cache))
+        }
+        return found
+    }
+
     private func route(_ request: ServerRequest) async throws -> ServerResponse {
         let scope = request.scope
         try scope.findPath()

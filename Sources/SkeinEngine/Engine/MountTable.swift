@@ -26,9 +26,12 @@ struct MountTable: Sendable {
     /// The same for all hosts below one, the longest name first.
     private var wildcards: [(suffix: String, mounts: [Mount])] = []
     private let others: [Mount]
+    /// In the order in which they were made.
+    let all: [Mount]
 
     /// - Parameter mounts: in the order in which they were made.
     init(_ mounts: [Mount]) {
+        all = mounts
         others = Self.sorted(mounts.filter { $0.point.host == nil })
         for host in Set(mounts.compactMap(\.point.host)) {
             let isWildcard = host.hasBytePrefix("*.")

@@ -103,6 +103,7 @@ public final class HTTPServer: Service {
         if case .task(let app) = handling {
             let app = try await app.bootstrap(at: .root)
             context.mounts = (app as? EngineApp)?.points ?? []
+            context.caches = (app as? EngineApp)?.caches ?? []
             handling = .task(app)
         }
         let shards = group.shards.map {

@@ -2,6 +2,7 @@
 
 import NIOCore
 import SkeinCore
+import SkeinHTTP
 import Synchronization
 
 /// One loop's share of a server.
@@ -109,6 +110,7 @@ final class ServerContext: Sendable {
     /// The answers that are compressed while they are sent.
     let encoders: EncoderPermits
     private let mountPoints = Mutex<[MountPoint]>([])
+    private let namedCaches = Mutex<[(name: String, cache: HTTPCache)]>([])
     private let connections = Atomic<Int>(0)
     /// Connections by address, of those addresses that are counted.
     private let clients = Mutex<[String: Int]>([:])
@@ -136,6 +138,12 @@ final class ServerContext: Sendable {
     var mounts: [MountPoint] {
         get { mountPoints.withLock { $0 } }
         set { mountPoints.withLock { $0 = newValue } }
+    }
+
+    /// The caches of what is mounted, by the path of the first mount that has it.
+    var caches: [(name: String, cache: HTTPCache)] {
+        get { namedCaches.withLock { $0 } }
+        set { namedCaches.withLock { $0 = newValue } }
     }
 
     var connectionCount: Int { connections.load(ordering: .relaxed) }

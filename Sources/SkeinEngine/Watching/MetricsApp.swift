@@ -34,10 +34,47 @@ public struct MetricsApp: App {
             counts: numbers.durations, sum: numbers.seconds)
         text.add("skein_received_bytes_total", "counter", Double(numbers.bytesReceived))
         text.add("skein_sent_bytes_total", "counter", Double(numbers.bytesSent))
+        addAliases(of: request.scope.owner.skein, to: &text)
+        for (mount, cache) in request.scope.owner.context.caches {
+            let counts = cache.statistics
+            for (use, count) in [
+                ("hit", counts.hits), ("revalidated", counts.revalidated), ("stale", counts.stale),
+                ("miss", counts.misses),
+            ] {
+                let labels = ["mount=\"\(PrometheusText.escape(mount))\"", "use=\"\(use)\""]
+                text.add("skein_cache_responses_total", "counter", labels: labels, Double(count))
+            }
+        }
         if let memory = ProcessMemory.resident { text.add("process_resident_memory_bytes", "gauge", Double(memory)) }
         return ServerResponse(
             headers: ["Cache-Control": "no-store"],
             body: .text(text.text + (registry?.text ?? ""), contentType: "text/plain; version=0.0.4; charset=utf-8"))
+    }
+}
+
+extension MetricsApp {
+    /// What is known of the members of aliases. The samples of one metric stand together, as Prometheus asks for.
+    private func addAliases(of client: SkeinClient, to text: inout PrometheusText) {
+        let members = client.aliasNames.flatMap { name in
+            ((try? client.members(of: name)) ?? []).map { member in
+                (
+                    labels: [
+                        "alias=\"\(PrometheusText.escape(name))\"", "member=\"\(PrometheusText.escape(member.url))\"",
+                    ],
+                    member: member
+                )
+            }
+        }
+        let metrics: [(name: String, kind: String, value: (AliasMemberStatus) -> Double)] = [
+            ("skein_alias_requests_total", "counter", { Double($0.requests) }),
+            ("skein_alias_failures_total", "counter", { Double($0.failures) }),
+            ("skein_alias_requests_in_flight", "gauge", { Double($0.inFlight) }),
+            ("skein_alias_member_available", "gauge", { $0.isAvailable ? 1 : 0 }),
+            ("skein_alias_latency_seconds", "gauge", { $0.latency / 1000 }),
+        ]
+        for metric in metrics {
+            for (labels, member) in members { text.add(metric.name, metric.kind, labels: labels, metric.value(member)) }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ public struct StatusApp: App {
         guard request.method == .get || request.method == .head else {
             throw ServerError(.methodNotAllowed, headers: ["Allow": "GET, HEAD"])
         }
-        let status = ServerStatus(request.scope.owner.context)
+        let status = ServerStatus(request.scope.owner.context, request.scope.owner.skein)
         var response = request.prefersHTML ? ServerResponse.html(status.page) : ServerResponse.json(status)
         response.headers = [
             "Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -56,8 +56,24 @@ struct ServerStatus: Encodable {
     let statuses: [Share]
     let durations: [Share]
     let mounts: [Row]
+    let aliases: [AliasRows]
+    let caches: [CacheRow]
 
-    init(_ context: ServerContext) {
+    /// The members of an alias.
+    struct AliasRows: Encodable {
+        let name: String
+        let members: [AliasMemberStatus]
+    }
+
+    struct CacheRow: Encodable {
+        let mount: String
+        let counts: CacheStatistics
+    }
+
+    init(_ context: ServerContext, _ client: SkeinClient) {
+        aliases = client.aliasNames.map { AliasRows(name: $0, members: (try? client.members(of: $0)) ?? []) }
+        caches = context.caches.map { CacheRow(mount: $0.name, counts: $0.cache.statistics) }
+
         let numbers = ServerStatistics(context)
         let seconds = max(numbers.uptime / .seconds(1), 0.001)
         func bytes(_ count: Int) -> String {
@@ -115,10 +131,28 @@ struct ServerStatus: Encodable {
         \(Self.section("Traffic", traffic))
         \(Self.section("Answers by status", statuses))
         \(Self.section("Answers by duration", durations))
+        \(aliases.map { Self.section($0.name, $0.members.map(Self.row)) }.joined())
+        \(caches.map { Self.section("Cache of \($0.mount)", Self.rows($0.counts)) }.joined())
         \(Self.section("Mounts", mounts.map { Row(name: $0.value, value: $0.name) }))
         </main></body></html>
 
         """
+    }
+
+    private static func row(_ member: AliasMemberStatus) -> Row {
+        let state = member.isAvailable ? "" : "ejected, "
+        let latency = (member.latency * 10).rounded() / 10
+        return Row(
+            name: member.url,
+            value:
+                "\(state)\(member.requests) requests, \(member.failures) failed, \(latency) ms, \(member.inFlight) now")
+    }
+
+    private static func rows(_ counts: CacheStatistics) -> [Row] {
+        [
+            Row(name: "Fresh", value: "\(counts.hits)"), Row(name: "Confirmed", value: "\(counts.revalidated)"),
+            Row(name: "Stale", value: "\(counts.stale)"), Row(name: "From back ends", value: "\(counts.misses)"),
+        ]
     }
 
     private static func section(_ title: String, _ rows: [Row]) -> String {
@@ -134,6 +168,6 @@ struct ServerStatus: Encodable {
     }
 
     private static func section(_ title: String, lines: [String]) -> String {
-        "<section><h2>\(title)</h2><table>\(lines.map { "<tr>\($0)</tr>" }.joined())</table></section>"
+        "<section><h2>\(Markup.escape(title))</h2><table>\(lines.map { "<tr>\($0)</tr>" }.joined())</table></section>"
     }
 }

@@ -22,6 +22,9 @@ extension SkeinClient {
     /// The alias of a name; nil when there is none.
     public func alias(_ name: String) -> Alias? { http.aliases[name]?.alias }
 
+    /// The names of all aliases, in alphabetical order.
+    public var aliasNames: [String] { http.aliases.all.map(\.name) }
+
     /// The state of an alias' members.
     /// - Throws: code 701 when there is no such alias.
     public func members(of name: String) throws(SkeinError) -> [AliasMemberStatus] {
