@@ -734,7 +734,7 @@ def proxy(options, folder, results):
         path = os.path.join(folder, "haproxy.cfg")
         with open(path, "w") as file:
             file.write(
-                "global\n nbthread 1\n maxconn 10000\ndefaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
+                "global\n nbthread 1\n maxconn 4000\ndefaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
                 f"frontend f\n bind 127.0.0.1:{port}\n option forwardfor\n default_backend b\nbackend b\n http-reuse always\n server s {address}\n")
         return Server(["haproxy", "-db", "-f", path], port)
 

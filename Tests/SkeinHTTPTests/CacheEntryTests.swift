@@ -56,7 +56,7 @@ struct CacheEntryTests {
         #expect(try use(["Cache-Control": "max-age=60", "Age": "50"], age: 20) == "ask")
         for nonsense in ["1e300", "inf", "nan", "-5", "x"] {
             #expect(try use(["Cache-Control": "max-age=60", "Age": nonsense], age: 20) == "serve", "\(nonsense)")
-            #expect(entry(["Age": nonsense]).age(Self.now) == 0)
+            #expect(entry(["Age": nonsense]).age(isShared: false, Self.now) == 0)
         }
         #expect(try use(["Last-Modified": "Sun, 06 Nov 1994 08:32:57 GMT"], age: 90) == "serve")
         #expect(try use(["Last-Modified": "Sun, 06 Nov 1994 08:32:57 GMT"], age: 110) == "ask")
@@ -100,6 +100,16 @@ struct CacheEntryTests {
         #expect(order.put(1, size: 10) == [4])
         #expect(order.put(12, size: 100).contains(5))
         #expect(order.total <= 100)
+    }
+
+    @Test("what is kept and removed again and again leaves nothing behind")
+    func removed() {
+        var order = CacheOrder<Int>(maximum: 1000)
+        for key in 0..<100_000 {
+            _ = order.put(key, size: 10)
+            order.remove(key)
+        }
+        #expect(order.total == 0 && order.placeCount < 200)
     }
 
     @Test("what passes by once does not push out what is asked for again and again")

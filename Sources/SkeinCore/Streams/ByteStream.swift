@@ -203,6 +203,17 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
         }
     }
 
+    /// What has arrived and was not read, when somebody else has the source from here on.
+    package func takeArrived() -> [ByteBuffer] {
+        state.withLock { state in
+            defer {
+                state.pieces = []
+                state.buffered = 0
+            }
+            return Array(state.pieces)
+        }
+    }
+
     /// The next piece behind the filter; nil at the end.
     func nextFiltered() async throws -> ByteBuffer? {
         guard let filter else { return try await next() }

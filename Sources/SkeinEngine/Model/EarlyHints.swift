@@ -13,6 +13,8 @@ package protocol RequestChannel: InterimResponseTaker {
     var nioChannel: (any Channel)? { get }
     /// What was agreed about TLS. On the loop only.
     var tls: TLSInfo? { get }
+    /// Nobody is asked any more for a client that has ended its side of the connection some seconds ago. On the loop only.
+    func endsWithClient()
     /// Sends a resource, or says that it will be needed.
     func push(_ path: String, _ headers: Headers)
 }

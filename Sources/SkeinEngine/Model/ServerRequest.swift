@@ -44,15 +44,25 @@ public struct ServerRequest: Sendable {
 
     /// What stands behind the `?`, still percent-encoded; nil without one.
     public var query: String? {
+        if isOriginForm {
+            let bytes = head.targetBytes.readableBytesView
+            guard let mark = bytes.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+            return String(decoding: bytes[(mark + 1)...], as: UTF8.self)
+        }
         let target = originForm
         return target.firstByte("?").map { String(target[target.index(after: $0)...]) }
     }
 
     /// The authority of a target in absolute form, which counts instead of the Host field (RFC 9112, section 3.2.2).
     var targetAuthority: String? {
+        if isOriginForm { return nil }
         let target = self.target
         guard !target.hasBytePrefix("/"), let scheme = target.rangeOfBytes("://") else { return nil }
         return String(target[scheme.upperBound...].prefix(before: "/", "?"))
+    }
+
+    private var isOriginForm: Bool {
+        head.targetBytes.getInteger(at: head.targetBytes.readerIndex, as: UInt8.self) == UInt8(ascii: "/")
     }
 
     /// The target without scheme and authority, which clients send to proxies (RFC 9112, section 3.2.2).

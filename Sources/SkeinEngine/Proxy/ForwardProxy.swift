@@ -57,8 +57,20 @@ struct ForwardProxy: App {
     }
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
-        try await authenticate(request)
-        return request.method == .connect ? try await connect(request) : try await forward(request)
+        guard request.method == .connect else {
+            if request.shard.isCurrent { request.channel?.endsWithClient() }
+            try await authenticate(request)
+            return try await forward(request)
+        }
+        do {
+            try await authenticate(request)
+            return try await connect(request)
+        } catch let error as ServerError where request.version != .http2 {
+            // What the client may have sent into the tunnel already is no request.
+            var headers = error.headers
+            headers["Connection"] = "close"
+            throw ServerError(error.status, error.message, headers: headers)
+        }
     }
 
     private func authenticate(_ request: ServerRequest) async throws {
@@ -88,12 +100,26 @@ struct ForwardProxy: App {
 
     // MARK: Requests
 
+    /// Ports of other protocols, whose servers could take a request for something of theirs (as of the Fetch standard, section 2.9).
+    private static let portsOfOthers: Set<Int> = [
+        1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+        110, 111,
+        113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+        540, 548,
+        554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000,
+        6379,
+        6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 11211,
+    ]
+
     private func forward(_ request: ServerRequest) async throws -> ServerResponse {
         guard request.method != .trace else { throw ServerError(.methodNotAllowed, "TRACE is not passed on") }
         guard let url = try? HTTPURL(request.target) else { throw ServerError(.badRequest, "the target is no URL") }
-        guard !url.origin.isSecure, case .host(let host, _) = url.origin.endpoint, !url.origin.isAlias else {
+        guard !url.origin.isSecure, case .host(let host, let port) = url.origin.endpoint, !url.origin.isAlias else {
             throw ServerError(
                 .badRequest, "only http:// is passed on so; what is encrypted goes through a tunnel (CONNECT)")
+        }
+        guard !Self.portsOfOthers.contains(port) else {
+            throw ServerError(.forbidden, "port \(port) is not of HTTP")
         }
         try requireHost(host)
         var outgoing = HTTPRequest.forwarded(
@@ -103,9 +129,11 @@ struct ForwardProxy: App {
         outgoing.addresses = addresses
         let response = await request.scope.owner.skein.http.start(outgoing).dispatch()
         if let failure = response.failure { throw Self.refusal(failure) }
+        var headers = fields.response(response.headers)
+        headers.add("Via", "\(response.version.major).\(response.version.minor) \(ForwardedFields.pseudonym)")
         return ServerResponse(
-            (200...599).contains(response.statusCode) ? HTTPStatus(response.statusCode) : 502,
-            headers: fields.response(response.headers), body: .forwarding(response, to: request.method))
+            (200...599).contains(response.statusCode) ? HTTPStatus(response.statusCode) : 502, headers: headers,
+            body: .forwarding(response, to: request.method))
     }
 
     /// What the client gets to know.
@@ -143,10 +171,13 @@ struct ForwardProxy: App {
                 tunnel.attach(handler, .back)
             }.get()
         } catch {
+            tunnel.abandon()
             throw Self.refusal(error as? SkeinError ?? SkeinError(.connectionFailed, because: "\(error)", cause: error))
         }
+        let acceptance = TunnelAcceptance(tunnel, on: request.shard)
+        try Task.checkCancellation()
         var response = ServerResponse(.ok)
-        response.upgrade = TunnelAcceptance(tunnel, on: request.shard)
+        response.upgrade = acceptance
         return response
     }
 }

@@ -13,7 +13,9 @@ extension HTTPBody {
     /// - Parameter kept: bytes that are kept so that they can be sent again.
     static func forwarding(_ request: ServerRequest, keeping kept: Int) -> HTTPBody {
         guard let stream = request.body.stream else { return .none }
-        if let whole = stream.inlet.takeWhole(upTo: largestWhole) { return .whole(whole.bytes, whole.ending) }
+        if let whole = stream.inlet.takeWhole(upTo: largestWhole) {
+            return .whole(whole.bytes, ForwardedFields.trailers(whole.ending, ofRequest: true))
+        }
         let length: Int? = if case .known(let length) = request.head.bodyLength { length } else { nil }
         let content = ReplayableContent(request.body, limit: kept)
         let body = HTTPBody.Content.stream(length: length, .whileTrue { content.isWhole }) { content.makeChunks() }
@@ -40,12 +42,16 @@ extension HTTPBody {
             return HTTPBody(.stream(length: length, .never) { AsyncThrowingChunks { nil } }, contentType: nil)
         }
         guard let stream = response.stream else { return .bytes(response.content) }
-        if let whole = stream.inlet.takeWhole(upTo: largestWhole) { return .whole(whole.bytes, whole.ending) }
+        if let whole = stream.inlet.takeWhole(upTo: largestWhole) {
+            return .whole(whole.bytes, ForwardedFields.trailers(whole.ending, ofRequest: false))
+        }
         let length: Int? = if case .known(let length) = response.bodyLength { length } else { nil }
         return HTTPBody(
             .stream(length: length, .never) {
                 var pieces = stream.makeAsyncIterator()
-                return AsyncThrowingChunks(trailers: { stream.ending ?? nil }) { try await pieces.next() }
+                return AsyncThrowingChunks(trailers: {
+                    ForwardedFields.trailers(stream.ending ?? nil, ofRequest: false)
+                }) { try await pieces.next() }
             }, contentType: nil)
     }
 }
@@ -79,7 +85,7 @@ private final class ReplayableContent: @unchecked Sendable {
 
     func makeChunks() -> AsyncThrowingChunks {
         var position = 0
-        return AsyncThrowingChunks(trailers: { self.body.trailers }) {
+        return AsyncThrowingChunks(trailers: { ForwardedFields.trailers(self.body.trailers, ofRequest: true) }) {
             defer { position += 1 }
             return try await self.piece(position)
         }

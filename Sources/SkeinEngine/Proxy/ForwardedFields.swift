@@ -36,7 +36,7 @@ struct ForwardedFields: Sendable {
     /// - Throws: ``ServerError`` 508 for a request that has passed through this process before.
     func request(_ request: ServerRequest, upgrade: String? = nil) throws(ServerError) -> Headers {
         let headers = request.headers
-        if headers.values("Via").contains(where: Self.namesUs) {
+        if headers.contains("Via"), headers.values("Via").contains(where: Self.namesUs) {
             throw ServerError(508, "the request comes back to where it was: the back end leads to this server")
         }
         let listed = Self.listed(headers)
@@ -110,6 +110,16 @@ struct ForwardedFields: Sendable {
         return sent
     }
 
+    /// What is passed on of a trailer section: nothing that has a meaning for routing, or says who somebody is (RFC 9110, section 6.5.1).
+    static func trailers(_ trailers: Headers?, ofRequest: Bool) -> Headers? {
+        trailers?.passing(reserving: 0) { name, known in
+            guard known.isDisjoint(with: ofRequestHop) else { return false }
+            if known.isEmpty, isOfHop(name) || isOfClient(name) { return false }
+            if ofRequest, name.contains(UInt8(ascii: "_")) { return false }
+            return !["authorization", "cookie", "set-cookie", "proxy", "via"].contains { isEqual(name, $0) }
+        }
+    }
+
     // MARK: Names
 
     private static let ofResponseHop: KnownFields = [
@@ -139,10 +149,19 @@ struct ForwardedFields: Sendable {
     /// The fields that a Connection field says are about the connection, in small letters.
     private static func listed(_ headers: Headers) -> [String] {
         guard headers.known.contains(.connection) else { return [] }
+        if let value = headers.bytes("connection")?.readableBytesView, value.count <= 10,
+            headers.values("Connection").count == 1,
+            Self.common.contains(where: { $0.elementsEqual(value.lazy.map(Bytes.lowercased)) })
+        {
+            return []
+        }
         return headers.values("Connection").flatMap { $0.splitBytes(separator: ",") }
             .map { $0.trimmingBlanks().lowercased() }
             .filter { !["", "close", "keep-alive", "upgrade", "te"].contains($0) }
     }
+
+    /// What most Connection fields say.
+    private static let common = ["keep-alive", "close", "upgrade"].map { Array($0.utf8) }
 
     private static func isEqual(_ name: UnsafeRawBufferPointer, _ lowercase: String) -> Bool {
         name.count == lowercase.utf8.count && zip(name, lowercase.utf8).allSatisfy { Bytes.lowercased($0) == $1 }

@@ -73,7 +73,13 @@ extension UpstreamApp {
         outgoing.upgrade = ForwardedUpgrade(name, tunnel, on: request.shard)
         let response = try await send(outgoing, for: request)
         let isAgreed = response.statusCode == 101 || response.version == .http2 && response.statusCode == 200
-        guard isAgreed else { return answer(response, to: request) }
+        guard isAgreed else {
+            // Over HTTP/2, any success is an agreement (RFC 8441, section 5).
+            if isStream, (200..<300).contains(response.statusCode) {
+                throw ServerError(502, "the back end did not agree to the WebSocket")
+            }
+            return answer(response, to: request)
+        }
         let accept = WebSocketHandshake.accept(key)
         if name == "websocket", response.statusCode == 101, response.headers["Sec-WebSocket-Accept"] != accept {
             throw ServerError(502, "the back end did not agree to the WebSocket")

@@ -61,6 +61,8 @@ final class Tunnel: TimerTarget, @unchecked Sendable {
     }
 
     fileprivate func receive(_ event: TunnelMachine.Event, _ side: Side) {
+        // A slow client gets what is left, as long as it takes it.
+        if event == .writable, ends != nil { ends = shard.now + Self.endTime }
         perform(machine.receive(event, side))
         if case .gone = event {
             transports[side.rawValue] = nil

@@ -54,6 +54,7 @@ public struct UpstreamApp: App {
 
     /// Passes a request on.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        if request.shard.isCurrent { request.channel?.endsWithClient() }
         if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }
         switch request.method {
         case .connect: throw ServerError(.methodNotAllowed, "no tunnels are opened here")
@@ -96,7 +97,9 @@ public struct UpstreamApp: App {
 
     /// What the client asks for, whatever it becomes for the back end.
     private static func cacheKey(_ request: ServerRequest) -> String {
-        ownURL(request).lowercased() + String(buffer: request.scope.path) + (request.query.map { "?\($0)" } ?? "")
+        let host = request.isFromTrustedProxy ? request.headers["X-Forwarded-Host"] : nil
+        let named = host.map { "\(request.isSecure ? "https" : "http")://\($0)" } ?? ownURL(request)
+        return named.lowercased() + String(buffer: request.scope.path) + (request.query.map { "?\($0)" } ?? "")
     }
 
     private func purge(_ cache: HTTPCache, _ request: ServerRequest) async throws -> ServerResponse {
@@ -145,6 +148,7 @@ public struct UpstreamApp: App {
     }
 
     private func rewriteLocations(_ headers: inout Headers, _ request: ServerRequest) {
+        guard headers.contains("Location") || headers.contains("Content-Location") else { return }
         guard let origin, let mapping, !mapping.isIdentity(mount: request.mount.path) || !origin.isAlias else { return }
         for name in ["Location", "Content-Location"] {
             guard let value = headers[name] else { continue }

@@ -111,6 +111,7 @@ extension HTTP1ServerConnection {
     /// Request and response are complete.
     func nextRequest() {
         current = nil
+        leavesWithClient = false
         goOnReading(.consumer)
         guard !isAdvancing else { return }  // the loop that called us goes on by itself
         if decoder.hasBufferedBytes {

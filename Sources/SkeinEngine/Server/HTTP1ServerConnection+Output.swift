@@ -62,7 +62,7 @@ extension HTTP1ServerConnection {
     func inform(_ status: HTTPStatus, _ headers: Headers) {
         shard.run {
             guard let request = self.machine.request, request.exchange.isPending,
-                let current = self.current, current.scope.head.version != .http1_0
+                let current = self.current, current.scope.head.version != .http1_0, self.output.isWritable
             else { return }
             do {
                 try HTTP1Encoder.writeResponseHead(
@@ -72,6 +72,19 @@ extension HTTP1ServerConnection {
             } catch {
                 self.configuration.logger.warning("an interim response was not sent: \(error)")
             }
+        }
+    }
+
+    func endsWithClient() {
+        leavesWithClient = true
+        if machine.hasClientFinished { armLeaving() }
+    }
+
+    /// A client that has ended its side may still read: what is quick is sent, and nothing is asked for long.
+    func armLeaving() {
+        guard leavesWithClient, let scope = current?.scope else { return }
+        shard.eventLoop.scheduleTask(in: .seconds(5)) { [weak self] in
+            if let self, self.current?.scope === scope { self.cutOff() }
         }
     }
 

@@ -74,6 +74,7 @@ extension HTTP1ServerConnection {
             owner.record(scope)
         }
         let remainder = decoder.takeRemainder()
+        let hasClientFinished = machine.hasClientFinished
         let successor = UpgradedConnection(user, remoteAddress: peer.address)
         let handler = TransportChannelHandler(user)
         guard let channel = context?.channel, replace(by: successor, handler) else { return }
@@ -82,6 +83,7 @@ extension HTTP1ServerConnection {
         upgrade.begin(on: handler)
         user.receive(remainder)
         user.flush()
+        if hasClientFinished { user.inputEnded() }
     }
 
     /// Gives the connection to another handler. Returns false when that is not possible, and the connection ends.

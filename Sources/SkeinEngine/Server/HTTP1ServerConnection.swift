@@ -61,6 +61,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         machine = HTTP1ServerMachine(owner.context.connectionLimits, at: owner.shard.now)
     }
 
+    /// Whether the request under way ends when the client has ended its side.
+    var leavesWithClient = false
     var shard: Shard { owner.shard }
     var context: ChannelHandlerContext? { output.context }
     var remoteAddress: SocketAddress? { peer.address }
@@ -112,6 +114,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
             return context.fireUserInboundEventTriggered(event)
         }
         perform(machine.inputClosed())
+        armLeaving()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

@@ -20,6 +20,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     private var withheld = 0
     /// What the stream carries since the handler's answer gave it away.
     private(set) var tunnel: HTTP2Tunnel?
+    /// Whether the client has given it up, or the connection is over.
+    private var isGone = false
 
     init(_ stream: HTTP2Stream, of connection: HTTP2ServerConnection, head: RequestHead?) {
         self.stream = stream
@@ -96,7 +98,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     // MARK: The answer
 
     func answer(_ response: ServerResponse) {
-        guard exchange.isPending else { return }
+        guard exchange.isPending, !isGone else { return }
         if let problem = problem(with: response) { return answer(self.response(for: problem)) }
         if let upgrade = response.upgrade { return handOver(to: upgrade, response) }
         let plan = ResponsePlan(response, to: scope.head.method)
@@ -125,7 +127,6 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     /// The answer gives the stream away.
     private func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
         let tunnel = HTTP2Tunnel(driver, stream) { [connection, stream] in connection.forget(stream) }
-        if !driver.engine.isReceiving(stream) { tunnel.receivedAll() }
         do {
             try upgrade.begin(on: tunnel, response, date: owner.dateText())
         } catch {
@@ -136,6 +137,11 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         scope.answered(response.status)
         record()
         self.tunnel = tunnel
+        // What has come before belongs to whoever has the stream now.
+        for piece in body?.inlet.takeArrived() ?? [] { tunnel.replay(piece) }
+        if withheld > 0 { driver.engine.consumed(withheld, on: stream) }
+        withheld = 0
+        if !driver.engine.isReceiving(stream) { tunnel.receive(ByteBuffer(), isLast: true) }
     }
 
     private func send(
@@ -190,6 +196,9 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         owner.shard.run { if self.exchange.isPending { self.sendInterim(status, headers) } }
     }
 
+    /// A client of HTTP/2 resets what it does not want any more.
+    func endsWithClient() {}
+
     func push(_ path: String, _ headers: Headers) {
         owner.shard.run {
             guard self.exchange.isPending else { return }
@@ -232,6 +241,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     func wasReset(_ reset: HTTP2Engine.StreamReset) {
+        isGone = true
         tunnel?.end(reset)
         record()
         body?.fail(SkeinError(.http2StreamReset, because: "the stream was reset (\(reset.code)): \(reset.reason)"))
@@ -239,6 +249,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     func connectionEnded() {
+        isGone = true
         tunnel?.end(nil)
         record()
         body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))

@@ -17,9 +17,11 @@ extension HTTPClient {
         }
         guard state.scheme.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
         guard state.count > 1 else { return startOnOnly(state, request, callback) }
+        let shard = context.session.pickShard()
         let balanced = BalancedRequest(
-            request: request, state: state, client: self, shard: context.session.pickShard(),
-            key: state.configuration.policy == .consistentHash ? FastRandom.hash(request.url.target) : 0)
+            request: request, state: state, client: self, shard: shard,
+            key: state.configuration.policy == .consistentHash ? FastRandom.hash(request.url.target) : 0,
+            begun: shard.now)
         let service = service
         return CorequestTask.start(
             context.session, { await balanced.send() },
@@ -53,6 +55,7 @@ private struct BalancedRequest: Sendable {
     let shard: Shard
     /// What decides with consistent hashing.
     let key: UInt64
+    let begun: NIODeadline
 
     /// Sends the request to one member after the other until one answers, or no more attempts may be made.
     func send() async -> HTTPResponse {
@@ -74,6 +77,7 @@ private struct BalancedRequest: Sendable {
                 response = await sendOnce(attempt)
             }
             let wasNotSent = AliasState.couldNotConnect(response)
+            if request.isForwarded, response.failure?.code == .timeout { return response }
             guard wasNotSent || mayRepeat && state.shouldRepeat(response), request.body.isReplayable,
                 tried.count < state.configuration.retries.attempts, !Task.isCancelled, state.mayRetry(at: shard.now)
             else { return response }
@@ -82,7 +86,12 @@ private struct BalancedRequest: Sendable {
     }
 
     private func sendOnce(_ attempt: AliasState.Attempt) async -> HTTPResponse {
-        let response = await client.service.send(attempt.target.request(request))
+        var outgoing = attempt.target.request(request)
+        // Who has sent it waits so long for all attempts together.
+        if request.isForwarded, let limit = request.timeout {
+            outgoing.timeout = max(.milliseconds(1), limit - .nanoseconds((shard.now - begun).nanoseconds))
+        }
+        let response = await client.service.send(outgoing)
         let outcome = AliasState.outcome(response)
         state.end(attempt, outcome, at: shard.now)
         if case .unreachable = outcome { client.awaitReturn(attempt, of: state) }

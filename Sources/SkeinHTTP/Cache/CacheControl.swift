@@ -11,6 +11,7 @@ struct CacheControl {
 
     /// What a request says, or a response to anybody.
     init(_ headers: Headers) {
+        if headers.isEmpty { return }
         for field in headers.values("Cache-Control") {
             var scanner = FieldScanner(field)
             while !scanner.isAtEnd {

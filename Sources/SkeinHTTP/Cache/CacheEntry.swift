@@ -3,6 +3,7 @@
 import NIOCore
 import SkeinCore
 import SkeinWire
+import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -20,14 +21,56 @@ struct CacheEntry: Sendable {
     let identity: String?
     let status: Int
     let reason: String
-    var headers: Headers
+    var headers: Headers { didSet { memo = Memo() } }
     var content: ByteBuffer
     /// When it was asked for, and when it came.
     var requested: Date
     var received: Date
 
+    /// What its fields say about time, read once for many requests.
+    private var memo = Memo()
+
+    private final class Memo: Sendable {
+        private let freshness = Mutex<Freshness?>(nil)
+
+        func value(_ make: () -> Freshness) -> Freshness {
+            freshness.withLock { kept in
+                if let kept { return kept }
+                let made = make()
+                kept = made
+                return made
+            }
+        }
+    }
+
+    /// What the fields of a response say about time.
+    private struct Freshness {
+        let isShared: Bool
+        let control: CacheControl
+        let lifetime: Double
+        /// Seconds that it was old when it came.
+        let initialAge: Double
+    }
+
+    private func freshness(isShared: Bool) -> Freshness {
+        let kept = memo.value { makeFreshness(isShared: isShared) }
+        return kept.isShared == isShared ? kept : makeFreshness(isShared: isShared)
+    }
+
+    private func makeFreshness(isShared: Bool) -> Freshness {
+        let control = CacheControl(response: headers, isShared: isShared)
+        let apparent = max(0, received.timeIntervalSince(date("Date") ?? received))
+        let corrected = saidAge + received.timeIntervalSince(requested)
+        return Freshness(
+            isShared: isShared, control: control, lifetime: lifetime(control, isShared: isShared),
+            initialAge: max(apparent, corrected))
+    }
+
     /// Bytes that it takes, about.
-    var size: Int { content.readableBytes + headers.bytes.readableBytes + key.utf8.count + 512 }
+    var size: Int {
+        let varied = varying.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+        return content.readableBytes + headers.bytes.readableBytes + key.utf8.count + varied + 512
+    }
 
     /// By what it can be purged, beside its URL.
     var tags: [String] {
@@ -56,6 +99,9 @@ struct CacheEntry: Sendable {
             control.seconds("max-age") != nil || isShared && control.seconds("s-maxage") != nil
             || !control.isTargeted && response.headers.contains("Expires") || control.contains("public")
         guard isExplicit || Self.heuristicStatuses.contains(response.statusCode) else { return nil }
+        // What was made for somebody who is known, or makes somebody known, is for others only if its server says so.
+        let isPersonal = asker.fields.contains("Cookie") || response.headers.contains("Set-Cookie")
+        if isShared, isPersonal, !isExplicit { return nil }
         key = Self.key(request)
         self.varying = varying
         // One user's cache, too, may be asked with more than one name and password.
@@ -145,10 +191,8 @@ struct CacheEntry: Sendable {
     }
 
     /// Seconds since it was made (section 4.2.3).
-    func age(_ now: Date) -> Double {
-        let apparent = max(0, received.timeIntervalSince(date("Date") ?? received))
-        let corrected = saidAge + received.timeIntervalSince(requested)
-        return max(apparent, corrected) + max(0, now.timeIntervalSince(received))
+    func age(isShared: Bool, _ now: Date) -> Double {
+        freshness(isShared: isShared).initialAge + max(0, now.timeIntervalSince(received))
     }
 
     /// The first value of the Age field; what is no number does not count (section 5.1).
@@ -160,9 +204,7 @@ struct CacheEntry: Sendable {
     }
 
     /// Seconds for which it is fresh (section 4.2.1).
-    func lifetime(isShared: Bool) -> Double {
-        lifetime(CacheControl(response: headers, isShared: isShared), isShared: isShared)
-    }
+    func lifetime(isShared: Bool) -> Double { freshness(isShared: isShared).lifetime }
 
     private func lifetime(_ control: CacheControl, isShared: Bool) -> Double {
         if isShared, let seconds = control.seconds("s-maxage") { return seconds }
@@ -180,9 +222,9 @@ struct CacheEntry: Sendable {
     /// What can be done with it for a request (section 4).
     func use(for request: HTTPRequest, isShared: Bool, now: Date) -> Use {
         let asked = CacheControl(request.headers)
-        let control = CacheControl(response: headers, isShared: isShared)
-        let age = age(now)
-        let lifetime = lifetime(control, isShared: isShared)
+        let control = freshness(isShared: isShared).control
+        let age = age(isShared: isShared, now)
+        let lifetime = lifetime(isShared: isShared)
         if asked.contains("no-cache") || control.contains("no-cache") { return .revalidate }
         if let limit = asked.seconds("max-age"), age > limit || limit == 0 { return .revalidate }
         if let margin = asked.seconds("min-fresh"), lifetime - age < margin { return .revalidate }
@@ -213,7 +255,9 @@ struct CacheEntry: Sendable {
     }
 
     /// Seconds for which it is still fresh, negative when it is stale.
-    func remaining(isShared: Bool, now: Date) -> Double { lifetime(isShared: isShared) - age(now) }
+    func remaining(isShared: Bool, now: Date) -> Double {
+        lifetime(isShared: isShared) - age(isShared: isShared, now)
+    }
 
     /// Whether it may be shown when the server fails (RFC 5861, section 4), or is not there (RFC 9111, section 4.2.4).
     /// - Parameters:
@@ -222,11 +266,11 @@ struct CacheEntry: Sendable {
     func mayReplaceError(
         for request: HTTPRequest, isShared: Bool, isUnreachable: Bool, grace: Double, now: Date
     ) -> Bool {
-        let control = CacheControl(response: headers, isShared: isShared)
+        let control = freshness(isShared: isShared).control
         if forbidsStale(control, isShared: isShared) { return false }
         let window = control.seconds("stale-if-error") ?? CacheControl(request.headers).seconds("stale-if-error")
         let limit = window ?? (isUnreachable ? grace : nil)
-        return limit.map { age(now) - lifetime(control, isShared: isShared) <= $0 } ?? false
+        return limit.map { -remaining(isShared: isShared, now: now) <= $0 } ?? false
     }
 
     // MARK: Validation
@@ -250,17 +294,24 @@ struct CacheEntry: Sendable {
         return Self.opaque(tag).equalsBytes(Self.opaque(own))
     }
 
-    /// The entry after the server said that it is still right (section 3.2).
-    func refreshed(by response: HTTPResponse, requested: Date, received: Date) -> CacheEntry {
+    /// The entry after the server said that it is still right (section 3.2); nil when what it says now forbids to keep it.
+    func refreshed(
+        by response: HTTPResponse, of asker: CacheAsker, isShared: Bool, requested: Date, received: Date
+    ) -> CacheEntry? {
         var fresh = self
+        fresh.memo = Memo()
         fresh.requested = requested
         fresh.received = received
         fresh.headers.remove("Age")
         var news = Self.kept(response.headers)
         for name in ["Content-Length", "Content-Encoding", "Content-Type", "Content-Range"] { news.remove(name) }
         if !news.contains("Date") { news["Date"] = HTTPDate.text(received) }
-        // Without a Date of its own, the one that was kept would make it old.
+        if isShared { for name in ["Set-Cookie", "Set-Cookie2"] { news.remove(name) } }
         fresh.headers.merge(news)
+        let control = CacheControl(response: fresh.headers, isShared: isShared)
+        guard Self.mayStore(control, status), !isShared || !control.contains("private"),
+            Self.varying(fresh.headers, asker) != nil
+        else { return nil }
         return fresh
     }
 

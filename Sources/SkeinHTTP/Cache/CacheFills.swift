@@ -42,7 +42,9 @@ final class CacheFills: Sendable {
     }
 
     /// Waits until the first caller has its response, or for some time.
-    func wait(for key: String, upTo time: Duration, on shard: Shard) async {
+    /// - Returns: whether the time was enough.
+    func wait(for key: String, upTo time: Duration, on shard: Shard) async -> Bool {
+        let end = shard.now + TimeAmount(time)
         let timer = Mutex<Scheduled<Void>?>(nil)
         await withCheckedContinuation { continuation in
             let isOver = state.withLock { state in
@@ -55,12 +57,21 @@ final class CacheFills: Sendable {
             timer.withLock { $0 = scheduled }
         }
         timer.withLock { $0 }?.cancel()
+        return shard.now < end
+    }
+
+    enum Outcome {
+        case kept
+        /// It may not be kept; nor may what follows, most likely.
+        case refused
+        /// Nothing is known: the server failed, or the first caller left.
+        case failed
     }
 
     /// The first caller has its response.
-    func end(_ key: String, isKept: Bool, at now: NIODeadline) {
+    func end(_ key: String, _ outcome: Outcome, at now: NIODeadline) {
         release(key, isOver: true)
-        guard !isKept else { return }
+        guard outcome == .refused else { return }
         state.withLock { state in
             if state.passing.count >= Self.mostRemembered { state.passing = ByteDictionary() }
             state.passing[key] = now + Self.memory

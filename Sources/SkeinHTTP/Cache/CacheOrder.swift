@@ -32,6 +32,8 @@ struct CacheOrder<Key: Hashable> {
     init(maximum: Int) { self.maximum = maximum }
 
     var count: Int { items.count }
+    /// The places in the queues, those of removed keys included.
+    var placeCount: Int { small.count + main.count + ghosts.count }
 
     /// Notes that a key was asked for.
     mutating func use(_ key: Key) {
@@ -59,9 +61,17 @@ struct CacheOrder<Key: Hashable> {
                 smallSize += size
             }
         }
+        compact()
         var gone: [Key] = []
         while total > maximum, let key = evict() { gone.append(key) }
         return gone
+    }
+
+    /// Forgets the places of what was removed, once they are many.
+    private mutating func compact() {
+        guard small.count + main.count > 2 * items.count + 64 else { return }
+        small.removeAll { place in items[place.key].map { $0.turn != place.turn || $0.isMain } ?? true }
+        main.removeAll { place in items[place.key].map { $0.turn != place.turn || !$0.isMain } ?? true }
     }
 
     mutating func remove(_ key: Key) {

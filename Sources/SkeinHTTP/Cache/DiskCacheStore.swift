@@ -106,6 +106,10 @@ final class DiskCacheStore: CacheStore {
             }
             guard rename(new.path, self.folder.appending(path: name).path) == 0 else { return }
             let label = Label(key: entry.key, tags: entry.tags)
+            let crowd = self.index.withLock { $0.names[Self.group(of: name)] ?? [] }
+            if crowd.count >= MemoryCacheStore.mostVariants, !crowd.contains(name), let other = crowd.first {
+                self.forget(other)
+            }
             for gone in self.index.withLock({ $0.put(name, size: bytes.count, label) }) {
                 Self.delete(gone, self.folder)
             }

@@ -28,9 +28,12 @@ public final class HTTPCache: HTTPLayer {
     /// What is being asked behind the callers' backs.
     private let underWay = Mutex<Set<String>>([])
     private let counts = CacheCounts()
+    private let removals = CacheRemovals()
 
     /// The longest wait for another caller's response; then the server is asked.
     private static let longestWait: Duration = .seconds(5)
+    /// How many callers' responses are waited for, of which one after the other comes to nothing.
+    private static let mostWaits = 3
     /// Seconds for which a stale response may be shown while its server cannot be reached, unless the server says otherwise.
     private static let grace: Double = 3600
     private static let largestEntry = 32 << 20
@@ -78,18 +81,27 @@ public final class HTTPCache: HTTPLayer {
 
     /// Forgets what is kept for a URL.
     /// - Parameter url: as it was asked for, without a fragment.
-    public func purge(_ url: String) async { await store.remove(url) }
+    public func purge(_ url: String) async { await forget(url) }
+
+    private func forget(_ key: String) async {
+        removals.note(key)
+        await store.remove(key)
+    }
 
     /// Forgets what is kept for all URLs that begin with a text.
     /// - Returns: how many responses were forgotten.
     @discardableResult
-    public func purge(prefix: String) async -> Int { await store.remove { key, _ in key.hasBytePrefix(prefix) } }
+    public func purge(prefix: String) async -> Int {
+        removals.noteAll()
+        return await store.remove { key, _ in key.hasBytePrefix(prefix) }
+    }
 
     /// Forgets what servers have marked with a tag, in a `Cache-Tag` or `Surrogate-Key` field.
     /// - Returns: how many responses were forgotten.
     @discardableResult
     public func purge(tag: String) async -> Int {
-        await store.remove { _, tags in tags.contains { $0.equalsBytes(tag) } }
+        removals.noteAll()
+        return await store.remove { _, tags in tags.contains { $0.equalsBytes(tag) } }
     }
 
     // MARK: Requests
@@ -99,10 +111,12 @@ public final class HTTPCache: HTTPLayer {
         guard request.method == .get || request.method == .head, let asker = CacheAsker(request, next.context) else {
             return await pass(request, next: next)
         }
+        // What a server makes of content is not told by the URL.
+        guard request.body.length == .none else { return note(await next.send(request), request, .miss, "fwd=bypass") }
         let asked = CacheControl(request.headers)
         guard !asked.contains("no-store") else { return note(await next.send(request), request, .miss, "fwd=request") }
         let key = CacheEntry.key(request)
-        var mayWait = true
+        var waits = 0
         while true {
             let kept = await store.entries(key).filter { $0.answers(asker) }.max { $0.received < $1.received }
             switch kept?.use(for: request, isShared: isShared, now: now()) {
@@ -117,13 +131,13 @@ public final class HTTPCache: HTTPLayer {
             if asked.contains("only-if-cached") { return next.answer(request, HTTPStatus(504)) }
             let isPart = request.headers.contains("Range")
             if request.method == .head || isPart && kept?.hasValidator != true {
-                return await passHead(request, kept, next: next)
+                return await passHead(request, kept, asker, next: next)
             }
             let shard = next.context.session.pickShard()
             switch fills.begin(key, at: shard.now) {
-            case .behind where mayWait:
-                mayWait = false
-                await fills.wait(for: key, upTo: Self.longestWait, on: shard)
+            case .behind where waits < Self.mostWaits:
+                waits += 1
+                if !(await fills.wait(for: key, upTo: Self.longestWait, on: shard)) { waits = Self.mostWaits }
             case .first:
                 let fill = CacheFill(fills, key, shard)
                 return await fetch(request, kept, asker, fill, next: next)
@@ -133,17 +147,21 @@ public final class HTTPCache: HTTPLayer {
     }
 
     /// Passes a request for a head, or for a part of what is not kept. A head that differs makes what is kept void (section 4.3.5).
-    private func passHead(_ request: HTTPRequest, _ kept: CacheEntry?, next: HTTPService) async -> HTTPResponse {
+    private func passHead(
+        _ request: HTTPRequest, _ kept: CacheEntry?, _ asker: CacheAsker, next: HTTPService
+    ) async -> HTTPResponse {
         let requested = now()
         let response = await next.send(request)
         if let kept, request.method == .head, response.statusCode == 200 {
-            let isSame = ["ETag", "Last-Modified", "Content-Length"].allSatisfy { name in
-                response.headers[name].map { said in kept.headers[name].map { $0.equalsBytes(said) } ?? true } ?? true
+            let said = ["ETag", "Last-Modified", "Content-Length"].compactMap { name in
+                response.headers[name].map { said in kept.headers[name].map { $0.equalsBytes(said) } ?? true }
             }
-            if isSame {
-                await store.keep(kept.refreshed(by: response, requested: requested, received: now()))
+            let refreshed = kept.refreshed(
+                by: response, of: asker, isShared: isShared, requested: requested, received: now())
+            if let refreshed, said.allSatisfy({ $0 }) {
+                if !said.isEmpty { await store.keep(refreshed) }
             } else {
-                await store.remove(kept.key)
+                await forget(kept.key)
             }
         }
         return note(response, request, .miss, kept == nil ? "fwd=uri-miss" : "fwd=stale")
@@ -154,12 +172,12 @@ public final class HTTPCache: HTTPLayer {
         let response = await next.send(request)
         guard !request.method.isSafe, (200..<400).contains(response.statusCode) else { return response }
         let key = CacheEntry.key(request)
-        await store.remove(key)
+        await forget(key)
         guard let url = try? HTTPURL(key) else { return response }
         for name in ["Location", "Content-Location"] {
             guard let field = response.header(name), let other = try? url.resolving(field), other.origin == url.origin
             else { continue }
-            await store.remove(other.description)
+            await forget(other.description)
         }
         return response
     }
@@ -169,19 +187,28 @@ public final class HTTPCache: HTTPLayer {
         _ request: HTTPRequest, _ kept: CacheEntry?, _ asker: CacheAsker, _ fill: CacheFill?, next: HTTPService
     ) async -> HTTPResponse {
         let requested = now()
+        let mark = removals.mark(CacheEntry.key(request))
         let mayValidate = kept?.hasValidator == true
         var response = await next.send(mayValidate ? kept?.validation(of: request) ?? request : request)
         if let kept, mayValidate, response.failure == nil, response.statusCode == 304 {
             if kept.isMeant(by: response) {
-                let fresh = kept.refreshed(by: response, requested: requested, received: now())
-                await store.keep(fresh)
-                fill?.end(isKept: true)
+                guard
+                    let fresh = kept.refreshed(
+                        by: response, of: asker, isShared: isShared, requested: requested, received: now())
+                else {
+                    // It is right, for this caller and nobody else.
+                    await forget(kept.key)
+                    fill?.end(.refused)
+                    return serve(kept, request, .revalidated, next)
+                }
+                if removals.isValid(mark, kept.key) { await store.keep(fresh) }
+                fill?.end(.kept)
                 return serve(fresh, request, .revalidated, next)
             }
             response = await next.send(request)
         }
         if let kept, replacesError(kept, request, response) {
-            fill?.end(isKept: true)
+            fill?.end(.kept)
             return serve(kept, request, .stale, next)
         }
         let isServerError = response.failure != nil || response.statusCode >= 500
@@ -192,46 +219,48 @@ public final class HTTPCache: HTTPLayer {
                 response, to: request, of: asker, isShared: isShared, requested: requested, received: now())
         else {
             // A newer response that may not be kept takes the place of an older one all the same.
-            if let kept, !isServerError, response.statusCode != 304 { await store.remove(kept.key) }
-            fill?.end(isKept: false)
+            if let kept, !isServerError, response.statusCode != 304 { await forget(kept.key) }
+            fill?.end(isServerError || response.statusCode == 304 ? .failed : .refused)
             return note(response, request, .miss, state)
         }
-        return await keep(response, as: entry, request, fill, state, next)
+        return await keep(response, as: entry, mark, request, fill, state, next)
     }
 
     /// Passes a response on, and keeps it.
     private func keep(
-        _ response: HTTPResponse, as entry: CacheEntry, _ request: HTTPRequest, _ fill: CacheFill?, _ state: String,
-        _ next: HTTPService
+        _ response: HTTPResponse, as entry: CacheEntry, _ mark: CacheRemovals.Mark, _ request: HTTPRequest,
+        _ fill: CacheFill?, _ state: String, _ next: HTTPService
     ) async -> HTTPResponse {
         if case .known(let length) = response.bodyLength, length > maximumEntrySize {
-            fill?.end(isKept: false)
+            fill?.end(.refused)
             return note(response, request, .miss, state)
         }
         guard let stream = response.stream else {
-            await keep(response.content, as: entry, fill)
+            await keep(response.content, as: entry, mark, fill)
             return note(response, request, .miss, "\(state); stored")
         }
         if let whole = stream.inlet.takeWhole(upTo: maximumEntrySize) {
             let trailers = whole.ending
-            if trailers?.isEmpty ?? true { await keep(whole.bytes, as: entry, fill) } else { fill?.end(isKept: false) }
+            if trailers?.isEmpty ?? true { await keep(whole.bytes, as: entry, mark, fill) } else { fill?.end(.refused) }
             let copy = BodyStream(source: nil)
             if whole.bytes.readableBytes > 0 { copy.push(whole.bytes) }
             copy.finish(trailers)
             return note(response.with { $0.stream = copy }, request, .miss, "\(state); stored")
         }
         let copy = CacheTee.start(stream, keeping: maximumEntrySize, on: next.context.session.pickShard()) { content in
-            if let content { await self.keep(content, as: entry, fill) } else { fill?.end(isKept: false) }
+            if let content { await self.keep(content, as: entry, mark, fill) } else { fill?.end(.failed) }
         }
         return note(response.with { $0.stream = copy }, request, .miss, "\(state); stored")
     }
 
-    private func keep(_ content: ByteBuffer, as entry: CacheEntry, _ fill: CacheFill?) async {
+    private func keep(
+        _ content: ByteBuffer, as entry: CacheEntry, _ mark: CacheRemovals.Mark, _ fill: CacheFill?
+    ) async {
         var entry = entry
         entry.content = content
         let fits = entry.size <= maximumEntrySize
-        if fits { await store.keep(entry) }
-        fill?.end(isKept: fits)
+        if fits, removals.isValid(mark, entry.key) { await store.keep(entry) }
+        fill?.end(fits ? .kept : .refused)
     }
 
     private func replacesError(_ kept: CacheEntry, _ request: HTTPRequest, _ response: HTTPResponse) -> Bool {
@@ -273,7 +302,8 @@ public final class HTTPCache: HTTPLayer {
         _ entry: CacheEntry, _ request: HTTPRequest, _ use: CacheUse, _ next: HTTPService
     ) -> HTTPResponse {
         var headers = entry.headers
-        headers["Age"] = String(Int(max(0, entry.age(now()))))
+        headers.remove("Age")
+        headers.add("Age", String(Int(max(0, entry.age(isShared: isShared, now())))))
         let state =
             switch use {
             case .revalidated: "hit; fwd=stale; fwd-status=304"
@@ -332,7 +362,44 @@ private final class CacheFill: Sendable {
         self.shard = shard
     }
 
-    func end(isKept: Bool) { fills.end(key, isKept: isKept, at: shard.now) }
+    func end(_ outcome: CacheFills.Outcome) { fills.end(key, outcome, at: shard.now) }
+}
+
+/// What was forgotten of late: a response that was asked for before is not kept after it.
+private final class CacheRemovals: Sendable {
+    struct Mark {
+        fileprivate let all: Int
+        fileprivate let own: Int
+    }
+
+    private struct State {
+        var all = 0
+        var keys = ByteDictionary<Int>()
+    }
+
+    private static let mostKeys = 10_000
+
+    private let state = Mutex(State())
+
+    /// A response is asked for.
+    func mark(_ key: String) -> Mark { state.withLock { Mark(all: $0.all, own: $0.keys[key] ?? 0) } }
+
+    /// Whether nothing was forgotten since.
+    func isValid(_ mark: Mark, _ key: String) -> Bool {
+        state.withLock { $0.all == mark.all && $0.keys[key] ?? 0 == mark.own }
+    }
+
+    func note(_ key: String) {
+        state.withLock { state in
+            if state.keys.count >= Self.mostKeys {
+                state.all += 1
+                state.keys = ByteDictionary()
+            }
+            state.keys[key, default: 0] += 1
+        }
+    }
+
+    func noteAll() { state.withLock { $0.all += 1 } }
 }
 
 /// How often a cache has done what.

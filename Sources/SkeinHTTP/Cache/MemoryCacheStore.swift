@@ -29,7 +29,7 @@ final class MemoryCacheStore: CacheStore {
     }
 
     /// A server that answers each asker differently does not fill the cache with one URL.
-    private static let mostVariants = 32
+    static let mostVariants = 32
 
     private let state: Mutex<State>
 

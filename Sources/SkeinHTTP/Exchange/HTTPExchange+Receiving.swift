@@ -34,7 +34,10 @@ extension HTTPExchange {
     /// Takes an interim response.
     func receiveInterim(_ head: ResponseHead) {
         events?.onInformational(self, head)
-        if head.status != .continue { request.interimResponses?.inform(head.status, head.headers) }
+        guard head.status != .continue, let taker = request.interimResponses, redirectState.interim < 16 else { return }
+        redirectState.interim += 1
+        let ofConnection = KnownFields.aboutTheConnection.union(.framing)
+        taker.inform(head.status, head.headers.passing(reserving: 0) { $1.isDisjoint(with: ofConnection) })
     }
 
     private func followUp(after head: ResponseHead) throws(SkeinError) -> FollowUp? {

@@ -27,6 +27,8 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         var challenges = 0
         /// Bytes of an answer that nobody wants.
         var dropped = 0
+        /// Interim responses that were passed on.
+        var interim = 0
     }
 
     /// Out of line: each of the many that go straight would carry the places.

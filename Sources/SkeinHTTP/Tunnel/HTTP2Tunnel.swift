@@ -65,6 +65,9 @@ package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
         if isLast { receivedAll() }
     }
 
+    /// Content that has been counted already.
+    package func replay(_ bytes: ByteBuffer) { user?.received(bytes, isLast: false) }
+
     package func receive(trailers: Headers) {
         user?.received(trailers: trailers)
         receivedAll()

@@ -54,6 +54,10 @@ struct RequestLine {
         } else {
             let text = String(decoding: bytes[target].prefix(16), as: UTF8.self).lowercased()
             guard text.hasBytePrefix("http://") || text.hasBytePrefix("https://") else { throw .invalidTarget }
+            // Its authority counts instead of the Host field, and is as strict.
+            let authority = bytes[target].dropFirst(text.hasBytePrefix("https") ? 8 : 7)
+                .prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+            guard !authority.isEmpty, authority.allSatisfy(Bytes.isHost) else { throw .invalidTarget }
         }
     }
 }

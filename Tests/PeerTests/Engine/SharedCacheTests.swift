@@ -106,6 +106,69 @@ struct SharedCacheTests {
         }
     }
 
+    @Test("what becomes private, or is somebody's, is shown to nobody else; content of a GET is no part of its URL")
+    func personal() async throws {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+        let pages: [String: @Sendable (Int) -> String] = [
+            "private-later": {
+                $0 != 1
+                    ? "\(ok)Cache-Control: max-age=0\r\nETag: \"a\"\r\n\r\n\($0)"
+                    : "HTTP/1.1 304 Not Modified\r\nCache-Control: private, max-age=60\r\nSet-Cookie: sid=ada\r\nETag: \"a\"\r\n\r\n"
+            },
+            "cookie": {
+                "\(ok)Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nSet-Cookie: sid=\($0)\r\n\r\n\($0 % 10)"
+            },
+            "content": { "\(ok)Cache-Control: max-age=60\r\n\r\n\($0 % 10)" },
+        ]
+        for (name, page) in pages {
+            let back = try await ScriptedServer.start { number in
+                [
+                    .until("\r\n\r\n"),
+                    .send(page(number).replacing("\r\n\r\n", with: "\r\nConnection: close\r\n\r\n")), .close,
+                ]
+            }
+            try await proxying(.memory(isShared: true), back.port) { base, _ in
+                switch name {
+                case "private-later":
+                    _ = try await fetch("\(base)/")
+                    #expect(try await fetch("\(base)/", "-H", "Cookie: sid=ada").content == "0")
+                    let other = try await runToEnd("curl", ["-sS", "-i", "\(base)/"])
+                    #expect(!other.output.contains("ada") && back.connectionCount == 3, "\(other.output)")
+                case "cookie":
+                    _ = try await fetch("\(base)/")
+                    #expect(try await fetch("\(base)/").content == "1")
+                default:
+                    _ = try await fetch("\(base)/", "-X", "GET", "-d", "q=evil")
+                    #expect(try await fetch("\(base)/").content == "1")
+                    #expect(try await fetch("\(base)/").content == "1")
+                }
+            }
+            await back.stop()
+        }
+    }
+
+    @Test("what was purged while it was on its way is not kept; who leaves is followed by the next")
+    func races() async throws {
+        let back = try await ScriptedServer.start { number in
+            let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+            return [.until("\r\n\r\n"), .send(head + "\(number)"), .wait, .send("\(number)"), .close]
+        }
+        try await proxying(.memory(isShared: true), back.port) { base, _ in
+            let port = Int(base.split(separator: ":").last ?? "") ?? 0
+            let slow = try await RawClient.connect(port)
+            try await slow.send("GET /x HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\r\n")
+            try await slow.untilReceived("\r\n\r\n0")
+            #expect(try await fetch("\(base)/x", "-X", "PURGE").status == "204")
+            // The second waits for the first, who leaves.
+            async let second = runToEnd("curl", ["-sS", "--max-time", "9", "\(base)/x"])
+            try await Task.sleep(for: .milliseconds(200))
+            await slow.close()
+            _ = try await second
+            #expect(back.connectionCount == 2)
+        }
+        await back.stop()
+    }
+
     @Test("purged by URL, by beginning and by tag; only from this machine")
     func purging() async throws {
         let back = try await ScriptedServer.start { number in

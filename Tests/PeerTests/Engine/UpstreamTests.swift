@@ -391,6 +391,37 @@ struct UpstreamTests {
         for process in processes { await process.stop() }
     }
 
+    @Test("a back end that knows no WebSockets, and one that says 103 for ever")
+    func misleading() async throws {
+        let back = try await ScriptedServer.start { _ in
+            [.until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml")]
+        }
+        try await proxying("http://127.0.0.1:\(back.port)") { port, _ in
+            var configuration = SkeinClient.Configuration()
+            configuration.http.http2.use = .priorKnowledge
+            let client = SkeinClient(configuration)
+            let socket = try? await client.webSocket("ws://127.0.0.1:\(port)/")
+            #expect(socket == nil)
+            await client.shutdown()
+        }
+        await back.stop()
+        let talking = try await ScriptedServer.start { _ in
+            [
+                .until("\r\n\r\n"),
+                .send(String(repeating: "HTTP/1.1 103 Early Hints\r\nConnection: x\r\nX: 1\r\n\r\n", count: 1000)),
+                .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"), .close,
+            ]
+        }
+        try await proxying("http://127.0.0.1:\(talking.port)") { port, _ in
+            let client = try await RawClient.connect(port)
+            try await client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            let all = await client.readToEnd()
+            let hints = all.components(separatedBy: "HTTP/1.1 103").count - 1
+            #expect(hints == 16 && all.hasSuffix("ok") && !all.contains("Connection: x"), "\(hints)")
+        }
+        await talking.stop()
+    }
+
     @Test("server-sent events arrive one by one")
     func events() async throws {
         var back = Engine()
