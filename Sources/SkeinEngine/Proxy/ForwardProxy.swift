@@ -1,4 +1,4 @@
-// A forward proxy: clients send it the URLs of others (RFC 9112, section 3.2.2), and ask for tunnels (RFC 9110, section 9.3.6).
+// A forward proxy: requests in absolute form (RFC 9112, section 3.2.2) and tunnels (RFC 9110, section 9.3.6).
 
 import NIOCore
 import SkeinCore
@@ -7,36 +7,35 @@ import SkeinTransport
 import SkeinWire
 import Synchronization
 
-/// What a forward proxy lets its clients do. The defaults lead to servers of the public internet, by port 80 or whichever is written for
-/// HTTP, and by port 443 for tunnels.
+/// Settings of a forward proxy. With the defaults, clients reach servers with public addresses: by HTTP on any port that is not a well-known
+/// port of another protocol, by tunnels on port 443.
 public struct ForwardProxyOptions: Sendable {
-    /// The ports to which tunnels are opened. Default: 443.
+    /// Ports that tunnels may be opened to. Default: 443.
     public var ports: Set<Int> = [443]
-    /// Hosts that may be asked: names, or `*.example.org` for all below one. Default: empty, which is all.
+    /// Hosts that are allowed: names, or `*.example.org` for all subdomains. Default: empty, all hosts.
     public var allowedHosts: [String] = []
-    /// Hosts that may not be asked.
+    /// Hosts that are refused; same form.
     public var deniedHosts: [String] = []
-    /// Addresses that may be connected to although they are not of the public internet.
+    /// Address ranges that are allowed although they are not public.
     public var allowedAddresses: [AddressRange] = []
-    /// Addresses that may not be connected to, whatever else is said. Each address is checked when it is about to be connected to.
+    /// Address ranges that are always refused. Addresses are checked after name resolution, at the moment of connecting.
     public var deniedAddresses: [AddressRange] = []
-    /// Whether a name and a password are right (RFC 7617). Compare in a time that does not depend on them:
-    /// ``constantTimeEqual(_:_:)``. Default: nobody is asked for any.
+    /// Checks Basic credentials (RFC 7617). Compare with ``constantTimeEqual(_:_:)``. Default: no authentication.
     public var authenticate: (@Sendable (_ user: String, _ password: String) async throws -> Bool)?
-    /// For a connection to be made. Default: 10 s.
+    /// Connect timeout. Default: 10 s.
     public var connectTimeout: Duration = .seconds(10)
-    /// From the start of a request to the head of its response. Default: 60 s.
+    /// Time limit from the start of a request to the head of its response. Default: 60 s.
     public var responseTimeout: Duration = .seconds(60)
-    /// How long a tunnel may be silent. Default: 10 minutes.
+    /// Idle timeout of a tunnel. Default: 10 minutes.
     public var tunnelTimeout: Duration = .seconds(600)
-    /// Tunnels of one client's address at one time. Default: 100.
+    /// Concurrent tunnels of one client address; further ones are answered with 429. Default: 100.
     public var maximumTunnelsPerClient = 100
 
     /// The defaults.
     public init() {}
 }
 
-/// Passes on what clients send to others.
+/// Forwards requests to servers that clients name.
 struct ForwardProxy: App {
     private let options: ForwardProxyOptions
     private let addresses: AddressPolicy

@@ -1,20 +1,20 @@
-// A reverse proxy: an app that passes requests on to a back end and its responses back, as they arrive.
+// A reverse proxy: an app that forwards requests to a back end and streams its responses back.
 
 import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// Passes requests on to a back end, or to the members of an alias.
+/// Forwards requests to a back end, or to the members of an alias.
 ///
 ///     var engine = Engine()
 ///     engine.alias("@search", try .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))
 ///     engine.mount("/search", .upstream("@search/search"))
 ///     engine.mount("/", .upstream("http://127.0.0.1:9000"))
 ///
-/// Content is streamed both ways, no faster than it is taken. WebSockets, interim responses, trailers and gRPC pass; HTTP/1.1 and HTTP/2
-/// may be on either side. A back end that fails is 502, one that is too slow 504, and one that is not asked right now 503; the reason is in
-/// the log. When it fails in the middle of a response, the client's connection or stream is cut off.
+/// Content is streamed in both directions with back-pressure. WebSockets, interim responses, trailers and gRPC are supported, with HTTP/1.1
+/// or HTTP/2 on either side. A failed back end results in 502, a timeout in 504, and an alias without a usable member in 503; the cause is
+/// logged. When a back end fails in the middle of a response, the client's connection or stream is closed abnormally.
 public struct UpstreamApp: App {
     private let url: String
     let options: UpstreamOptions
@@ -22,7 +22,7 @@ public struct UpstreamApp: App {
     private let origin: HTTPOrigin?
     private let mapping: PathMapping?
 
-    /// Passes requests on.
+    /// A proxy for one URL.
     /// - Parameters:
     ///   - url: `http://host:port/path`, `https://…`, `http+unix://%2Frun%2Fapp.sock/path`, or `@alias/path` for an alias of the engine.
     ///   - options: paths, fields, time limits.
@@ -52,7 +52,7 @@ public struct UpstreamApp: App {
         return UpstreamApp(url, options, origin: target.origin, mapping: mapping)
     }
 
-    /// Passes a request on.
+    /// Forwards a request.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
         if request.shard.isCurrent { request.channel?.endsWithClient() }
         if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }

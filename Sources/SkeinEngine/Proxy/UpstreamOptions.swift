@@ -1,4 +1,4 @@
-// What can be set for requests that are passed on to a back end.
+// Settings of a reverse proxy.
 
 import SkeinCore
 import SkeinHTTP
@@ -6,74 +6,74 @@ import SkeinWire
 
 /// Settings of an ``UpstreamApp``, each with a safe default.
 public struct UpstreamOptions: Sendable {
-    /// What the back end gets for the path. Default: the mount's path is replaced by that of the back end's URL.
+    /// How request paths are mapped. Default: the mount's path is replaced by the path of the back end's URL.
     public var path = PathRule.replaced
-    /// What the back end gets as `Host`. Default: what the client has asked for.
+    /// The `Host` field sent to the back end. Default: the client's.
     public var host = HostRule.kept
-    /// Changes of the fields that go to the back end, made last.
+    /// Changes to the request fields, applied last.
     public var requestHeaders = HeaderRules()
-    /// Changes of the fields that go to the client, made last.
+    /// Changes to the response fields, applied last.
     public var responseHeaders = HeaderRules()
-    /// From the start of a request, connecting included, to the head of the response; then the client gets 504. Default: 60 s.
+    /// Time limit from the start of a request, including the connect, to the head of the response; exceeded, the client gets 504.
+    /// Default: 60 s.
     public var responseTimeout: Duration = .seconds(60)
-    /// From the start of a request to the end of the response; then the client gets 504, or a response without an end.
-    /// Default: no limit.
+    /// Time limit from the start of a request to the end of the response; exceeded, the client gets 504, or an abnormal close after the
+    /// head was sent. Default: no limit.
     public var timeout: Duration?
-    /// How long a WebSocket, or whatever else a connection was upgraded to, may be silent. Default: 10 minutes.
+    /// Idle timeout of WebSockets and other upgraded connections. Default: 10 minutes.
     public var tunnelTimeout: Duration = .seconds(600)
-    /// Bytes of a request's content that are kept until the response begins, so that another member of an alias can be asked.
-    /// Default: 64 KiB.
+    /// Bytes of request content that are buffered until the response begins, so that the request can be retried on another member of an
+    /// alias; requests with more content are not retried. Default: 64 KiB.
     public var replayedContent = 64 << 10
-    /// The protocols to which a connection may be upgraded, in small letters. Default: `websocket`.
+    /// Protocols that a connection may be upgraded to, in lower case. Default: `websocket`.
     public var upgrades: Set<String> = ["websocket"]
-    /// Whether fields with an underscore in their name are passed on. Programs behind CGI and WSGI cannot tell them from those with a
-    /// hyphen, which are checked. Default: false, they are left out.
+    /// Whether fields with an underscore in the name are forwarded. CGI and WSGI map `X_Real_IP` and `X-Real-IP` to the same variable, so a
+    /// client could forge the latter. Default: false.
     public var allowsUnderscores = false
-    /// Whether several slashes in a row become one. Default: false, since they may mean something to the back end.
+    /// Whether repeated slashes in the path are collapsed. Default: false.
     public var mergesSlashes = false
-    /// Whether `Location` and `Content-Location` of the back end's own URLs are translated to what clients ask for. Default: true.
+    /// Whether `Location` and `Content-Location` fields with the back end's own URLs are translated to the client's view. Default: true.
     public var rewritesLocations = true
-    /// Keeps responses and answers from them, as far as the back end allows that; one cache may serve many upstreams. Local clients
-    /// may ask by `PURGE` to forget a path, all that begin with one (`PURGE /news/*`), or what has a tag (`Cache-Tag: news`).
-    /// Default: none; `HTTPCache.memory(isShared: true)` makes one.
+    /// The shared cache (RFC 9111); several upstreams may use one. Clients on the same machine may purge a path (`PURGE /news`), a prefix
+    /// (`PURGE /news/*`) or a tag (`Cache-Tag: news`). Default: none; `HTTPCache.memory(isShared: true)` makes one.
     public var cache: HTTPCache?
-    /// When HTTP/2 is spoken to the back end. Default: as the server's client does, where it is negotiated over TLS; back ends that
-    /// speak it in clear text, as those of gRPC do, need `.priorKnowledge`.
+    /// When HTTP/2 is used towards the back end. Default: as configured for the server's client, which negotiates it over TLS. gRPC back
+    /// ends without TLS need `.priorKnowledge`.
     public var http2: HTTP2Use?
 
     /// The defaults.
     public init() {}
 
-    /// What becomes of a request's path.
+    /// How request paths are mapped.
     public enum PathRule: Sendable {
-        /// The path below the mount stands behind that of the back end's URL: mounted at `/api`, `http://app:9000/v1` gets `/v1/users`
-        /// for `/api/users`.
+        /// The mount's path is replaced by that of the back end's URL: with `http://app:9000/v1` mounted at `/api`, `/api/users` becomes
+        /// `/v1/users`.
         case replaced
-        /// The whole path stands behind that of the back end's URL.
+        /// The whole path is appended to that of the back end's URL.
         case kept
-        /// The first pattern that matches the path below the mount, and what takes its place:
-        /// `.patterns([("/users/<id>", "/people/<id>")])`. A path that none matches is replaced.
+        /// The first pattern that matches the path below the mount is rewritten: `.patterns([("/users/<id>", "/people/<id>")])`. A path
+        /// that no pattern matches is treated as with ``replaced``.
         case patterns([(pattern: String, path: String)])
     }
 
-    /// What becomes of a request's `Host` field.
+    /// The `Host` field sent to the back end.
     public enum HostRule: Sendable, Hashable {
-        /// The one that the client has asked for, so that links and cookies of the back end are right.
+        /// The client's, so that links and cookies made by the back end are correct.
         case kept
         /// That of the back end's URL; of an alias, that of the member.
         case replaced
-        /// A name, with a port if it needs one.
+        /// A fixed host name, with a port if needed.
         case fixed(String)
     }
 }
 
-/// Changes of a header section: fields are removed, then set, then added.
+/// Changes to a header section, applied in the order remove, set, add.
 public struct HeaderRules: Sendable {
-    /// Fields that are left out.
+    /// Fields to remove.
     public var remove: [String]
-    /// Fields whose values are replaced.
+    /// Fields that replace all fields of the same names.
     public var set: Headers
-    /// Fields that are added to those of the same names.
+    /// Fields that are added.
     public var add: Headers
 
     /// Changes. Default: none.

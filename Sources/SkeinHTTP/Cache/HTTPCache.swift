@@ -13,12 +13,13 @@ import Synchronization
 
 /// Answers requests with what servers have said before, as far as they allowed that, and asks them whether it is still right.
 ///
-/// A layer: put it into `http.layers`, and share the value between sessions of one user to share what is kept; or give it to an
-/// upstream of an engine, where it serves everybody. `response.cacheUse` tells what it did. What was asked for with credentials or
-/// cookies of the request's own is shown to those alone who bring the same, unless it is `public`. Of callers who want the same at one
-/// time, one asks the server. Parts of what is kept are sent to those who want parts, and 304 to those who have it. Requests whose
-/// credentials are made anew each time (digest, OAuth, SigV4), that want compressed content as it is, or that check type or size, go
-/// past it; a part that is not here is passed on and not kept.
+/// As a client layer, put it into `http.layers`; sessions of one user may share one cache. As a shared cache (`isShared: true`), set it as
+/// `cache` of an engine's upstream. `response.cacheUse` tells what the cache did.
+///
+/// In a private cache, a response to a request with its own credentials or cookies is served only to requests with the same ones, unless
+/// it is `public`. Concurrent misses of one URL are merged into one request. Ranges, `HEAD` and conditional requests are answered from
+/// complete entries. Bypassed are requests whose credentials change each time (digest, OAuth, SigV4), that turn decompression off, that
+/// check type or size, and ranges of responses that are not stored.
 public final class HTTPCache: HTTPLayer {
     private let store: any CacheStore
     private let isShared: Bool
