@@ -25,7 +25,7 @@ struct SkeinCommand: AsyncParsableCommand {
             DemoCommand.self, DynamoDBCommand.self, LoadCommand.self, MongoDBCommand.self, ProxyCommand.self,
             ResolveCommand.self,
             RespondCommand.self, ServeCommand.self, RPCCommand.self, SQLCommand.self, SQSCommand.self,
-            StoreCommand.self, WSCommand.self,
+            StoreCommand.self, TokenCommand.self, WSCommand.self,
         ]
             + RequestCommands.all)
 

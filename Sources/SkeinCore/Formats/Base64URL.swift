@@ -18,4 +18,14 @@ package enum Base64URL {
         let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
         return Data(base64Encoded: text.replacingBytes("-", with: "+").replacingBytes("_", with: "/") + padding)
     }
+
+    /// The decoded bytes; nil when the text has padding, bytes outside of the alphabet, or bits behind the last byte that are not zero.
+    package static func decodeStrict(_ text: String) -> Data? {
+        guard
+            text.utf8.allSatisfy({ Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || $0 == 0x2D || $0 == 0x5F }
+            ),
+            let bytes = decode(text), encode(bytes).equalsBytes(text)
+        else { return nil }
+        return bytes
+    }
 }

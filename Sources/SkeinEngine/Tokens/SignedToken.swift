@@ -1,0 +1,51 @@
+// Tokens in the compact form of JSON Web Signatures (RFC 7515, section 7.1), read strictly.
+
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A token whose signature has not been verified yet.
+package struct SignedToken {
+    package let header: JSONValue
+    package let algorithm: TokenAlgorithm
+    let keyID: String?
+    package let payload: Data
+    let signature: Data
+    /// What the signature is of.
+    let signed: [UInt8]
+
+    /// Takes a token apart.
+    /// - Parameter maximum: bytes at most.
+    package init(_ text: String, maximum: Int) throws(TokenError) {
+        guard text.utf8.count <= maximum else {
+            throw TokenError(.tooLarge, "the token is longer than \(maximum) bytes")
+        }
+        let parts = text.splitBytes(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3, let head = Base64URL.decodeStrict(parts[0]),
+            let payload = Base64URL.decodeStrict(parts[1]),
+            let signature = Base64URL.decodeStrict(parts[2])
+        else { throw TokenError(.malformed, "the token is not three parts of base64url") }
+        // A member that occurs twice is refused by the parser.
+        guard let header = try? JSONValue(json: head), header.members != nil else {
+            throw TokenError(.malformed, "the token's header is not a JSON object")
+        }
+        for name in ["crit", "jwk", "jku", "x5u", "b64", "zip"] where header[name] != nil {
+            throw TokenError(.headerNotAllowed, "the token's header has \(name), which is not accepted")
+        }
+        guard let name = header["alg"]?.string else { throw TokenError(.malformed, "the token's header has no alg") }
+        guard let algorithm = TokenAlgorithm(rawValue: name) else {
+            throw TokenError(.algorithmNotAllowed, "the algorithm \(name.prefix(32).debugDescription) is not accepted")
+        }
+        if let id = header["kid"], id.string == nil { throw TokenError(.malformed, "the token's kid is not a string") }
+        self.header = header
+        self.algorithm = algorithm
+        keyID = header["kid"]?.string
+        self.payload = payload
+        self.signature = signature
+        signed = Array("\(parts[0]).\(parts[1])".utf8)
+    }
+}
