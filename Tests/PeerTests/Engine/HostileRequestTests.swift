@@ -150,7 +150,8 @@ struct HostileRequestTests {
         Attack("a star", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         Attack("TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\nCookie: secret\r\nConnection: close\r\n\r\n", 405),
         Attack("a request that stops", "GET / HTTP/1.1\r\nHost:", 408),
-        get("http://other.test/", 200), get("ftp://other.test/", 400), get("http://", 200),
+        get("http://other.test/", 200), get("ftp://other.test/", 400), get("http://", 400), get("http://a,b/", 400),
+        get("http://u@a/", 400),
     ]
 
     private static let paths: [Attack] =
