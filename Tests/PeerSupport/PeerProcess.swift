@@ -53,16 +53,20 @@ struct ChildProcess {
         self.id = id
     }
 
-    /// Waits for its end.
+    /// Waits for its end, which a cancelled task brings about: a test whose time is over does not wait for ever.
     /// - Returns: its exit code, or 128 and the signal that ended it.
     func untilExit() async -> Int32 {
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                var status: Int32 = 0
-                while waitpid(id, &status, 0) == -1, errno == EINTR {}
-                let signal = status & 0x7F
-                continuation.resume(returning: signal == 0 ? status >> 8 & 0xFF : 128 + signal)
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                Thread.detachNewThread {
+                    var status: Int32 = 0
+                    while waitpid(id, &status, 0) == -1, errno == EINTR {}
+                    let signal = status & 0x7F
+                    continuation.resume(returning: signal == 0 ? status >> 8 & 0xFF : 128 + signal)
+                }
             }
+        } onCancel: {
+            kill(id, SIGKILL)
         }
     }
 

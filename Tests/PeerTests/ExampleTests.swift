@@ -54,9 +54,15 @@ struct ExampleTests {
             async def main():
                 url = "ws://127.0.0.1:\(port)/rooms/one"
                 async with websockets.connect(url) as a, websockets.connect(url) as b:
+                    # Who hears itself is in the room.
+                    await b.send("b")
+                    while await b.recv() != "b": pass
+                    await a.send("a")
+                    while await a.recv() != "a": pass
+                    while await b.recv() != "a": pass
                     await a.send("hello")
                     print(await a.recv(), await b.recv())
-            asyncio.run(main())
+            asyncio.run(asyncio.wait_for(main(), 30))
             """
         let result = try await runToEnd(Peers.python(), ["-c", script])
         #expect(result.output == "hello hello\n", "\(result)")

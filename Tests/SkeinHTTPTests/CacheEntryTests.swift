@@ -178,4 +178,28 @@ struct CacheEntryTests {
         #expect(try isKnown(["If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"]))
         #expect(try !isKnown(["If-Modified-Since": "Sun, 06 Nov 1994 08:49:36 GMT"]))
     }
+
+    @Test("memory before a folder holds all variants of a URL, or none")
+    func tiered() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "skein-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        func entry(_ language: String) -> CacheEntry {
+            CacheEntry(
+                key: "http://a/", varying: ["accept-language": language], identity: nil, status: 200, reason: "OK",
+                headers: [:], content: ByteBuffer(string: language), requested: Self.now, received: Self.now)
+        }
+        func store() throws -> TieredCacheStore {
+            TieredCacheStore(
+                MemoryCacheStore(maximum: 1 << 20), try DiskCacheStore(folder: folder.path, maximum: 1 << 20))
+        }
+        let first = try store()
+        await first.keep(entry("de"))
+        await first.keep(entry("fr"))
+        // After a restart the new variant comes first, and the old ones are found all the same.
+        let second = try store()
+        await second.keep(entry("it"))
+        #expect(await Set(second.entries("http://a/").map { String(buffer: $0.content) }) == ["de", "fr", "it"])
+        await second.remove("http://a/")
+        #expect(await second.entries("http://a/").isEmpty)
+    }
 }

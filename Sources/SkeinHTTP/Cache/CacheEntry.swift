@@ -185,7 +185,7 @@ struct CacheEntry: Sendable {
 
     // MARK: Time
 
-    private func date(_ name: String) -> Date? {
+    func date(_ name: String) -> Date? {
         let values = headers.values(name)
         return values.count == 1 ? HTTPDate.strict(values[0]).map { Date(timeIntervalSince1970: Double($0)) } : nil
     }
@@ -313,73 +313,5 @@ struct CacheEntry: Sendable {
             Self.varying(fresh.headers, asker) != nil
         else { return nil }
         return fresh
-    }
-
-    // MARK: What a client has already, or wants a part of
-
-    private static func opaque(_ tag: String) -> Substring {
-        let tag = tag[...].trimmingBlanks()
-        return tag.hasBytePrefix("W/") ? tag.dropFirst(2) : tag
-    }
-
-    /// Whether the client has it already (RFC 9110, sections 13.1.2 and 13.1.3).
-    func isKnown(to request: HTTPRequest) -> Bool {
-        guard (200..<300).contains(status) else { return false }
-        let tags = request.headers.values("If-None-Match")
-        if !tags.isEmpty {
-            let own = headers["ETag"].map(Self.opaque)
-            return tags.contains { $0[...].trimmingBlanks() == "*" }
-                || own.map { own in Self.tags(tags.joined(separator: ",")).contains { $0.equalsBytes(own) } } ?? false
-        }
-        guard let since = request.headers["If-Modified-Since"].flatMap(HTTPDate.strict) else { return false }
-        let changed = (date("Last-Modified") ?? date("Date") ?? received).timeIntervalSince1970
-        return changed <= Double(since)
-    }
-
-    /// The opaque parts of a list of entity tags, whose commas may stand inside of quotation marks.
-    private static func tags(_ list: String) -> [Substring] {
-        var isQuoted = false
-        return Substring(list).utf8.split { byte in
-            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
-            return byte == UInt8(ascii: ",") && !isQuoted
-        }.map { opaque(String(Substring($0))) }
-    }
-
-    /// What a request wants of it.
-    enum Part: Equatable {
-        case whole
-        case range(Range<Int>)
-        /// Nothing of it is there.
-        case unsatisfiable
-    }
-
-    /// The part that a request wants, if it is one (RFC 9110, section 14.2); several are answered with the whole.
-    func part(for request: HTTPRequest) -> Part {
-        guard request.method == .get, status == 200, let field = request.headers["Range"],
-            field.hasBytePrefix("bytes="),
-            isMeant(byIfRange: request)
-        else { return .whole }
-        let spec = field.droppingBytes(first: 6).trimmingBlanks()
-        let bounds = spec.splitBytes(separator: "-", omittingEmptySubsequences: false)
-        let length = content.readableBytes
-        guard bounds.count == 2, !spec.containsBytes(","),
-            bounds.allSatisfy({ $0.utf8.allSatisfy(Bytes.isDigit) && $0.utf8.count < 18 })
-        else { return .whole }
-        switch (Int(bounds[0]), Int(bounds[1])) {
-        case (nil, let suffix?):
-            return suffix == 0 || length == 0 ? .unsatisfiable : .range(max(0, length - suffix)..<length)
-        case (let first?, nil): return first < length ? .range(first..<length) : .unsatisfiable
-        case (let first?, let last?):
-            if first > last { return .whole }
-            return first < length ? .range(first..<min(length, last + 1)) : .unsatisfiable
-        case (nil, nil): return .whole
-        }
-    }
-
-    /// Whether the part of a client that resumes belongs to this (RFC 9110, section 13.1.5).
-    private func isMeant(byIfRange request: HTTPRequest) -> Bool {
-        guard let condition = request.headers["If-Range"]?[...].trimmingBlanks() else { return true }
-        if condition.hasBytePrefix("\"") { return headers["ETag"].map { $0.equalsBytes(condition) } ?? false }
-        return headers["Last-Modified"].map { $0.equalsBytes(condition) } ?? false
     }
 }

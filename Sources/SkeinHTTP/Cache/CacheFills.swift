@@ -89,6 +89,21 @@ final class CacheFills: Sendable {
     }
 }
 
+/// The one request of several callers.
+final class CacheFill: Sendable {
+    private let fills: CacheFills
+    private let key: String
+    private let shard: Shard
+
+    init(_ fills: CacheFills, _ key: String, _ shard: Shard) {
+        self.fills = fills
+        self.key = key
+        self.shard = shard
+    }
+
+    func end(_ outcome: CacheFills.Outcome) { fills.end(key, outcome, at: shard.now) }
+}
+
 /// Content that goes to its consumer and into the cache. A consumer that leaves ends both.
 final class CacheTee: ByteStreamSource {
     private let original: BodyStream

@@ -1,4 +1,6 @@
-// What a cache had to do with a response.
+// What a cache had to do with responses.
+
+import Synchronization
 
 /// How a response came by way of a cache.
 public enum CacheUse: String, Sendable {
@@ -10,4 +12,33 @@ public enum CacheUse: String, Sendable {
     case revalidated
     /// From the cache, no longer fresh: the server failed, or is being asked in the background.
     case stale
+}
+
+/// How often a cache has done what.
+public struct CacheStatistics: Sendable, Encodable {
+    /// Responses from the cache, fresh.
+    public var hits = 0
+    /// Responses from the cache that the server has confirmed.
+    public var revalidated = 0
+    /// Responses from the cache that were not fresh.
+    public var stale = 0
+    /// Responses from the server.
+    public var misses = 0
+}
+
+final class CacheCounts: Sendable {
+    private let counts = Mutex(CacheStatistics())
+
+    var statistics: CacheStatistics { counts.withLock { $0 } }
+
+    func add(_ use: CacheUse) {
+        counts.withLock { counts in
+            switch use {
+            case .hit: counts.hits += 1
+            case .revalidated: counts.revalidated += 1
+            case .stale: counts.stale += 1
+            case .miss: counts.misses += 1
+            }
+        }
+    }
 }

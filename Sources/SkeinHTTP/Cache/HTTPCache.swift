@@ -310,33 +310,7 @@ public final class HTTPCache: HTTPLayer {
             case .revalidated: "hit; fwd=stale; fwd-status=304"
             default: "hit; ttl=\(Int(entry.remaining(isShared: isShared, now: now())))"
             }
-        var status = HTTPStatus(entry.status)
-        var content = entry.content
-        if entry.isKnown(to: request) {
-            status = .notModified
-            content = ByteBuffer()
-            for name in ["Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "Content-Range"] {
-                headers.remove(name)
-            }
-        } else if request.method == .head {
-            headers["Content-Length"] = String(content.readableBytes)
-            content = ByteBuffer()
-        } else {
-            switch entry.part(for: request) {
-            case .whole: break
-            case .unsatisfiable:
-                status = HTTPStatus(416)
-                headers.remove("Content-Length")
-                headers["Content-Range"] = "bytes */\(content.readableBytes)"
-                content = ByteBuffer()
-            case .range(let range):
-                status = .partialContent
-                headers.remove("Content-Length")
-                headers["Content-Range"] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(content.readableBytes)"
-                content =
-                    content.getSlice(at: content.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer()
-            }
-        }
+        let (status, content) = entry.answer(to: request, &headers)
         return note(next.answer(request, status, headers: headers, content: content), request, use, state)
     }
 
@@ -348,86 +322,5 @@ public final class HTTPCache: HTTPLayer {
         response.note(use)
         guard request.isForwarded, response.failure == nil else { return response }
         return response.with { $0.head?.headers.add("Cache-Status", "skein; \(state)") }
-    }
-}
-
-/// The one request of several callers.
-private final class CacheFill: Sendable {
-    private let fills: CacheFills
-    private let key: String
-    private let shard: Shard
-
-    init(_ fills: CacheFills, _ key: String, _ shard: Shard) {
-        self.fills = fills
-        self.key = key
-        self.shard = shard
-    }
-
-    func end(_ outcome: CacheFills.Outcome) { fills.end(key, outcome, at: shard.now) }
-}
-
-/// What was forgotten of late: a response that was asked for before is not kept after it.
-private final class CacheRemovals: Sendable {
-    struct Mark {
-        fileprivate let all: Int
-        fileprivate let own: Int
-    }
-
-    private struct State {
-        var all = 0
-        var keys = ByteDictionary<Int>()
-    }
-
-    private static let mostKeys = 10_000
-
-    private let state = Mutex(State())
-
-    /// A response is asked for.
-    func mark(_ key: String) -> Mark { state.withLock { Mark(all: $0.all, own: $0.keys[key] ?? 0) } }
-
-    /// Whether nothing was forgotten since.
-    func isValid(_ mark: Mark, _ key: String) -> Bool {
-        state.withLock { $0.all == mark.all && $0.keys[key] ?? 0 == mark.own }
-    }
-
-    func note(_ key: String) {
-        state.withLock { state in
-            if state.keys.count >= Self.mostKeys {
-                state.all += 1
-                state.keys = ByteDictionary()
-            }
-            state.keys[key, default: 0] += 1
-        }
-    }
-
-    func noteAll() { state.withLock { $0.all += 1 } }
-}
-
-/// How often a cache has done what.
-public struct CacheStatistics: Sendable, Encodable {
-    /// Responses from the cache, fresh.
-    public var hits = 0
-    /// Responses from the cache that the server has confirmed.
-    public var revalidated = 0
-    /// Responses from the cache that were not fresh.
-    public var stale = 0
-    /// Responses from the server.
-    public var misses = 0
-}
-
-private final class CacheCounts: Sendable {
-    private let counts = Mutex(CacheStatistics())
-
-    var statistics: CacheStatistics { counts.withLock { $0 } }
-
-    func add(_ use: CacheUse) {
-        counts.withLock { counts in
-            switch use {
-            case .hit: counts.hits += 1
-            case .revalidated: counts.revalidated += 1
-            case .stale: counts.stale += 1
-            case .miss: counts.misses += 1
-            }
-        }
     }
 }

@@ -56,6 +56,8 @@ final class MemoryCacheStore: CacheStore {
         }
     }
 
+    func contains(_ key: String) -> Bool { state.withLock { $0.entries[key] != nil } }
+
     func remove(_ key: String) { state.withLock { $0.remove(key) } }
 
     func remove(where isMeant: @escaping @Sendable (String, [String]) -> Bool) -> Int {
@@ -78,10 +80,12 @@ final class MemoryCacheStore: CacheStore {
     }
 }
 
-/// A folder, with what is asked for most in memory.
+/// A folder, with what is asked for most in memory: all variants of a URL, or none.
 final class TieredCacheStore: CacheStore {
     private let memory: MemoryCacheStore
     private let disk: DiskCacheStore
+    /// What has been forgotten while it was read is not put back.
+    private let removals = Atomic(0)
 
     init(_ memory: MemoryCacheStore, _ disk: DiskCacheStore) {
         self.memory = memory
@@ -91,22 +95,26 @@ final class TieredCacheStore: CacheStore {
     func entries(_ key: String) async -> [CacheEntry] {
         let near = memory.entries(key)
         if !near.isEmpty { return near }
+        let before = removals.load(ordering: .relaxed)
         let far = await disk.entries(key)
-        for entry in far { memory.keep(entry) }
+        if removals.load(ordering: .relaxed) == before, !memory.contains(key) { far.forEach(memory.keep) }
         return far
     }
 
     func keep(_ entry: CacheEntry) async {
+        if !memory.contains(entry.key) { _ = await entries(entry.key) }
         memory.keep(entry)
         await disk.keep(entry)
     }
 
     func remove(_ key: String) async {
+        removals.add(1, ordering: .relaxed)
         memory.remove(key)
         await disk.remove(key)
     }
 
     func remove(where isMeant: @escaping @Sendable (String, [String]) -> Bool) async -> Int {
+        removals.add(1, ordering: .relaxed)
         let near = memory.remove(where: isMeant)
         return max(near, await disk.remove(where: isMeant))
     }
