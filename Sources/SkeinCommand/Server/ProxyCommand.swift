@@ -65,6 +65,21 @@ struct ProxyCommand: EngineCommand {
     @Option(help: ArgumentHelp("How long the head of a response may take; then clients get 504.", valueName: "seconds"))
     var responseTimeout: Double = 60
 
+    @Option(
+        help: ArgumentHelp("How long it may take to connect to a back end (default: 10).", valueName: "seconds"))
+    var connectTimeout: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "How long a back end may be silent while something is due from it (default: 60).", valueName: "seconds"))
+    var readTimeout: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "Read responses faster than slow clients take them, into a temporary file, up to so many bytes of each (K, M, G).",
+            valueName: "bytes"))
+    var bufferResponses: ByteCount?
+
     @Option(help: ArgumentHelp("How long a WebSocket may be silent.", valueName: "seconds"))
     var tunnelTimeout: Double = 600
 
@@ -132,7 +147,8 @@ struct ProxyCommand: EngineCommand {
         }
         for place in mount { _ = try Self.place(place) }
         for field in setRequestHeader + setHeader { _ = try Self.field(field) }
-        guard responseTimeout > 0, tunnelTimeout > 0 else {
+        let times = [responseTimeout, connectTimeout ?? 10, readTimeout ?? 60, tunnelTimeout]
+        guard times.allSatisfy({ $0 > 0 && $0 < 1e9 }) else {
             throw ValidationError("Timeouts are numbers of seconds above 0.")
         }
         for range in forwardAllow where AddressRange(range) == nil {
@@ -199,6 +215,9 @@ struct ProxyCommand: EngineCommand {
             }
         options.http2 = http2Upstream ? .priorKnowledge : nil
         options.responseTimeout = .seconds(responseTimeout)
+        options.connectTimeout = connectTimeout.map { .seconds($0) }
+        options.readTimeout = readTimeout.map { .seconds($0) }
+        options.responseBuffering = bufferResponses.map { ResponseBuffering(disk: $0.bytes) }
         options.tunnelTimeout = .seconds(tunnelTimeout)
         options.upgrades.formUnion(upgrade.map { $0.lowercased() })
         for text in setRequestHeader {

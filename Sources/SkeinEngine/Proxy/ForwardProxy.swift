@@ -132,7 +132,7 @@ struct ForwardProxy: App {
         headers.add("Via", "\(response.version.major).\(response.version.minor) \(ForwardedFields.pseudonym)")
         return ServerResponse(
             (200...599).contains(response.statusCode) ? HTTPStatus(response.statusCode) : 502, headers: headers,
-            body: .forwarding(response, to: request.method))
+            body: .forwarding(response, to: request))
     }
 
     /// What the client gets to know.

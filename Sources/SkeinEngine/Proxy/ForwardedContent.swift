@@ -36,21 +36,27 @@ extension HTTPBody {
     }
 
     /// The content of a back end's response, for the client.
-    static func forwarding(_ response: HTTPResponse, to method: HTTPMethod) -> HTTPBody {
-        if method == .head {
+    /// - Parameter buffering: how much of it is read before the client takes it; a stream of events is of use only as it comes.
+    static func forwarding(
+        _ response: HTTPResponse, to request: ServerRequest, buffering: ResponseBuffering? = nil
+    ) -> HTTPBody {
+        if request.method == .head {
             let length = response.headers["Content-Length"].flatMap { Int($0) }
             return HTTPBody(.stream(length: length, .never) { AsyncThrowingChunks { nil } }, contentType: nil)
         }
-        guard let stream = response.stream else { return .bytes(response.content) }
+        guard var stream = response.stream else { return .bytes(response.content) }
         if let whole = stream.inlet.takeWhole(upTo: largestWhole) {
             return .whole(whole.bytes, ForwardedFields.trailers(whole.ending, ofRequest: false))
         }
+        let isEvents = response.headers["Content-Type"]?.lowercased().hasPrefix("text/event-stream") ?? false
+        if let buffering, !isEvents { stream = ResponseBuffer.start(stream, buffering, on: request.shard) }
+        let source = stream
         let length: Int? = if case .known(let length) = response.bodyLength { length } else { nil }
         return HTTPBody(
             .stream(length: length, .never) {
-                var pieces = stream.makeAsyncIterator()
+                var pieces = source.makeAsyncIterator()
                 return AsyncThrowingChunks(trailers: {
-                    ForwardedFields.trailers(stream.ending ?? nil, ofRequest: false)
+                    ForwardedFields.trailers(source.ending ?? nil, ofRequest: false)
                 }) { try await pieces.next() }
             }, contentType: nil)
     }

@@ -59,6 +59,9 @@ struct ForwardedFields: Sendable {
         }
         // What a proxy must say anew (RFC 9110, section 10.1.4).
         if headers.known.contains(.te), headers.listContains("TE", token: "trailers") { sent.add("TE", "trailers") }
+        if request.method == .options, let rest = headers["Max-Forwards"].flatMap({ UInt32($0) }), rest > 0 {
+            sent["Max-Forwards"] = "\(rest - 1)"
+        }
         if namesClient { addClient(request, isTrusted: isTrusted, to: &sent) }
         sent.add("Via", "\(request.version.major).\(request.version.minor) \(Self.pseudonym)")
         if let upgrade {

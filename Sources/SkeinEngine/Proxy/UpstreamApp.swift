@@ -59,6 +59,7 @@ public struct UpstreamApp: App {
         switch request.method {
         case .connect: throw ServerError(.methodNotAllowed, "no tunnels are opened here")
         case "PURGE": if let cache = options.cache { return try await purge(cache, request) }
+        case .options where request.headers["Max-Forwards"] == "0": return Self.ownOptions
         case .trace: throw ServerError(.methodNotAllowed, "TRACE is not passed on")
         default: break
         }
@@ -72,13 +73,18 @@ public struct UpstreamApp: App {
         return answer(try await send(outgoing, for: request), to: request)
     }
 
+    /// The answer to a client that asks what stands in its way (RFC 9110, section 7.6.2).
+    private static let ownOptions = ServerResponse(
+        .noContent, headers: ["Allow": "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"])
+
     /// The request for the back end.
     func outgoing(_ method: HTTPMethod, _ request: ServerRequest, _ headers: Headers, _ content: HTTPBody)
         -> HTTPRequest
     {
         .forwarded(
             method, url(for: request), headers: headers, body: content, timeout: options.responseTimeout,
-            interimResponses: request.version == .http1_0 ? nil : request.channel, http2: options.http2)
+            interimResponses: request.version == .http1_0 ? nil : request.channel, http2: options.http2,
+            times: ConnectionTimes(connect: options.connectTimeout, silence: options.readTimeout))
     }
 
     // MARK: The cache
@@ -144,7 +150,8 @@ public struct UpstreamApp: App {
         var headers = fields.response(response.headers)
         if options.rewritesLocations { rewriteLocations(&headers, request) }
         let status = (200...599).contains(response.statusCode) ? HTTPStatus(response.statusCode) : HTTPStatus(502)
-        return ServerResponse(status, headers: headers, body: .forwarding(response, to: request.method))
+        let body = HTTPBody.forwarding(response, to: request, buffering: options.responseBuffering)
+        return ServerResponse(status, headers: headers, body: body)
     }
 
     private func rewriteLocations(_ headers: inout Headers, _ request: ServerRequest) {

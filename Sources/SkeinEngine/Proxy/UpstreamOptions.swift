@@ -4,6 +4,12 @@ import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// Settings of an ``UpstreamApp``, each with a safe default.
 public struct UpstreamOptions: Sendable {
     /// How request paths are mapped. Default: the mount's path is replaced by the path of the back end's URL.
@@ -14,6 +20,11 @@ public struct UpstreamOptions: Sendable {
     public var requestHeaders = HeaderRules()
     /// Changes to the response fields, applied last.
     public var responseHeaders = HeaderRules()
+    /// Time limit to connect to the back end, with name resolution and TLS handshake. Default: as configured for the server's client, 10 s.
+    public var connectTimeout: Duration?
+    /// The longest time between two reads while a response, or the rest of one, is due; exceeded, the client gets 504, or an abnormal close
+    /// after the head was sent. Default: as configured for the server's client, 60 s.
+    public var readTimeout: Duration?
     /// Time limit from the start of a request, including the connect, to the head of the response; exceeded, the client gets 504.
     /// Default: 60 s.
     public var responseTimeout: Duration = .seconds(60)
@@ -25,6 +36,9 @@ public struct UpstreamOptions: Sendable {
     /// Bytes of request content that are buffered until the response begins, so that the request can be retried on another member of an
     /// alias; requests with more content are not retried. Default: 64 KiB.
     public var replayedContent = 64 << 10
+    /// Reads responses as fast as the back end sends them, so that a slow client does not occupy it: `ResponseBuffering()`. Default: none;
+    /// the back end is read as fast as the client reads.
+    public var responseBuffering: ResponseBuffering?
     /// Protocols that a connection may be upgraded to, in lower case. Default: `websocket`.
     public var upgrades: Set<String> = ["websocket"]
     /// Whether fields with an underscore in the name are forwarded. CGI and WSGI map `X_Real_IP` and `X-Real-IP` to the same variable, so a
@@ -64,6 +78,24 @@ public struct UpstreamOptions: Sendable {
         case replaced
         /// A fixed host name, with a port if needed.
         case fixed(String)
+    }
+}
+
+/// How much of a response is buffered for a client that reads more slowly than the back end sends.
+public struct ResponseBuffering: Sendable, Hashable {
+    /// Bytes of one response in memory. Default: 256 KiB.
+    public var memory: Int
+    /// Bytes of one response in a temporary file, behind those in memory; 0 for none. When both are full, the back end is read as fast as
+    /// the client reads. Default: 1 GiB.
+    public var disk: Int
+    /// The folder for temporary files, which have no name and go with their response. Default: `TMPDIR`, or `/tmp`.
+    public var folder: String
+
+    /// Limits for each response.
+    public init(memory: Int = 256 << 10, disk: Int = 1 << 30, folder: String? = nil) {
+        self.memory = memory
+        self.disk = disk
+        self.folder = folder ?? ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
     }
 }
 

@@ -37,7 +37,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         let configuration = pool.context.configuration
         output = ChannelOutput(pool.shard.eventLoop)
         decoder = HTTP1ResponseDecoder(limits: configuration.limits, parsing: configuration.parsing)
-        machine = HTTP1ClientMachine(pool.context.connectionLimits, at: pool.shard.now)
+        machine = HTTP1ClientMachine(pool.connectionLimits, at: pool.shard.now)
     }
 
     // MARK: What the pool asks
@@ -305,7 +305,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             closeFailing(
                 SkeinError(
                     .timeout, peer: pool.origin.description,
-                    because: "the server sent nothing for \(pool.context.configuration.silenceTimeout)"))
+                    because: "the server sent nothing for \(pool.silence)"))
         }
     }
 

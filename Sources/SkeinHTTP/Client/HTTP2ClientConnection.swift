@@ -224,18 +224,18 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     /// The connection is alive, but a stream on it may not be.
     func failStalled(at now: NIODeadline) {
-        for exchange in streams.stalled(since: now - pool.context.silenceTimeout) {
+        for exchange in streams.stalled(since: now - TimeAmount(pool.silence)) {
             exchange.fail(
                 SkeinError(
                     .timeout, peer: exchange.peer,
-                    because: "the server sent nothing for \(pool.context.configuration.silenceTimeout)"))
+                    because: "the server sent nothing for \(pool.silence)"))
         }
     }
 
     /// The connection is made: time begins to count.
     func armTimer() {
         let spans = [
-            silence, TimeAmount(configuration.pingTimeout), pool.context.idleTimeout, pool.context.silenceTimeout,
+            silence, TimeAmount(configuration.pingTimeout), pool.context.idleTimeout, TimeAmount(pool.silence),
         ]
         timer = pool.shard.timers.schedule(self, at: pool.shard.now + max(.milliseconds(50), spans.min() ?? silence))
     }

@@ -13,7 +13,6 @@ final class HTTPClientContext: Sendable {
     let defaults: DefaultFields
     let requestTimeout: TimeAmount
     let idleTimeout: TimeAmount
-    let silenceTimeout: TimeAmount
     let maximumAge: TimeAmount
     let connectionLimits: HTTP1ClientMachine<HTTPExchange>.Limits
     let poolLimits: OriginPool.Machine.Limits
@@ -37,13 +36,12 @@ final class HTTPClientContext: Sendable {
             || configuration.expectContinueAbove != nil
         requestTimeout = TimeAmount(configuration.timeout)
         idleTimeout = TimeAmount(configuration.idleTimeout)
-        silenceTimeout = TimeAmount(configuration.silenceTimeout)
         maximumAge = TimeAmount(configuration.maximumAge)
         var limits = HTTP1ClientMachine<HTTPExchange>.Limits()
         limits.pipelineDepth = configuration.pipelineDepth
         limits.keepsAlive = configuration.keepAlive
         limits.idle = idleTimeout
-        limits.silence = silenceTimeout
+        limits.silence = TimeAmount(configuration.silenceTimeout)
         limits.age = maximumAge
         connectionLimits = limits
         var bounds = OriginPool.Machine.Limits()

@@ -16,6 +16,8 @@ final class OriginPool: @unchecked Sendable {
     /// How the connections get past a proxy.
     let route: ProxyRoute
     private let routeProblem: SkeinError?
+    /// The longest silence of the server while something is due from it.
+    let silence: Duration
     let shard: Shard
     let context: HTTPClientContext
     let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
@@ -37,6 +39,7 @@ final class OriginPool: @unchecked Sendable {
         }
         shard = owner.shard
         context = owner.context
+        silence = key.times.silence ?? owner.context.configuration.silenceTimeout
         self.owner = owner
         var version: OriginVersion =
             switch key.http2 ?? owner.context.configuration.http2.use {
@@ -57,6 +60,12 @@ final class OriginPool: @unchecked Sendable {
     }
 
     var version: OriginVersion { machine.version }
+
+    var connectionLimits: HTTP1ClientMachine<HTTPExchange>.Limits {
+        var limits = context.connectionLimits
+        limits.silence = TimeAmount(silence)
+        return limits
+    }
 
     private var shuttingDown: SkeinError {
         SkeinError(.shuttingDown, peer: origin.description, because: "the session is shutting down")
@@ -171,7 +180,8 @@ final class OriginPool: @unchecked Sendable {
 
     private var connectOptions: ConnectOptions {
         let configuration = context.configuration
-        var options = ConnectOptions(timeout: configuration.connectTimeout, sourceAddress: configuration.sourceAddress)
+        var options = ConnectOptions(
+            timeout: key.times.connect ?? configuration.connectTimeout, sourceAddress: configuration.sourceAddress)
         options.resolver = context.resolver
         options.route = route
         options.addresses = key.addresses ?? configuration.addresses

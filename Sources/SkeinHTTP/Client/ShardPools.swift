@@ -4,6 +4,19 @@ import NIOCore
 import SkeinCore
 import SkeinTransport
 
+/// Time limits of connections, instead of those of the session.
+package struct ConnectionTimes: Hashable, Sendable {
+    /// To connect, with name resolution and TLS handshake.
+    package var connect: Duration?
+    /// The longest silence of the peer while something is due from it.
+    package var silence: Duration?
+
+    package init(connect: Duration? = nil, silence: Duration? = nil) {
+        self.connect = connect
+        self.silence = silence
+    }
+}
+
 /// What requests must have in common to share connections.
 struct PoolKey: Hashable {
     let origin: HTTPOrigin
@@ -15,6 +28,8 @@ struct PoolKey: Hashable {
     var http2: HTTP2Use?
     /// Addresses of its own that may be connected to.
     var addresses: AddressPolicy?
+    /// Time limits of its own.
+    var times = ConnectionTimes()
     var purpose = Purpose.requests
 
     /// What the connections are for.
@@ -27,7 +42,10 @@ struct PoolKey: Hashable {
     }
 
     /// Whether all is as the session says.
-    var isPlain: Bool { tls == nil && proxy == nil && http2 == nil && addresses == nil && purpose == .requests }
+    var isPlain: Bool {
+        tls == nil && proxy == nil && http2 == nil && addresses == nil && times == ConnectionTimes()
+            && purpose == .requests
+    }
 }
 
 /// The pools of one shard.
@@ -64,8 +82,7 @@ final class ShardPools: @unchecked Sendable {
         return pool(
             PoolKey(
                 origin: origin, tls: request.tls, proxy: request.proxy, http2: request.http2,
-                addresses: request.addresses,
-                purpose: purpose))
+                addresses: request.addresses, times: request.times, purpose: purpose))
     }
 
     /// Sends an exchange that wants to leave HTTP to where that takes a connection of its own.
@@ -74,7 +91,7 @@ final class ShardPools: @unchecked Sendable {
         pool(
             PoolKey(
                 origin: request.url.origin, tls: request.tls, proxy: request.proxy, addresses: request.addresses,
-                purpose: .upgrades)
+                times: request.times, purpose: .upgrades)
         )
         .submit(exchange)
     }

@@ -117,6 +117,12 @@ public struct HTTPRequest: Sendable {
         set { extras.addresses = newValue }
     }
 
+    /// Time limits of its connection, instead of those of the session; its connections are not those of other requests.
+    package var times: ConnectionTimes {
+        get { box?.extras.times ?? ConnectionTimes() }
+        set { extras.times = newValue }
+    }
+
     /// Whether it is somebody else's request that is passed on as it is: it gets no default fields, cookies or credentials of the
     /// session and no place in its queue, and its response is neither followed nor decoded.
     package var isForwarded: Bool {
@@ -142,11 +148,12 @@ public struct HTTPRequest: Sendable {
     /// A request that is passed on as it is, for a streamed response.
     package static func forwarded(
         _ method: HTTPMethod, _ url: HTTPURL, headers: Headers, body: HTTPBody, timeout: Duration?,
-        interimResponses: (any InterimResponseTaker)?, http2: HTTP2Use? = nil
+        interimResponses: (any InterimResponseTaker)?, http2: HTTP2Use? = nil,
+        times: ConnectionTimes = ConnectionTimes()
     ) -> HTTPRequest {
         var request = HTTPRequest(method, url, headers: headers, body: body, timeout: timeout, isStreamed: true)
         request.box = ExtrasBox(
-            Extras(layers: [], http2: http2, isForwarded: true, interimResponses: interimResponses))
+            Extras(layers: [], http2: http2, times: times, isForwarded: true, interimResponses: interimResponses))
         return request
     }
 
@@ -185,11 +192,15 @@ public struct HTTPRequest: Sendable {
         var upgrade: (any HTTPUpgrade)?
         var http2: HTTP2Use?
         var addresses: AddressPolicy?
+        var times = ConnectionTimes()
         var isForwarded = false
         var interimResponses: (any InterimResponseTaker)?
         var cacheKey: String?
 
-        var usesPlainPool: Bool { tls == nil && proxy == nil && upgrade == nil && http2 == nil && addresses == nil }
+        var usesPlainPool: Bool {
+            tls == nil && proxy == nil && upgrade == nil && http2 == nil && addresses == nil
+                && times == ConnectionTimes()
+        }
     }
 
     /// Out of line: most requests are sent as the session says, and every copy would carry the places.
