@@ -1,4 +1,4 @@
-// Who a client is: what it has to show, and who says whether that is right.
+// Names with passwords, and tokens whose meaning a handler knows.
 
 import SkeinHTTP
 
@@ -8,10 +8,10 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// Asks for a name and a password with every request (RFC 7617). Use it over TLS.
-public struct BasicAuthentication: Middleware {
+/// Requires a name and a password (RFC 7617). Use it over TLS.
+public struct BasicAuthentication: Authenticator {
     private let realm: String
-    private let verify: @Sendable (_ user: String, _ password: String) async throws -> Bool
+    private let verify: @Sendable (_ user: String, _ password: String) async throws -> Identity?
 
     /// - Parameters:
     ///   - realm: what the password is for, as browsers show it.
@@ -19,21 +19,27 @@ public struct BasicAuthentication: Middleware {
     public init(
         realm: String, verify: @escaping @Sendable (_ user: String, _ password: String) async throws -> Bool
     ) {
-        self.realm = HTTPText.unquotable(realm)
-        self.verify = verify
+        self.init(realm: realm, identity: { try await verify($0, $1) ? Identity(user: $0, proof: .password) : nil })
     }
 
-    /// Passes on what shows the right password, with ``ServerRequest/user`` set.
-    public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
-        guard let (user, password) = Self.credentials(request.headers["Authorization"]),
-            try await verify(user, password)
-        else {
-            throw ServerError(
-                .unauthorized, "a name and a password are needed",
-                headers: ["WWW-Authenticate": "Basic realm=\"\(realm)\", charset=\"UTF-8\""])
-        }
-        request.user = user
-        return try await next.respond(to: request)
+    /// - Parameters:
+    ///   - realm: what the password is for, as browsers show it.
+    ///   - identity: the identity of a name and a password; nil for a wrong one.
+    public init(
+        realm: String, identity: @escaping @Sendable (_ user: String, _ password: String) async throws -> Identity?
+    ) {
+        self.realm = HTTPText.unquotable(realm)
+        verify = identity
+    }
+
+    /// `Basic`.
+    public var challenge: String? { "Basic realm=\"\(realm)\", charset=\"UTF-8\"" }
+
+    /// The identity of the name and the password.
+    public func identity(of request: ServerRequest) async throws -> Identity? {
+        guard let (user, password) = Self.credentials(request.headers["Authorization"]) else { return nil }
+        if let identity = try await verify(user, password) { return identity }
+        throw ServerError.unauthenticated([challenge].compactMap(\.self), "the name or the password is wrong")
     }
 
     /// The name and the password that a field shows.
@@ -47,34 +53,38 @@ public struct BasicAuthentication: Middleware {
     }
 }
 
-/// Asks for a token with every request (RFC 6750). Use it over TLS.
-public struct BearerAuthentication: Middleware {
+/// Requires a bearer token (RFC 6750) whose meaning a closure knows. Use it over TLS.
+public struct BearerAuthentication: Authenticator {
     private let realm: String
-    private let verify: @Sendable (_ token: String, ServerRequest) async throws -> String?
+    private let verify: @Sendable (_ token: String, ServerRequest) async throws -> Identity?
 
     /// - Parameters:
     ///   - realm: what the token is for.
-    ///   - verify: the name of the token's bearer; nil for a token that is not taken.
+    ///   - verify: the name of the token's bearer; nil for a token that is not valid.
     public init(
         realm: String, verify: @escaping @Sendable (_ token: String, ServerRequest) async throws -> String?
     ) {
-        self.realm = HTTPText.unquotable(realm)
-        self.verify = verify
+        self.init(realm: realm, identity: { try await verify($0, $1).map { Identity(user: $0) } })
     }
 
-    /// Passes on what shows a token that is taken, with ``ServerRequest/user`` set.
-    public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
-        guard let token = request.headers.bytes("authorization").flatMap(BearerToken.read) else {
-            throw ServerError(
-                .unauthorized, "a token is needed", headers: ["WWW-Authenticate": "Bearer realm=\"\(realm)\""])
-        }
-        guard let user = try await verify(token, request) else {
-            throw ServerError(
-                .unauthorized, "the token is not taken",
-                headers: ["WWW-Authenticate": "Bearer realm=\"\(realm)\", error=\"invalid_token\""])
-        }
-        request.user = user
-        return try await next.respond(to: request)
+    /// - Parameters:
+    ///   - realm: what the token is for.
+    ///   - identity: the identity of the token's bearer; nil for a token that is not valid.
+    public init(
+        realm: String, identity: @escaping @Sendable (_ token: String, ServerRequest) async throws -> Identity?
+    ) {
+        self.realm = HTTPText.unquotable(realm)
+        verify = identity
+    }
+
+    /// `Bearer`.
+    public var challenge: String? { BearerToken.challenge(realm) }
+
+    /// The identity of the token's bearer.
+    public func identity(of request: ServerRequest) async throws -> Identity? {
+        guard let token = request.headers.bytes("authorization").flatMap(BearerToken.read) else { return nil }
+        if let identity = try await verify(token, request) { return identity }
+        throw BearerToken.refusal(realm, "the token is not valid")
     }
 }
 

@@ -14,6 +14,14 @@ enum BearerToken {
         return String(text.dropFirst(7)[...].trimmingBlanks())
     }
 
+    /// The value of `WWW-Authenticate` for a request without a token.
+    static func challenge(_ realm: String) -> String { "Bearer realm=\"\(realm)\"" }
+
+    /// 401 for a token that is not valid (RFC 6750, section 3.1).
+    static func refusal(_ realm: String, _ why: String) -> ServerError {
+        .unauthenticated(["\(challenge(realm)), error=\"invalid_token\""], why)
+    }
+
     /// What a token can be told by without being given away.
     static func fingerprint(_ token: String) -> String {
         "sha256:" + Hex.encode(SHA256.hash(data: Array(token.utf8)).prefix(6))

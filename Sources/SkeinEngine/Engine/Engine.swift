@@ -45,7 +45,10 @@ public struct Engine: Service, Routes {
     public var errorPage: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
     /// Serves as a forward proxy, too: clients that are set up for one send it the URLs of others, and CONNECT. Default: nil, it does not.
     public var forwardProxy: ForwardProxyOptions?
+    /// What stands around everything that is mounted, the first outermost: `engine.middleware = [CORS("*"), Gateway(tokens)]`. Default: none.
+    public var middleware: [any Middleware] = []
     private var places: [Place] = []
+    private var aliasPolicies: [(name: String, policy: AccessPolicy)] = []
     /// Routes of the engine's own, which come before what is mounted at its root.
     private var routes: Router?
 
@@ -57,11 +60,14 @@ public struct Engine: Service, Routes {
     ///   - path: begins with a slash.
     ///   - host: a name, or `*.example.org` for all below it. Default: every host.
     ///   - execution: where the app's handlers run. Default: on the loops.
+    ///   - access: who may use it; identities come from a ``Gateway`` in ``middleware``. Default: everybody.
     public mutating func mount(
-        _ path: String, host: String? = nil, on execution: Execution = .loops, _ app: some App
+        _ path: String, host: String? = nil, on execution: Execution = .loops, access: AccessPolicy? = nil,
+        _ app: some App
     ) {
         var served: any App = app
         if case .threads(let count, let queue) = execution { served = ThreadedApp(app, threads: count, queue: queue) }
+        if let access { served = LayeredApp(middleware: AccessControl(access), app: served) }
         places.append(Place(path: path, host: host, app: served))
     }
 
@@ -71,7 +77,12 @@ public struct Engine: Service, Routes {
     ///   - name: begins with `@`; letters, digits, dots, hyphens and underscores follow. One that cannot be read keeps the server from
     ///     starting.
     ///   - alias: the members, and how requests are spread over them.
-    public mutating func alias(_ name: String, _ alias: Alias) { configuration.aliases.append((name, alias)) }
+    ///   - access: whose requests ``UpstreamApp`` passes on to it, wherever it is mounted. Default: everybody's. What handlers ask by
+    ///     themselves is not restricted.
+    public mutating func alias(_ name: String, _ alias: Alias, access: AccessPolicy? = nil) {
+        configuration.aliases.append((name, alias))
+        if let access { aliasPolicies.append((name, access)) }
+    }
 
     /// Adds a route at the root: `engine.get("/hello/<name>") { "Hello, \(try $0.parameter("name", as: String.self))" }`.
     ///
@@ -122,11 +133,16 @@ public struct Engine: Service, Routes {
         var mounts: [Mount] = []
         let own = routes.map { [Place(path: "/", host: nil, app: $0)] } ?? []
         for place in own + places {
-            let point = try MountPoint(place.path, host: place.host)
-            mounts.append(Mount(point: point, app: try await place.app.bootstrap(at: point)))
+            var point = try MountPoint(place.path, host: place.host)
+            point.aliasPolicies = aliasPolicies
+            let app = try await place.app.bootstrap(at: point)
+            point.aliasPolicies = []
+            mounts.append(Mount(point: point, app: app))
         }
+        let table = MountTable(mounts)
+        let ready = try await middleware.ready(at: .root)
         return EngineApp(
-            table: MountTable(mounts), points: mounts.map(\.point), gate: Gate(configuration),
+            table: table, inner: ready.isEmpty ? nil : LayeredApp.wrap(MountedApps(table: table), in: ready), points: mounts.map(\.point), gate: Gate(configuration),
             pages: ErrorPages(custom: errorPage, logger: configuration.logger),
             forwardProxy: forwardProxy.map(ForwardProxy.init))
     }

@@ -3,6 +3,8 @@
 /// All mounts of an engine as one app.
 struct EngineApp: App {
     let table: MountTable
+    /// The table inside of the engine's middleware; nil without any.
+    let inner: (any App)?
     /// Where everything is, in the order of mounting.
     let points: [MountPoint]
     let gate: Gate
@@ -15,7 +17,10 @@ struct EngineApp: App {
                 return try await forwardProxy.respond(to: request)
             }
             if let answer = gate.answer(request) { return answer }
-            var response = try await route(request)
+            var response =
+                if let inner { try await inner.respond(to: request) } else {
+                    try await MountedApps(table: table).respond(to: request)
+                }
             gate.complete(&response, request)
             return response
         } catch {
@@ -35,8 +40,13 @@ struct EngineApp: App {
         }
         return found
     }
+}
 
-    private func route(_ request: ServerRequest) async throws -> ServerResponse {
+/// The apps of an engine, by their places.
+struct MountedApps: App {
+    let table: MountTable
+
+    func respond(to request: ServerRequest) async throws -> ServerResponse {
         let scope = request.scope
         try scope.findPath()
         let mounts = table.mounts(for: table.hasHosts ? request.host : nil)

@@ -3,11 +3,13 @@
 import SkeinHTTP
 
 /// A place in an engine: a path, and a host if it is for one.
-public struct MountPoint: Sendable, Hashable {
+public struct MountPoint: Sendable {
     /// The path without a slash at its end; empty for the root.
     public let path: String
     /// The host name or pattern, such as `*.example.org`; nil for any host.
     public let host: String?
+    /// Whose requests may be passed on to which aliases, for apps that are being made ready.
+    var aliasPolicies: [(name: String, policy: AccessPolicy)] = []
 
     static let root = MountPoint(normalised: "", host: nil)
 
@@ -41,12 +43,27 @@ public struct MountPoint: Sendable, Hashable {
 
     /// A place below this one.
     func below(_ path: String) throws(SkeinError) -> MountPoint {
-        MountPoint(normalised: self.path + (try MountPoint(path)).path, host: host)
+        var point = MountPoint(normalised: self.path + (try MountPoint(path)).path, host: host)
+        point.aliasPolicies = aliasPolicies
+        return point
     }
 
     /// The path of something in the app, as clients have to ask for it: `/hello` in an app at `/v1` is `/v1/hello`.
     /// - Parameter path: begins with a slash.
     public func url(_ path: String) -> String { self.path + path }
+}
+
+extension MountPoint: Hashable {
+    /// Two places are equal when path and host are.
+    public static func == (left: MountPoint, right: MountPoint) -> Bool {
+        left.path == right.path && left.host == right.host
+    }
+
+    /// Hashes path and host.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(path)
+        hasher.combine(host)
+    }
 }
 
 extension ServerRequest {

@@ -48,7 +48,7 @@ extension HTTPBody {
         if let whole = stream.inlet.takeWhole(upTo: largestWhole) {
             return .whole(whole.bytes, ForwardedFields.trailers(whole.ending, ofRequest: false))
         }
-        let isEvents = response.headers["Content-Type"]?.lowercased().hasPrefix("text/event-stream") ?? false
+        let isEvents = response.headers["Content-Type"]?.lowercased().hasBytePrefix("text/event-stream") ?? false
         if let buffering, !isEvents { stream = ResponseBuffer.start(stream, buffering, on: request.shard) }
         let source = stream
         let length: Int? = if case .known(let length) = response.bodyLength { length } else { nil }

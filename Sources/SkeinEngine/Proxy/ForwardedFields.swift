@@ -15,6 +15,8 @@ struct ForwardedFields: Sendable {
     private let requestRules: HeaderRules
     private let responseRules: HeaderRules
     private let namesClient: Bool
+    private let identity: IdentityFields?
+    private let forwardsCredentials: Bool
 
     /// The fields of a forward proxy, which keeps to itself who its clients are.
     init() {
@@ -23,6 +25,8 @@ struct ForwardedFields: Sendable {
 
     init(_ options: UpstreamOptions, namesClient: Bool = true) {
         self.namesClient = namesClient
+        identity = options.identity
+        forwardsCredentials = options.forwardsCredentials
         host = options.host
         allowsUnderscores = options.allowsUnderscores
         requestRules = options.requestHeaders
@@ -68,6 +72,8 @@ struct ForwardedFields: Sendable {
             sent.add("Connection", "Upgrade")
             sent.add("Upgrade", upgrade)
         }
+        identity?.apply(request.identity, to: &sent)
+        if !forwardsCredentials { sent.remove("Authorization") }
         requestRules.apply(to: &sent)
         return sent
     }

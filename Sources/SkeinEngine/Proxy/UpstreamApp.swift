@@ -21,20 +21,22 @@ public struct UpstreamApp: App {
     let fields: ForwardedFields
     private let origin: HTTPOrigin?
     private let mapping: PathMapping?
+    private let policies: [AccessPolicy]
 
     /// A proxy for one URL.
     /// - Parameters:
     ///   - url: `http://host:port/path`, `https://…`, `http+unix://%2Frun%2Fapp.sock/path`, or `@alias/path` for an alias of the engine.
     ///   - options: paths, fields, time limits.
     public init(_ url: String, _ options: UpstreamOptions = UpstreamOptions()) {
-        self.init(url, options, origin: nil, mapping: nil)
+        self.init(url, options, origin: nil, mapping: nil, policies: [])
     }
 
-    private init(_ url: String, _ options: UpstreamOptions, origin: HTTPOrigin?, mapping: PathMapping?) {
+    private init(_ url: String, _ options: UpstreamOptions, origin: HTTPOrigin?, mapping: PathMapping?, policies: [AccessPolicy]) {
         self.url = url
         self.options = options
         self.origin = origin
         self.mapping = mapping
+        self.policies = policies
         fields = ForwardedFields(options)
     }
 
@@ -49,11 +51,14 @@ public struct UpstreamApp: App {
             throw SkeinError(.exception, because: problem.description, cause: problem)
         }
         let mapping = try PathMapping(base: target.target, options)
-        return UpstreamApp(url, options, origin: target.origin, mapping: mapping)
+        let name = url.prefix(before: "/")
+        let policies = mount.aliasPolicies.filter { $0.name.equalsBytes(name) }.map(\.policy)
+        return UpstreamApp(url, options, origin: target.origin, mapping: mapping, policies: policies)
     }
 
     /// Forwards a request.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        for policy in policies { try policy.require(request) }
         if request.shard.isCurrent { request.channel?.endsWithClient() }
         if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }
         switch request.method {

@@ -33,6 +33,10 @@ public struct UpstreamOptions: Sendable {
     public var timeout: Duration?
     /// Idle timeout of WebSockets and other upgraded connections. Default: 10 minutes.
     public var tunnelTimeout: Duration = .seconds(600)
+    /// Fields that tell the back end who the client has proved to be: `IdentityFields()`. Default: none.
+    public var identity: IdentityFields?
+    /// Whether the client's `Authorization` field is forwarded. Default: true.
+    public var forwardsCredentials = true
     /// Bytes of request content that are buffered until the response begins, so that the request can be retried on another member of an
     /// alias; requests with more content are not retried. Default: 64 KiB.
     public var replayedContent = 64 << 10
@@ -78,6 +82,35 @@ public struct UpstreamOptions: Sendable {
         case replaced
         /// A fixed host name, with a port if needed.
         case fixed(String)
+    }
+}
+
+/// Fields that tell a back end who the client has proved to be. A client's own fields of these names are removed.
+public struct IdentityFields: Sendable, Hashable {
+    /// The field of the user; percent-encoded where it is not visible ASCII. Default: `X-Forwarded-User`.
+    public var user: String
+    /// The field of the roles, separated by commas. Default: `X-Forwarded-Roles`.
+    public var roles: String
+
+    /// Names of fields.
+    public init(user: String = "X-Forwarded-User", roles: String = "X-Forwarded-Roles") {
+        self.user = user
+        self.roles = roles
+    }
+
+    /// Says who has asked, and nothing of what the client has said about that.
+    func apply(_ identity: Identity?, to headers: inout Headers) {
+        // Back ends behind CGI or WSGI read names with an underscore as the same.
+        for name in [user, roles] {
+            headers.remove(name)
+            headers.remove(name.replacingBytes("-", with: "_"))
+        }
+        guard let identity else { return }
+        func encoded(_ text: String) -> String {
+            Percent.encode(text) { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "%") }
+        }
+        headers.add(user, encoded(identity.user))
+        if !identity.roles.isEmpty { headers.add(roles, identity.roles.sorted().map(encoded).joined(separator: ",")) }
     }
 }
 

@@ -77,12 +77,18 @@ public struct TokenVerifier: Sendable {
                 throw TokenError(.wrongIssuer, "the token's issuer is not accepted")
             }
         }
-        let audience = claims["aud"].map { $0.elements ?? [$0] } ?? []
+        let audience = Self.audiences(claims)
         guard
-            audience.isEmpty && audiences.isEmpty
-                || audience.contains(where: { one in audiences.contains { one.string?.equalsBytes($0) ?? false } })
+            claims["aud"] == nil && audiences.isEmpty
+                || audience.contains(where: { one in audiences.contains { $0.equalsBytes(one) } })
         else { throw TokenError(.wrongAudience, "the token is for another audience") }
         return VerifiedToken(header: token.header, claims: claims, expires: expires)
+    }
+
+    /// The audiences of a token: one, or several.
+    static func audiences(_ claims: JSONValue) -> [String] {
+        guard let audience = claims["aud"] else { return [] }
+        return (audience.elements ?? [audience]).compactMap(\.string)
     }
 
     /// Verifies the signature alone, of any payload.

@@ -3,7 +3,7 @@
 import SkeinCore
 
 /// Addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
-public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral {
+public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
     private let bytes: [UInt8]
     private let bits: Int
 
@@ -42,4 +42,7 @@ public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral {
         for bit in 0..<bits where (bytes[bit / 8] ^ other[bit / 8]) & (0x80 >> UInt8(bit % 8)) != 0 { return false }
         return true
     }
+
+    /// The range as it is written: `10.0.0.0/8`.
+    public var description: String { "\(IPAddress.text(bytes) ?? "no address")/\(bits)" }
 }

@@ -1,0 +1,210 @@
+// Who may: conditions on a request's identity and source, which can be combined.
+
+import SkeinCore
+import SkeinHTTP
+import SkeinTransport
+
+/// A condition on who asks and from where.
+///
+///     let policy = AccessPolicy.role("admin") || .source("10.0.0.0/8") && .authenticated
+///
+/// A request that might be allowed with an identity, and has none, is answered with 401; any other that is not allowed with 403.
+public struct AccessPolicy: Sendable, CustomStringConvertible {
+    /// What a policy says of a request.
+    enum Decision: Hashable {
+        case allowed
+        /// An identity is needed.
+        case unauthenticated
+        case forbidden
+    }
+
+    /// What policies look at.
+    struct Facts: Sendable {
+        var identity: Identity?
+        var address: String?
+        var method: HTTPMethod = .get
+        var isSecure = false
+        /// The names in the client's certificate.
+        var certificateNames: [String] = []
+        /// For closures.
+        var request: ServerRequest?
+    }
+
+    private let evaluate: @Sendable (Facts) -> Decision
+    /// The policy in words, as the status page and `skein check` show it.
+    public let description: String
+
+    private init(_ description: String, _ evaluate: @escaping @Sendable (Facts) -> Decision) {
+        self.description = description
+        self.evaluate = evaluate
+    }
+
+    private static func ofIdentity(_ description: String, _ isMet: @escaping @Sendable (Identity) -> Bool)
+        -> AccessPolicy
+    {
+        AccessPolicy(description) { facts in
+            guard let identity = facts.identity else { return .unauthenticated }
+            return isMet(identity) ? .allowed : .forbidden
+        }
+    }
+
+    private static func ofSource(_ description: String, _ isMet: @escaping @Sendable (Facts) -> Bool) -> AccessPolicy {
+        AccessPolicy(description) { isMet($0) ? .allowed : .forbidden }
+    }
+
+    // MARK: Conditions
+
+    /// Everybody.
+    public static let anyone = ofSource("anyone") { _ in true }
+    /// Nobody.
+    public static let nobody = ofSource("nobody") { _ in false }
+    /// Everybody with an identity.
+    public static let authenticated = ofIdentity("any identity") { _ in true }
+    /// Requests over TLS, as far as the server and trusted proxies can tell.
+    public static let secure = ofSource("over TLS") { $0.isSecure }
+
+    /// Identities with one of some roles.
+    public static func role(_ names: String...) -> AccessPolicy { roles(names) }
+
+    /// Identities with one of some roles.
+    public static func roles(_ names: [String]) -> AccessPolicy {
+        ofIdentity("role \(names.joined(separator: " or "))") { identity in
+            names.contains { name in identity.roles.contains { $0.equalsBytes(name) } }
+        }
+    }
+
+    /// Identities with one of some names.
+    public static func user(_ names: String...) -> AccessPolicy { users(names) }
+
+    /// Identities with one of some names.
+    public static func users(_ names: [String]) -> AccessPolicy {
+        ofIdentity("user \(names.joined(separator: " or "))") { identity in
+            names.contains { $0.equalsBytes(identity.user) }
+        }
+    }
+
+    /// Tokens whose claim is, or has as an element, one of some values.
+    /// - Parameter path: the claim, with dots between the members of objects: `realm_access.groups`.
+    public static func claim(_ path: String, _ values: String...) -> AccessPolicy {
+        ofIdentity("claim \(path) is \(values.joined(separator: " or "))") { identity in
+            let found = identity.claims.map { ClaimPath.values(path, in: $0) } ?? []
+            return values.contains { value in found.contains { $0.equalsBytes(value) } }
+        }
+    }
+
+    /// Clients with an address in one of some ranges (CIDR), as the server and trusted proxies know it.
+    public static func source(_ ranges: AddressRange...) -> AccessPolicy { sources(ranges) }
+
+    /// Clients with an address in one of some ranges (CIDR), as the server and trusted proxies know it.
+    public static func sources(_ ranges: [AddressRange]) -> AccessPolicy {
+        ofSource("source \(ranges.map(\.description).joined(separator: " or "))") { facts in
+            facts.address.map { address in ranges.contains { $0.contains(address) } } ?? false
+        }
+    }
+
+    /// Clients whose certificate of TLS has one of some names: host names, addresses, or the common name.
+    public static func certificate(_ names: String...) -> AccessPolicy {
+        ofSource("certificate of \(names.joined(separator: " or "))") { facts in
+            names.contains { name in facts.certificateNames.contains { $0.equalsBytes(name) } }
+        }
+    }
+
+    /// Requests with one of some methods.
+    public static func method(_ methods: HTTPMethod...) -> AccessPolicy {
+        ofSource("method \(methods.map(\.rawValue).joined(separator: " or "))") { methods.contains($0.method) }
+    }
+
+    /// A condition of one's own.
+    /// - Parameter description: the condition in words.
+    public static func when(_ description: String, _ isMet: @escaping @Sendable (ServerRequest) -> Bool)
+        -> AccessPolicy
+    {
+        ofSource(description) { $0.request.map(isMet) ?? false }
+    }
+
+    // MARK: Combinations
+
+    /// Either is met.
+    public static func || (left: AccessPolicy, right: AccessPolicy) -> AccessPolicy {
+        AccessPolicy("(\(left) or \(right))") { facts in
+            let first = left.evaluate(facts)
+            if first == .allowed { return first }
+            let second = right.evaluate(facts)
+            return second == .forbidden ? first : second
+        }
+    }
+
+    /// Both are met.
+    public static func && (left: AccessPolicy, right: AccessPolicy) -> AccessPolicy {
+        AccessPolicy("(\(left) and \(right))") { facts in
+            let first = left.evaluate(facts)
+            if first == .forbidden { return first }
+            let second = right.evaluate(facts)
+            return second == .allowed ? first : second
+        }
+    }
+
+    /// The condition is not met. Without an identity, a condition on it is neither met nor not met.
+    public static prefix func ! (policy: AccessPolicy) -> AccessPolicy {
+        AccessPolicy("not \(policy)") { facts in
+            switch policy.evaluate(facts) {
+            case .allowed: .forbidden
+            case .forbidden: .allowed
+            case .unauthenticated: .unauthenticated
+            }
+        }
+    }
+
+    // MARK: Use
+
+    func decision(_ facts: Facts) -> Decision { evaluate(facts) }
+
+    /// Checks a request.
+    /// - Throws: ``ServerError`` 401 or 403.
+    public func require(_ request: ServerRequest) throws(ServerError) {
+        let certificate = request.tls?.peerCertificate
+        let facts = Facts(
+            identity: request.identity, address: request.clientAddress, method: request.method,
+            isSecure: request.isSecure,
+            certificateNames: certificate.map { $0.names + [$0.subject].compactMap(\.self) } ?? [], request: request)
+        switch evaluate(facts) {
+        case .allowed: return
+        case .unauthenticated: throw ServerError.unauthenticated(request[ChallengesKey.self] ?? [])
+        case .forbidden: throw ServerError(.forbidden, "this client may not use this resource")
+        }
+    }
+}
+
+/// The challenges of the gateway that a request has passed.
+enum ChallengesKey: RequestKey { typealias Value = [String] }
+
+/// Requires a policy of each request: `api.inside(AccessControl(.role("admin")))`.
+public struct AccessControl: Middleware {
+    private let policy: AccessPolicy
+
+    /// Middleware for a policy.
+    public init(_ policy: AccessPolicy) { self.policy = policy }
+
+    /// Forwards what the policy allows.
+    public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
+        try policy.require(request)
+        return try await next.respond(to: request)
+    }
+}
+
+/// Values in claims.
+enum ClaimPath {
+    /// The strings at a path: of a string its words, of an array its elements.
+    static func values(_ path: String, in claims: JSONValue) -> [String] {
+        guard let value = value(path, in: claims) else { return [] }
+        if let text = value.string { return text.splitBytes(separator: " ").map(String.init) }
+        return value.elements?.compactMap(\.string) ?? []
+    }
+
+    /// The value at a path. A member whose own name has dots, such as a URL, is found by its whole name.
+    static func value(_ path: String, in claims: JSONValue) -> JSONValue? {
+        if let value = claims[path] { return value }
+        guard let dot = path.firstByte(".") else { return nil }
+        return claims[String(path[..<dot])].flatMap { value(String(path.text(after: dot)), in: $0) }
+    }
+}

@@ -1,0 +1,30 @@
+// Clients that show a certificate of TLS.
+
+import SkeinCore
+import SkeinTransport
+
+/// Takes the identity from the client's certificate, which TLS has verified: set `clientCertificates` of ``ServerTLSOptions``.
+public struct CertificateAuthentication: Authenticator {
+    private let identify: @Sendable (PeerCertificate) -> Identity?
+
+    /// The common name of the certificate is the user; a certificate without one has no identity.
+    /// - Parameter roles: of a common name. Default: none.
+    public init(roles: [String: Set<String>] = [:]) {
+        self.init { certificate in
+            certificate.subject.map { Identity(user: $0, roles: roles[$0] ?? [], proof: .certificate) }
+        }
+    }
+
+    /// - Parameter identity: of a verified certificate; nil for one that is not accepted.
+    public init(identity: @escaping @Sendable (PeerCertificate) -> Identity?) { identify = identity }
+
+    /// None: certificates are asked for in the handshake.
+    public var challenge: String? { nil }
+
+    /// The identity of the certificate.
+    public func identity(of request: ServerRequest) async throws -> Identity? {
+        guard let certificate = request.tls?.peerCertificate else { return nil }
+        if let identity = identify(certificate) { return identity }
+        throw ServerError.unauthenticated([], "the certificate is not accepted")
+    }
+}

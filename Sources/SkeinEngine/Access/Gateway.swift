@@ -1,0 +1,57 @@
+// The place where a request shows who it comes from, before any app sees it.
+
+import SkeinCore
+import SkeinHTTP
+
+/// Accepts several kinds of credentials, and requires a policy.
+///
+///     engine.middleware = [
+///         CORS("https://shop.example.org"),
+///         Gateway(
+///             TokenAuthentication(realm: "shop", keysFrom: "https://id.example.org/jwks.json", audiences: ["shop"]),
+///             APIKeyAuthentication(keys), policy: .role("customer") || .source("10.0.0.0/8")),
+///     ]
+///
+/// The first kind whose credentials a request has and that are valid gives its ``ServerRequest/identity``. Credentials of which none are
+/// valid are answered with 401, whatever the policy. Put ``CORS`` before it, so that preflight requests, which have no credentials, are
+/// answered.
+public struct Gateway: Middleware {
+    private let authenticators: [any Authenticator]
+    private let policy: AccessPolicy
+    private let challenges: [String]
+
+    /// - Parameters:
+    ///   - authenticators: the accepted kinds, in the order in which they are tried.
+    ///   - policy: who may pass. Default: everybody with an identity; ``AccessPolicy/anyone`` leaves the decision to the policies of mounts.
+    public init(_ authenticators: any Authenticator..., policy: AccessPolicy = .authenticated) {
+        self.init(authenticators, policy: policy)
+    }
+
+    /// A gateway with a list of authenticators.
+    public init(_ authenticators: [any Authenticator], policy: AccessPolicy = .authenticated) {
+        self.authenticators = authenticators
+        self.policy = policy
+        challenges = authenticators.compactMap(\.challenge)
+    }
+
+    /// Forwards what the policy allows.
+    public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
+        request.identity = nil
+        var refusal: ServerError?
+        for authenticator in authenticators {
+            do {
+                guard let identity = try await authenticator.identity(of: request) else { continue }
+                request.identity = identity
+                break
+            } catch let error as ServerError where error.status == .unauthorized {
+                refusal = refusal ?? error
+            }
+        }
+        if request.identity == nil {
+            if let refusal { throw refusal }
+            request[ChallengesKey.self] = challenges
+        }
+        try policy.require(request)
+        return try await next.respond(to: request)
+    }
+}

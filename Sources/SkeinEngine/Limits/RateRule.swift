@@ -1,0 +1,114 @@
+// How much is too much: pure meters of requests over time.
+
+/// So many requests in so much time.
+public struct RateRule: Sendable, Hashable {
+    /// How requests are counted.
+    public enum Algorithm: Sendable, Hashable {
+        /// A bucket that refills evenly, and holds so many; requests may come as a burst, and then at the rate. Default size: the limit.
+        case tokenBucket(size: Int? = nil)
+        /// The requests of the last window, of which those of the previous one count by the share that still lies in it.
+        case slidingWindow
+    }
+
+    /// Requests in a window.
+    public var limit: Int
+    /// Seconds of a window.
+    public var window: Double
+    /// How they are counted. Default: a token bucket.
+    public var algorithm: Algorithm
+
+    /// A rule.
+    /// - Parameters:
+    ///   - limit: requests in a window, from 1.
+    ///   - window: its length, from 1 ms.
+    public init(_ limit: Int, per window: Duration, _ algorithm: Algorithm = .tokenBucket()) {
+        self.limit = max(1, limit)
+        self.window = max(0.001, window / .seconds(1))
+        self.algorithm = algorithm
+    }
+
+    /// Requests that may come at once.
+    var size: Int { if case .tokenBucket(let size?) = algorithm { max(1, size) } else { limit } }
+}
+
+/// What a rule says of a request.
+public struct RateDecision: Sendable, Hashable {
+    /// Whether it may pass.
+    public var isAllowed: Bool
+    /// Requests that may follow at once.
+    public var remaining: Int
+    /// Seconds until the whole limit is there again, if nothing follows.
+    public var reset: Double
+    /// Seconds until a request may pass; 0 when one may now.
+    public var retryAfter: Double
+
+    /// A decision.
+    public init(isAllowed: Bool, remaining: Int, reset: Double, retryAfter: Double) {
+        self.isAllowed = isAllowed
+        self.remaining = remaining
+        self.reset = reset
+        self.retryAfter = retryAfter
+    }
+}
+
+/// What has come from one subject under one rule.
+struct RateMeter: Sendable, Equatable {
+    /// Of a bucket: what has been taken and not refilled. Of a window: the requests in the current one.
+    private var used = 0.0
+    /// Of a window: the requests in the previous one.
+    private var previous = 0.0
+    /// Of a bucket: when `used` was computed. Of a window: its start.
+    private var since: Double
+
+    init(at now: Double) { since = now }
+
+    /// A request comes. One that is refused is not counted.
+    /// - Parameter now: seconds, never going back.
+    mutating func take(_ rule: RateRule, at now: Double) -> RateDecision {
+        switch rule.algorithm {
+        case .tokenBucket: takeFromBucket(rule, at: now)
+        case .slidingWindow: takeFromWindow(rule, at: now)
+        }
+    }
+
+    private mutating func takeFromBucket(_ rule: RateRule, at now: Double) -> RateDecision {
+        let rate = Double(rule.limit) / rule.window
+        let size = Double(rule.size)
+        used = max(0, used - max(0, now - since) * rate)
+        since = max(since, now)
+        let isAllowed = used + 1 <= size + 1e-9
+        if isAllowed { used += 1 }
+        let free = size - used
+        return RateDecision(
+            isAllowed: isAllowed, remaining: Int(free + 1e-9), reset: used / rate,
+            retryAfter: free + 1e-9 >= 1 ? 0 : (1 - free) / rate)
+    }
+
+    private mutating func takeFromWindow(_ rule: RateRule, at now: Double) -> RateDecision {
+        let passed = ((now - since) / rule.window).rounded(.down)
+        if passed >= 1 {
+            previous = passed < 2 ? used : 0
+            used = 0
+            since += passed * rule.window
+        }
+        let limit = Double(rule.limit)
+        // The part of the previous window that still lies in the last `window` seconds.
+        let share = max(0, 1 - max(0, now - since) / rule.window)
+        let isAllowed = previous * share + used + 1 <= limit + 1e-9
+        if isAllowed { used += 1 }
+        let free = limit - previous * share - used
+        return RateDecision(
+            isAllowed: isAllowed, remaining: max(0, Int(free + 1e-9)),
+            reset: used > 0 ? since + 2 * rule.window - now : max(0, since + rule.window - now),
+            retryAfter: free + 1e-9 >= 1 ? 0 : untilOneIsFree(rule, limit, at: now))
+    }
+
+    /// Seconds until the previous window's share has shrunk enough, or the current window has become the previous one and has.
+    private func untilOneIsFree(_ rule: RateRule, _ limit: Double, at now: Double) -> Double {
+        let end = since + rule.window
+        if previous > 0, used + 1 <= limit {
+            return max(0, since + rule.window * (1 - (limit - used - 1) / previous) - now)
+        }
+        return max(0, end + rule.window * max(0, 1 - (limit - 1) / used) - now)
+    }
+}

@@ -1,0 +1,118 @@
+// Tokens that only their issuer understands (RFC 7662).
+
+import Crypto
+import SkeinCore
+import SkeinHTTP
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Requires a bearer token, and asks its issuer what it is worth (RFC 7662). Use it over TLS.
+///
+/// Answers are remembered, up to 10 000: of active tokens until they expire and 60 s at most, of others for 10 s. While the issuer does not
+/// answer, tokens that are not remembered are refused with 503.
+public struct TokenIntrospection: Authenticator {
+    private static let timeout: Duration = .seconds(5)
+    private static let longest = 8 << 10
+
+    private let realm: String
+    private let endpoint: String
+    private let credentials: HTTPAuth
+    private let audiences: Set<String>
+    private let claims: TokenClaims
+    private let memory = ActiveTokens()
+
+    /// - Parameters:
+    ///   - realm: the realm of `WWW-Authenticate`.
+    ///   - endpoint: the issuer's introspection endpoint, `https://…`.
+    ///   - client: the name of this program at the issuer.
+    ///   - secret: its password there.
+    ///   - audiences: accepted values of `aud`, of which a token needs one. Default: empty, any.
+    ///   - claims: where user and roles are in the answer. Default: `sub`, and the words of `scope`.
+    public init(
+        realm: String, endpoint: String, client: String, secret: String, audiences: Set<String> = [],
+        claims: TokenClaims = TokenClaims(roles: "scope")
+    ) {
+        self.realm = HTTPText.unquotable(realm)
+        self.endpoint = endpoint
+        credentials = .basic(client, secret)
+        self.audiences = audiences
+        self.claims = claims
+    }
+
+    /// `Bearer`.
+    public var challenge: String? { BearerToken.challenge(realm) }
+
+    /// The identity by a token that is active.
+    public func identity(of request: ServerRequest) async throws -> Identity? {
+        guard let token = request.headers.bytes("authorization").flatMap(BearerToken.read) else { return nil }
+        guard token.utf8.count <= Self.longest else { throw BearerToken.refusal(realm, "the token is too long") }
+        // The hash, so that memory holds no tokens.
+        let key = Hex.encode(SHA256.hash(data: Array(token.utf8)))
+        let now = Date().timeIntervalSince1970
+        var entry = memory.entry(key, at: now)
+        if entry == nil {
+            let asked = try await ask(token, request.scope.owner.skein, at: now)
+            memory.keep(key, asked)
+            entry = asked
+        }
+        guard let identity = entry?.identity else { throw BearerToken.refusal(realm, "the token is not active") }
+        return identity
+    }
+
+    private func ask(_ token: String, _ client: SkeinClient, at now: Double) async throws -> ActiveTokens.Entry {
+        let response = await client.post(
+            endpoint, body: .form(["token": token, "token_type_hint": "access_token"]),
+            headers: ["Accept": "application/json"], auth: credentials, timeout: Self.timeout
+        ).dispatch()
+        guard response.failure == nil, response.statusCode == 200,
+            let said = try? JSONValue(json: response.content.readableBytesView), let isActive = said["active"]?.bool
+        else {
+            client.session.logger.warning(
+                "the issuer at \(endpoint) does not say what a token is worth: \(response.failure?.message ?? "status \(response.statusCode)")"
+            )
+            throw ServerError(
+                .serviceUnavailable, "tokens cannot be verified right now", headers: ["Retry-After": "10"])
+        }
+        let audience = TokenVerifier.audiences(said)
+        let isForUs = audiences.isEmpty || audiences.contains { one in audience.contains { $0.equalsBytes(one) } }
+        let expires = said["exp"]?.double ?? .infinity
+        guard isActive, isForUs, now < expires, let identity = claims.identity(said) else {
+            return ActiveTokens.Entry(identity: nil, until: now + 10)
+        }
+        return ActiveTokens.Entry(identity: identity, until: min(expires, now + 60))
+    }
+}
+
+/// What issuers have said of tokens of late.
+private final class ActiveTokens: Sendable {
+    struct Entry {
+        /// Nil for a token that is not active.
+        let identity: Identity?
+        let until: Double
+    }
+
+    private static let maximum = 10_000
+
+    private let entries = Mutex<ByteDictionary<Entry>>([:])
+
+    func entry(_ key: String, at now: Double) -> Entry? {
+        entries.withLock { entries in
+            guard let entry = entries[key] else { return nil }
+            if now < entry.until { return entry }
+            entries[key] = nil
+            return nil
+        }
+    }
+
+    func keep(_ key: String, _ entry: Entry) {
+        entries.withLock { entries in
+            if entries.count >= Self.maximum { entries = [:] }
+            entries[key] = entry
+        }
+    }
+}
