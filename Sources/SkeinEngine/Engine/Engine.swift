@@ -142,7 +142,8 @@ public struct Engine: Service, Routes {
         let table = MountTable(mounts)
         let ready = try await middleware.ready(at: .root)
         return EngineApp(
-            table: table, inner: ready.isEmpty ? nil : LayeredApp.wrap(MountedApps(table: table), in: ready), points: mounts.map(\.point), gate: Gate(configuration),
+            table: table, inner: ready.isEmpty ? nil : LayeredApp.wrap(MountedApps(table: table), in: ready),
+            points: mounts.map(\.point), gate: Gate(configuration),
             pages: ErrorPages(custom: errorPage, logger: configuration.logger),
             forwardProxy: forwardProxy.map(ForwardProxy.init))
     }

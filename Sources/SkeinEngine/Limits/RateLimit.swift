@@ -52,7 +52,8 @@ public struct RateLimit: Middleware {
     ///   - store: where the meters are. Default: this process.
     ///   - failure: what happens while a shared store cannot be reached. Default: requests pass.
     public init(
-        _ limit: Int, per window: Duration, _ algorithm: RateRule.Algorithm = .tokenBucket(), by subject: Subject = .client,
+        _ limit: Int, per window: Duration, _ algorithm: RateRule.Algorithm = .tokenBucket(),
+        by subject: Subject = .client,
         name: String = "default", store: any RateStore = LocalRateStore(), whenUnavailable failure: Failure = .open
     ) {
         rule = RateRule(limit, per: window, algorithm)
@@ -72,7 +73,8 @@ public struct RateLimit: Middleware {
             decision = try await store.take("\(name) \(subject)", rule, at: now)
         } catch {
             guard isOpen(error, request, at: now) else {
-                throw ServerError(.serviceUnavailable, "requests cannot be counted right now", headers: ["Retry-After": "5"])
+                throw ServerError(
+                    .serviceUnavailable, "requests cannot be counted right now", headers: ["Retry-After": "5"])
             }
             return try await next.respond(to: request)
         }

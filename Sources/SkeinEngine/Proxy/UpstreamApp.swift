@@ -31,7 +31,9 @@ public struct UpstreamApp: App {
         self.init(url, options, origin: nil, mapping: nil, policies: [])
     }
 
-    private init(_ url: String, _ options: UpstreamOptions, origin: HTTPOrigin?, mapping: PathMapping?, policies: [AccessPolicy]) {
+    private init(
+        _ url: String, _ options: UpstreamOptions, origin: HTTPOrigin?, mapping: PathMapping?, policies: [AccessPolicy]
+    ) {
         self.url = url
         self.options = options
         self.origin = origin

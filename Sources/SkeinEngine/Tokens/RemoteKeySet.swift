@@ -32,7 +32,10 @@ public final class RemoteKeySet: Sendable {
     /// - Throws: code 701 for another URL.
     public init(_ url: String) throws(SkeinError) {
         let origin = try HTTPURL(url).origin
-        let isLocal = if case .host(let host, _) = origin.endpoint { ["localhost", "127.0.0.1", "::1"].contains(host) } else { true }
+        let isLocal =
+            if case .host(let host, _) = origin.endpoint { ["localhost", "127.0.0.1", "::1"].contains(host) } else {
+                true
+            }
         guard origin.isSecure || isLocal else {
             throw SkeinError(.exception, because: "\(url) is not https: keys are fetched over TLS only")
         }
@@ -85,14 +88,17 @@ public final class RemoteKeySet: Sendable {
         let response = await client.get(url, headers: headers, timeout: Self.timeout).dispatch()
         var keys: [TokenKey]?
         if response.failure == nil, response.statusCode == 200, response.content.readableBytes <= Self.largestDocument {
-            keys = (try? TokenKey.jsonWebKeys(response.content.readableBytesView)).map { Array($0.prefix(Self.mostKeys)) }
+            keys = (try? TokenKey.jsonWebKeys(response.content.readableBytesView)).map {
+                Array($0.prefix(Self.mostKeys))
+            }
             // A set without a usable key is a mistake of the issuer, and not the end of all its tokens.
             if keys?.isEmpty ?? true { keys = nil }
         }
         let isConfirmed = response.failure == nil && response.statusCode == 304
         if keys == nil, !isConfirmed {
             client.session.logger.warning(
-                "the keys at \(url) could not be fetched: \(response.failure?.message ?? "status \(response.statusCode)")")
+                "the keys at \(url) could not be fetched: \(response.failure?.message ?? "status \(response.statusCode)")"
+            )
         }
         let (fetched, tag) = (keys, response.header("ETag"))
         let waiting = state.withLock { state in
