@@ -28,6 +28,7 @@ let package = Package(
         .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
         .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
+        .library(name: "SkeinConfiguration", targets: ["SkeinConfiguration"]),
         .library(name: "SkeinHummingbird", targets: ["SkeinHummingbird"]),
         .executable(name: "skein", targets: ["SkeinCommand"]),
     ],
@@ -127,6 +128,7 @@ let package = Package(
         .target(
             name: "SkeinEngineCommand",
             dependencies: ["SkeinEngine", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .target(name: "SkeinConfiguration", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine"]),
         .target(
             name: "SkeinGRPC",
             dependencies: nio + [
@@ -144,7 +146,8 @@ let package = Package(
         .executableTarget(
             name: "SkeinCommand",
             dependencies: nio + databases + [
-                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinGRPC", "SkeinTransport", logging,
+                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinGRPC", "SkeinTransport",
+                logging,
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -204,9 +207,12 @@ let package = Package(
         .testTarget(name: "SkeinAWSTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinAWS", "SkeinWire"]),
         .testTarget(name: "SkeinEngineTests", dependencies: ["SkeinEngine", "SkeinWire", "PeerSupport"]),
         .testTarget(
+            name: "SkeinConfigurationTests", dependencies: ["SkeinConfiguration", "SkeinEngine", "PeerSupport"]),
+        .testTarget(
             name: "PeerTests",
             dependencies: nio + tls + databases + [
-                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinGRPC", "SkeinCommand", logging, "SkeinHummingbird",
+                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinGRPC", "SkeinCommand",
+                logging, "SkeinHummingbird",
                 "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),

@@ -22,9 +22,10 @@ struct SkeinCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            DemoCommand.self, DynamoDBCommand.self, LoadCommand.self, MongoDBCommand.self, ProxyCommand.self,
+            CheckCommand.self, DemoCommand.self, DynamoDBCommand.self, LoadCommand.self, MongoDBCommand.self,
+            ProxyCommand.self,
             ResolveCommand.self,
-            RespondCommand.self, ServeCommand.self, RPCCommand.self, SQLCommand.self, SQSCommand.self,
+            RespondCommand.self, RunCommand.self, ServeCommand.self, RPCCommand.self, SQLCommand.self, SQSCommand.self,
             StoreCommand.self, TokenCommand.self, WSCommand.self,
         ]
             + RequestCommands.all)

@@ -137,16 +137,10 @@ public struct EngineOptions: ParsableArguments {
     }
 
     private static func address(_ text: String) throws -> ServerConfiguration.Address {
-        if text.hasBytePrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
-        guard let colon = text.lastByte(":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65535).contains(port)
-        else { throw ValidationError("\(text.debugDescription) is not an address; write HOST:PORT or unix:PATH.") }
-        var host = text[..<colon]
-        if host.hasBytePrefix("["), host.hasByteSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty else {
-            throw ValidationError("\(text.debugDescription) has no host; 0.0.0.0 is every address.")
-        }
-        return .tcp(String(host), port: port)
+        if let address = ServerConfiguration.Address(text) { return address }
+        throw ValidationError(
+            "\(text.debugDescription) is not an address; write HOST:PORT, [IPV6]:PORT or unix:PATH (0.0.0.0 is every address)."
+        )
     }
 }
 

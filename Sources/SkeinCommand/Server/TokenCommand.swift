@@ -14,7 +14,9 @@ struct TokenCommand: AsyncParsableCommand {
               skein token verify --key public.pem --issuer https://id.example.org --audience shop TOKEN
               skein token verify --key keys.json --json - < tokens.txt
               skein token inspect TOKEN
-            """, subcommands: [Sign.self, Verify.self, Inspect.self])
+              skein token key
+              skein token password < password.txt
+            """, subcommands: [Sign.self, Verify.self, Inspect.self, Key.self, Password.self])
 
     struct KeyOption: ParsableArguments {
         @Option(
@@ -27,27 +29,33 @@ struct TokenCommand: AsyncParsableCommand {
         var algorithm: [TokenAlgorithm] = []
 
         func keys() throws -> [TokenKey] {
-            guard let bytes = FileManager.default.contents(atPath: key) else {
-                throw ValidationError("\(key.debugDescription) cannot be read.")
-            }
-            let allowed = algorithm.isEmpty ? nil : Set(algorithm)
-            do {
-                let first = bytes.first { $0 > 0x20 }
-                if first == UInt8(ascii: "{") {
-                    let keys = try TokenKey.jsonWebKeys(bytes)
-                    return allowed.map { allowed in keys.filter { !$0.algorithms.isDisjoint(with: allowed) } } ?? keys
-                }
-                if let text = String(validating: bytes, as: UTF8.self), text.containsBytes("-----BEGIN") {
-                    return [try TokenKey(pem: text, algorithms: allowed)]
-                }
-                var secret = bytes[...]
-                while let last = secret.last, last == 0x0A || last == 0x0D { secret = secret.dropLast() }
-                return [try TokenKey(secret: secret, algorithms: allowed)]
-            } catch let error as SkeinError {
-                throw ValidationError("\(key.debugDescription): \(error.message).")
+            do throws(SkeinError) {
+                return try TokenKey.read(file: key, algorithms: algorithm.isEmpty ? nil : Set(algorithm))
             } catch {
-                throw ValidationError("\(key.debugDescription): \(error).")
+                throw ValidationError("\(key.debugDescription): \(error.message).")
             }
+        }
+    }
+
+    struct Key: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make an API key, and the hash that a gateway keeps of it.")
+
+        func run() async throws {
+            let (key, hash) = APIKey.make()
+            Terminal.say("key:    \(key)\nsha256: \(hash)")
+        }
+    }
+
+    struct Password: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the hash of a password, which is read from standard input.")
+
+        func run() async throws {
+            guard let password = readLine(strippingNewline: true), !password.isEmpty else {
+                throw ValidationError("Standard input has no password in its first line.")
+            }
+            Terminal.say(try PasswordHash.make(password))
         }
     }
 

@@ -71,6 +71,11 @@ public struct Engine: Service, Routes {
         places.append(Place(path: path, host: host, app: served))
     }
 
+    /// Serves an app of any type inside of middleware, the first outermost.
+    package mutating func mount(_ path: String, host: String?, _ app: any App, inside middleware: [any Middleware]) {
+        places.append(Place(path: path, host: host, app: LayeredApp.wrap(app, in: middleware)))
+    }
+
     /// Gives a name to back ends: `engine.alias("@search", try .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))`. Handlers ask them by
     /// `request.skein`, and ``UpstreamApp`` passes requests on to them.
     /// - Parameters:
@@ -104,6 +109,11 @@ public struct Engine: Service, Routes {
     /// The server of this engine, which is started and stopped by whoever asks for it.
     public func server() -> HTTPServer { HTTPServer(configuration, app: Assembly(engine: self)) }
 
+    /// A server whose apps, middleware, aliases and caches can be replaced while it runs, by ``HTTPServer/replace(with:)``.
+    public func replaceableServer() -> HTTPServer {
+        HTTPServer(configuration, app: ReplaceableApp(Assembly(engine: self)))
+    }
+
     /// The engine as one app, for tests.
     var app: some App { Assembly(engine: self) }
 
@@ -114,12 +124,17 @@ public struct Engine: Service, Routes {
     /// Serves until SIGTERM or SIGINT; then what is under way is finished. SIGHUP reads certificates again and begins new log files.
     /// - Throws: what keeps the server from starting.
     public func serve() async throws {
-        let server = server()
+        try await serve(server()) { $0.reload() }
+    }
+
+    /// Serves a server of this engine until SIGTERM or SIGINT.
+    /// - Parameter reload: what SIGHUP does.
+    package func serve(_ server: HTTPServer, reload: @escaping @Sendable (HTTPServer) async -> Void) async throws {
         // From here on, and not when a task has begun: before, the signal would end the process.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                for await _ in hangups { server.reload() }
+                for await _ in hangups { await reload(server) }
             }
             try await ServiceGroup(
                 services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: configuration.logger

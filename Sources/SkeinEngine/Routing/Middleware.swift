@@ -35,7 +35,10 @@ public struct ClosureMiddleware: Middleware {
 
 extension App {
     /// The app inside of middleware, the first of which is the outermost.
-    public func inside(_ middleware: any Middleware...) -> some App { AnyApp(LayeredApp.wrap(self, in: middleware)) }
+    public func inside(_ middleware: any Middleware...) -> some App { inside(middleware) }
+
+    /// The app inside of a list of middleware, the first of which is the outermost.
+    public func inside(_ middleware: [any Middleware]) -> some App { AnyApp(LayeredApp.wrap(self, in: middleware)) }
 }
 
 /// An app inside of one middleware.

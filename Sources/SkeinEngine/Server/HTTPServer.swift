@@ -102,8 +102,7 @@ public final class HTTPServer: Service {
         var handling = handling
         if case .task(let app) = handling {
             let app = try await app.bootstrap(at: .root)
-            context.mounts = (app as? EngineApp)?.points ?? []
-            context.caches = (app as? EngineApp)?.caches ?? []
+            show((app as? ReplaceableApp)?.app ?? app)
             handling = .task(app)
         }
         let shards = group.shards.map {
@@ -115,6 +114,18 @@ public final class HTTPServer: Service {
         }
         return shards
     }
+
+    /// Shows on the status page what an app has.
+    func show(_ app: any App) {
+        context.mounts = (app as? EngineApp)?.points ?? []
+        context.caches = (app as? EngineApp)?.caches ?? []
+    }
+
+    /// The app, when it can be replaced.
+    var replaceable: ReplaceableApp? { if case .task(let app) = handling { app as? ReplaceableApp } else { nil } }
+
+    /// The client of a running server.
+    var skein: SkeinClient? { state.withLock { $0.skein } }
 
     /// Serves connections that somebody else makes, on loops that somebody else runs.
     /// - Returns: what makes a connection of the server of a channel; called on the channel's loop, before it is active.

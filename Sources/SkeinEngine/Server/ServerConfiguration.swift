@@ -18,6 +18,20 @@ public struct ServerConfiguration: Sendable {
         /// A socket that listens already, as service managers hand them over; `isTLS` says whether TLS is spoken on it.
         case inherited(descriptor: CInt, isTLS: Bool = false)
 
+        /// Reads `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; nil for what is none.
+        public init?(_ text: String) {
+            if text.hasBytePrefix("unix:") {
+                self = .unix(path: String(text.droppingBytes(first: 5)))
+                return
+            }
+            guard let colon = text.lastByte(":"), let port = UInt16(text.text(after: colon)) else { return nil }
+            var host = text[..<colon]
+            let isBracketed = host.hasBytePrefix("[") && host.hasByteSuffix("]")
+            if isBracketed { host = Substring(host.utf8.dropFirst().dropLast()) }
+            guard !host.isEmpty, isBracketed || !host.containsBytes(":") else { return nil }
+            self = .tcp(String(host), port: Int(port))
+        }
+
         /// The address as it is written in messages.
         public var description: String {
             switch self {
@@ -120,5 +134,32 @@ public struct ServerConfiguration: Sendable {
     public init(addresses: [Address] = [.tcp("127.0.0.1", port: 8080)], threads: Int = System.coreCount) {
         self.addresses = addresses
         self.threads = threads
+    }
+}
+
+extension ServerConfiguration {
+    /// The settings that a running server cannot take over from another configuration, since they are of its listeners and loops.
+    /// - Returns: their names; empty when a reload is enough.
+    public func changesForRestart(to other: ServerConfiguration) -> [String] {
+        func text(_ configuration: ServerConfiguration) -> [(String, String)] {
+            [
+                ("addresses", "\(configuration.addresses)"), ("tls", "\(String(describing: configuration.tls))"),
+                ("threads", "\(configuration.threads)"), ("trusted proxies", "\(configuration.trustedProxies)"),
+                ("forwarding", "\(configuration.forwarding)"),
+                ("PROXY protocol", "\(configuration.expectsProxyHeader)"),
+                ("maximum body size", "\(configuration.maximumBodySize)"),
+                (
+                    "connection limits",
+                    "\(configuration.maximumConnections) \(configuration.maximumConnectionsPerAddress) \(configuration.minimumBodyRate)"
+                ),
+                (
+                    "timeouts",
+                    "\(configuration.headerTimeout) \(configuration.bodyTimeout) \(configuration.keepAliveTimeout) \(configuration.shutdownTimeout)"
+                ),
+                ("HTTP/2", "\(configuration.http2.isEnabled)"),
+                ("log", "\(String(describing: configuration.requestLog))"),
+            ]
+        }
+        return zip(text(self), text(other)).compactMap { $0.1 == $1.1 ? nil : $0.0 }
     }
 }

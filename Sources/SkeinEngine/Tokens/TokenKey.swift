@@ -200,3 +200,30 @@ public struct TokenKey: Sendable {
         }
     }
 }
+
+extension TokenKey {
+    /// The keys of a file: a JSON Web Key or a set of them, PEM, or the bytes of a secret without the end of its last line.
+    /// - Parameter algorithms: the allowed ones. Default: all that fit a key.
+    /// - Throws: code 701 for a file that cannot be read, and for what is no key.
+    public static func read(file: String, algorithms: Set<TokenAlgorithm>? = nil) throws(SkeinError) -> [TokenKey] {
+        guard let bytes = FileManager.default.contents(atPath: file) else {
+            throw SkeinError(.exception, because: "the file cannot be read")
+        }
+        if bytes.first(where: { $0 > 0x20 }) == UInt8(ascii: "{") {
+            do {
+                let keys = try jsonWebKeys(bytes)
+                return algorithms.map { allowed in keys.filter { !$0.algorithms.isDisjoint(with: allowed) } } ?? keys
+            } catch let error as SkeinError {
+                throw error
+            } catch {
+                throw SkeinError(.exception, because: "\(error)")
+            }
+        }
+        if let text = String(validating: bytes, as: UTF8.self), text.containsBytes("-----BEGIN") {
+            return [try TokenKey(pem: text, algorithms: algorithms)]
+        }
+        var secret = bytes[...]
+        while let last = secret.last, last == Bytes.lf || last == Bytes.cr { secret = secret.dropLast() }
+        return [try TokenKey(secret: secret, algorithms: algorithms)]
+    }
+}

@@ -268,4 +268,7 @@ package final class AliasTable: Sendable {
         let state = try AliasState(name, alias, at: now)
         states.withLock { $0[name] = state }
     }
+
+    /// Forgets an alias; what is under way ends as it would.
+    package func remove(_ name: String) { states.withLock { $0[name] = nil } }
 }

@@ -19,6 +19,9 @@ extension SkeinClient {
         if let check = alias.healthCheck { http.watch(try http.aliases.find(name), check) }
     }
 
+    /// Forgets an alias; requests under way go on, and its health checks end.
+    public func removeAlias(_ name: String) { http.aliases.remove(name) }
+
     /// The alias of a name; nil when there is none.
     public func alias(_ name: String) -> Alias? { http.aliases[name]?.alias }
 

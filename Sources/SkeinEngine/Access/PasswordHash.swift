@@ -1,0 +1,127 @@
+// Passwords of users, kept as scrypt hashes (RFC 7914).
+
+import Crypto
+import NIOCore
+import NIOPosix
+import SkeinCore
+import SkeinHTTP
+import Synchronization
+import _CryptoExtras
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// The hash of a password: `scrypt$16384$8$1$SALT$HASH`, with N, r, p, and the rest in base64url.
+public struct PasswordHash: Sendable {
+    private let rounds: Int
+    private let blockSize: Int
+    private let parallelism: Int
+    private let salt: Data
+    private let hash: Data
+
+    /// Reads a hash.
+    /// - Throws: code 701 for a text that is not one, and for parameters that are weaker than N = 16384, r = 8, or need more than 256 MiB.
+    public init(_ text: String) throws(SkeinError) {
+        let parts = text.splitBytes(separator: "$", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 6, parts[0] == "scrypt", let rounds = Int(parts[1]), let blockSize = Int(parts[2]),
+            let parallelism = Int(parts[3]), let salt = Base64URL.decodeStrict(parts[4]),
+            let hash = Base64URL.decodeStrict(parts[5]), salt.count >= 16, hash.count == 32
+        else {
+            throw SkeinError(
+                .exception, because: "this is not the hash of a password; skein token password makes one")
+        }
+        guard rounds >= 1 << 14, rounds & (rounds - 1) == 0, rounds <= 1 << 20, (8...32).contains(blockSize),
+            (1...16).contains(parallelism), 128 * rounds * blockSize <= 256 << 20
+        else {
+            throw SkeinError(
+                .exception,
+                because: "the hash's parameters are N from 16384, r from 8, p from 1 to 16, and 256 MiB at most")
+        }
+        self.rounds = rounds
+        self.blockSize = blockSize
+        self.parallelism = parallelism
+        self.salt = salt
+        self.hash = hash
+    }
+
+    /// Makes the hash of a password, with a new salt. It takes about 50 ms.
+    public static func make(_ password: String) throws -> String {
+        let salt = RandomBytes.make(16)
+        let key = try KDF.Scrypt.deriveKey(
+            from: Array(password.utf8), salt: salt, outputByteCount: 32, rounds: 1 << 14, blockSize: 8, parallelism: 1)
+        return "scrypt$16384$8$1$\(Base64URL.encode(salt))$\(Base64URL.encode(key.withUnsafeBytes { Array($0) }))"
+    }
+
+    /// Whether a password is the one; it takes about 50 ms, and must not be called on an event loop.
+    public func isMade(of password: String) -> Bool {
+        let key = try? KDF.Scrypt.deriveKey(
+            from: Array(password.utf8), salt: salt, outputByteCount: 32, rounds: rounds, blockSize: blockSize,
+            parallelism: parallelism)
+        guard let key else { return false }
+        return key.withUnsafeBytes { made in
+            zip(made, hash).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0 && made.count == hash.count
+        }
+    }
+}
+
+/// Users with the hashes of their passwords. A password that was right is remembered for five minutes, as a keyed hash, so that not every
+/// request costs 50 ms; wrong ones cost a thread of the pool for that time, four at once at most.
+public final class PasswordFile: Sendable {
+    private struct State {
+        var known: [String: Double] = [:]
+        var running = 0
+    }
+
+    private static let memory: Double = 300
+    private static let mostKnown = 10_000
+    private static let mostRunning = 4
+
+    private let users: ByteDictionary<(hash: PasswordHash, roles: Set<String>)>
+    private let key = SymmetricKey(size: .bits256)
+    private let state = Mutex(State())
+    /// What the password of nobody is compared with, so that names cannot be told by time.
+    private let nobody: PasswordHash?
+
+    /// - Parameter users: names, hashes and roles.
+    public init(_ users: [(name: String, hash: PasswordHash, roles: Set<String>)]) {
+        var all = ByteDictionary<(hash: PasswordHash, roles: Set<String>)>()
+        for user in users { all[user.name] = (user.hash, user.roles) }
+        self.users = all
+        nobody = users.first?.hash
+    }
+
+    /// The identity of a name and a password; nil for a wrong one.
+    /// - Throws: ``ServerError`` 503 while too many passwords are being checked.
+    public func identity(_ user: String, _ password: String) async throws -> Identity? {
+        guard user.utf8.count <= 256, password.utf8.count <= 1024 else { return nil }
+        let code = HMAC<SHA256>.authenticationCode(for: Array("\(user)\0\(password)".utf8), using: key)
+        let mark = Hex.encode(code)
+        let entry = users[user]
+        let now = Double(NIODeadline.now().uptimeNanoseconds) / 1e9
+        if let entry, state.withLock({ $0.known[mark].map { now < $0 } ?? false }) {
+            return Identity(user: user, roles: entry.roles, proof: .password)
+        }
+        guard let hash = entry?.hash ?? nobody else { return nil }
+        let mayRun = state.withLock { state in
+            guard state.running < Self.mostRunning else { return false }
+            state.running += 1
+            return true
+        }
+        guard mayRun else {
+            throw ServerError(
+                .serviceUnavailable, "too many passwords are being checked", headers: ["Retry-After": "1"])
+        }
+        let isRight = try? await NIOThreadPool.singleton.runIfActive { hash.isMade(of: password) }
+        state.withLock { state in
+            state.running -= 1
+            guard isRight == true, entry != nil else { return }
+            if state.known.count >= Self.mostKnown { state.known = [:] }
+            state.known[mark] = now + Self.memory
+        }
+        guard isRight == true, let entry else { return nil }
+        return Identity(user: user, roles: entry.roles, proof: .password)
+    }
+}
