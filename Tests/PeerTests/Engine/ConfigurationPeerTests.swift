@@ -23,7 +23,7 @@ struct ConfigurationPeerTests {
         "[a . b]\nc = true\n[a.\"d.e\"]\nf = []\n", "key = \"\"\nb = {}\nc = ''''''\nd = \"\"\"\"\"\"\n",
     ]
 
-    @Test("what Python's tomllib reads is read the same, and what it refuses is refused: 12 000 documents with mistakes")
+    @Test("what Python reads as TOML is read the same, and what it refuses is refused: 12 000 documents, most with mistakes")
     func toml() async throws {
         var mutator = Mutator(random: SeededGenerator(seed: 11))
         var inputs = Self.documents.map { Array($0.utf8) }
