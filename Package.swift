@@ -28,6 +28,7 @@ let package = Package(
         .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
         .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
+        .library(name: "SkeinACME", targets: ["SkeinACME"]),
         .library(name: "SkeinConfiguration", targets: ["SkeinConfiguration"]),
         .library(name: "SkeinHummingbird", targets: ["SkeinHummingbird"]),
         .executable(name: "skein", targets: ["SkeinCommand"]),
@@ -43,6 +44,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -128,7 +131,18 @@ let package = Package(
         .target(
             name: "SkeinEngineCommand",
             dependencies: ["SkeinEngine", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-        .target(name: "SkeinConfiguration", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine"]),
+        .target(
+            name: "SkeinACME",
+            dependencies: [
+                "SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine", logging,
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .target(
+            name: "SkeinConfiguration",
+            dependencies: ["SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine", "SkeinACME"]),
         .target(
             name: "SkeinGRPC",
             dependencies: nio + [
@@ -146,7 +160,8 @@ let package = Package(
         .executableTarget(
             name: "SkeinCommand",
             dependencies: nio + databases + [
-                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinGRPC", "SkeinTransport",
+                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinACME", "SkeinGRPC",
+                "SkeinTransport",
                 logging,
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -206,12 +221,14 @@ let package = Package(
         .testTarget(name: "SkeinHTTPTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinWire"]),
         .testTarget(name: "SkeinAWSTests", dependencies: ["SkeinCore", "SkeinHTTP", "SkeinAWS", "SkeinWire"]),
         .testTarget(name: "SkeinEngineTests", dependencies: ["SkeinEngine", "SkeinWire", "PeerSupport"]),
+        .testTarget(name: "SkeinACMETests", dependencies: ["SkeinACME", "PeerSupport"]),
         .testTarget(
             name: "SkeinConfigurationTests", dependencies: ["SkeinConfiguration", "SkeinEngine", "PeerSupport"]),
         .testTarget(
             name: "PeerTests",
             dependencies: nio + tls + databases + [
-                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinGRPC", "SkeinCommand",
+                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinACME", "SkeinGRPC",
+                "SkeinCommand",
                 logging, "SkeinHummingbird",
                 "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),

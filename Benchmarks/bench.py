@@ -691,6 +691,42 @@ def cpu_seconds(process):
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def nginx_with(folder, text, name):
+    """nginx with one worker and a configuration of its own."""
+    port = free_port()
+    own = os.path.join(folder, f"{name}-{port}")
+    os.makedirs(own)
+    paths = " ".join(f"{n}_temp_path {own}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    path = os.path.join(own, "nginx.conf")
+    with open(path, "w") as file:
+        file.write(
+            f"user root; daemon off; worker_processes 1; pid {own}/pid; error_log {own}/error.log;"
+            "events { worker_connections 16384; }"
+            f"http {{ access_log off; sendfile on; keepalive_requests 1000000000; {paths} {text.replace('PORT', str(port)).replace('OWN', own)} }}")
+    return Server(["nginx", "-c", path, "-p", own, "-e", f"{own}/error.log"], port)
+
+
+def measure_cpu(options, title, path, fronts, wrk=(), seconds=3):
+    """Rate, and microseconds of CPU a request, of servers in turn."""
+    taken = {name: [] for name in fronts}
+    for _ in range(options.rounds):
+        for name, start in fronts.items():
+            server = start()
+            url = server.url.replace("/hello", path)
+            run(["curl", "-sS", "-o", "/dev/null", url])
+            before = cpu_seconds(server.process.pid)
+            text, _ = run(["wrk", "-t1", "-c64", f"-d{seconds}s", url, *wrk])
+            cpu = cpu_seconds(server.process.pid) - before
+            server.stop()
+            if "Non-2xx" in text:
+                raise SystemExit(f"{name} {url}:\n{text}")
+            count = number(r"(\d+) requests in", text)
+            taken[name].append((number(r"Requests/sec:\s+([\d.]+)", text), cpu / count * 1e6))
+    middle = {name: (median([r for r, _ in figures]), median([c for _, c in figures])) for name, figures in taken.items()}
+    table(title, [(name, f"{rate:>9,.0f}/s   {cpu:>8.1f} us of CPU a request") for name, (rate, cpu) in middle.items()])
+    return middle
+
+
 def proxy(options, folder, results):
     """Reverse proxies with one thread in front of one nginx: CPU of the proxy a request, by /proc."""
     home = os.path.join(folder, "proxy-files")
@@ -700,21 +736,8 @@ def proxy(options, folder, results):
             file.write(os.urandom(size))
     os.chmod(folder, 0o755)
 
-    def nginx_with(text, name):
-        port = free_port()
-        own = os.path.join(folder, f"{name}-{port}")
-        os.makedirs(own)
-        paths = " ".join(f"{n}_temp_path {own}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        path = os.path.join(own, "nginx.conf")
-        with open(path, "w") as file:
-            file.write(
-                f"user root; daemon off; worker_processes 1; pid {own}/pid; error_log {own}/error.log;"
-                "events { worker_connections 16384; }"
-                f"http {{ access_log off; sendfile on; keepalive_requests 1000000000; {paths} {text.replace('PORT', str(port)).replace('OWN', own)} }}")
-        return Server(["nginx", "-c", path, "-p", own, "-e", f"{own}/error.log"], port)
-
     back = nginx_with(
-        f"server {{ listen 127.0.0.1:PORT backlog=4096; root {home}; add_header Cache-Control max-age=3600;"
+        folder, f"server {{ listen 127.0.0.1:PORT backlog=4096; root {home}; add_header Cache-Control max-age=3600;"
         'location = /hello { default_type text/plain; return 200 "hello world"; } }', "back")
     address = back.url.split("/")[2]
 
@@ -724,7 +747,7 @@ def proxy(options, folder, results):
 
     def nginx_proxy(cache=""):
         return nginx_with(
-            f"upstream back {{ server {address}; keepalive 128; keepalive_requests 1000000000; }}"
+            folder, f"upstream back {{ server {address}; keepalive 128; keepalive_requests 1000000000; }}"
             + ("proxy_cache_path OWN/cache keys_zone=z:10m max_size=1g use_temp_path=off;" if cache else "")
             + f"server {{ listen 127.0.0.1:PORT backlog=4096; location / {{ proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ''; {cache} }} }}",
             "front")
@@ -738,38 +761,69 @@ def proxy(options, folder, results):
                 f"frontend f\n bind 127.0.0.1:{port}\n option forwardfor\n default_backend b\nbackend b\n http-reuse always\n server s {address}\n")
         return Server(["haproxy", "-db", "-f", path], port)
 
-    def measure(title, path, fronts, seconds=3):
-        taken = {name: [] for name in fronts}
-        for _ in range(options.rounds):
-            for name, start in fronts.items():
-                server = start()
-                url = server.url.replace("/hello", path)
-                run(["curl", "-sS", "-o", "/dev/null", url])
-                before = cpu_seconds(server.process.pid)
-                text, _ = run(["wrk", "-t1", "-c64", f"-d{seconds}s", url])
-                cpu = cpu_seconds(server.process.pid) - before
-                server.stop()
-                if "Non-2xx" in text:
-                    raise SystemExit(f"{name} {url}:\n{text}")
-                count = number(r"(\d+) requests in", text)
-                taken[name].append((number(r"Requests/sec:\s+([\d.]+)", text), cpu / count * 1e6))
-        middle = {name: (median([r for r, _ in figures]), median([c for _, c in figures])) for name, figures in taken.items()}
-        table(title, [(name, f"{rate:>9,.0f}/s   {cpu:>8.1f} us of CPU a request") for name, (rate, cpu) in middle.items()])
-        return middle
-
     fronts = {"skein proxy": skein_proxy, "nginx": nginx_proxy}
     if shutil.which("haproxy"):
         fronts["haproxy"] = haproxy
-    plain = measure("Reverse proxy, 11 bytes, keep-alive on both sides", "/hello", fronts)
+    plain = measure_cpu(options, "Reverse proxy, 11 bytes, keep-alive on both sides", "/hello", fronts)
     ratio_row(results, "proxy: CPU a request against nginx", plain["skein proxy"][1] / plain["nginx"][1], 1.0, at_most=True)
     if "haproxy" in plain:
         ratio_row(results, "proxy: CPU a request against haproxy", plain["skein proxy"][1] / plain["haproxy"][1], 1.5, at_most=True)
-    large = measure("Reverse proxy, 10 MiB", "/large.bin", {"skein proxy": skein_proxy, "nginx": nginx_proxy})
+    large = measure_cpu(options, "Reverse proxy, 10 MiB", "/large.bin", {"skein proxy": skein_proxy, "nginx": nginx_proxy})
     ratio_row(results, "proxy: 10 MiB, rate against nginx", large["skein proxy"][0] / large["nginx"][0], 0.8)
-    cached = measure(
-        "Cache hit, 4 KiB", "/small.bin",
+    cached = measure_cpu(
+        options, "Cache hit, 4 KiB", "/small.bin",
         {"skein proxy": lambda: skein_proxy("--cache-memory", "64M"), "nginx": lambda: nginx_proxy("proxy_cache z;")})
     ratio_row(results, "proxy: cache hit of 4 KiB, rate against nginx", cached["skein proxy"][0] / cached["nginx"][0], 1.0)
+    back.stop()
+
+
+def gateway(options, folder, results):
+    """skein run with credentials and limits, beside skein run without, in front of one nginx."""
+    back = nginx_with(
+        folder, 'server { listen 127.0.0.1:PORT backlog=4096; location = /hello { default_type text/plain; return 200 "hello world"; } }', "back")
+    address = back.url.split("/")[2]
+    own = os.path.join(folder, "gateway")
+    os.makedirs(own)
+    tokens = run([os.path.join(ROOT, ".build/peers/bin/python"), "-c", f"""
+import jwt, time
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization as s
+key = ec.generate_private_key(ec.SECP256R1())
+open("{own}/public.pem", "wb").write(key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo))
+open("{own}/secret.txt", "w").write("s" * 32)
+for name, secret in (("ES256", key), ("HS256", "s" * 32)):
+    with open("{own}/" + name, "w") as file:
+        for number in range(20_000): file.write(jwt.encode(dict(sub=str(number), exp=int(time.time()) + 36000), secret, name) + "\\n")
+"""])
+    for name in ("ES256", "HS256"):
+        with open(os.path.join(own, f"{name}.lua"), "w") as file:
+            file.write(
+                f'local tokens = {{}} for line in io.lines("{own}/{name}") do tokens[#tokens + 1] = "Bearer " .. line end local n = 0 '
+                'request = function() n = n % #tokens + 1 wrk.headers["Authorization"] = tokens[n] return wrk.format() end')
+
+    def skein(text, mount=""):
+        port = free_port()
+        path = os.path.join(own, f"{port}.toml")
+        with open(path, "w") as file:
+            file.write(f'[server]\nthreads = 1\n[[listen]]\naddress = "127.0.0.1:{port}"\n{text}\n[[mount]]\npath = "/"\nupstream = "http://{address}"\n{mount}\n')
+        return Server([SKEIN, "run", path], port)
+
+    def token(key, more=""):
+        return lambda: skein(f"[gateway]\n[gateway.token]\n{key}\n[limit.all]\nrate = \"1000000000/second\"", 'access = { authenticated = true }\nlimits = ["all"]\n' + more)
+
+    one = open(os.path.join(own, "ES256")).readline().strip()
+    # A token that is forwarded costs the back end its parser, too: the plain proxy carries the same field.
+    field = ("-H", f"Authorization: Bearer {one}")
+    remembered = measure_cpu(
+        options, "Gateway: ES256, the token remembered, and a limit", "/hello",
+        {"plain": lambda: skein(""), "gateway": token(f'keys = ["{own}/public.pem"]')}, field)
+    ratio_row(results, "gateway: ES256 remembered and a limit, rate against the plain proxy", remembered["gateway"][0] / remembered["plain"][0], 0.8)
+    for name, key, bar in (("ES256", f'keys = ["{own}/public.pem"]', 0.8), ("HS256", f'secret = "file:{own}/secret.txt"', 0.8)):
+        script = ("-s", os.path.join(own, f"{name}.lua"))
+        fresh = measure_cpu(
+            options, f"Gateway: {name}, 20 000 tokens, and a limit", "/hello",
+            {"plain": lambda: skein(""), "gateway": token(key)}, script)
+        ratio_row(results, f"gateway: {name}, 20 000 tokens, rate against the plain proxy", fresh["gateway"][0] / fresh["plain"][0], bar)
     back.stop()
 
 
@@ -1018,7 +1072,7 @@ def documents(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "proxy", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "proxy", "gateway", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -1031,7 +1085,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("proxy", proxy), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("proxy", proxy), ("gateway", gateway), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

@@ -116,9 +116,9 @@ public enum ConfigurationExample: String, CaseIterable, Sendable {
             # keys_url = "https://id.example.org/.well-known/jwks.json"
             audiences = ["orders"]
 
-            [gateway.key.robot]           # skein token key
-            sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-            roles = ["machine"]
+            # [gateway.key.robot]
+            # sha256 = "…"                # the hash that skein token key prints
+            # roles = ["machine"]
 
             [limit.clients]
             rate = "100/minute"
@@ -129,7 +129,8 @@ public enum ConfigurationExample: String, CaseIterable, Sendable {
 
             [[mount]]
             path = "/orders"
-            upstream = "@orders/"
+            upstream = "@orders"
+            keep_path = true              # the back end sees /orders/…, and nothing of /admin
             limits = ["clients"]
             identity_fields = true        # X-Forwarded-User and X-Forwarded-Roles for the back end
             forward_credentials = false
@@ -137,7 +138,8 @@ public enum ConfigurationExample: String, CaseIterable, Sendable {
 
             [[mount]]
             path = "/admin"
-            upstream = "@orders/admin"
+            upstream = "@orders"
+            keep_path = true
             access = { roles = ["admin"], sources = ["10.0.0.0/8", "127.0.0.0/8"] }
 
             [[mount]]

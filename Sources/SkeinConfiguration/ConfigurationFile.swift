@@ -1,5 +1,6 @@
 // An engine by a configuration file.
 
+import SkeinACME
 import SkeinCore
 import SkeinEngine
 import SkeinHTTP
@@ -37,20 +38,50 @@ public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
     public var description: String { problems.map(\.description).joined(separator: "\n") }
 }
 
-/// What outlives a reload: caches, and the meters of limits.
+/// What outlives a reload: caches, issuers' keys, and the meters of limits.
 public final class KeptStates: Sendable {
+    private struct State {
+        /// Counts the files that were read.
+        var reading = 0
+        var caches = ByteDictionary<(cache: HTTPCache, reading: Int)>()
+        var keys = ByteDictionary<(keys: RemoteKeySet, reading: Int)>()
+    }
+
     let rates = LocalRateStore()
-    private let caches = Mutex<[String: HTTPCache]>([:])
+    private let state = Mutex(State())
 
     /// Nothing yet.
     public init() {}
 
+    /// A file is read.
+    func begin() { state.withLock { $0.reading += 1 } }
+
     /// The cache of a definition, made if it is new.
     func cache(_ definition: String, _ make: () throws -> HTTPCache) throws -> HTTPCache {
-        if let cache = caches.withLock({ $0[definition] }) { return cache }
-        let cache = try make()
-        caches.withLock { $0[definition] = cache }
-        return cache
+        try state.withLock { state in
+            let cache = try state.caches[definition]?.cache ?? make()
+            state.caches[definition] = (cache, state.reading)
+            return cache
+        }
+    }
+
+    /// The keys at a URL.
+    func keys(_ url: String) throws -> RemoteKeySet {
+        try state.withLock { state in
+            let keys = try state.keys[url]?.keys ?? RemoteKeySet(url)
+            state.keys[url] = (keys, state.reading)
+            return keys
+        }
+    }
+
+    /// Lets go of what the file that was read last does not name.
+    public func dropUnused() {
+        state.withLock { state in
+            for name in state.caches.keys where state.caches[name]?.reading != state.reading {
+                state.caches[name] = nil
+            }
+            for name in state.keys.keys where state.keys[name]?.reading != state.reading { state.keys[name] = nil }
+        }
     }
 }
 
@@ -61,7 +92,10 @@ public final class KeptStates: Sendable {
 public struct ConfigurationFile: Sendable {
     /// The engine.
     public let engine: Engine
+    /// The certificate that is asked for by itself; nil for none. See ``CertificateManager``.
+    public let acme: ACMEOptions?
     private let document: TOMLTable
+    private static let largest = 4 << 20
 
     /// Reads a file and checks all of it.
     /// - Parameters:
@@ -69,8 +103,9 @@ public struct ConfigurationFile: Sendable {
     ///   - kept: what an engine that runs already has, for a reload. Default: nothing.
     /// - Throws: ``ConfigurationError`` with everything that is wrong; code 701 for a file that cannot be read.
     public init(_ path: String, keeping kept: KeptStates = KeptStates()) throws {
-        guard let bytes = FileManager.default.contents(atPath: path) else {
-            throw SkeinError(.exception, because: "the file \(path.debugDescription) cannot be read")
+        guard let bytes = FileManager.default.contents(atPath: path), bytes.count <= Self.largest else {
+            throw SkeinError(
+                .exception, because: "the file \(path.debugDescription) cannot be read, or has more than 4 MiB")
         }
         try self.init(text: bytes, name: path, keeping: kept)
     }
@@ -90,6 +125,7 @@ public struct ConfigurationFile: Sendable {
                 })
         }
         do throws(DocumentProblem) { document = try TOMLReader.read(text) } catch { throw failure([error]) }
+        kept.begin()
         let problems = ProblemList()
         let root = CheckedSection(
             document, ConfigurationSchema.root, path: "", position: TextPosition(line: 1, column: 1), problems)
@@ -98,6 +134,7 @@ public struct ConfigurationFile: Sendable {
         builder.build(keeping: kept)
         guard problems.all.isEmpty else { throw failure(Array(Set(problems.all))) }
         engine = builder.engine
+        acme = builder.acme
     }
 
     /// All settings with their values, those that were left out with their defaults: what the file means.

@@ -48,7 +48,7 @@ struct ConfigurationTests {
         ),
         (
             "[server]\nheader_timeout = \"10 parsecs\"",
-            "2:18: server.header_timeout: expected a duration such as \"30s\", \"500ms\", \"10m\" or \"1h\", and not the string \"10 parsecs\""
+            "2:18: server.header_timeout: expected a duration above 0 such as \"30s\", \"500ms\", \"10m\" or \"1h\", and not the string \"10 parsecs\""
         ),
         ("server = 1", "1:10: server: expected a table, and not 1"),
         (
@@ -81,7 +81,7 @@ struct ConfigurationTests {
         ),
         (
             "[[listen]]\naddress = \"a:1\"\ntls = true",
-            "3:7: listen.tls: TLS needs a certificate; add [tls] with certificate = \"FILE\""
+            "3:7: listen.tls: TLS needs a certificate; add [tls] with certificate = \"FILE\", or [acme]"
         ),
         (
             "[[listen]]\naddress = \"unix:/a\"\ntls = true\n[tls]\ncertificate = \"/dev/null\"",
@@ -118,7 +118,33 @@ struct ConfigurationTests {
             "[limit.a]\nrate = \"1/second\"\nburst = 2\nalgorithm = \"sliding-window\"",
             "3:9: limit.a.burst: a sliding window has no burst"
         ),
+        (
+            "[alias.\"a b\"]\nmembers = [\"http://b\"]",
+            "1:8: alias.a b: \"@a b\" is no alias; write @ and letters, digits, dots, hyphens or underscores"
+        ),
+        (
+            "[alias.a]\nmembers = [\"http://b\"]\nhealth = { interval = \"1ms\" }",
+            "3:23: alias.a.health.interval: members are checked every 100 ms at most"
+        ),
+        (
+            "[cache.a]\nfolder = \"/tmp/skein-none\"\n[cache.b]\nfolder = \"/tmp/skein-none\"",
+            "4:10: cache.b.folder: another cache has this folder"
+        ),
+        ("[limit.a]\nrate = \"9223372036854775807/second\"", "2:8: limit.a.rate: expected a rate"),
+        ("[server]\nheader_timeout = 0", "2:18: server.header_timeout: expected a duration above 0"),
         // Credentials.
+        (
+            "[gateway]\nrequired = true\n[gateway.key.a]\nsha256 = \"\(String(repeating: "a", count: 64))\"\n[forward_proxy]",
+            "5:2: forward_proxy.users: the gateway requires credentials"
+        ),
+        (
+            "[gateway.introspection]\nurl = \"http://id.example.org/x\"\nclient = \"a\"\nsecret = \"env:PATH\"",
+            "2:7: gateway.introspection.url: http://id.example.org/x is not https"
+        ),
+        (
+            "[gateway.token]\nkeys = [\"/etc/passwd\"]",
+            "2:9: gateway.token.keys: \"/etc/passwd\" has no keys: it is neither PEM nor a JSON Web Key or set"
+        ),
         (
             "[gateway]",
             "1:2: gateway: no credentials are accepted; add [gateway.token], [gateway.key.NAME] or [gateway.user.NAME]"
@@ -138,7 +164,7 @@ struct ConfigurationTests {
         ("[gateway.token]", "1:10: gateway.token: there are no keys; add keys, secret or keys_url"),
         (
             "[gateway.token]\nkeys_url = \"http://id.example.org/keys\"",
-            "2:12: gateway.token.keys_url: http://id.example.org/keys is not https: keys are fetched over TLS only"
+            "2:12: gateway.token.keys_url: http://id.example.org/keys is not https: an issuer is asked over TLS only"
         ),
         (
             "[gateway.key.a]\nsha256 = \"abc\"",

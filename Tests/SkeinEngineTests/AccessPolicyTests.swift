@@ -11,7 +11,8 @@ struct AccessPolicyTests {
 
     private static let admin = Identity(user: "ada", roles: ["admin", "user"])
     private static let user = Identity(
-        user: "bob", roles: ["user"], claims: ["realm": ["groups": ["cloth", "yarn"]], "scope": "read write"])
+        user: "bob", roles: ["user"],
+        claims: ["realm": ["groups": ["cloth", "yarn"]], "scope": "read write", "title": "assistant of admin"])
 
     static let rows: [(AccessPolicy, admin: Decision, user: Decision, none: Decision)] = [
         (.anyone, .allowed, .allowed, .allowed),
@@ -23,6 +24,8 @@ struct AccessPolicyTests {
         (.claim("realm.groups", "yarn"), .forbidden, .allowed, .unauthenticated),
         (.claim("scope", "write"), .forbidden, .allowed, .unauthenticated),
         (.claim("scope", "rea"), .forbidden, .forbidden, .unauthenticated),
+        (.claim("title", "admin"), .forbidden, .forbidden, .unauthenticated),
+        (.claim("title", "assistant of admin"), .forbidden, .allowed, .unauthenticated),
         (!.role("admin"), .forbidden, .allowed, .unauthenticated),
         (.role("admin") || .user("bob"), .allowed, .allowed, .unauthenticated),
         (.role("admin") && .user("bob"), .forbidden, .forbidden, .unauthenticated),
@@ -47,7 +50,8 @@ struct AccessPolicyTests {
         let row = Self.rows[row]
         for (identity, expected) in [(Self.admin, row.admin), (Self.user, row.user), (nil, row.none)] {
             let facts = AccessPolicy.Facts(
-                identity: identity, address: "10.1.2.3", certificateNames: ["worker.example.org", "worker"])
+                identity: identity,
+                given: .init(address: "10.1.2.3", certificateNames: ["worker.example.org", "worker"]))
             #expect(row.0.decision(facts) == expected, "\(row.0) for \(identity?.user ?? "nobody")")
         }
     }
@@ -56,7 +60,7 @@ struct AccessPolicyTests {
     func bytes() {
         let composed = Identity(user: "caf\u{E9}", roles: ["r\u{E9}gie"])
         func decision(_ policy: AccessPolicy, _ address: String? = nil) -> Decision {
-            policy.decision(AccessPolicy.Facts(identity: composed, address: address))
+            policy.decision(AccessPolicy.Facts(identity: composed, given: .init(address: address)))
         }
         #expect(decision(.user("cafe\u{301}")) == .forbidden && decision(.role("re\u{301}gie")) == .forbidden)
         #expect(decision(.source("10.0.0.0/8"), "::ffff:10.0.0.1") == .allowed)

@@ -3,9 +3,11 @@
 import ArgumentParser
 import Foundation
 import Logging
+import SkeinACME
 import SkeinConfiguration
 import SkeinCore
 import SkeinEngine
+import Synchronization
 
 extension ConfigurationExample: ExpressibleByArgument {}
 
@@ -43,18 +45,33 @@ struct RunCommand: AsyncParsableCommand {
         if let printExample { return Terminal.say(String(printExample.text.dropLast())) }
         guard let file else { return }
         let kept = KeptStates()
-        var engine = try CheckCommand.read(file, keeping: kept).engine
+        let read = try CheckCommand.read(file, keeping: kept)
+        var engine = read.engine
         let logger = Logger.screen(label: "run")
         engine.configuration.logger = logger
-        let first = engine.configuration
+        let certificates = Certificates()
+        do {
+            if let acme = read.acme {
+                let manager = try CertificateManager(
+                    acme, challenges: certificates.challenges, logger: logger, renewed: { certificates.renewed() })
+                certificates.add(manager, to: &engine)
+            }
+        } catch let error as SkeinError {
+            throw CommandFailure(error.message)
+        }
+        let (first, acme) = (engine.configuration, read.acme)
         let reload: @Sendable (HTTPServer) async -> Void = { server in
             do {
-                let engine = try ConfigurationFile(file, keeping: kept).engine
-                let changes = first.changesForRestart(to: engine.configuration)
+                let read = try ConfigurationFile(file, keeping: kept)
+                var engine = read.engine
+                certificates.add(to: &engine)
+                var changes = first.changesForRestart(to: engine.configuration)
+                if read.acme != acme { changes.append("acme") }
                 if !changes.isEmpty {
                     logger.warning("these settings change with a restart: \(changes.joined(separator: ", "))")
                 }
                 try await server.replace(with: engine)
+                kept.dropUnused()
                 server.reload()
             } catch let error as ConfigurationError {
                 for problem in error.problems { logger.error("\(problem)") }
@@ -64,28 +81,74 @@ struct RunCommand: AsyncParsableCommand {
             }
         }
         let server = engine.replaceableServer()
-        let watching = watch ? Task { await Self.watch(file) { await reload(server) } } : nil
-        defer { watching?.cancel() }
+        certificates.server = server
+        let managing = certificates.manager.map { manager in Task { try await manager.run() } }
+        defer { managing?.cancel() }
+        // One after the other, whoever asks for it.
+        let (asked, ask) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let reloading = Task { for await _ in asked { await reload(server) } }
+        let watching = watch ? Task { await Self.watch(file) { ask.yield() } } : nil
+        defer {
+            watching?.cancel()
+            reloading.cancel()
+        }
         do {
-            try await engine.serve(server, reload: reload)
+            try await engine.serve(server) { _ in ask.yield() }
         } catch let error as SkeinError {
             throw CommandFailure(error.message)
         }
     }
 
-    /// Looks twice a second whether a file is another one.
-    private static func watch(_ file: String, _ changed: () async -> Void) async {
+    /// Looks twice a second whether a file is another one, and is not being written.
+    private static func watch(_ file: String, _ changed: () -> Void) async {
         func state() -> [String] {
             let attributes = (try? FileManager.default.attributesOfItem(atPath: file)) ?? [:]
             return [FileAttributeKey.modificationDate, .size, .systemFileNumber].map { "\(attributes[$0] ?? "")" }
         }
-        var last = state()
+        var (read, seen) = (state(), state())
         while (try? await Task.sleep(for: .milliseconds(500))) != nil {
             let now = state()
-            guard now != last else { continue }
-            last = now
-            await changed()
+            if now == seen, now != read {
+                read = now
+                changed()
+            }
+            seen = now
         }
+    }
+}
+
+/// The certificate that an engine gets by itself.
+private final class Certificates: Sendable {
+    private struct State {
+        var manager: CertificateManager?
+        var server: HTTPServer?
+    }
+
+    let challenges = CertificateChallenges()
+    private let state = Mutex(State())
+
+    var manager: CertificateManager? { state.withLock { $0.manager } }
+    var server: HTTPServer? {
+        get { state.withLock { $0.server } }
+        set { state.withLock { $0.server = newValue } }
+    }
+
+    func add(_ manager: CertificateManager, to engine: inout Engine) {
+        state.withLock { $0.manager = manager }
+        add(to: &engine)
+    }
+
+    /// The certificate goes before those of files, which are for other names.
+    func add(to engine: inout Engine) {
+        guard let manager else { return }
+        engine.challenges = challenges
+        var tls = engine.configuration.tls ?? ServerTLSOptions(certificates: [])
+        tls.certificates.insert(manager.certificate, at: 0)
+        engine.configuration.tls = tls
+    }
+
+    func renewed() {
+        do throws(SkeinError) { try server?.reloadCertificates() } catch { server?.reload() }
     }
 }
 

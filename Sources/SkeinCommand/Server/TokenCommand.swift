@@ -30,7 +30,8 @@ struct TokenCommand: AsyncParsableCommand {
 
         func keys() throws -> [TokenKey] {
             do throws(SkeinError) {
-                return try TokenKey.read(file: key, algorithms: algorithm.isEmpty ? nil : Set(algorithm))
+                return try TokenKey.read(
+                    file: key, algorithms: algorithm.isEmpty ? nil : Set(algorithm), allowsSecret: true)
             } catch {
                 throw ValidationError("\(key.debugDescription): \(error.message).")
             }

@@ -1,5 +1,6 @@
 // From checked settings to an engine.
 
+import SkeinACME
 import SkeinCore
 import SkeinEngine
 import SkeinHTTP
@@ -16,7 +17,9 @@ struct EngineBuilder {
     private let root: CheckedSection
     private var caches = ByteDictionary<HTTPCache>()
     private var limits = ByteDictionary<RateLimit>()
+    private var folders: [String] = []
     private(set) var engine = Engine()
+    private(set) var acme: ACMEOptions?
 
     init(_ root: CheckedSection) { self.root = root }
 
@@ -28,7 +31,7 @@ struct EngineBuilder {
         for (name, alias) in root.named("alias") { addAlias(name, alias) }
         for (name, cache) in root.named("cache") { addCache(name, cache, kept) }
         for (name, limit) in root.named("limit") { addLimit(name, limit, kept) }
-        if let gateway = root.section("gateway") { guardWith(gateway) }
+        if let gateway = root.section("gateway") { guardWith(gateway, kept) }
         if let proxy = root.section("forward_proxy") { forward(proxy) }
         for mount in root.sections("mount") { addMount(mount) }
     }
@@ -88,13 +91,14 @@ struct EngineBuilder {
         }
         if !sections.isEmpty { engine.configuration.addresses = addresses }
         let secure = addresses.compactMap { address in if case .tls(_, let port) = address { port } else { nil } }
+        if let section = root.section("acme") { acme = authority(section) }
         if let tls = root.section("tls") {
             engine.configuration.tls = Self.tls(tls)
             if !sections.contains(where: { $0.boolean("tls") ?? false }) {
                 tls.complain("", "no address speaks TLS; add tls = true to a [[listen]]")
             }
-        } else if let section = sections.first(where: { $0.boolean("tls") ?? false }) {
-            section.complain("tls", "TLS needs a certificate; add [tls] with certificate = \"FILE\"")
+        } else if let section = sections.first(where: { $0.boolean("tls") ?? false }), !root.has("acme") {
+            section.complain("tls", "TLS needs a certificate; add [tls] with certificate = \"FILE\", or [acme]")
         }
         for section in sections where section.boolean("redirect_to_tls") ?? false {
             guard let port = secure.first else {
@@ -103,6 +107,36 @@ struct EngineBuilder {
             }
             engine.configuration.forwardsToTLS = port
         }
+        if engine.configuration.forwardsToTLS != nil {
+            for section in sections where !(section.boolean("tls") ?? section.boolean("redirect_to_tls") ?? false) {
+                section.complain(
+                    "",
+                    "requests are redirected to TLS from all addresses in clear text or from none; add redirect_to_tls = true here"
+                )
+            }
+        }
+    }
+
+    private func authority(_ section: CheckedSection) -> ACMEOptions? {
+        if !root.sections("listen").contains(where: { $0.boolean("tls") ?? false }) {
+            section.complain("", "no address speaks TLS; add tls = true to a [[listen]]")
+        }
+        guard let folder = section.text("folder") else { return nil }
+        let names = section.texts("names")
+        if names.isEmpty, section.has("names") { section.complain("names", "a certificate has one name at least") }
+        var options = ACMEOptions(names: names, folder: folder)
+        options.email = section.text("email")
+        if let directory = section.text("directory") { options.directory = directory }
+        if let program = section.text("dns_program") { options.challenge = .dns(program: program) }
+        options.rootsFile = section.text("roots")
+        for item in section.items("names") {
+            var one = options
+            one.names = [item.text.lowercased()]
+            do throws(SkeinError) { try one.check() } catch {
+                section.complain(at: item.position, "names", error.message)
+            }
+        }
+        return options
     }
 
     private static func tls(_ section: CheckedSection) -> ServerTLSOptions {
@@ -160,12 +194,16 @@ struct EngineBuilder {
         if let value = section.integer("attempts") { alias.balancing.retries.attempts = value }
         if let value = section.duration("ejection") { alias.balancing.outliers.ejection = value }
         if let health = section.section("health") {
+            if let interval = health.duration("interval"), interval < .milliseconds(100) {
+                health.complain("interval", "members are checked every 100 ms at most")
+            }
             alias.healthCheck = HealthCheck(
                 path: health.text("path"), interval: health.duration("interval") ?? .seconds(5),
                 timeout: health.duration("timeout") ?? .seconds(2))
         }
         // The name of the table is the name of the alias, with its @ or without.
         let full = name.hasBytePrefix("@") ? name : "@\(name)"
+        guard section.attempt("", { try Alias.check(name: full) }) != nil else { return }
         engine.alias(full, alias, access: section.section("access").map(Self.policy))
     }
 
@@ -176,6 +214,11 @@ struct EngineBuilder {
             section.complain("disk", "a size on disk needs a folder = \"PATH\"")
         }
         let folder = section.text("folder")
+        if let folder, folders.contains(where: { $0.equalsBytes(folder) }) {
+            section.complain("folder", "another cache has this folder")
+            return
+        }
+        if let folder { folders.append(folder) }
         caches[name] = section.attempt("folder") { () throws -> HTTPCache in
             try kept.cache("\(name) \(folder ?? "") \(memory) \(disk)") {
                 guard let folder else { return .memory(maximumBytes: memory, isShared: true) }
@@ -219,20 +262,21 @@ struct EngineBuilder {
 
     // MARK: Credentials
 
-    private mutating func guardWith(_ section: CheckedSection) {
+    private mutating func guardWith(_ section: CheckedSection, _ kept: KeptStates) {
         let realm = section.text("realm") ?? "skein"
         var authenticators: [any Authenticator] = []
-        if let token = section.section("token") { Self.token(token, realm).map { authenticators.append($0) } }
+        if let token = section.section("token") { Self.token(token, realm, kept).map { authenticators.append($0) } }
         if let asked = section.section("introspection"), let url = asked.text("url"), let client = asked.text("client"),
             let secret = asked.secret("secret")
         {
-            if (try? HTTPURL(url)) == nil { asked.complain("url", "\(url.debugDescription) is no URL") }
-            authenticators.append(
-                TokenIntrospection(
+            let made = asked.attempt("url") {
+                try TokenIntrospection(
                     realm: realm, endpoint: url, client: client, secret: secret,
                     audiences: Set(asked.texts("audiences")),
                     claims: TokenClaims(
-                        user: asked.text("user_claim") ?? "sub", roles: asked.text("roles_claim") ?? "scope")))
+                        user: asked.text("user_claim") ?? "sub", roles: asked.text("roles_claim") ?? "scope"))
+            }
+            if let made { authenticators.append(made) }
         }
         let keys = section.named("key").compactMap { name, key in
             key.text("sha256").flatMap { hash in
@@ -249,7 +293,7 @@ struct EngineBuilder {
         }
         if !users.isEmpty {
             let file = PasswordFile(users)
-            authenticators.append(BasicAuthentication(realm: realm, identity: { try await file.identity($0, $1) }))
+            authenticators.append(BasicAuthentication(realm: realm, file))
         }
         if section.boolean("certificates") ?? false { authenticators.append(CertificateAuthentication()) }
         if authenticators.isEmpty, !["token", "introspection", "key", "user"].contains(where: section.has) {
@@ -268,7 +312,7 @@ struct EngineBuilder {
         return cors
     }
 
-    private static func token(_ section: CheckedSection, _ realm: String) -> TokenAuthentication? {
+    private static func token(_ section: CheckedSection, _ realm: String, _ kept: KeptStates) -> TokenAuthentication? {
         var keys: [TokenKey] = []
         for file in section.items("keys") {
             do {
@@ -283,7 +327,7 @@ struct EngineBuilder {
         {
             keys.append(key)
         }
-        let remote = section.text("keys_url").flatMap { url in section.attempt("keys_url") { try RemoteKeySet(url) } }
+        let remote = section.text("keys_url").flatMap { url in section.attempt("keys_url") { try kept.keys(url) } }
         if !section.has("keys"), !section.has("secret"), !section.has("keys_url") {
             section.complain("", "there are no keys; add keys, secret or keys_url")
         }
@@ -307,6 +351,11 @@ struct EngineBuilder {
             options.authenticate = { user, password in
                 users.reduce(false) { constantTimeEqual($1, "\(user):\(password)") || $0 }
             }
+        }
+        if root.section("gateway")?.boolean("required") ?? false, !section.has("users") {
+            section.complain(
+                "users",
+                "the gateway requires credentials of all requests but those to the forward proxy; add users here")
         }
         engine.forwardProxy = options
     }

@@ -59,9 +59,8 @@ struct CheckedSection {
                 problems.add(node.position, key, error.message)
             }
         case (.integer(let range), .integer(let number)): if !range.contains(number) { refuse() }
-        case (.duration, .string(let text)): if Quantity.duration(text) == nil { refuse() }
-        case (.duration, .integer(let seconds)): if Quantity.duration(Double(seconds)) == nil { refuse() }
-        case (.duration, .float(let seconds)): if Quantity.duration(seconds) == nil { refuse() }
+        case (.duration, _): if Self.duration(node).map({ $0 < .milliseconds(1) }) ?? true { refuse() }
+        case (.durationOrZero, _): if Self.duration(node) == nil { refuse() }
         case (.bytes, .string(let text)): if Quantity.bytes(text) == nil { refuse() }
         case (.bytes, .integer(let count)): if count < 0 { refuse() }
         case (.rate, .string(let text)): if Quantity.rate(text) == nil { refuse() }
@@ -146,8 +145,10 @@ struct CheckedSection {
 
     func boolean(_ name: String) -> Bool? { if case .boolean(let value)? = table[name]?.value { value } else { nil } }
 
-    func duration(_ name: String) -> Duration? {
-        switch table[name]?.value {
+    func duration(_ name: String) -> Duration? { table[name].flatMap(Self.duration) }
+
+    private static func duration(_ node: TOMLNode) -> Duration? {
+        switch node.value {
         case .string(let text): Quantity.duration(text)
         case .integer(let seconds): Quantity.duration(Double(seconds))
         case .float(let seconds): Quantity.duration(seconds)

@@ -8,6 +8,9 @@ enum ConfigurationSchema {
             Setting("server", .section(server), "the defaults", "Limits and behaviour of the server."),
             Setting("listen", .sections(listen), "127.0.0.1:8080", "Where the server listens."),
             Setting("tls", .section(tls), "no TLS", "Certificates."),
+            Setting(
+                "acme", .section(acme), "no certificates by themselves",
+                "A certificate that is asked for and renewed by itself."),
             Setting("log", .section(log), "no log", "The log of requests."),
             Setting("alias", .named(alias), "none", "Names for back ends, used as \"@NAME/path\"."),
             Setting("cache", .named(cache), "none", "Shared caches, used by the mounts that name them."),
@@ -38,7 +41,7 @@ enum ConfigurationSchema {
             Setting("shutdown_timeout", .duration, "30s", "How long a shutdown waits for requests under way."),
             Setting("min_body_rate", .integer(0...1 << 30), "240", "Bytes a second below which a client is cut off."),
             Setting("http2", .boolean, "true", "Whether HTTP/2 is spoken."),
-            Setting("hsts", .duration, "not sent", "How long browsers use TLS only (Strict-Transport-Security)."),
+            Setting("hsts", .durationOrZero, "not sent", "How long browsers use TLS only (Strict-Transport-Security)."),
         ])
 
     private static let listen = Section(
@@ -71,6 +74,21 @@ enum ConfigurationSchema {
             Setting("minimum_version", .choice(["1.2", "1.3"]), "1.2", "The oldest version of TLS."),
         ])
 
+    private static let acme = Section(
+        "A certificate that is asked for and renewed by itself (ACME, RFC 8555), for the addresses with TLS.",
+        [
+            Setting("names", .list(.text), nil, "The names of the certificate; *.example.org needs dns_program."),
+            Setting("email", .text, "none", "Where the authority writes to before something ends."),
+            Setting("folder", .text, nil, "A folder for the account and the certificate, for its owner alone."),
+            Setting(
+                "directory", .text, "https://acme-v02.api.letsencrypt.org/directory",
+                "The authority; Let's Encrypt is the default."),
+            Setting(
+                "dns_program", .text, "proved by requests to port 80",
+                "A program that is called with set or clear, the name of a record, and its text."),
+            Setting("roots", .text, "the system's", "A PEM file with the roots of the authority's own server."),
+        ])
+
     private static let log = Section(
         "The log of requests.",
         [
@@ -89,7 +107,7 @@ enum ConfigurationSchema {
             Setting(
                 "policy", .choice(["peak-ewma", "round-robin", "least-requests", "consistent-hash"]), "peak-ewma",
                 "Which member a request goes to."),
-            Setting("slow_start", .duration, "10s", "How long the weight of a new member grows."),
+            Setting("slow_start", .durationOrZero, "10s", "How long the weight of a new member grows."),
             Setting("attempts", .integer(1...10), "3", "Attempts of a request, the first included."),
             Setting("ejection", .duration, "30s", "How long a member that fails gets no requests, the first time."),
             Setting(
@@ -150,7 +168,7 @@ enum ConfigurationSchema {
                             Setting("issuers", .list(.text), "any", "Accepted values of iss."),
                             Setting(
                                 "audiences", .list(.text), "none: tokens must not have aud", "Accepted values of aud."),
-                            Setting("leeway", .duration, "60s", "How much clocks may differ."),
+                            Setting("leeway", .durationOrZero, "60s", "How much clocks may differ."),
                             Setting("user_claim", .text, "sub", "Where the name is; dots lead into objects."),
                             Setting("roles_claim", .text, "roles", "Where the roles are."),
                         ])), "none", "JSON Web Tokens."),
@@ -221,7 +239,7 @@ enum ConfigurationSchema {
                 "The file that answers where there is none, for pages that find their own way (files)."),
             Setting("list", .boolean, "false", "Whether folders without an index are listed (files)."),
             Setting("hidden", .boolean, "false", "Whether files are served whose names begin with a dot (files)."),
-            Setting("max_age", .duration, "clients ask", "How long clients may keep files (files)."),
+            Setting("max_age", .durationOrZero, "clients ask", "How long clients may keep files (files)."),
             Setting("keep_path", .boolean, "false", "Whether the path of the mount is passed on, too (upstream)."),
             Setting("host_field", .text, "kept", "The Host field: kept, replaced, or a name (upstream)."),
             Setting(

@@ -41,7 +41,7 @@ enum Quantity {
     /// `100/minute`, `5/10s`.
     static func rate(_ text: String) -> (Int, Duration)? {
         let parts = text.splitBytes(separator: "/", omittingEmptySubsequences: false).map { $0.trimmingBlanks() }
-        guard parts.count == 2, let limit = Int(parts[0]), limit > 0 else { return nil }
+        guard parts.count == 2, let limit = Int(parts[0]), (1...1 << 40).contains(limit) else { return nil }
         let words = ["second": 1, "minute": 60, "hour": 3600, "day": 86_400]
         if let seconds = words.first(where: { $0.key.equalsBytes(parts[1]) })?.value {
             return (limit, .seconds(seconds))

@@ -13,6 +13,8 @@ struct Setting: Sendable {
         case boolean
         /// `"30s"`, `"500ms"`, `"10m"`, `"1h"`, `"1d"`, or a number of seconds.
         case duration
+        /// The same, or 0.
+        case durationOrZero
         /// `"64K"`, `"16M"`, `"1G"`, or a number of bytes.
         case bytes
         /// `"100/minute"`.
@@ -72,7 +74,8 @@ extension Setting.Kind {
             range.upperBound == .max
                 ? "an integer from \(range.lowerBound)" : "an integer from \(range.lowerBound) to \(range.upperBound)"
         case .boolean: "true or false"
-        case .duration: "a duration such as \"30s\", \"500ms\", \"10m\" or \"1h\""
+        case .duration: "a duration above 0 such as \"30s\", \"500ms\", \"10m\" or \"1h\""
+        case .durationOrZero: "a duration such as \"30s\", \"500ms\", \"10m\" or \"1h\""
         case .bytes: "a size such as \"64K\", \"16M\" or \"1G\""
         case .rate: "a rate such as \"100/minute\" or \"5/10s\""
         case .choice(let words): "one of " + words.map { "\"\($0)\"" }.joined(separator: ", ")

@@ -12,6 +12,7 @@ package struct TOMLReader {
     private var index = 0
     private var line = 1
     private var lineStart = 0
+    private var mark = (index: 0, column: 1)
 
     private init(_ bytes: [UInt8]) { self.bytes = bytes }
 
@@ -51,13 +52,20 @@ package struct TOMLReader {
         return TextPosition(line: line, column: column(start, index))
     }
 
-    private var here: TextPosition { TextPosition(line: line, column: column(lineStart, index)) }
+    /// The place of the next byte. The column is counted on from the last one that was asked for.
+    private var here: TextPosition {
+        mutating get {
+            if mark.index < lineStart || mark.index > index { mark = (lineStart, 1) }
+            mark = (index, mark.column + column(mark.index, index) - 1)
+            return TextPosition(line: line, column: mark.column)
+        }
+    }
 
     private func column(_ start: Int, _ end: Int) -> Int {
         1 + bytes[start..<max(start, min(end, bytes.count))].reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) }
     }
 
-    private func fail(_ message: String) -> DocumentProblem { DocumentProblem(here, message) }
+    private mutating func fail(_ message: String) -> DocumentProblem { DocumentProblem(here, message) }
 
     // MARK: Bytes
 
@@ -367,11 +375,16 @@ package struct TOMLReader {
 
     static func number(_ word: String) -> TOMLNode.Value? {
         let bytes = Array(word.utf8)
-        // An underscore stands between digits.
+        // An underscore stands between digits: those of hexadecimal numbers are letters, too.
+        let isHex = bytes.starts(with: "0x".utf8)
+        func isDigit(_ place: Int) -> Bool {
+            bytes.indices.contains(place)
+                && (isHex && place > 1 ? Bytes.hexValue(bytes[place]) != nil : Bytes.isDigit(bytes[place]))
+        }
+        let digits =
+            bytes.starts(with: "0x".utf8) || bytes.starts(with: "0o".utf8) || bytes.starts(with: "0b".utf8) ? 2 : 0
         for (place, byte) in bytes.enumerated() where byte == UInt8(ascii: "_") {
-            guard place > 0, place + 1 < bytes.count, Bytes.hexValue(bytes[place - 1]) != nil,
-                Bytes.hexValue(bytes[place + 1]) != nil
-            else { return nil }
+            guard place > digits, isDigit(place - 1), isDigit(place + 1) else { return nil }
         }
         var plain = bytes.filter { $0 != UInt8(ascii: "_") }
         func text(_ bytes: some Sequence<UInt8>) -> String { String(decoding: Array(bytes), as: UTF8.self) }

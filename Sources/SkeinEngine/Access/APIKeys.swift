@@ -50,6 +50,9 @@ public struct APIKey: Sendable {
 public struct APIKeyAuthentication: Authenticator {
     private static let longest = 1024
 
+    /// The field that held a key.
+    enum Field: RequestKey { typealias Value = String }
+
     private let header: String
     private let parameter: String?
     private let identity: @Sendable (_ sha256: String) async throws -> Identity?
@@ -81,6 +84,7 @@ public struct APIKeyAuthentication: Authenticator {
     /// The identity of the key.
     public func identity(of request: ServerRequest) async throws -> Identity? {
         guard let key = request.headers[header] ?? parameter.flatMap({ request.parameters[$0] }) else { return nil }
+        request[Field.self] = header
         if key.utf8.count <= Self.longest, let identity = try await identity(APIKey.hash(key)) { return identity }
         throw ServerError.unauthenticated([challenge].compactMap(\.self), "the API key is not valid")
     }

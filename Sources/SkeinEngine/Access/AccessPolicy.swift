@@ -18,16 +18,29 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
         case forbidden
     }
 
-    /// What policies look at.
+    /// What policies look at: a request, of which only that is found out which a policy asks for, or values.
     struct Facts: Sendable {
         var identity: Identity?
-        var address: String?
-        var method: HTTPMethod = .get
-        var isSecure = false
-        /// The names in the client's certificate.
-        var certificateNames: [String] = []
-        /// For closures.
+        /// Nil for values.
         var request: ServerRequest?
+        var given = Given()
+
+        struct Given: Sendable {
+            var address: String?
+            var method: HTTPMethod = .get
+            var isSecure = false
+            var certificateNames: [String] = []
+        }
+
+        var address: String? { request.map { $0.clientAddress } ?? given.address }
+        var method: HTTPMethod { request?.method ?? given.method }
+        var isSecure: Bool { request?.isSecure ?? given.isSecure }
+
+        /// The names in the client's certificate.
+        var certificateNames: [String] {
+            guard let request else { return given.certificateNames }
+            return request.tls?.peerCertificate.map { $0.names + [$0.subject].compactMap(\.self) } ?? []
+        }
     }
 
     private let evaluate: @Sendable (Facts) -> Decision
@@ -87,7 +100,7 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
     /// - Parameter path: the claim, with dots between the members of objects: `realm_access.groups`.
     public static func claim(_ path: String, _ values: String...) -> AccessPolicy {
         ofIdentity("claim \(path) is \(values.joined(separator: " or "))") { identity in
-            let found = identity.claims.map { ClaimPath.values(path, in: $0) } ?? []
+            let found = identity.claims.map { ClaimPath.wholes(path, in: $0) } ?? []
             return values.contains { value in found.contains { $0.equalsBytes(value) } }
         }
     }
@@ -162,12 +175,7 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
     /// Checks a request.
     /// - Throws: ``ServerError`` 401 or 403.
     public func require(_ request: ServerRequest) throws(ServerError) {
-        let certificate = request.tls?.peerCertificate
-        let facts = Facts(
-            identity: request.identity, address: request.clientAddress, method: request.method,
-            isSecure: request.isSecure,
-            certificateNames: certificate.map { $0.names + [$0.subject].compactMap(\.self) } ?? [], request: request)
-        switch evaluate(facts) {
+        switch evaluate(Facts(identity: request.identity, request: request)) {
         case .allowed: return
         case .unauthenticated: throw ServerError.unauthenticated(request[ChallengesKey.self] ?? [])
         case .forbidden: throw ServerError(.forbidden, "this client may not use this resource")
@@ -199,6 +207,14 @@ enum ClaimPath {
         guard let value = value(path, in: claims) else { return [] }
         if let text = value.string { return text.splitBytes(separator: " ").map(String.init) }
         return value.elements?.compactMap(\.string) ?? []
+    }
+
+    /// The strings at a path, whole; of `scope`, which is a list, its words (RFC 6749, section 3.3).
+    static func wholes(_ path: String, in claims: JSONValue) -> [String] {
+        guard !path.equalsBytes("scope"), let text = value(path, in: claims)?.string else {
+            return values(path, in: claims)
+        }
+        return [text]
     }
 
     /// The value at a path. A member whose own name has dots, such as a URL, is found by its whole name.

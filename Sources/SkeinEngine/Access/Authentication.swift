@@ -11,7 +11,7 @@ import SkeinHTTP
 /// Requires a name and a password (RFC 7617). Use it over TLS.
 public struct BasicAuthentication: Authenticator {
     private let realm: String
-    private let verify: @Sendable (_ user: String, _ password: String) async throws -> Identity?
+    private let verify: @Sendable (_ user: String, _ password: String, ServerRequest) async throws -> Identity?
 
     /// - Parameters:
     ///   - realm: what the password is for, as browsers show it.
@@ -29,7 +29,17 @@ public struct BasicAuthentication: Authenticator {
         realm: String, identity: @escaping @Sendable (_ user: String, _ password: String) async throws -> Identity?
     ) {
         self.realm = HTTPText.unquotable(realm)
-        verify = identity
+        verify = { user, password, _ in try await identity(user, password) }
+    }
+
+    /// - Parameters:
+    ///   - realm: what the password is for, as browsers show it.
+    ///   - users: the users and the hashes of their passwords.
+    public init(realm: String, _ users: PasswordFile) {
+        self.realm = HTTPText.unquotable(realm)
+        verify = { user, password, request in
+            try await users.identity(user, password, from: RateLimit.Subject.network(request.clientAddress))
+        }
     }
 
     /// `Basic`.
@@ -38,7 +48,7 @@ public struct BasicAuthentication: Authenticator {
     /// The identity of the name and the password.
     public func identity(of request: ServerRequest) async throws -> Identity? {
         guard let (user, password) = Self.credentials(request.headers["Authorization"]) else { return nil }
-        if let identity = try await verify(user, password) { return identity }
+        if let identity = try await verify(user, password, request) { return identity }
         throw ServerError.unauthenticated([challenge].compactMap(\.self), "the name or the password is wrong")
     }
 

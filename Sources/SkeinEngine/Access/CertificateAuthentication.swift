@@ -10,8 +10,11 @@ public struct CertificateAuthentication: Authenticator {
     /// The common name of the certificate is the user; a certificate without one has no identity.
     /// - Parameter roles: of a common name. Default: none.
     public init(roles: [String: Set<String>] = [:]) {
+        var known = ByteDictionary<Set<String>>()
+        for (name, own) in roles { known[name] = own }
+        let names = known
         self.init { certificate in
-            certificate.subject.map { Identity(user: $0, roles: roles[$0] ?? [], proof: .certificate) }
+            certificate.subject.map { Identity(user: $0, roles: names[$0] ?? [], proof: .certificate) }
         }
     }
 

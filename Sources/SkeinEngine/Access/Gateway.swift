@@ -43,8 +43,10 @@ public struct Gateway: Middleware {
                 guard let identity = try await authenticator.identity(of: request) else { continue }
                 request.identity = identity
                 break
-            } catch let error as ServerError where error.status == .unauthorized {
-                refusal = refusal ?? error
+            } catch let error as ServerError where error.status == .unauthorized || error.status == .serviceUnavailable
+            {
+                // An authority that is away says nothing about credentials of another kind.
+                if refusal == nil || error.status == .serviceUnavailable { refusal = error }
             }
         }
         if request.identity == nil {

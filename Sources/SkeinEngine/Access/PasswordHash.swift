@@ -67,8 +67,10 @@ public struct PasswordHash: Sendable {
     }
 }
 
-/// Users with the hashes of their passwords. A password that was right is remembered for five minutes, as a keyed hash, so that not every
-/// request costs 50 ms; wrong ones cost a thread of the pool for that time, four at once at most.
+/// Users with the hashes of their passwords.
+///
+/// A password that was right is remembered for five minutes, as a keyed hash, so that not every request costs 50 ms. Others are checked on two
+/// threads of their own. A client (of IPv6, its network) has 10 wrong ones a minute; then it gets 429 for those that are not remembered.
 public final class PasswordFile: Sendable {
     private struct State {
         var known: [String: Double] = [:]
@@ -77,11 +79,18 @@ public final class PasswordFile: Sendable {
 
     private static let memory: Double = 300
     private static let mostKnown = 10_000
-    private static let mostRunning = 4
+    private static let mostRunning = 16
+    private static let wrong = RateRule(10, per: .seconds(60))
+    private static let threads: NIOThreadPool = {
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        return pool
+    }()
 
     private let users: ByteDictionary<(hash: PasswordHash, roles: Set<String>)>
     private let key = SymmetricKey(size: .bits256)
     private let state = Mutex(State())
+    private let failures = LocalRateStore(maximum: 10_000)
     /// What the password of nobody is compared with, so that names cannot be told by time.
     private let nobody: PasswordHash?
 
@@ -94,8 +103,9 @@ public final class PasswordFile: Sendable {
     }
 
     /// The identity of a name and a password; nil for a wrong one.
-    /// - Throws: ``ServerError`` 503 while too many passwords are being checked.
-    public func identity(_ user: String, _ password: String) async throws -> Identity? {
+    /// - Parameter client: for whom wrong ones are counted.
+    /// - Throws: ``ServerError`` 429 for a client that has guessed too often, 503 while too many passwords are being checked.
+    public func identity(_ user: String, _ password: String, from client: String) async throws -> Identity? {
         guard user.utf8.count <= 256, password.utf8.count <= 1024 else { return nil }
         let code = HMAC<SHA256>.authenticationCode(for: Array("\(user)\0\(password)".utf8), using: key)
         let mark = Hex.encode(code)
@@ -105,6 +115,9 @@ public final class PasswordFile: Sendable {
             return Identity(user: user, roles: entry.roles, proof: .password)
         }
         guard let hash = entry?.hash ?? nobody else { return nil }
+        guard !failures.isExhausted(client, Self.wrong, at: now) else {
+            throw ServerError(429, "there were too many wrong passwords", headers: ["Retry-After": "60"])
+        }
         let mayRun = state.withLock { state in
             guard state.running < Self.mostRunning else { return false }
             state.running += 1
@@ -114,14 +127,17 @@ public final class PasswordFile: Sendable {
             throw ServerError(
                 .serviceUnavailable, "too many passwords are being checked", headers: ["Retry-After": "1"])
         }
-        let isRight = try? await NIOThreadPool.singleton.runIfActive { hash.isMade(of: password) }
+        let isRight = try? await Self.threads.runIfActive { hash.isMade(of: password) }
         state.withLock { state in
             state.running -= 1
             guard isRight == true, entry != nil else { return }
             if state.known.count >= Self.mostKnown { state.known = [:] }
             state.known[mark] = now + Self.memory
         }
-        guard isRight == true, let entry else { return nil }
+        guard isRight == true, let entry else {
+            _ = failures.take(client, Self.wrong, at: now)
+            return nil
+        }
         return Identity(user: user, roles: entry.roles, proof: .password)
     }
 }

@@ -47,6 +47,8 @@ public struct Engine: Service, Routes {
     public var forwardProxy: ForwardProxyOptions?
     /// What stands around everything that is mounted, the first outermost: `engine.middleware = [CORS("*"), Gateway(tokens)]`. Default: none.
     public var middleware: [any Middleware] = []
+    /// The challenges of a certificate authority, answered before anything else. Default: none.
+    public var challenges: CertificateChallenges?
     private var places: [Place] = []
     private var aliasPolicies: [(name: String, policy: AccessPolicy)] = []
     /// Routes of the engine's own, which come before what is mounted at its root.
@@ -155,12 +157,15 @@ public struct Engine: Service, Routes {
             mounts.append(Mount(point: point, app: app))
         }
         let table = MountTable(mounts)
-        let ready = try await middleware.ready(at: .root)
+        var root = MountPoint.root
+        root.aliasPolicies = aliasPolicies
+        let ready = try await middleware.ready(at: root)
         return EngineApp(
             table: table, inner: ready.isEmpty ? nil : LayeredApp.wrap(MountedApps(table: table), in: ready),
             points: mounts.map(\.point), gate: Gate(configuration),
             pages: ErrorPages(custom: errorPage, logger: configuration.logger),
-            forwardProxy: forwardProxy.map(ForwardProxy.init))
+            forwardProxy: forwardProxy.map(ForwardProxy.init), challenges: challenges,
+            aliases: configuration.aliases.map(\.name))
     }
 }
 

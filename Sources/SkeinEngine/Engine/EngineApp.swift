@@ -1,5 +1,7 @@
 // From a request to the apps at its path, and from what they throw to pages that people and programs can read.
 
+import NIOCore
+
 /// All mounts of an engine as one app.
 struct EngineApp: App {
     let table: MountTable
@@ -10,13 +12,16 @@ struct EngineApp: App {
     let gate: Gate
     let pages: ErrorPages
     let forwardProxy: ForwardProxy?
+    let challenges: CertificateChallenges?
+    /// The names of the engine's aliases.
+    let aliases: [String]
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
         do {
             if let forwardProxy, ForwardProxy.isMeant(by: request) {
                 return try await forwardProxy.respond(to: request)
             }
-            if let answer = gate.answer(request) { return answer }
+            if let answer = challenges?.answer(request) ?? gate.answer(request) { return answer }
             var response =
                 if let inner { try await inner.respond(to: request) } else {
                     try await MountedApps(table: table).respond(to: request)
@@ -46,10 +51,23 @@ struct EngineApp: App {
 struct MountedApps: App {
     let table: MountTable
 
+    /// Refuses a path that another reader would take for one of another mount: with encoded slashes, or several of them. What a mount's
+    /// policy protects must not be reached by another spelling.
+    private static func refuseAmbiguous(_ path: ByteBuffer, _ mounts: [Mount]) throws(ServerError) {
+        guard mounts.count > 1, let plain = RequestPath.readWithSlashes(path) else { return }
+        func place(_ path: ByteBuffer) -> String? {
+            path.withUnsafeReadableBytes { bytes in mounts.first { $0.localStart(in: bytes) != nil }?.point.path }
+        }
+        if place(plain) != place(path) {
+            throw ServerError(.badRequest, "the path can be read in two ways; write its slashes once, and as such")
+        }
+    }
+
     func respond(to request: ServerRequest) async throws -> ServerResponse {
         let scope = request.scope
         try scope.findPath()
         let mounts = table.mounts(for: table.hasHosts ? request.host : nil)
+        try Self.refuseAmbiguous(scope.path, mounts)
         var refusal: ServerError?
         var asked: Int?
         for mount in mounts {

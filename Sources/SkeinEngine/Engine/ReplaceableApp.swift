@@ -25,7 +25,7 @@ final class ReplaceableApp: App {
 
 extension HTTPServer {
     /// Replaces what is served: mounts, middleware, aliases, caches, the forward proxy. Connections stay open, and requests under way end as
-    /// they began. An alias that both engines have keeps what was learned of its members.
+    /// they began. An alias that both engines have keeps what was learned of its members; one that is gone is forgotten after a minute.
     ///
     /// Addresses, certificates' paths, limits, threads and the log stay as they are: see ``ServerConfiguration/changesForRestart(to:)``.
     /// - Throws: what keeps an app from being ready, and code 701 for a server that does not come of ``Engine/replaceableServer()`` or does not
@@ -37,11 +37,17 @@ extension HTTPServer {
         }
         let app = try await engine.app.bootstrap(at: .root)
         let names = engine.configuration.aliases.map(\.name)
+        for name in names { try Alias.check(name: name) }
         for (name, alias) in engine.configuration.aliases { try client.alias(name, alias) }
         replaceable.app = app
         show(app)
-        for name in client.aliasNames where !names.contains(where: { $0.equalsBytes(name) }) {
-            client.removeAlias(name)
+        let gone = client.aliasNames.filter { name in !names.contains { $0.equalsBytes(name) } }
+        guard !gone.isEmpty else { return }
+        // Requests that began with the app before may still ask them.
+        Task {
+            try await Task.sleep(for: .seconds(60))
+            let inUse = (replaceable.app as? EngineApp)?.aliases ?? []
+            for name in gone where !inUse.contains(where: { $0.equalsBytes(name) }) { client.removeAlias(name) }
         }
     }
 }

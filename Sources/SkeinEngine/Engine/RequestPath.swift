@@ -118,6 +118,31 @@ enum RequestPath {
         for digit in [byte >> 4, byte & 15] { path.writeInteger(digit < 10 ? 0x30 + digit : 0x37 + digit) }
     }
 
+    /// A path as those read it who decode slashes (`%2F`, and `%5C` as one) and take several for one; nil when that is the same path.
+    static func readWithSlashes(_ path: ByteBuffer) -> ByteBuffer? {
+        let bytes = path.readableBytesView
+        var read = ByteBuffer()
+        var last: UInt8 = 0
+        var place = bytes.startIndex
+        while place < bytes.endIndex {
+            var byte = bytes[place]
+            if byte == UInt8(ascii: "%"), place + 2 < bytes.endIndex {
+                let pair = (bytes[place + 1], bytes[place + 2])
+                let isSlash =
+                    pair == (UInt8(ascii: "2"), UInt8(ascii: "F")) || pair == (UInt8(ascii: "5"), UInt8(ascii: "C"))
+                if isSlash {
+                    byte = UInt8(ascii: "/")
+                    place += 2
+                }
+            }
+            place += 1
+            if byte == UInt8(ascii: "/"), last == byte { continue }
+            read.writeInteger(byte)
+            last = byte
+        }
+        return read.readableBytes == bytes.count ? nil : read
+    }
+
     /// A path that wanders is refused, and not followed: what stands in front of us may have taken it for another one.
     private static func refuseDots(_ normal: ByteBuffer) throws(ServerError) {
         let segments = normal.readableBytesView.split(separator: UInt8(ascii: "/"))

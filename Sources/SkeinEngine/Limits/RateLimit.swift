@@ -78,12 +78,12 @@ public struct RateLimit: Middleware {
             }
             return try await next.respond(to: request)
         }
-        let left = "\"\(name)\";r=\(decision.remaining);t=\(Int(decision.reset.rounded(.up)))"
+        let left = "\"\(name)\";r=\(max(0, decision.remaining));t=\(Self.seconds(decision.reset))"
         guard decision.isAllowed else {
             throw ServerError(
                 429, "there are more than \(rule.limit) requests in \(Self.text(rule.window))",
                 headers: [
-                    "Retry-After": String(max(1, Int(decision.retryAfter.rounded(.up)))), "RateLimit-Policy": policy,
+                    "Retry-After": String(max(1, Self.seconds(decision.retryAfter))), "RateLimit-Policy": policy,
                     "RateLimit": left,
                 ])
         }
@@ -100,6 +100,9 @@ public struct RateLimit: Middleware {
         return failure == .open
     }
 
+    /// Whole seconds; a store of somebody else's may say anything.
+    private static func seconds(_ value: Double) -> Int { value > 0 ? Int(min(value, 1e9).rounded(.up)) : 0 }
+
     private static func text(_ seconds: Double) -> String {
         switch seconds {
         case 1: "a second"
@@ -112,7 +115,7 @@ public struct RateLimit: Middleware {
 }
 
 /// One line in the log for many failures.
-private final class Complaints: Sendable {
+final class Complaints: Sendable {
     private let last = Mutex<Double?>(nil)
 
     func isDue(at now: Double) -> Bool {
@@ -129,7 +132,7 @@ extension Double {
 }
 
 extension RateLimit.Subject {
-    fileprivate func name(of request: ServerRequest) -> String? {
+    func name(of request: ServerRequest) -> String? {
         switch self {
         case .client: "address \(Self.network(request.clientAddress))"
         case .user: request.identity.map { "user \($0.user)" } ?? "address \(Self.network(request.clientAddress))"
@@ -139,9 +142,13 @@ extension RateLimit.Subject {
     }
 
     /// Who has one address of IPv6 has a whole network of them.
-    private static func network(_ address: String?) -> String {
+    static func network(_ address: String?) -> String {
         guard let address else { return "unix" }
         guard let bytes = IPAddress.bytes(address), bytes.count == 16 else { return address }
+        // An address of IPv4 on a socket of both versions.
+        if bytes.prefix(12).elementsEqual([UInt8](repeating: 0, count: 10) + [255, 255]) {
+            return IPAddress.text(Array(bytes.suffix(4))) ?? address
+        }
         return Hex.encode(bytes.prefix(8))
     }
 }

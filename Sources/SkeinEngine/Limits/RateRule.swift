@@ -19,16 +19,16 @@ public struct RateRule: Sendable, Hashable {
 
     /// A rule.
     /// - Parameters:
-    ///   - limit: requests in a window, from 1.
+    ///   - limit: requests in a window, from 1 to 2⁴⁰.
     ///   - window: its length, from 1 ms.
     public init(_ limit: Int, per window: Duration, _ algorithm: Algorithm = .tokenBucket()) {
-        self.limit = max(1, limit)
-        self.window = max(0.001, window / .seconds(1))
+        self.limit = min(max(1, limit), 1 << 40)
+        self.window = min(max(0.001, window / .seconds(1)), 1e9)
         self.algorithm = algorithm
     }
 
     /// Requests that may come at once.
-    var size: Int { if case .tokenBucket(let size?) = algorithm { max(1, size) } else { limit } }
+    var size: Int { if case .tokenBucket(let size?) = algorithm { min(max(1, size), 1 << 40) } else { limit } }
 }
 
 /// What a rule says of a request.
@@ -80,7 +80,7 @@ struct RateMeter: Sendable, Equatable {
         if isAllowed { used += 1 }
         let free = size - used
         return RateDecision(
-            isAllowed: isAllowed, remaining: Int(free + 1e-9), reset: used / rate,
+            isAllowed: isAllowed, remaining: max(0, Int(free + 1e-9)), reset: used / rate,
             retryAfter: free + 1e-9 >= 1 ? 0 : (1 - free) / rate)
     }
 

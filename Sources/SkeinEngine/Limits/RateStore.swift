@@ -31,17 +31,24 @@ public final class LocalRateStore: RateStore {
     /// Counts a request.
     public func take(_ subject: String, _ rule: RateRule, at now: Double) -> RateDecision {
         state.withLock { state in
-            var meter = state.new[subject] ?? state.old[subject] ?? RateMeter(at: now)
+            if let decision = state.new[subject]?.take(rule, at: now) { return decision }
+            var meter = state.old[subject] ?? RateMeter(at: now)
             let decision = meter.take(rule, at: now)
-            if state.new[subject] == nil {
-                if state.new.count >= half {
-                    state.old = state.new
-                    state.new = ByteDictionary()
-                }
-                state.old[subject] = nil
+            if state.new.count >= half {
+                state.old = state.new
+                state.new = ByteDictionary()
             }
+            state.old[subject] = nil
             state.new[subject] = meter
             return decision
+        }
+    }
+
+    /// Whether a request would be refused; nothing is counted.
+    func isExhausted(_ subject: String, _ rule: RateRule, at now: Double) -> Bool {
+        state.withLock { state in
+            guard var meter = state.new[subject] ?? state.old[subject] else { return false }
+            return !meter.take(rule, at: now).isAllowed
         }
     }
 

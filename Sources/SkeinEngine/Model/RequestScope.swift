@@ -8,6 +8,8 @@ import Synchronization
 /// A client at the other end of a connection.
 final class ServerPeer: Sendable {
     let address: SocketAddress?
+    /// The address alone, as text; nil for unix sockets.
+    let host: String?
     /// A number that no other connection of the server has.
     let number: UInt32
     /// The address and port as the log has them.
@@ -16,7 +18,8 @@ final class ServerPeer: Sendable {
     init(address: SocketAddress?, number: UInt32) {
         self.address = address
         self.number = number
-        if let host = address?.ipAddress, let port = address?.port {
+        host = address?.ipAddress
+        if let host, let port = address?.port {
             text = address?.protocol == .inet6 ? "[\(host)]:\(port)" : "\(host):\(port)"
         } else {
             text = "unix"

@@ -73,14 +73,17 @@ struct ForwardedFields: Sendable {
             sent.add("Upgrade", upgrade)
         }
         identity?.apply(request.identity, to: &sent)
-        if !forwardsCredentials { sent.remove("Authorization") }
+        if !forwardsCredentials {
+            sent.remove("Authorization")
+            if let field = request[APIKeyAuthentication.Field.self] { sent.remove(field) }
+        }
         requestRules.apply(to: &sent)
         return sent
     }
 
     /// Says who has asked.
     private func addClient(_ request: ServerRequest, isTrusted: Bool, to sent: inout Headers) {
-        let address = request.remoteAddress?.ipAddress
+        let address = request.scope.peer.host
         let scheme = request.isSecure ? "https" : "http"
         let host = request.targetAuthority ?? request.headers["Host"]
         switch request.forwarding {

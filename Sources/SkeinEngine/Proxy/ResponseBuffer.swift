@@ -94,12 +94,14 @@ final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
             switch queue.next() {
             case .bytes(let piece): await pass(piece, to: inlet)
             case .file(let offset, let count):
-                guard let file else { return inlet.fail(SpillFile.failure) }
+                let file = self.file
                 let piece = try? await NIOThreadPool.singleton.runIfActive(eventLoop: shard.eventLoop) {
-                    file.read(at: offset, count)
+                    file?.read(at: offset, count)
                 }.get()
                 guard let piece = piece ?? nil else {
+                    isLeft = true
                     original.cancel()
+                    wake()
                     return inlet.fail(SpillFile.failure)
                 }
                 queue.hasRead(count)

@@ -102,6 +102,7 @@ public struct UpstreamApp: App {
     {
         var outgoing = outgoing
         outgoing.cacheKey = Self.cacheKey(request)
+        outgoing.isPersonal = request.identity != nil || request.headers.contains("Authorization")
         let client = request.scope.owner.skein.http
         let shown = outgoing
         let response = await within(options.timeout) { await cache.send(shown, next: client.service) }

@@ -35,7 +35,7 @@ public struct UpstreamOptions: Sendable {
     public var tunnelTimeout: Duration = .seconds(600)
     /// Fields that tell the back end who the client has proved to be: `IdentityFields()`. Default: none.
     public var identity: IdentityFields?
-    /// Whether the client's `Authorization` field is forwarded. Default: true.
+    /// Whether the client's `Authorization` field, and the field of an API key that a gateway has accepted, are forwarded. Default: true.
     public var forwardsCredentials = true
     /// Bytes of request content that are buffered until the response begins, so that the request can be retried on another member of an
     /// alias; requests with more content are not retried. Default: 64 KiB.
@@ -100,10 +100,11 @@ public struct IdentityFields: Sendable, Hashable {
 
     /// Says who has asked, and nothing of what the client has said about that.
     func apply(_ identity: Identity?, to headers: inout Headers) {
-        // Back ends behind CGI or WSGI read names with an underscore as the same.
-        for name in [user, roles] {
+        // Back ends behind CGI or WSGI read names with underscores as the same.
+        func plain(_ name: String) -> String { name.lowercased().replacingBytes("_", with: "-") }
+        let own = [plain(user), plain(roles)]
+        for name in headers.map(\.name) where own.contains(where: { $0.equalsBytes(plain(name)) }) {
             headers.remove(name)
-            headers.remove(name.replacingBytes("-", with: "_"))
         }
         guard let identity else { return }
         func encoded(_ text: String) -> String {

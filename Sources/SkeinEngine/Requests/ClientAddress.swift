@@ -9,7 +9,7 @@ extension ServerRequest {
     /// The client's address: that of the socket, or what trusted proxies say about it; nil when they do not know it, and for unix
     /// sockets without their word.
     public var clientAddress: String? {
-        guard isFromTrustedProxy, let hop = clientHop else { return remoteAddress?.ipAddress }
+        guard isFromTrustedProxy, let hop = clientHop else { return scope.peer.host }
         return hop.address
     }
 
@@ -36,7 +36,7 @@ extension ServerRequest {
     /// Whether what the request says of its way can be believed. A unix socket can be written to by local programs only.
     var isFromTrustedProxy: Bool {
         guard !configuration.trustedProxies.isEmpty else { return false }
-        guard let address = remoteAddress?.ipAddress else { return true }
+        guard let address = scope.peer.host else { return true }
         return isTrusted(address)
     }
 

@@ -36,6 +36,10 @@ struct KeySetMachine {
         let mayFetch = !isFetching && (lastFetch.map { now >= $0 + Self.pause } ?? true)
         guard let fetched else { return isFetching ? .wait : begin(if: mayFetch, .fetch, else: .fail, at: now) }
         if isKnown {
+            // A key that was withdrawn long ago is not accepted before the issuer was asked.
+            if mayFetch, now >= fetched + Self.lifetime + Self.lifetime {
+                return begin(if: true, .fetch, else: .use, at: now)
+            }
             return begin(if: mayFetch && now >= fetched + Self.lifetime, .useAndFetch, else: .use, at: now)
         }
         return isFetching ? .wait : begin(if: mayFetch, .fetch, else: .use, at: now)

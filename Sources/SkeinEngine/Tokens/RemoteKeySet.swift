@@ -19,9 +19,6 @@ public final class RemoteKeySet: Sendable {
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// Seconds for one fetch.
-    private static let timeout: Duration = .seconds(5)
-    private static let largestDocument = 1 << 20
     private static let mostKeys = 100
 
     /// Where the keys are.
@@ -31,15 +28,20 @@ public final class RemoteKeySet: Sendable {
     /// - Parameter url: `https://…`; `http://` is accepted for this machine only, since keys that somebody else can change are no keys.
     /// - Throws: code 701 for another URL.
     public init(_ url: String) throws(SkeinError) {
+        try Self.requireTLS(url)
+        self.url = url
+    }
+
+    /// What is secret, and what must not be changed on its way, goes over TLS, or stays on this machine.
+    static func requireTLS(_ url: String) throws(SkeinError) {
         let origin = try HTTPURL(url).origin
         let isLocal =
             if case .host(let host, _) = origin.endpoint { ["localhost", "127.0.0.1", "::1"].contains(host) } else {
                 true
             }
         guard origin.isSecure || isLocal else {
-            throw SkeinError(.exception, because: "\(url) is not https: keys are fetched over TLS only")
+            throw SkeinError(.exception, because: "\(url) is not https: an issuer is asked over TLS only")
         }
-        self.url = url
     }
 
     /// The keys that count for a token.
@@ -83,13 +85,14 @@ public final class RemoteKeySet: Sendable {
     }
 
     private func ask(_ client: SkeinClient, at now: NIODeadline) async {
-        var headers: Headers = ["Accept": "application/jwk-set+json, application/json"]
-        if let tag = state.withLock({ $0.entityTag }) { headers["If-None-Match"] = tag }
-        let response = await client.get(url, headers: headers, timeout: Self.timeout).dispatch()
+        let tag = state.withLock { $0.entityTag }
+        let response = await client.ask(
+            .get, url, headers: ["Accept": "application/jwk-set+json, application/json", "If-None-Match": tag])
         var keys: [TokenKey]?
-        if response.failure == nil, response.statusCode == 200, response.content.readableBytes <= Self.largestDocument {
+        if response.failure == nil, response.statusCode == 200 {
+            // A secret that everybody can fetch is none.
             keys = (try? TokenKey.jsonWebKeys(response.content.readableBytesView)).map {
-                Array($0.prefix(Self.mostKeys))
+                Array($0.filter { !$0.isSecret }.prefix(Self.mostKeys))
             }
             // A set without a usable key is a mistake of the issuer, and not the end of all its tokens.
             if keys?.isEmpty ?? true { keys = nil }
@@ -100,17 +103,30 @@ public final class RemoteKeySet: Sendable {
                 "the keys at \(url) could not be fetched: \(response.failure?.message ?? "status \(response.statusCode)")"
             )
         }
-        let (fetched, tag) = (keys, response.header("ETag"))
+        let (fetched, newTag) = (keys, response.header("ETag"))
         let waiting = state.withLock { state in
             if let fetched {
                 state.keys = fetched
                 state.generation += 1
-                state.entityTag = tag
+                state.entityTag = newTag
             }
             state.machine.ended(fetched != nil || isConfirmed && state.machine.hasKeys, at: now)
             defer { state.waiting = [] }
             return state.waiting
         }
         for continuation in waiting { continuation.resume() }
+    }
+}
+
+extension SkeinClient {
+    /// Asks an issuer: within 5 s, and for 1 MiB at most.
+    func ask(_ method: HTTPMethod, _ url: String, headers: Headers, body: HTTPBody = .none, auth: HTTPAuth? = nil) async
+        -> HTTPResponse
+    {
+        var request = HTTPRequest(
+            method, (try? HTTPURL(url)) ?? .unusable(url), headers: headers, body: body, auth: auth,
+            timeout: .seconds(5))
+        request.maximumBodySize = 1 << 20
+        return await http.start(request).dispatch()
     }
 }

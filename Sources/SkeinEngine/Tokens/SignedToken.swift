@@ -24,7 +24,7 @@ package struct SignedToken {
         guard text.utf8.count <= maximum else {
             throw TokenError(.tooLarge, "the token is longer than \(maximum) bytes")
         }
-        let parts = text.splitBytes(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        let parts = text.splitBytes(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let head = Base64URL.decodeStrict(parts[0]),
             let payload = Base64URL.decodeStrict(parts[1]),
             let signature = Base64URL.decodeStrict(parts[2])

@@ -55,30 +55,40 @@ public struct TokenAuthentication: Authenticator {
         guard request.headers.values("Authorization").count == 1 else {
             throw BearerToken.refusal(realm, "there is more than one Authorization field")
         }
-        let now = Date().timeIntervalSince1970
-        var verifier = self.verifier
-        var generation = 0
         do {
-            if let remote {
-                let id = try remembered.keyID(of: text) ?? SignedToken(text, maximum: verifier.maximumSize).keyID
-                do {
-                    let set = try await remote.keys(for: id, request.scope.owner.skein, at: request.shard.now)
-                    verifier.keys += set.keys
-                    generation = set.generation
-                } catch {
-                    throw ServerError(
-                        .serviceUnavailable, "tokens cannot be verified right now", headers: ["Retry-After": "30"])
-                }
-            }
-            let token = try remembered.verify(text, verifier, generation, at: now)
-            guard let identity = claims.identity(token.claims) else {
-                throw TokenError(.invalidClaim, "the token does not say who its bearer is")
-            }
-            request[TokenKeyOfRequest.self] = token
-            return identity
+            let entry = try await verified(text, request, at: Date().timeIntervalSince1970)
+            request[TokenKeyOfRequest.self] = entry.token
+            return entry.identity
         } catch let error as TokenError {
             throw BearerToken.refusal(realm, "the token is not accepted: \(error.reason.rawValue)")
         }
+    }
+
+    /// A token that one of the own keys or of the issuer's has signed. The issuer is not asked for tokens of the own keys.
+    private func verified(_ text: String, _ request: ServerRequest, at now: Double) async throws
+        -> RememberedTokens.Entry
+    {
+        guard let remote else { return try remembered.verify(text, verifier, claims, nil, at: now) }
+        let known = remembered.entry(text)
+        if known?.generation == nil, !verifier.keys.isEmpty,
+            let token = try? remembered.verify(text, verifier, claims, nil, at: now)
+        {
+            return token
+        }
+        let id =
+            if let known { known.token.header["kid"]?.string } else {
+                try SignedToken(text, maximum: verifier.maximumSize).keyID
+            }
+        let set: (keys: [TokenKey], generation: Int)
+        do {
+            set = try await remote.keys(for: id, request.scope.owner.skein, at: request.shard.now)
+        } catch {
+            throw ServerError(
+                .serviceUnavailable, "tokens cannot be verified right now", headers: ["Retry-After": "30"])
+        }
+        var verifier = self.verifier
+        verifier.keys = set.keys
+        return try remembered.verify(text, verifier, claims, set.generation, at: now)
     }
 }
 
@@ -91,34 +101,36 @@ extension ServerRequest {
 
 /// Tokens that were verified of late.
 private final class RememberedTokens: Sendable {
-    private struct Entry {
+    struct Entry {
         let token: VerifiedToken
-        /// Of the keys that it was verified with.
-        let generation: Int
+        let identity: Identity
+        /// Of the issuer's keys that it was verified with; nil for the own keys.
+        let generation: Int?
     }
 
     private static let maximum = 10_000
 
     private let tokens = Mutex<ByteDictionary<Entry>>([:])
 
-    /// The `kid` of a token that is remembered.
-    func keyID(of text: String) -> String? { tokens.withLock { $0[text] }?.token.header["kid"]?.string }
+    func entry(_ text: String) -> Entry? { tokens.withLock { $0[text] } }
 
-    func verify(_ text: String, _ verifier: TokenVerifier, _ generation: Int, at now: Double) throws(TokenError)
-        -> VerifiedToken
-    {
-        if let known = tokens.withLock({ $0[text] }) {
-            if known.generation == generation, let expires = known.token.expires, now < expires + verifier.leeway {
-                return known.token
-            }
+    func verify(
+        _ text: String, _ verifier: TokenVerifier, _ claims: TokenClaims, _ generation: Int?, at now: Double
+    ) throws(TokenError) -> Entry {
+        if let known = entry(text), known.generation == generation {
+            if let expires = known.token.expires, now < expires + verifier.leeway { return known }
             tokens.withLock { $0[text] = nil }
         }
         let token = try verifier.verify(text, at: now)
-        guard token.expires != nil else { return token }
+        guard let identity = claims.identity(token.claims) else {
+            throw TokenError(.invalidClaim, "the token does not say who its bearer is")
+        }
+        let entry = Entry(token: token, identity: identity, generation: generation)
+        guard token.expires != nil else { return entry }
         tokens.withLock { tokens in
             if tokens.count >= Self.maximum { tokens = [:] }
-            tokens[text] = Entry(token: token, generation: generation)
+            tokens[text] = entry
         }
-        return token
+        return entry
     }
 }

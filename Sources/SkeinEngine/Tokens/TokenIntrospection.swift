@@ -14,9 +14,8 @@ import Synchronization
 /// Requires a bearer token, and asks its issuer what it is worth (RFC 7662). Use it over TLS.
 ///
 /// Answers are remembered, up to 10 000: of active tokens until they expire and 60 s at most, of others for 10 s. While the issuer does not
-/// answer, tokens that are not remembered are refused with 503.
+/// answer, and while 64 questions are open, tokens that are not remembered are refused with 503.
 public struct TokenIntrospection: Authenticator {
-    private static let timeout: Duration = .seconds(5)
     private static let longest = 8 << 10
 
     private let realm: String
@@ -25,6 +24,7 @@ public struct TokenIntrospection: Authenticator {
     private let audiences: Set<String>
     private let claims: TokenClaims
     private let memory = ActiveTokens()
+    private let complaints = Complaints()
 
     /// - Parameters:
     ///   - realm: the realm of `WWW-Authenticate`.
@@ -33,10 +33,12 @@ public struct TokenIntrospection: Authenticator {
     ///   - secret: its password there.
     ///   - audiences: accepted values of `aud`, of which a token needs one. Default: empty, any.
     ///   - claims: where user and roles are in the answer. Default: `sub`, and the words of `scope`.
+    /// - Throws: code 701 for an endpoint that is neither `https` nor on this machine.
     public init(
         realm: String, endpoint: String, client: String, secret: String, audiences: Set<String> = [],
         claims: TokenClaims = TokenClaims(roles: "scope")
-    ) {
+    ) throws(SkeinError) {
+        try RemoteKeySet.requireTLS(endpoint)
         self.realm = HTTPText.unquotable(realm)
         self.endpoint = endpoint
         credentials = .basic(client, secret)
@@ -65,16 +67,21 @@ public struct TokenIntrospection: Authenticator {
     }
 
     private func ask(_ token: String, _ client: SkeinClient, at now: Double) async throws -> ActiveTokens.Entry {
-        let response = await client.post(
-            endpoint, body: .form(["token": token, "token_type_hint": "access_token"]),
-            headers: ["Accept": "application/json"], auth: credentials, timeout: Self.timeout
-        ).dispatch()
+        guard memory.begins() else {
+            throw ServerError(
+                .serviceUnavailable, "too many tokens are being verified", headers: ["Retry-After": "1"])
+        }
+        let response = await client.ask(
+            .post, endpoint, headers: ["Accept": "application/json"],
+            body: .form(["token": token, "token_type_hint": "access_token"]), auth: credentials)
+        memory.ends()
         guard response.failure == nil, response.statusCode == 200,
             let said = try? JSONValue(json: response.content.readableBytesView), let isActive = said["active"]?.bool
         else {
-            client.session.logger.warning(
-                "the issuer at \(endpoint) does not say what a token is worth: \(response.failure?.message ?? "status \(response.statusCode)")"
-            )
+            if complaints.isDue(at: now) {
+                let why = response.failure?.message ?? "status \(response.statusCode)"
+                client.session.logger.warning("the issuer at \(endpoint) does not say what a token is worth: \(why)")
+            }
             throw ServerError(
                 .serviceUnavailable, "tokens cannot be verified right now", headers: ["Retry-After": "10"])
         }
@@ -96,23 +103,44 @@ private final class ActiveTokens: Sendable {
         let until: Double
     }
 
-    private static let maximum = 10_000
+    private struct State {
+        /// Apart, so that tokens of nobody do not push out those of somebody.
+        var active = ByteDictionary<Entry>()
+        var refused = ByteDictionary<Entry>()
+        var open = 0
+    }
 
-    private let entries = Mutex<ByteDictionary<Entry>>([:])
+    private static let maximum = 10_000
+    private static let mostOpen = 64
+
+    private let state = Mutex(State())
 
     func entry(_ key: String, at now: Double) -> Entry? {
-        entries.withLock { entries in
-            guard let entry = entries[key] else { return nil }
+        state.withLock { state in
+            guard let entry = state.active[key] ?? state.refused[key] else { return nil }
             if now < entry.until { return entry }
-            entries[key] = nil
+            state.active[key] = nil
+            state.refused[key] = nil
             return nil
         }
     }
 
     func keep(_ key: String, _ entry: Entry) {
-        entries.withLock { entries in
-            if entries.count >= Self.maximum { entries = [:] }
-            entries[key] = entry
+        state.withLock { state in
+            let place = entry.identity == nil ? \State.refused : \State.active
+            if state[keyPath: place].count >= Self.maximum { state[keyPath: place] = ByteDictionary() }
+            state[keyPath: place][key] = entry
         }
     }
+
+    /// A question is asked. Returns whether there is room for it.
+    func begins() -> Bool {
+        state.withLock { state in
+            guard state.open < Self.mostOpen else { return false }
+            state.open += 1
+            return true
+        }
+    }
+
+    func ends() { state.withLock { $0.open -= 1 } }
 }

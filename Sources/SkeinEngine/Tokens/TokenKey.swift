@@ -202,10 +202,18 @@ public struct TokenKey: Sendable {
 }
 
 extension TokenKey {
-    /// The keys of a file: a JSON Web Key or a set of them, PEM, or the bytes of a secret without the end of its last line.
-    /// - Parameter algorithms: the allowed ones. Default: all that fit a key.
+    /// Whether it is a secret, which verifies and signs.
+    var isSecret: Bool { if case .secret = material { true } else { false } }
+
+    /// The keys of a file: a JSON Web Key or a set of them, or PEM.
+    /// - Parameters:
+    ///   - algorithms: the allowed ones. Default: all that fit a key.
+    ///   - allowsSecret: whether any other file is the bytes of a secret, without the end of its last line. A file that everybody may read,
+    ///     such as a key in another form, must not become one. Default: false.
     /// - Throws: code 701 for a file that cannot be read, and for what is no key.
-    public static func read(file: String, algorithms: Set<TokenAlgorithm>? = nil) throws(SkeinError) -> [TokenKey] {
+    public static func read(file: String, algorithms: Set<TokenAlgorithm>? = nil, allowsSecret: Bool = false)
+        throws(SkeinError) -> [TokenKey]
+    {
         guard let bytes = FileManager.default.contents(atPath: file) else {
             throw SkeinError(.exception, because: "the file cannot be read")
         }
@@ -221,6 +229,9 @@ extension TokenKey {
         }
         if let text = String(validating: bytes, as: UTF8.self), text.containsBytes("-----BEGIN") {
             return [try TokenKey(pem: text, algorithms: algorithms)]
+        }
+        guard allowsSecret else {
+            throw SkeinError(.exception, because: "it is neither PEM nor a JSON Web Key or set")
         }
         var secret = bytes[...]
         while let last = secret.last, last == Bytes.lf || last == Bytes.cr { secret = secret.dropLast() }

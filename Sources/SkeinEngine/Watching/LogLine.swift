@@ -263,7 +263,7 @@ struct LogLine {
 
     func writeCommon(_ time: String, isCombined: Bool = false, to line: inout ByteBuffer) {
         write(&line) { writer, fields in
-            let address = scope.peer.address?.ipAddress ?? "-"
+            let address = scope.peer.host ?? "-"
             writer.put(address)
             writer.put(" - ")
             if var user {

@@ -84,6 +84,7 @@ package final class AliasState: Sendable {
         state.withLock { state in
             state.alias = alias
             state.balancer.set(list, at: now)
+            if alias.healthCheck == nil { state.balancer.forgetChecks() }
             state.targets = targets
             state.watch += 1
         }
@@ -254,14 +255,7 @@ package final class AliasTable: Sendable {
 
     /// Registers an alias. One that is registered already gets the new members, and keeps what was learned if the rest is the same.
     package func register(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
-        guard name.hasBytePrefix("@"), name.utf8.count > 1,
-            name.utf8.dropFirst().allSatisfy({ HTTPOrigin.isAliasByte($0) })
-        else {
-            throw SkeinError(
-                .exception,
-                because:
-                    "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
-        }
+        try Alias.check(name: name)
         if let state = self[name], state.scheme == alias.scheme, state.alias.balancing == alias.balancing {
             return try state.set(alias, at: now)
         }
@@ -271,4 +265,18 @@ package final class AliasTable: Sendable {
 
     /// Forgets an alias; what is under way ends as it would.
     package func remove(_ name: String) { states.withLock { $0[name] = nil } }
+}
+
+extension Alias {
+    /// - Throws: code 701 for a name that no alias can have.
+    package static func check(name: String) throws(SkeinError) {
+        guard name.hasBytePrefix("@"), name.utf8.count > 1,
+            name.utf8.dropFirst().allSatisfy({ HTTPOrigin.isAliasByte($0) })
+        else {
+            throw SkeinError(
+                .exception,
+                because:
+                    "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
+        }
+    }
 }

@@ -10,6 +10,8 @@ struct CacheAsker {
     let fields: Headers
     /// A hash of the credentials and cookies that the request itself brings; empty for none.
     let identity: String
+    /// Whether the request has credentials (RFC 9111, section 3.5).
+    let isAuthorized: Bool
 
     /// Nil for a request that no cache can answer: it wants something of its own to be done with the content, or its
     /// credentials are made anew each time, so that nobody can tell whose they are.
@@ -18,6 +20,7 @@ struct CacheAsker {
             // A shared cache keeps nothing that is one asker's.
             fields = request.headers
             identity = ""
+            isAuthorized = request.isPersonal || request.headers.contains("Authorization")
             return
         }
         guard request.decompresses == nil, context.configuration.decompression.isEnabled,
@@ -38,6 +41,7 @@ struct CacheAsker {
             sent.headers.add(field.name, field.value)
         }
         fields = sent.headers
+        isAuthorized = fields.contains("Authorization")
     }
 
     /// What is sent in a field. Of secrets a hash: it is written to files.

@@ -92,8 +92,7 @@ struct CacheEntry: Sendable {
         else { return nil }
         if isShared {
             if control.contains("private") { return nil }
-            let mayBeShared = ["public", "s-maxage", "must-revalidate"].contains(where: control.contains)
-            if asker.fields.contains("Authorization"), !mayBeShared { return nil }
+            if asker.isAuthorized, !Self.mayBeShared(control) { return nil }
         }
         let isExplicit =
             control.seconds("max-age") != nil || isShared && control.seconds("s-maxage") != nil
@@ -137,6 +136,11 @@ struct CacheEntry: Sendable {
     private static let heuristicStatuses: Set<Int> = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501]
     /// The statuses whose meaning for a cache is known here (RFC 9111, section 5.2.2.3).
     private static let understoodStatuses = heuristicStatuses.union([302, 303, 307, 400, 403, 500, 502, 503, 504])
+
+    /// Whether a response to a request with credentials may be kept for others (section 3.5).
+    private static func mayBeShared(_ control: CacheControl) -> Bool {
+        ["public", "s-maxage", "must-revalidate"].contains(where: control.contains)
+    }
 
     private static func mayStore(_ control: CacheControl, _ status: Int) -> Bool {
         if control.contains("must-understand") { return understoodStatuses.contains(status) }
@@ -310,6 +314,7 @@ struct CacheEntry: Sendable {
         fresh.headers.merge(news)
         let control = CacheControl(response: fresh.headers, isShared: isShared)
         guard Self.mayStore(control, status), !isShared || !control.contains("private"),
+            !isShared || !asker.isAuthorized || Self.mayBeShared(control),
             Self.varying(fresh.headers, asker) != nil
         else { return nil }
         return fresh

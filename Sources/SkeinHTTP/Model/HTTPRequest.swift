@@ -130,6 +130,13 @@ public struct HTTPRequest: Sendable {
         set { extras.isForwarded = newValue }
     }
 
+    /// Whether somebody who is known has asked, although no field that is sent says so: for a shared cache it is as if there were an
+    /// Authorization field.
+    package var isPersonal: Bool {
+        get { box?.extras.isPersonal ?? false }
+        set { extras.isPersonal = newValue }
+    }
+
     /// Who gets the interim responses; nil for nobody.
     package var interimResponses: (any InterimResponseTaker)? {
         get { box?.extras.interimResponses }
@@ -194,6 +201,7 @@ public struct HTTPRequest: Sendable {
         var addresses: AddressPolicy?
         var times = ConnectionTimes()
         var isForwarded = false
+        var isPersonal = false
         var interimResponses: (any InterimResponseTaker)?
         var cacheKey: String?
 

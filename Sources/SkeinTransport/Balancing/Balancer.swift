@@ -153,6 +153,9 @@ package struct Balancer: Sendable {
         }
     }
 
+    /// There are no active checks any more: what they have said does not count.
+    package mutating func forgetChecks() { for index in members.indices { members[index].isCheckedOut = false } }
+
     /// A member that could not be connected to can be connected to: its ejection ends.
     package mutating func isBack(_ id: MemberID, at now: NIODeadline) {
         if let index = index(of: id) { members[index].isBack(at: now) }

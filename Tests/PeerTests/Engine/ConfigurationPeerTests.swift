@@ -23,7 +23,9 @@ struct ConfigurationPeerTests {
         "[a . b]\nc = true\n[a.\"d.e\"]\nf = []\n", "key = \"\"\nb = {}\nc = ''''''\nd = \"\"\"\"\"\"\n",
     ]
 
-    @Test("what Python reads as TOML is read the same, and what it refuses is refused: 12 000 documents, most with mistakes")
+    @Test(
+        "what Python reads as TOML is read the same, and what it refuses is refused: 12 000 documents, most with mistakes"
+    )
     func toml() async throws {
         var mutator = Mutator(random: SeededGenerator(seed: 11))
         var inputs = Self.documents.map { Array($0.utf8) }
@@ -152,7 +154,8 @@ struct ConfigurationPeerTests {
             (
                 .gateway,
                 [
-                    ("/orders/x", [], " 401"), ("/orders/x", ["-H", "Authorization: Bearer \(token)"], "/x ada 200"),
+                    ("/orders/x", [], " 401"),
+                    ("/orders/x", ["-H", "Authorization: Bearer \(token)"], "/orders/x ada 200"),
                     ("/admin", ["-H", "Authorization: Bearer \(token)"], " 403"), ("/health", [], "ok 200"),
                 ]
             ),
@@ -284,6 +287,11 @@ struct ConfigurationPeerTests {
             #expect(try await curl(url, "-u", wrong).hasSuffix(" 401"))
         }
         #expect(try await curl(url, "-H", "X-API-Key: \(made[0])") == "in 200")
+        // Who guesses gets no more guesses; who was right before goes on.
+        var statuses: [String] = []
+        for number in 0..<20 { statuses.append(String(try await curl(url, "-u", "ada:guess\(number)").suffix(3))) }
+        #expect(statuses.first == "401" && statuses.last == "429", "\(statuses)")
+        #expect(try await curl(url, "-u", "ada:correct horse") == "in 200")
         #expect(try await curl(url).hasSuffix(" 401"))
         try (text + "\nset_headers = { X-New = \"1\" }\n").replacingOccurrences(
             of: "text = \"in\"", with: "text = \"new\""

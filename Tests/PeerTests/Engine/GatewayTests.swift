@@ -57,6 +57,7 @@ struct GatewayTests {
         var options = UpstreamOptions()
         options.identity = IdentityFields()
         options.forwardsCredentials = false
+        options.allowsUnderscores = true
         engine.alias("@admin", try .http("127.0.0.1:\(back)"), access: .role("admin"))
         engine.mount("/admin", .upstream("@admin", options))
         engine.mount(
@@ -73,7 +74,8 @@ struct GatewayTests {
         try await serving(engine) { (port, _) async throws in
             let url = "http://127.0.0.1:\(port)"
             let forged = [
-                "-H", "X-Forwarded-User: root", "-H", "X-Forwarded-Roles: admin", "-H", "X_Forwarded_User: root",
+                "-H", "X-Forwarded-User: root", "-H", "X-Forwarded-Roles: admin", "-H", "X_Forwarded_User: root", "-H",
+                "X_Forwarded-User: root",
             ]
             for (path, arguments, status) in [
                 ("/admin/x", [], "401"), ("/admin/x", try token(["admin"]), "200"),
@@ -91,6 +93,14 @@ struct GatewayTests {
                     #expect(answer.text.lowercased().contains("www-authenticate: "), "\(answer.text)")
                 }
             }
+            // Other spellings of a path that is protected.
+            for path in ["/admin%2Fx", "//admin/x", "/open%2F..%2Fadmin/x", "/%61dmin/x", "/admin%5Cx", "/open//x"] {
+                let status = try await curl(url + path, ["--path-as-is"]).status
+                #expect(
+                    path == "/%61dmin/x"
+                        ? status == "401" : path == "/open//x" ? status == "200" : ["400", "404"].contains(status),
+                    "\(path): \(status)")
+            }
             let bare = try await curl("\(url)/admin/x", []).text
             #expect(
                 bare.contains("Bearer realm=\"shop\"") && bare.contains("Basic realm=\"shop\"")
@@ -100,6 +110,8 @@ struct GatewayTests {
                 admin.contains(#""X-Forwarded-User":"ada""#) && admin.contains(#""X-Forwarded-Roles":"a%2Cb,admin""#),
                 "\(admin)")
             #expect(!admin.contains("root") && !admin.contains("Bearer"))
+            let machine = try await curl("\(url)/machines/x", ["-H", "X-API-Key: \(key)"]).text
+            #expect(machine.contains(#""X-Forwarded-User":"robot""#) && !machine.contains(key), "\(machine)")
             let open = try await curl("\(url)/open/x", forged).text
             #expect(!open.contains("root") && !open.contains("Forwarded-Roles"), "\(open)")
             // A browser asks beforehand without credentials.
@@ -169,9 +181,17 @@ struct GatewayTests {
     )
     func unknownKeys() async throws {
         let asked = Mutex(0)
-        let known = try TokenKey(secret: Array(repeating: 2, count: 32), id: "known")
-        let document =
-            #"{"keys":[{"kty":"oct","kid":"known","k":"\#(Base64URL.encode(Array(repeating: UInt8(2), count: 32)))"}]}"#
+        // The key of RFC 7515, appendix A.3.
+        let known = try TokenKey(
+            jsonWebKey: [
+                "kty": "EC", "crv": "P-256", "kid": "known", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+            ])
+        // With a secret, which everybody could fetch, and which is no key.
+        let document = #"""
+            {"keys":[{"kty":"EC","crv":"P-256","kid":"known","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},{"kty":"oct","kid":"open","k":"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM"}]}
+            """#
         var issuer = Engine()
         issuer.get("/jwks") { _ in
             let count = asked.withLock { count in
@@ -205,6 +225,13 @@ struct GatewayTests {
                     }
                 }
                 for request in group { #expect(await request.dispatch().statusCode == 401) }
+                let open = try TokenKey(secret: Array(repeating: 3, count: 32), id: "open").sign([
+                    "sub": "eve", "exp": 1e10,
+                ])
+                let refused = await client.get(
+                    "http://127.0.0.1:\(port)/", headers: ["Authorization": "Bearer \(open)"]
+                ).dispatch()
+                #expect(refused.statusCode == 401)
                 #expect(asked.withLock { $0 } == 1)
                 await client.shutdown()
             }
@@ -287,7 +314,7 @@ struct GatewayTests {
         var engine = Engine()
         engine.middleware = [
             Gateway(
-                TokenIntrospection(
+                try TokenIntrospection(
                     realm: "shop", endpoint: "http://127.0.0.1:\(back)/introspect", client: "gate", secret: "s:1",
                     audiences: ["shop"]),
                 policy: .role("write"))

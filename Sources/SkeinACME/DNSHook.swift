@@ -1,0 +1,51 @@
+// A program that sets records of DNS.
+
+import NIOPosix
+import SkeinCore
+import SkeinHTTP
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+enum DNSHook {
+    /// Seconds for a call.
+    private static let limit = 120
+
+    /// Calls a program and waits for its end.
+    /// - Throws: ``ACMEProblem`` when it does not end with 0.
+    static func run(_ program: String, _ arguments: String...) async throws {
+        let code = try await NIOThreadPool.singleton.runIfActive { spawn(program, arguments) }
+        guard code == 0 else {
+            throw ACMEProblem(kind: "dns", detail: "\(program) \(arguments[0]) has ended with \(code)", retryAfter: nil)
+        }
+    }
+
+    private static func spawn(_ program: String, _ arguments: [String]) -> Int32 {
+        var words = ([program] + arguments).map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var id: pid_t = 0
+        let started = posix_spawn(&id, program, nil, nil, &words, environ)
+        guard started == 0 else { return 127 }
+        var status: Int32 = 0
+        for _ in 0..<limit * 20 {
+            if waitpid(id, &status, WNOHANG) == id {
+                let signal = status & 0x7F
+                return signal == 0 ? status >> 8 & 0xFF : 128 + signal
+            }
+            usleep(50_000)
+        }
+        kill(id, SIGKILL)
+        _ = waitpid(id, &status, 0)
+        return 124
+    }
+}
