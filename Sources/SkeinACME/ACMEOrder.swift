@@ -17,10 +17,18 @@ import X509
 public enum ACMEChallenge: Sendable, Hashable {
     /// By a request to port 80 of the name (http-01). Not for wildcards.
     case http
+    /// By a handshake at port 443 of the name (tls-alpn-01). Not for wildcards, and not where a balancer ends TLS.
+    case tls
     /// By a record of DNS, which a program sets and clears (dns-01): it is called with `set` or `clear`, the name of the record, and its text.
     case dns(program: String)
 
-    var kind: String { if case .http = self { "http-01" } else { "dns-01" } }
+    var kind: String {
+        switch self {
+        case .http: "http-01"
+        case .tls: "tls-alpn-01"
+        case .dns: "dns-01"
+        }
+    }
 }
 
 extension ACMEClient {
@@ -91,6 +99,17 @@ extension ACMEClient {
             challenges[token] = proof
             defer { challenges[token] = nil }
             try await settle(url, target, name)
+        case .tls:
+            let made = try SelfSignedCertificate.make(
+                challenge: name, proof: Array(SHA256.hash(data: Array(proof.utf8))))
+            try challenges.set(name, certificate: made.certificate, key: made.key)
+            do {
+                try await settle(url, target, name)
+            } catch {
+                try? challenges.set(name, certificate: nil, key: "")
+                throw error
+            }
+            try challenges.set(name, certificate: nil, key: "")
         case .dns(let program):
             let record = "_acme-challenge.\(name)"
             let text = Base64URL.encode(SHA256.hash(data: Array(proof.utf8)))

@@ -120,6 +120,20 @@ public enum SelfSignedCertificate {
     ///   - days: its life.
     /// - Returns: the certificate and its key in PEM.
     public static func make(names: [String], days: Int = 30) throws -> (certificate: String, key: String) {
+        try make(names: names, days: days, more: [])
+    }
+
+    /// The certificate of a tls-alpn-01 challenge (RFC 8737, section 3).
+    static func make(challenge name: String, proof: [UInt8]) throws -> (certificate: String, key: String) {
+        // id-pe-acmeIdentifier: the hash as an octet string.
+        let identifier = Certificate.Extension(
+            oid: [1, 3, 6, 1, 5, 5, 7, 1, 31], critical: true, value: [4, UInt8(proof.count)] + proof[...])
+        return try make(names: [name], days: 7, more: [identifier])
+    }
+
+    private static func make(names: [String], days: Int, more: [Certificate.Extension]) throws -> (
+        certificate: String, key: String
+    ) {
         let key = P256.Signing.PrivateKey()
         let subject = try DistinguishedName { CommonName(names.first ?? "localhost") }
         let alternatives = names.map { name -> GeneralName in
@@ -137,6 +151,7 @@ public enum SelfSignedCertificate {
                 Critical(KeyUsage(digitalSignature: true))
                 try ExtendedKeyUsage([.serverAuth])
                 SubjectAlternativeNames(alternatives)
+                for one in more { one }
             }, issuerPrivateKey: Certificate.PrivateKey(key))
         return (try certificate.serializeAsPEM().pemString + "\n", key.pemRepresentation + "\n")
     }

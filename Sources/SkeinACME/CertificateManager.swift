@@ -45,7 +45,7 @@ extension ACMEOptions {
             throw SkeinError(
                 .exception, because: "\(name.debugDescription) is no host name that a certificate can have")
         }
-        if challenge == .http, let wild = names.first(where: { $0.hasBytePrefix("*.") }) {
+        if challenge == .http || challenge == .tls, let wild = names.first(where: { $0.hasBytePrefix("*.") }) {
             throw SkeinError(
                 .exception, because: "\(wild) needs a program for DNS: a wildcard is not proved by requests")
         }

@@ -22,7 +22,8 @@ struct SkeinCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            CheckCommand.self, DemoCommand.self, DynamoDBCommand.self, LoadCommand.self, MongoDBCommand.self,
+            CertificateCommand.self, CheckCommand.self, DemoCommand.self, DynamoDBCommand.self, LoadCommand.self,
+            MongoDBCommand.self,
             ProxyCommand.self,
             ResolveCommand.self,
             RespondCommand.self, RunCommand.self, ServeCommand.self, RPCCommand.self, SQLCommand.self, SQSCommand.self,

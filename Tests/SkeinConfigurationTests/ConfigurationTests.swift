@@ -96,6 +96,22 @@ struct ConfigurationTests {
             "[[listen]]\naddress = \"a:1\"\nredirect_to_tls = true",
             "3:19: listen.redirect_to_tls: there is no address with TLS to redirect to"
         ),
+        (
+            "[[listen]]\naddress = \"a:1\"\ntls = true\n[acme]\nnames = [\"localhost\"]\nfolder = \"/tmp\"",
+            "5:10: acme.names: \"localhost\" is no host name that a certificate can have"
+        ),
+        (
+            "[[listen]]\naddress = \"a:1\"\ntls = true\n[acme]\nnames = [\"*.a.org\"]\nfolder = \"/tmp\"",
+            "5:10: acme.names: *.a.org needs a program for DNS"
+        ),
+        (
+            "[[listen]]\naddress = \"a:1\"\ntls = true\n[acme]\nnames = [\"a.org\"]\nfolder = \"/tmp\"\nchallenge = \"dns\"",
+            "7:13: acme.challenge: records of DNS are set by a program"
+        ),
+        (
+            "[acme]\nnames = [\"a.org\"]\nfolder = \"/tmp\"",
+            "1:2: acme: no address speaks TLS; add tls = true to a [[listen]]"
+        ),
         // Aliases, caches, limits.
         ("[alias.a]", "1:8: alias.a.members: this setting is required: an array, each value a string"),
         ("[alias.a]\nmembers = []", "2:11: alias.a.members: an alias has one member at least"),

@@ -127,7 +127,22 @@ struct EngineBuilder {
         var options = ACMEOptions(names: names, folder: folder)
         options.email = section.text("email")
         if let directory = section.text("directory") { options.directory = directory }
-        if let program = section.text("dns_program") { options.challenge = .dns(program: program) }
+        let program = section.text("dns_program")
+        switch section.text("challenge") ?? (program == nil ? "http" : "dns") {
+        case "tls": options.challenge = .tls
+        case "dns":
+            if let program {
+                options.challenge = .dns(program: program)
+            } else {
+                section.complain("challenge", "records of DNS are set by a program; add dns_program = \"PATH\"")
+            }
+        default: break
+        }
+        if let program, section.text("challenge") ?? "dns" == "dns" {
+            if !FileManager.default.isExecutableFile(atPath: program) {
+                section.complain("dns_program", "\(program.debugDescription) is no program that can be run")
+            }
+        }
         options.rootsFile = section.text("roots")
         for item in section.items("names") {
             var one = options

@@ -84,7 +84,11 @@ enum ConfigurationSchema {
                 "directory", .text, "https://acme-v02.api.letsencrypt.org/directory",
                 "The authority; Let's Encrypt is the default."),
             Setting(
-                "dns_program", .text, "proved by requests to port 80",
+                "challenge", .choice(["http", "tls", "dns"]), "http; dns with dns_program",
+                "How the authority sees that the names lead here: requests to port 80, a handshake at port 443, a record of DNS."
+            ),
+            Setting(
+                "dns_program", .text, "none",
                 "A program that is called with set or clear, the name of a record, and its text."),
             Setting("roots", .text, "the system's", "A PEM file with the roots of the authority's own server."),
         ])

@@ -109,11 +109,17 @@ public struct Engine: Service, Routes {
     }
 
     /// The server of this engine, which is started and stopped by whoever asks for it.
-    public func server() -> HTTPServer { HTTPServer(configuration, app: Assembly(engine: self)) }
+    public func server() -> HTTPServer { HTTPServer(served, app: Assembly(engine: self)) }
+
+    private var served: ServerConfiguration {
+        var configuration = configuration
+        configuration.challenges = challenges
+        return configuration
+    }
 
     /// A server whose apps, middleware, aliases and caches can be replaced while it runs, by ``HTTPServer/replace(with:)``.
     public func replaceableServer() -> HTTPServer {
-        HTTPServer(configuration, app: ReplaceableApp(Assembly(engine: self)))
+        HTTPServer(served, app: ReplaceableApp(Assembly(engine: self)))
     }
 
     /// The engine as one app, for tests.

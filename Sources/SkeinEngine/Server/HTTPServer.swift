@@ -266,6 +266,18 @@ public final class HTTPServer: Service {
         guard let shard = shards.first(where: { $0.shard.isCurrent }) else {
             throw SkeinError(.exception, because: "a connection was accepted on a foreign loop")
         }
+        let challenges = shard.context.configuration.challenges
+        if let tls, let challenges, challenges.isTLSPending, !expectsHeader {
+            try channel.pipeline.syncOperations.addHandler(
+                ChallengeHandler(challenges) { try add(to: $0, shard, tls: tls, expectsHeader: false) })
+        } else {
+            try add(to: channel, shard, tls: tls, expectsHeader: expectsHeader)
+        }
+    }
+
+    /// Adds the handlers of a connection.
+    private static func add(to channel: any Channel, _ shard: ServerShard, tls: ServerTLS?, expectsHeader: Bool) throws
+    {
         let pipeline = channel.pipeline.syncOperations
         if expectsHeader, channel.localAddress?.ipAddress != nil { try pipeline.addHandler(ProxyHeaderHandler()) }
         let handler = tls.map { NIOSSLServerHandler(context: $0.context) }

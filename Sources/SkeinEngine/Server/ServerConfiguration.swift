@@ -127,6 +127,8 @@ public struct ServerConfiguration: Sendable {
     public var aliases: [(name: String, alias: Alias)] = []
     /// Where lines go.
     public var logger = Logger.screen()
+    /// The challenges of a certificate authority.
+    var challenges: CertificateChallenges?
     /// Seconds since 1970. Default: the system's clock.
     package var clock: (@Sendable () -> Int)?
 

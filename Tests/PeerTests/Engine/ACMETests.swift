@@ -16,6 +16,7 @@ struct ACMETests {
         let management: String
         let dnsManagement: String
         let httpPort: Int
+        let tlsPort: Int
         let pebble: PeerProcess
         let names: PeerProcess
         let roots: String
@@ -44,7 +45,8 @@ struct ACMETests {
             try await Ports.untilOpen(ports[2])
             return Authority(
                 directory: "https://localhost:\(ports[2])/dir", management: "https://localhost:\(ports[3])",
-                dnsManagement: "http://127.0.0.1:\(ports[1])", httpPort: ports[4], pebble: pebble, names: names,
+                dnsManagement: "http://127.0.0.1:\(ports[1])", httpPort: ports[4], tlsPort: ports[5], pebble: pebble,
+                names: names,
                 roots: "\(certificates)/ca.pem")
         }
 
@@ -155,6 +157,71 @@ struct ACMETests {
         #expect(try String(contentsOfFile: "\(folder)/a.example.org.pem", encoding: .utf8) == second)
         #expect(await again.stop() == 0)
         await authority.names.stop()
+    }
+
+    @Test("by a handshake, while other clients are served; a name that is not asked for is refused")
+    func handshake() async throws {
+        let authority = try await Authority.start(life: 86_400)
+        let file = try configuration(
+            authority, names: #""c.example.org""#, folder: TestFolder.path("acme-tls"), clear: try await Ports.free(),
+            secure: authority.tlsPort, "challenge = \"tls\"")
+        let skein = try PeerProcess(CommandTests.skein, ["run", file], log: TestFolder.path("acme-tls.log"))
+        _ = try await skein.untilPrinted("is renewed")
+        let run = try await curl("c.example.org", authority.tlsPort, "--cacert", try await authority.issuedRoot())
+        #expect(run.output == "hello", "\(run)")
+        await skein.stop()
+        await authority.stop()
+
+        // While a challenge is open, both kinds of clients come to the same port.
+        let challenges = CertificateChallenges()
+        let made = try SelfSignedCertificate.make(names: ["d.example.org"])
+        try challenges.set("d.example.org", certificate: made.certificate, key: made.key)
+        var engine = try await Engine().secured()
+        engine.challenges = challenges
+        engine.get("/") { _ in "hello" }
+        try await serving(engine) { (port, _) async throws in
+            func shown(_ arguments: [String]) async throws -> String {
+                let run = try await runToEnd("openssl", ["s_client", "-connect", "127.0.0.1:\(port)"] + arguments)
+                return run.output + run.errors
+            }
+            let authority = try await shown(["-alpn", "acme-tls/1", "-servername", "d.example.org"])
+            #expect(authority.contains("CN=d.example.org") || authority.contains("CN = d.example.org"), "\(authority)")
+            #expect(authority.contains("ALPN protocol: acme-tls/1"))
+            #expect(
+                try await !shown(["-alpn", "acme-tls/1", "-servername", "e.example.org"]).contains("BEGIN CERTIFICATE"))
+            #expect(try await shown(["-alpn", "h2", "-servername", "localhost"]).contains("ALPN protocol: h2"))
+            for version in ["--http1.1", "--http2", "--tls-max=1.2"] {
+                let option = version == "--tls-max=1.2" ? ["--tls-max", "1.2"] : [version]
+                let run = try await runToEnd(
+                    "curl", ["-sSk", "--max-time", "5", "https://localhost:\(port)/"] + option)
+                #expect(run.output == "hello", "\(version) \(run)")
+            }
+            // What is no TLS is no challenge either.
+            #expect(try await runToEnd("curl", ["-sS", "--max-time", "5", "http://localhost:\(port)/"]).code != 0)
+        }
+    }
+
+    @Test("skein certificate: openssl and curl take it as a root")
+    func local() async throws {
+        let file = TestFolder.path("local.pem")
+        let made = try await runToEnd(
+            CommandTests.skein, ["certificate", "localhost", "127.0.0.1", "--out", file, "--days", "10"])
+        #expect(made.code == 0, "\(made)")
+        #expect(try await runToEnd(CommandTests.skein, ["certificate", "--out", file]).code == 2)
+        #expect(try await runToEnd("openssl", ["verify", "-CAfile", file, file]).output == "\(file): OK\n")
+        let folder = TestFolder.path("local")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try "hello".write(toFile: "\(folder)/index.html", atomically: true, encoding: .utf8)
+        let port = try await Ports.free()
+        let skein = try PeerProcess(
+            CommandTests.skein, ["serve", folder, "--listen", "127.0.0.1:\(port)", "--tls-cert", file],
+            log: TestFolder.path("local.log"))
+        _ = try await skein.untilPrinted("listening on ")
+        for host in ["localhost", "127.0.0.1"] {
+            #expect(
+                try await runToEnd("curl", ["-sS", "--cacert", file, "https://\(host):\(port)/"]).output == "hello")
+        }
+        await skein.stop()
     }
 
     @Test("a wildcard by DNS; a challenge that fails; another key for the account")

@@ -77,6 +77,40 @@ struct UpstreamTests {
         }
     }
 
+    @Test("TLS in front and behind, HTTP/1.1 and HTTP/2: curl gets what nginx sends")
+    func secure() async throws {
+        let nginx = try await Peers.shared.nginxPort()
+        let certificates = try await Certificates.shared.folder()
+        // A proxy behind a proxy, so that the back end speaks TLS, too: another process, since a request that comes back is refused.
+        let back = try await Ports.free()
+        let inner = try PeerProcess(
+            CommandTests.skein,
+            [
+                "proxy", "--mount", "/=http://127.0.0.1:\(nginx)", "--listen", "127.0.0.1:\(back)", "--tls-cert",
+                "\(certificates)/good.pem",
+            ], log: TestFolder.path("inner.log"))
+        _ = try await inner.untilPrinted("listening on ")
+        for http2 in [HTTP2Use?.none, .never] {
+            var options = UpstreamOptions()
+            options.http2 = http2
+            options.host = .replaced
+            var engine = Engine()
+            engine.configuration.client.http.tls.roots = .file("\(certificates)/ca.pem")
+            engine.mount("/", .upstream("https://localhost:\(back)", options))
+            try await serving(try await engine.secured()) { (port, _) async throws in
+                for front in ["--http1.1", "--http2"] {
+                    for path in ["/hello", "/varied", "/none", "/br/words.txt", "/big"] {
+                        let direct = try await response("http://127.0.0.1:\(nginx)\(path)", [])
+                        let through = try await response(
+                            "https://localhost:\(port)\(path)", [front, "--cacert", "\(certificates)/ca.pem"])
+                        #expect(through == direct, "\(front) \(path)")
+                    }
+                }
+            }
+        }
+        await inner.stop()
+    }
+
     /// nginx's redirects name nginx; clients of the proxy are sent to where they can go.
     private func normal(_ response: String, _ back: Int) -> String {
         response.replacing("http://127.0.0.1:\(back)/", with: "/")

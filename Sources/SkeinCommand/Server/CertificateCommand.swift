@@ -1,0 +1,50 @@
+// skein certificate: certificates for names of this machine.
+
+import ArgumentParser
+import Foundation
+import SkeinACME
+import SkeinCore
+
+struct CertificateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "certificate",
+        abstract: "Make a certificate for development, signed by its own key.",
+        discussion: """
+            Browsers warn of it, and clients need it as a root. Certificates that everybody accepts come by [acme] of skein run.
+
+              skein certificate localhost 127.0.0.1 --out local.pem
+              skein serve public --listen 127.0.0.1:8443 --tls-cert local.pem
+              skein get https://localhost:8443/ --cacert local.pem
+            """)
+
+    @Argument(
+        help: "Host names and addresses; the first is the certificate's own. Default: localhost, 127.0.0.1 and ::1.")
+    var names: [String] = []
+
+    @Option(help: ArgumentHelp("The file for certificate and key, for its owner alone.", valueName: "file"))
+    var out: String
+
+    @Option(help: ArgumentHelp("How long it is valid.", valueName: "days"))
+    var days = 365
+
+    @Flag(help: "Replace the file if it is there.")
+    var force = false
+
+    func validate() throws {
+        guard (1...3650).contains(days) else { throw ValidationError("--days is from 1 to 3650.") }
+    }
+
+    func run() async throws {
+        if !force, FileManager.default.fileExists(atPath: out) {
+            throw ValidationError("\(out.debugDescription) is there already; replace it with --force.")
+        }
+        let made = try SelfSignedCertificate.make(
+            names: names.isEmpty ? ["localhost", "127.0.0.1", "::1"] : names, days: days)
+        try? FileManager.default.removeItem(atPath: out)
+        guard
+            FileManager.default.createFile(
+                atPath: out, contents: Data((made.certificate + made.key).utf8), attributes: [.posixPermissions: 0o600])
+        else { throw ValidationError("\(out.debugDescription) cannot be written.") }
+        Terminal.say("\(out) is valid for \(days) days")
+    }
+}
