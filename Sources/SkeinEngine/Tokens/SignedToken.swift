@@ -24,10 +24,13 @@ package struct SignedToken {
         guard text.utf8.count <= maximum else {
             throw TokenError(.tooLarge, "the token is longer than \(maximum) bytes")
         }
-        let parts = text.splitBytes(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3, let head = Base64URL.decodeStrict(parts[0]),
-            let payload = Base64URL.decodeStrict(parts[1]),
-            let signature = Base64URL.decodeStrict(parts[2])
+        let bytes = text.utf8
+        let dot = UInt8(ascii: ".")
+        guard let first = bytes.firstIndex(of: dot),
+            let second = bytes[bytes.index(after: first)...].firstIndex(of: dot),
+            let head = Base64URL.decodeStrict(text[..<first]),
+            let payload = Base64URL.decodeStrict(text[bytes.index(after: first)..<second]),
+            let signature = Base64URL.decodeStrict(text[bytes.index(after: second)...])
         else { throw TokenError(.malformed, "the token is not three parts of base64url") }
         // A member that occurs twice is refused by the parser.
         guard let header = try? JSONValue(json: head), header.members != nil else {
@@ -46,6 +49,6 @@ package struct SignedToken {
         keyID = header["kid"]?.string
         self.payload = payload
         self.signature = signature
-        signed = Array("\(parts[0]).\(parts[1])".utf8)
+        signed = Array(bytes[..<second])
     }
 }
