@@ -154,6 +154,9 @@ actor ACMEClient {
         account.url = url
     }
 
+    /// Goes on with another key.
+    func use(_ key: P256.Signing.PrivateKey) { account = ACMEAccount(key: key, url: nil) }
+
     /// Gives the account another key (section 7.3.5).
     func changeKey(to new: P256.Signing.PrivateKey) async throws {
         guard let url = try await found().keyChange, let own = account.url else {

@@ -113,11 +113,12 @@ extension ACMEClient {
         case .dns(let program):
             let record = "_acme-challenge.\(name)"
             let text = Base64URL.encode(SHA256.hash(data: Array(proof.utf8)))
-            try await DNSHook.run(program, "set", record, text)
             do {
+                try await DNSHook.run(program, "set", record, text)
                 try await settle(url, target, name)
             } catch {
-                try? await DNSHook.run(program, "clear", record, text)
+                // Also when it may have been set only, and when nobody waits any more.
+                await Task.detached { try? await DNSHook.run(program, "clear", record, text) }.value
                 throw error
             }
             try await DNSHook.run(program, "clear", record, text)

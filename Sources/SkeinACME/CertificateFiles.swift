@@ -22,7 +22,7 @@ import X509
 #endif
 
 /// A folder with an account and certificates.
-struct CertificateFiles: Sendable {
+package struct CertificateFiles: Sendable {
     let folder: String
 
     /// - Throws: code 701 when the folder cannot be made.
@@ -35,6 +35,11 @@ struct CertificateFiles: Sendable {
             throw SkeinError(
                 .exception, because: "the folder \(folder.debugDescription) for certificates cannot be made: \(error)")
         }
+        var state = stat()
+        guard stat(folder, &state) == 0, state.st_mode & 0o022 == 0 else {
+            throw SkeinError(
+                .exception, because: "others may write to the folder \(folder.debugDescription); chmod 700 it")
+        }
     }
 
     /// The file of the certificate for names: the first name, without what is special in file names.
@@ -43,41 +48,73 @@ struct CertificateFiles: Sendable {
         return "\(folder)/\(name).pem"
     }
 
-    /// Writes a file as a whole, or not at all, for its owner alone.
-    func write(_ text: String, to path: String) throws {
-        let new = "\(path).new"
-        try? FileManager.default.removeItem(atPath: new)
-        guard
-            FileManager.default.createFile(
-                atPath: new, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
-        else { throw SkeinError(.exception, because: "the file \(new.debugDescription) cannot be written") }
-        guard rename(new, path) == 0 else {
-            throw SkeinError(.exception, because: "the file \(path.debugDescription) cannot be replaced")
+    /// Writes a file as a whole, or not at all, for its owner alone from its first byte.
+    package static func write(_ text: String, to path: String) throws {
+        func failure() -> SkeinError {
+            SkeinError(
+                .exception,
+                because: "the file \(path.debugDescription) cannot be written (\(String(cString: strerror(errno))))")
+        }
+        let new = "\(path).\(UInt32.random(in: .min ... .max)).new"
+        let file = open(new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw failure() }
+        let bytes = Array(text.utf8)
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                writeBytes(file, $0.baseAddress?.advanced(by: written), bytes.count - written)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            written += count
+        }
+        let isWhole = written == bytes.count && fsync(file) == 0
+        close(file)
+        guard isWhole, rename(new, path) == 0 else {
+            let problem = failure()
+            unlink(new)
+            throw problem
         }
     }
+
+    func write(_ text: String, to path: String) throws { try Self.write(text, to: path) }
 
     // MARK: Account
 
     /// The account of an authority, or a new key.
     func account(_ directory: String) -> ACMEAccount {
-        if let bytes = FileManager.default.contents(atPath: accountPath), let json = try? JSONValue(json: bytes),
-            json["directory"]?.string.map({ $0.equalsBytes(directory) }) == true,
-            let key = json["key"]?.string.flatMap({ try? P256.Signing.PrivateKey(pemRepresentation: $0) })
-        {
-            return ACMEAccount(key: key, url: json["url"]?.string)
+        guard let json = document(directory), let key = Self.key(json["key"]) else {
+            return ACMEAccount(key: P256.Signing.PrivateKey(), url: nil)
         }
-        return ACMEAccount(key: P256.Signing.PrivateKey(), url: nil)
+        return ACMEAccount(key: key, url: json["url"]?.string)
     }
 
-    func keep(_ account: ACMEAccount, _ directory: String) throws {
-        let document: JSONValue = .object([
+    /// The key that was to follow, when a change of keys did not come to its end.
+    func nextKey(_ directory: String) -> P256.Signing.PrivateKey? { Self.key(document(directory)?["next"]) }
+
+    private static func key(_ value: JSONValue?) -> P256.Signing.PrivateKey? {
+        value?.string.flatMap { try? P256.Signing.PrivateKey(pemRepresentation: $0) }
+    }
+
+    private func document(_ directory: String) -> JSONValue? {
+        FileManager.default.contents(atPath: accountPath(directory)).flatMap { try? JSONValue(json: $0) }
+    }
+
+    func keep(_ account: ACMEAccount, _ directory: String, next: P256.Signing.PrivateKey? = nil) throws {
+        var document: JSONObject = [
             "directory": .string(directory), "url": account.url.map { .string($0) } ?? .null,
             "key": .string(account.key.pemRepresentation),
-        ])
-        try write(document.json, to: accountPath)
+        ]
+        if let next { document["next"] = .string(next.pemRepresentation) }
+        try write(JSONValue.object(document).json, to: accountPath(directory))
     }
 
-    private var accountPath: String { "\(folder)/account.json" }
+    /// A file for each authority.
+    func accountPath(_ directory: String) -> String { "\(folder)/account-\(Self.mark(directory)).json" }
+
+    private static func mark(_ directory: String) -> String {
+        Hex.encode(SHA256.hash(data: Array(directory.utf8)).prefix(6))
+    }
 
     // MARK: Certificates
 
@@ -97,18 +134,43 @@ struct CertificateFiles: Sendable {
                 .first(where: { $0.discriminator == "CERTIFICATE" })
                 .map({ try Certificate(derEncoded: $0.derBytes) })
         else { return nil }
-        let names = (try? certificate.extensions.subjectAlternativeNames)?.compactMap { name in
-            if case .dnsName(let text) = name { text.lowercased() } else { nil }
-        }
         return Life(
             start: certificate.notValidBefore.timeIntervalSince1970,
             end: certificate.notValidAfter.timeIntervalSince1970,
-            names: Set(names ?? []), isSelfSigned: certificate.issuer == certificate.subject)
+            names: Self.names(certificate), isSelfSigned: certificate.issuer == certificate.subject)
     }
 
-    /// Writes a certificate and its key.
-    func keep(_ chain: String, _ key: P256.Signing.PrivateKey, _ path: String) throws {
-        try write(chain + (chain.hasByteSuffix("\n") ? "" : "\n") + key.pemRepresentation + "\n", to: path)
+    /// Writes a certificate and its key, and whose it is.
+    func keep(_ chain: String, _ key: P256.Signing.PrivateKey, _ path: String, _ directory: String) throws {
+        try write(chain + key.pemRepresentation + "\n# \(Self.mark(directory))\n", to: path)
+    }
+
+    /// Whether a certificate has come from an authority.
+    func isOf(_ directory: String, _ path: String) -> Bool {
+        FileManager.default.contents(atPath: path).flatMap { String(validating: $0, as: UTF8.self) }?
+            .containsBytes("\n# \(Self.mark(directory))\n") ?? false
+    }
+
+    /// The certificates of a chain, when the first is one for our key and names.
+    static func checked(_ chain: String, _ key: P256.Signing.PrivateKey, _ names: [String]) throws -> String {
+        func refuse(_ why: String) -> ACMEProblem {
+            ACMEProblem(kind: "unusable", detail: "the certificate that has come \(why)", retryAfter: nil)
+        }
+        let blocks = (try? PEMDocument.parseMultiple(pemString: chain)) ?? []
+        guard !blocks.isEmpty, blocks.allSatisfy({ $0.discriminator == "CERTIFICATE" }),
+            let leaf = try? Certificate(derEncoded: blocks[0].derBytes)
+        else { throw refuse("cannot be read") }
+        guard leaf.publicKey == Certificate.PrivateKey(key).publicKey else { throw refuse("is for another key") }
+        let own = Self.names(leaf)
+        guard names.allSatisfy(own.contains) else { throw refuse("does not have all names") }
+        return blocks.map { $0.pemString + "\n" }.joined()
+    }
+
+    private static func names(_ certificate: Certificate) -> Set<String> {
+        let names = (try? certificate.extensions.subjectAlternativeNames)?.compactMap { name in
+            if case .dnsName(let text) = name { text.lowercased() } else { nil }
+        }
+        return Set(names ?? [])
     }
 }
 
@@ -156,3 +218,6 @@ public enum SelfSignedCertificate {
         return (try certificate.serializeAsPEM().pemString + "\n", key.pemRepresentation + "\n")
     }
 }
+
+/// By its name in a method that is called the same.
+private func writeBytes(_ file: CInt, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int { write(file, bytes, count) }

@@ -114,7 +114,8 @@ public final class CertificateManager: Service {
     /// Whether the certificate of now is one of the authority's, for all names, and still valid.
     public var isIssued: Bool {
         guard let life = files.life(path) else { return false }
-        return !life.isSelfSigned && life.names.isSuperset(of: options.names) && Date().timeIntervalSince1970 < life.end
+        return !life.isSelfSigned && life.names.isSuperset(of: options.names)
+            && Date().timeIntervalSince1970 < life.end && files.isOf(options.directory, path)
     }
 
     /// Seconds until a certificate is needed.
@@ -140,7 +141,14 @@ public final class CertificateManager: Service {
                 do {
                     try await self.renew()
                     machine.succeeded()
-                    pause = max(1, self.untilRenewal())
+                    // A certificate that is due at once would be ordered again and again.
+                    pause = self.untilRenewal()
+                    if pause < 1 {
+                        throw ACMEProblem(
+                            kind: "unusable",
+                            detail: "the certificate that has come is due already; is the clock right?",
+                            retryAfter: nil)
+                    }
                     self.logger.info(
                         "the certificate for \(self.options.names.joined(separator: ", ")) is renewed; the next follows in \(Self.text(pause))"
                     )
@@ -189,13 +197,19 @@ public final class CertificateManager: Service {
         let chain: String
         do {
             chain = try await client.certificate(for: options.names, key: key, options.challenge, challenges)
-        } catch let problem as ACMEProblem where problem.kind == "accountDoesNotExist" {
-            // The authority has forgotten it: it gets the same key anew.
+        } catch let problem as ACMEProblem
+            where ["accountDoesNotExist", "unauthorized", "malformed"].contains(problem.kind)
+        {
+            // The authority has forgotten the account, or knows it by the key that was to follow.
+            guard problem.kind == "accountDoesNotExist" || files.nextKey(options.directory) != nil else {
+                throw problem
+            }
+            if let next = files.nextKey(options.directory) { await client.use(next) }
             try await client.register(email: options.email)
             try files.keep(await client.account, options.directory)
             chain = try await client.certificate(for: options.names, key: key, options.challenge, challenges)
         }
-        try files.keep(chain, key, path)
+        try files.keep(try CertificateFiles.checked(chain, key, options.names), key, path, options.directory)
     }
 
     /// Gives the account another key, as after somebody may have read the old one.
@@ -203,8 +217,14 @@ public final class CertificateManager: Service {
         let client = ACMEClient(
             directory: options.directory, rootsFile: options.rootsFile, account: files.account(options.directory))
         do {
-            if await client.account.url == nil { try await client.register(email: options.email) }
-            try await client.changeKey(to: P256.Signing.PrivateKey())
+            if await client.account.url == nil {
+                try await client.register(email: options.email)
+                try files.keep(await client.account, options.directory)
+            }
+            // On disk before the authority has it: whatever happens in between, one of the two is the account's.
+            let next = P256.Signing.PrivateKey()
+            try files.keep(await client.account, options.directory, next: next)
+            try await client.changeKey(to: next)
             try files.keep(await client.account, options.directory)
         } catch {
             await client.shutdown()

@@ -1,14 +1,9 @@
 // A program that sets records of DNS.
 
-import NIOPosix
+import Foundation
 import SkeinCore
 import SkeinHTTP
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -24,7 +19,9 @@ enum DNSHook {
     /// Calls a program and waits for its end.
     /// - Throws: ``ACMEProblem`` when it does not end with 0.
     static func run(_ program: String, _ arguments: String...) async throws {
-        let code = try await NIOThreadPool.singleton.runIfActive { spawn(program, arguments) }
+        let code = await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: spawn(program, arguments)) }
+        }
         guard code == 0 else {
             throw ACMEProblem(kind: "dns", detail: "\(program) \(arguments[0]) has ended with \(code)", retryAfter: nil)
         }
@@ -34,17 +31,25 @@ enum DNSHook {
         var words = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var id: pid_t = 0
-        let started = posix_spawn(&id, program, nil, nil, &words, environ)
+        // A group of its own: what a script has started ends with it.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        let started = posix_spawn(&id, program, nil, &attributes, &words, environ)
         guard started == 0 else { return 127 }
         var status: Int32 = 0
         for _ in 0..<limit * 20 {
-            if waitpid(id, &status, WNOHANG) == id {
+            let ended = waitpid(id, &status, WNOHANG)
+            if ended == id {
                 let signal = status & 0x7F
                 return signal == 0 ? status >> 8 & 0xFF : 128 + signal
             }
+            if ended < 0, errno != EINTR { return 126 }
             usleep(50_000)
         }
-        kill(id, SIGKILL)
+        kill(-id, SIGKILL)
         _ = waitpid(id, &status, 0)
         return 124
     }

@@ -280,6 +280,13 @@ struct ConfigurationTests {
         #expect(found.count == 1 && found.first?.hasPrefix(expected) == true, "\(text)\n\(found)")
     }
 
+    @Test("what is written out is as good as what is left out")
+    func written() {
+        let text =
+            "[[listen]]\naddress = \"a:1\"\ntls = true\n[[listen]]\naddress = \"a:2\"\ntls = false\nredirect_to_tls = true\n[tls]\ncertificate = \"/dev/null\"\n"
+        #expect(problems(text + Self.mount) == [])
+    }
+
     @Test("all mistakes of a file are told, in the order of the file")
     func several() {
         let found = problems("[server]\nthreads = 0\nhttp2 = 1\nfoo = 1\n")

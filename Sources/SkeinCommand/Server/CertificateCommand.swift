@@ -40,11 +40,11 @@ struct CertificateCommand: AsyncParsableCommand {
         }
         let made = try SelfSignedCertificate.make(
             names: names.isEmpty ? ["localhost", "127.0.0.1", "::1"] : names, days: days)
-        try? FileManager.default.removeItem(atPath: out)
-        guard
-            FileManager.default.createFile(
-                atPath: out, contents: Data((made.certificate + made.key).utf8), attributes: [.posixPermissions: 0o600])
-        else { throw ValidationError("\(out.debugDescription) cannot be written.") }
+        do {
+            try CertificateFiles.write(made.certificate + made.key, to: out)
+        } catch let error as SkeinError {
+            throw ValidationError("\(error.message).")
+        }
         Terminal.say("\(out) is valid for \(days) days")
     }
 }

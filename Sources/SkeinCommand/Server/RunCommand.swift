@@ -82,8 +82,13 @@ struct RunCommand: AsyncParsableCommand {
         }
         let server = engine.replaceableServer()
         certificates.server = server
-        let managing = certificates.manager.map { manager in Task { try await manager.run() } }
-        defer { managing?.cancel() }
+        let managing = certificates.manager.map { manager in
+            Task {
+                // An authority looks at once whether the names lead here.
+                while !server.isListening { try await Task.sleep(for: .milliseconds(20)) }
+                try await manager.run()
+            }
+        }
         // One after the other, whoever asks for it.
         let (asked, ask) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let reloading = Task { for await _ in asked { await reload(server) } }
@@ -95,8 +100,11 @@ struct RunCommand: AsyncParsableCommand {
         do {
             try await engine.serve(server) { _ in ask.yield() }
         } catch let error as SkeinError {
+            managing?.cancel()
             throw CommandFailure(error.message)
         }
+        managing?.cancel()
+        _ = await managing?.result  // a record of DNS is cleared
     }
 
     /// Looks twice a second whether a file is another one, and is not being written.

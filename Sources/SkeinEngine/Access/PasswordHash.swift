@@ -134,7 +134,9 @@ public final class PasswordFile: Sendable {
             if state.known.count >= Self.mostKnown { state.known = [:] }
             state.known[mark] = now + Self.memory
         }
-        guard isRight == true, let entry else {
+        // Nothing was compared: the client has left, or the pool ends.
+        guard let isRight else { throw CancellationError() }
+        guard isRight, let entry else {
             _ = failures.take(client, Self.wrong, at: now)
             return nil
         }

@@ -60,6 +60,8 @@ public struct UpstreamApp: App {
 
     /// Forwards a request.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        // The back end may decode slashes before it resolves dots.
+        if let plain = RequestPath.readWithSlashes(request.scope.path) { try RequestPath.refuseDots(plain) }
         for policy in policies { try policy.require(request) }
         if request.shard.isCurrent { request.channel?.endsWithClient() }
         if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }

@@ -15,19 +15,27 @@ final class ChallengeHandler: ChannelInboundHandler, RemovableChannelHandler, @u
     private static let limit = TimeAmount.seconds(10)
 
     private let challenges: CertificateChallenges
+    private let context: ServerContext
+    private var address: SocketAddress?
+    /// Whether the connection is counted here.
+    private var isCounted = false
     /// Adds the handlers of the server behind this one.
     private let serve: (any Channel) throws -> Void
     private var bytes = ByteBuffer()
     private var limit: Scheduled<Void>?
 
-    init(_ challenges: CertificateChallenges, serve: @escaping (any Channel) throws -> Void) {
+    init(_ challenges: CertificateChallenges, _ context: ServerContext, serve: @escaping (any Channel) throws -> Void) {
         self.challenges = challenges
+        self.context = context
         self.serve = serve
     }
 
     /// What is behind it hears of that when it is there.
     func channelActive(context: ChannelHandlerContext) {
         let channel = context.channel
+        address = context.remoteAddress
+        isCounted = true
+        guard self.context.connectionOpened(from: address) == nil else { return context.close(promise: nil) }
         limit = context.eventLoop.scheduleTask(in: Self.limit) { channel.close(promise: nil) }
     }
 
@@ -38,11 +46,15 @@ final class ChallengeHandler: ChannelInboundHandler, RemovableChannelHandler, @u
         case .hello(let hello) where hello.protocols == [CertificateChallenges.protocolName]:
             guard let tls = challenges.context(for: hello.serverName ?? "") else { return context.close(promise: nil) }
             // The handshake is all that the authority wants; it closes, or the time limit does.
+            let (server, address) = (self.context, address)
+            isCounted = false
+            context.channel.closeFuture.whenComplete { _ in server.connectionClosed(from: address) }
             goOn(context) { channel in
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
             }
         case .hello, .other:
             limit?.cancel()
+            notCounted()  // the server's own handler counts it
             goOn(context, serve)
         }
     }
@@ -59,8 +71,14 @@ final class ChallengeHandler: ChannelInboundHandler, RemovableChannelHandler, @u
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
     }
 
+    private func notCounted() {
+        if isCounted { context.connectionClosed(from: address) }
+        isCounted = false
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
         limit?.cancel()
+        notCounted()
         context.fireChannelInactive()
     }
 

@@ -23,8 +23,11 @@ struct ClientHello: Equatable {
     static func read(_ bytes: ByteBuffer) -> Outcome {
         // The message may be spread over records.
         var (records, message) = (bytes, ByteBuffer())
-        while true {
-            if let length = messageLength(message), message.readableBytes >= length { break }
+        // No client writes its first message in more records.
+        for _ in 0..<16 {
+            if let length = messageLength(message), message.readableBytes >= length {
+                return parse(&message).map { .hello($0) } ?? .other
+            }
             guard let type: UInt8 = records.readInteger() else { return .incomplete }
             guard type == 22 else { return .other }
             guard let version: UInt16 = records.readInteger(), let length: UInt16 = records.readInteger() else {
@@ -36,6 +39,7 @@ struct ClientHello: Equatable {
             if message.getInteger(at: message.readerIndex, as: UInt8.self) != 1 { return .other }
             if let length = messageLength(message), length > longest { return .other }
         }
+        guard let length = messageLength(message), message.readableBytes >= length else { return .other }
         return parse(&message).map { .hello($0) } ?? .other
     }
 

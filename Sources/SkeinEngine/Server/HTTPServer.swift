@@ -25,6 +25,8 @@ public final class HTTPServer: Service {
         var tls: ServerTLS?
         var skein: SkeinClient?
         var log: RequestLog?
+        /// Whether it listens on all its addresses.
+        var isListening = false
     }
 
     private let context: ServerContext
@@ -55,6 +57,9 @@ public final class HTTPServer: Service {
         handling = .immediate(handler)
     }
 
+    /// Whether it listens on all its addresses.
+    package var isListening: Bool { state.withLock { $0.isListening } }
+
     /// Connections open now.
     public var connectionCount: Int { context.connectionCount }
 
@@ -84,6 +89,7 @@ public final class HTTPServer: Service {
             for address in context.configuration.addresses {
                 bound.append(try await listen(on: address, shards, group))
             }
+            state.withLock { $0.isListening = true }
             return bound
         } catch {
             await stop()
@@ -269,7 +275,7 @@ public final class HTTPServer: Service {
         let challenges = shard.context.configuration.challenges
         if let tls, let challenges, challenges.isTLSPending, !expectsHeader {
             try channel.pipeline.syncOperations.addHandler(
-                ChallengeHandler(challenges) { try add(to: $0, shard, tls: tls, expectsHeader: false) })
+                ChallengeHandler(challenges, shard.context) { try add(to: $0, shard, tls: tls, expectsHeader: false) })
         } else {
             try add(to: channel, shard, tls: tls, expectsHeader: expectsHeader)
         }

@@ -95,6 +95,13 @@ struct ACMETests {
                 + arguments)
     }
 
+    /// The only account in a folder.
+    private static func account(_ folder: String) throws -> String {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("account-") }
+        #expect(names.count == 1)
+        return try String(contentsOfFile: "\(folder)/\(names.first ?? "")", encoding: .utf8)
+    }
+
     private final class Load: Sendable {
         let isOver = Mutex(false)
     }
@@ -118,7 +125,7 @@ struct ACMETests {
             let run = try await curl(name, secure, "--cacert", root)
             #expect(run.output == "hello", "\(run)")
         }
-        let account = try String(contentsOfFile: "\(folder)/account.json", encoding: .utf8)
+        let account = try Self.account(folder)
         let load = Load()
         async let failures: Int = {
             var configuration = SkeinClient.Configuration()
@@ -144,7 +151,7 @@ struct ACMETests {
             second = try String(contentsOfFile: "\(folder)/a.example.org.pem", encoding: .utf8)
         }
         #expect(second != first)
-        #expect(try String(contentsOfFile: "\(folder)/account.json", encoding: .utf8) == account)
+        #expect(try Self.account(folder) == account)
         await authority.pebble.stop(SIGKILL)
         _ = try await skein.untilPrinted("there is no certificate for a.example.org, b.example.org")
         load.isOver.withLock { $0 = true }
@@ -273,7 +280,7 @@ struct ACMETests {
         let manager = try CertificateManager(options, challenges: CertificateChallenges(), renewed: {})
         #expect(manager.isIssued)
         func key() throws -> String? {
-            try JSONValue(json: Data(contentsOf: URL(filePath: "\(folder)/account.json")))["key"]?.string
+            try JSONValue(json: Self.account(folder))["key"]?.string
         }
         let old = try key()
         try await manager.changeAccountKey()

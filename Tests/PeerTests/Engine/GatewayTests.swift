@@ -13,6 +13,9 @@ struct GatewayTests {
     private static let echo = """
         from flask import Flask, jsonify, request
         app = Flask("echo")
+        @app.route("/me/<age>")
+        def me(age):
+            return request.headers.get("X-Forwarded-User", "-"), 200, {"Cache-Control": age}
         @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "OPTIONS"])
         @app.route("/<path:path>", methods=["GET", "POST", "OPTIONS"])
         def echo(path):
@@ -94,11 +97,16 @@ struct GatewayTests {
                 }
             }
             // Other spellings of a path that is protected.
-            for path in ["/admin%2Fx", "//admin/x", "/open%2F..%2Fadmin/x", "/%61dmin/x", "/admin%5Cx", "/open//x"] {
+            for path in [
+                "/admin%2Fx", "//admin/x", "/open%2F..%2Fadmin/x", "/open/..%2Fadmin/x", "/open/..%5Cadmin/x",
+                "/%61dmin/x", "/admin%5Cx", "/open//x", "/open/a%2Fb",
+            ] {
                 let status = try await curl(url + path, ["--path-as-is"]).status
                 #expect(
                     path == "/%61dmin/x"
-                        ? status == "401" : path == "/open//x" ? status == "200" : ["400", "404"].contains(status),
+                        ? status == "401"
+                        : ["/open//x", "/open/a%2Fb"].contains(path)
+                            ? status == "200" : ["400", "404"].contains(status),
                     "\(path): \(status)")
             }
             let bare = try await curl("\(url)/admin/x", []).text
@@ -121,6 +129,34 @@ struct GatewayTests {
             #expect(
                 preflight.status == "204" && preflight.text.contains("Access-Control-Allow-Origin"), "\(preflight.text)"
             )
+        }
+        await process.stop()
+    }
+
+    @Test(
+        "a shared cache behind a gateway gives nobody another one's page, although no field of the request says who asks"
+    )
+    func cachedIdentities() async throws {
+        let (process, back) = try await flask()
+        var options = UpstreamOptions()
+        options.identity = IdentityFields()
+        options.forwardsCredentials = false
+        options.cache = .memory(isShared: true)
+        var engine = Engine()
+        engine.middleware = [
+            Gateway(BasicAuthentication(realm: "x", verify: { _, password in password == "secret" }), policy: .anyone)
+        ]
+        engine.mount("/", .upstream("http://127.0.0.1:\(back)", options))
+        try await serving(engine) { (port, _) async throws in
+            func page(_ age: String, _ user: String?) async throws -> String {
+                let credentials = user.map { ["-u", "\($0):secret"] } ?? []
+                return try await runToEnd("curl", ["-sS", "http://127.0.0.1:\(port)/me/\(age)"] + credentials).output
+            }
+            for age in ["max-age=60", "private", "no-store"] {
+                for user in ["ada", "bob", nil] { #expect(try await page(age, user) == user ?? "-", "\(age)") }
+            }
+            // What its server calls public is for everybody.
+            for user in ["ada", "bob", nil] { #expect(try await page("public,max-age=60", user) == "ada") }
         }
         await process.stop()
     }
