@@ -44,4 +44,17 @@ public enum Ports {
         }
         throw PeerError("nobody listens on port \(port) after \(seconds) s")
     }
+
+    /// Waits until nobody listens on a port: a process that was killed may have shared its socket with others that end a little later.
+    public static func untilClosed(_ port: Int, within seconds: Int = 30) async throws {
+        let end = NIODeadline.now() + .seconds(Int64(seconds))
+        while NIODeadline.now() < end {
+            let channel = try? await ClientBootstrap(group: SupportLoops.group)
+                .connect(host: "127.0.0.1", port: port).get()
+            guard let channel else { return }
+            try? await channel.close()
+            try await SupportLoops.group.any().scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
+        }
+        throw PeerError("somebody listens on port \(port) after \(seconds) s")
+    }
 }

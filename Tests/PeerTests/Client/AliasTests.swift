@@ -116,7 +116,10 @@ struct AliasTests {
         #expect(await client.post("@one/fail-a", body: .text("once")).dispatch().statusCode == 503)
         #expect(try await client.post("@one/y", body: .text("content")).text() == "a /y -content")
 
-        for member in [a, b, c] { await member.kill() }
+        for member in [a, b, c] {
+            await member.kill()
+            try await Ports.untilClosed(member.port)
+        }
         let dead = await client.get("@members/x").dispatch()
         #expect(dead.statusCode == 714, "\(dead.reportLine)")
         await client.shutdown()

@@ -44,8 +44,8 @@ struct UpstreamTimeTests {
         try await serving(engine) { port, _ in
             let url = "http://127.0.0.1:\(port)"
             let body = TestFolder.path("slowly")
-            // 16 MiB in about 4 s, and the others in the meantime.
-            async let slow = curl("\(url)/large", "--limit-rate", "4M", "-o", body, "-w", "%{time_total}")
+            // 16 MiB in about 8 s, and the others in the meantime.
+            async let slow = curl("\(url)/large", "--limit-rate", "2M", "-o", body, "-w", "%{time_total}")
             while !FileManager.default.fileExists(atPath: body) { try await Task.sleep(for: .milliseconds(20)) }
             let begun = ContinuousClock.now
             for _ in 0..<3 { #expect(try await curl("\(url)/hello").output == "hello") }
