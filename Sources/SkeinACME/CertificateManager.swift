@@ -69,7 +69,8 @@ extension ACMEOptions {
 
 /// Keeps a certificate valid.
 ///
-///     let manager = try CertificateManager(options, challenges: challenges)
+///     let challenges = CertificateChallenges()
+///     let manager = try CertificateManager(options, challenges: challenges) { await reload() }
 ///     engine.challenges = challenges
 ///     engine.configuration.tls = ServerTLSOptions(certificates: [manager.certificate])
 ///
@@ -140,7 +141,7 @@ public final class CertificateManager: Service {
                 }
                 do {
                     try await self.renew()
-                    machine.succeeded()
+                    await self.renewed()
                     // A certificate that is due at once would be ordered again and again.
                     pause = self.untilRenewal()
                     if pause < 1 {
@@ -149,10 +150,10 @@ public final class CertificateManager: Service {
                             detail: "the certificate that has come is due already; is the clock right?",
                             retryAfter: nil)
                     }
+                    machine.succeeded()
                     self.logger.info(
                         "the certificate for \(self.options.names.joined(separator: ", ")) is renewed; the next follows in \(Self.text(pause))"
                     )
-                    await self.renewed()
                 } catch {
                     if Task.isCancelled { return }
                     let failure = (error as? ACMEProblem).map(RenewalMachine.Failure.init) ?? .transient

@@ -8,7 +8,9 @@ import SkeinHTTP
 ///     engine.middleware = [
 ///         CORS("https://shop.example.org"),
 ///         Gateway(
-///             TokenAuthentication(realm: "shop", keysFrom: "https://id.example.org/jwks.json", audiences: ["shop"]),
+///             TokenAuthentication(
+///                 realm: "shop", TokenVerifier(keys: [], audiences: ["shop"]),
+///                 keysFrom: try RemoteKeySet("https://id.example.org/jwks.json")),
 ///             APIKeyAuthentication(keys), policy: .role("customer") || .source("10.0.0.0/8")),
 ///     ]
 ///
