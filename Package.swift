@@ -61,6 +61,8 @@ let package = Package(
         .systemLibrary(
             name: "CBrotli", pkgConfig: "libbrotlidec", providers: [.apt(["libbrotli-dev"]), .brew(["brotli"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+        .target(name: "CSkeinWorkers"),
+        .target(name: "SkeinWorkers", dependencies: ["CSkeinWorkers", "SkeinCore", logging]),
         .target(name: "SkeinCore", dependencies: nio + [logging, collections]),
         .target(
             name: "SkeinWire",
@@ -121,7 +123,8 @@ let package = Package(
         .target(
             name: "SkeinEngine",
             dependencies: nio + tls + [
-                "Skein", "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", logging, collections,
+                "Skein", "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", "SkeinWorkers", "CSkeinWorkers",
+                logging, collections,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "_CryptoExtras", package: "swift-crypto"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
@@ -130,7 +133,10 @@ let package = Package(
             ]),
         .target(
             name: "SkeinEngineCommand",
-            dependencies: ["SkeinEngine", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "SkeinEngine", "SkeinWorkers", "SkeinTransport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         .target(
             name: "SkeinACME",
             dependencies: [
@@ -142,7 +148,9 @@ let package = Package(
             ]),
         .target(
             name: "SkeinConfiguration",
-            dependencies: ["SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine", "SkeinACME"]),
+            dependencies: [
+                "SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine", "SkeinACME",
+            ]),
         .target(
             name: "SkeinGRPC",
             dependencies: nio + [
@@ -161,7 +169,7 @@ let package = Package(
             name: "SkeinCommand",
             dependencies: nio + databases + [
                 "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinACME", "SkeinGRPC",
-                "SkeinTransport",
+                "SkeinTransport", "SkeinWorkers",
                 logging,
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -208,6 +216,15 @@ let package = Package(
             name: "skein-simulate",
             dependencies: ["SkeinSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Tests/SimulationCommand"),
+        // A program that can be made to crash, to hang and to leak.
+        .executableTarget(
+            name: "worker-probe",
+            dependencies: [
+                "SkeinEngine", "SkeinEngineCommand",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tests/WorkerProbe"),
+        .testTarget(
+            name: "SkeinWorkersTests", dependencies: ["SkeinWorkers", "CSkeinWorkers", "SkeinCore", logging]),
         .testTarget(name: "SimulationTests", dependencies: ["SkeinSimulation"]),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", "PeerSupport", logging]),
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
@@ -230,6 +247,7 @@ let package = Package(
                 "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinACME", "SkeinGRPC",
                 "SkeinCommand",
                 logging, "SkeinHummingbird",
+                "worker-probe", "SkeinWorkers",
                 "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),

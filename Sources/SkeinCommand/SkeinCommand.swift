@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Skein
+import SkeinEngineCommand
 
 #if canImport(Glibc)
     import Glibc
@@ -35,7 +36,11 @@ struct SkeinCommand: AsyncParsableCommand {
     static func main() async {
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try parseAsRoot(CommandLineWords.protected(Array(CommandLine.arguments.dropFirst())))
+            var words = CommandLineWords.protected(Array(CommandLine.arguments.dropFirst()))
+            if let name = words.first, ["serve", "proxy", "run"].contains(name) {
+                words = [name] + ProcessCommand.asOption(Array(words.dropFirst()))
+            }
+            var command = try parseAsRoot(words)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

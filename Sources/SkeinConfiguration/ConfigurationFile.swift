@@ -94,6 +94,8 @@ public struct ConfigurationFile: Sendable {
     public let engine: Engine
     /// The certificate that is asked for by itself; nil for none. See ``CertificateManager``.
     public let acme: ACMEOptions?
+    /// Processes that serve under a master; nil for one without a master.
+    public let workers: Int?
     private let document: TOMLTable
     private static let largest = 4 << 20
 
@@ -135,6 +137,7 @@ public struct ConfigurationFile: Sendable {
         guard problems.all.isEmpty else { throw failure(Array(Set(problems.all))) }
         engine = builder.engine
         acme = builder.acme
+        workers = root.section("server")?.integer("workers")
     }
 
     /// All settings with their values, those that were left out with their defaults: what the file means.

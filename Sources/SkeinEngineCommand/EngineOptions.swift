@@ -3,6 +3,7 @@
 import ArgumentParser
 import SkeinEngine
 import SkeinTransport
+import SkeinWorkers
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -70,6 +71,8 @@ public struct EngineOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Work in this folder: relative paths begin there.", valueName: "folder"))
     public var chdir: String?
 
+    @OptionGroup(title: "Processes") public var processes: ProcessOptions
+
     /// The defaults.
     public init() {}
 
@@ -97,7 +100,7 @@ public struct EngineOptions: ParsableArguments {
         }
         var configuration = ServerConfiguration()
         configuration.logger = .screen(label: label)
-        if let threads { configuration.threads = threads }
+        configuration.threads = threads ?? EngineProcess.threads(workers: processes.workers)
         configuration.forwarding = forwarding
         configuration.http2.allowsUpgrade = h2cUpgrade
         if let tlsCert {
@@ -157,10 +160,23 @@ public protocol EngineCommand: AsyncParsableCommand {
 }
 
 extension EngineCommand {
-    /// Serves until SIGTERM or SIGINT.
+    /// Does what the command line says; its first word may be `start`, `stop`, `restart`, `reload`, `upgrade` or `status`.
+    public static func main() async {
+        await main(ProcessCommand.asOption(Array(CommandLine.arguments.dropFirst())))
+    }
+
+    /// Serves until SIGTERM or SIGINT; or is the master of processes that do; or tells one what to do.
     public mutating func run() async throws {
-        var engine = Engine(
-            try options.configuration(label: Self.configuration.commandName ?? "\(Self.self)".lowercased()))
+        let name = Self.configuration.commandName ?? "\(Self.self)".lowercased()
+        let process = EngineProcess(options.processes, name: name, logger: .screen(label: name))
+        let options = options
+        let isServing = try process.serves {
+            let configuration = try options.configuration(label: name)
+            return .init(addresses: configuration.addresses, shutdownTimeout: configuration.shutdownTimeout)
+        }
+        guard isServing else { return }
+        var engine = Engine(try options.configuration(label: WorkerLink.current.map { "\(name) W\($0.slot)" } ?? name))
+        try process.prepare(&engine.configuration)
         try await mount(into: &engine)
         try await engine.serve()
     }

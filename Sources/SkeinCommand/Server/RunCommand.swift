@@ -7,6 +7,8 @@ import SkeinACME
 import SkeinConfiguration
 import SkeinCore
 import SkeinEngine
+import SkeinEngineCommand
+import SkeinWorkers
 import Synchronization
 
 extension ConfigurationExample: ExpressibleByArgument {}
@@ -35,6 +37,8 @@ struct RunCommand: AsyncParsableCommand {
         help: "Print a file to start from: \(ConfigurationExample.allCases.map(\.rawValue).joined(separator: ", ")).")
     var printExample: ConfigurationExample?
 
+    @OptionGroup(title: "Processes") var processes: ProcessOptions
+
     func validate() throws {
         guard file != nil || printExample != nil else {
             throw ValidationError("Name a file, or begin with --print-example proxy > skein.toml.")
@@ -44,10 +48,24 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         if let printExample { return Terminal.say(String(printExample.text.dropLast())) }
         guard let file else { return }
+        let worker = WorkerLink.current
+        let logger = Logger.screen(label: worker.map { "run W\($0.slot)" } ?? "run")
+        let process = EngineProcess(processes, name: "run", logger: logger)
+        let isServing = try process.serves(watching: watch ? [file] : []) { [processes] in
+            let read = try CheckCommand.read(file)
+            let workers = processes.workers ?? read.workers
+            if read.acme != nil, workers ?? 1 > 1 {
+                throw CommandFailure("[acme] needs one worker: the authority's questions would reach another one")
+            }
+            return .init(
+                addresses: read.engine.configuration.addresses,
+                shutdownTimeout: read.engine.configuration.shutdownTimeout, workers: read.workers)
+        }
+        guard isServing else { return }
         let kept = KeptStates()
         let read = try CheckCommand.read(file, keeping: kept)
         var engine = read.engine
-        let logger = Logger.screen(label: "run")
+        try process.prepare(&engine.configuration)
         engine.configuration.logger = logger
         let certificates = Certificates()
         do {
@@ -92,7 +110,8 @@ struct RunCommand: AsyncParsableCommand {
         // One after the other, whoever asks for it.
         let (asked, ask) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let reloading = Task { for await _ in asked { await reload(server) } }
-        let watching = watch ? Task { await Self.watch(file) { ask.yield() } } : nil
+        // Under a master, another file is a reason for other workers.
+        let watching = watch && worker == nil ? Task { await Self.watch(file) { ask.yield() } } : nil
         defer {
             watching?.cancel()
             reloading.cancel()

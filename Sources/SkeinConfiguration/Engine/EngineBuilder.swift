@@ -39,7 +39,8 @@ struct EngineBuilder {
     // MARK: Server
 
     mutating func configure(_ server: CheckedSection) {
-        if let threads = server.integer("threads") { engine.configuration.threads = threads }
+        let workers = server.integer("workers") ?? 1
+        engine.configuration.threads = server.integer("threads") ?? max(1, engine.configuration.threads / workers)
         engine.configuration.trustedProxies = Self.ranges(server, "trusted_proxies")
         if server.text("forwarding") == "forwarded" { engine.configuration.forwarding = .forwarded }
         if let value = server.boolean("proxy_protocol") { engine.configuration.expectsProxyHeader = value }

@@ -23,7 +23,10 @@ enum ConfigurationSchema {
     private static let server = Section(
         "Limits and behaviour of the server.",
         [
-            Setting("threads", .integer(1...1024), "one a core", "Event-loop threads."),
+            Setting(
+                "workers", .integer(1...64), "one process without a master",
+                "Processes that serve under a master, which replaces those that end."),
+            Setting("threads", .integer(1...1024), "one a core for all workers", "Event-loop threads of each process."),
             Setting(
                 "trusted_proxies", .list(.text), "none",
                 "Addresses of proxies (CIDR) whose word about the client is believed."),

@@ -38,10 +38,13 @@ public struct RateLimit: Middleware {
     /// Its name in fields.
     public let name: String
     private let subject: Subject
-    private let store: any RateStore
+    private let store: (any RateStore)?
+    private let number: Int
     private let failure: Failure
     private let complaints = Complaints()
     private let policy: String
+    /// Limits are told apart by the order in which a program makes them, which is the same in all its workers.
+    private static let numbers = Atomic<Int>(0)
 
     /// - Parameters:
     ///   - limit: requests in a window.
@@ -49,17 +52,18 @@ public struct RateLimit: Middleware {
     ///   - algorithm: how they are counted. Default: a token bucket of the limit's size.
     ///   - subject: for whom. Default: each client.
     ///   - name: of the limit, in fields and in a shared store. Default: `default`.
-    ///   - store: where the meters are. Default: this process.
+    ///   - store: where the meters are. Default: where the workers of the server share them; without a master, this process.
     ///   - failure: what happens while a shared store cannot be reached. Default: requests pass.
     public init(
         _ limit: Int, per window: Duration, _ algorithm: RateRule.Algorithm = .tokenBucket(),
         by subject: Subject = .client,
-        name: String = "default", store: any RateStore = LocalRateStore(), whenUnavailable failure: Failure = .open
+        name: String = "default", store: (any RateStore)? = nil, whenUnavailable failure: Failure = .open
     ) {
         rule = RateRule(limit, per: window, algorithm)
         self.subject = subject
         self.name = HTTPText.unquotable(name)
         self.store = store
+        number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
         self.failure = failure
         policy = "\"\(self.name)\";q=\(rule.limit);w=\(max(1, Int(rule.window.rounded(.up))))"
     }
@@ -70,7 +74,12 @@ public struct RateLimit: Middleware {
         let now = Double(request.shard.now.uptimeNanoseconds) / 1e9
         let decision: RateDecision
         do {
-            decision = try await store.take("\(name) \(subject)", rule, at: now)
+            if let store {
+                decision = try await store.take("\(name) \(subject)", rule, at: now)
+            } else {
+                decision = try await request.scope.owner.context.rates.take(
+                    "\(number) \(name) \(subject)", rule, at: now)
+            }
         } catch {
             guard isOpen(error, request, at: now) else {
                 throw ServerError(

@@ -54,13 +54,19 @@ public struct RateDecision: Sendable, Hashable {
 /// What has come from one subject under one rule.
 struct RateMeter: Sendable, Equatable {
     /// Of a bucket: what has been taken and not refilled. Of a window: the requests in the current one.
-    private var used = 0.0
+    private(set) var used = 0.0
     /// Of a window: the requests in the previous one.
-    private var previous = 0.0
+    private(set) var previous = 0.0
     /// Of a bucket: when `used` was computed. Of a window: its start.
-    private var since: Double
+    private(set) var since: Double
 
     init(at now: Double) { since = now }
+
+    init(used: Double, previous: Double, since: Double) {
+        self.used = used
+        self.previous = previous
+        self.since = since
+    }
 
     /// A request comes. One that is refused is not counted.
     /// - Parameter now: seconds, never going back.

@@ -96,6 +96,7 @@ final class RequestScope: @unchecked Sendable {
         self.channel = channel
         number = owner.nextRequest()
         received = owner.shard.now
+        owner.underWay?.begin(self)
     }
 
     /// Finds the path to route by, where no engine has done so.

@@ -131,7 +131,7 @@ private final class TunnelEnd: ByteTransportUser, @unchecked Sendable {
     func ended(_ error: (any Error)?) { tunnel.receive(.gone(isFailure: error != nil), side) }
     func cutOff() { tunnel.receive(.timeout, side) }
     /// It goes on until its sides end it, or the server's time for that is over.
-    func leave() {}
+    func leave(_ code: WebSocketCloseCode) {}
 
     // MARK: A stream of HTTP/2
 

@@ -75,7 +75,7 @@ extension HTTP1ServerConnection {
         }
         let remainder = decoder.takeRemainder()
         let hasClientFinished = machine.hasClientFinished
-        let successor = UpgradedConnection(user, remoteAddress: peer.address)
+        let successor = UpgradedConnection(user, remoteAddress: peer.address, owner.context)
         let handler = TransportChannelHandler(user)
         guard let channel = context?.channel, replace(by: successor, handler) else { return }
         let owner = self.owner

@@ -163,6 +163,10 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         owner.closed(self)
     }
 
+    func leave(_ code: WebSocketCloseCode) {
+        for case let served? in streams { served.leave(code) }
+    }
+
     func drain() {
         for case let served? in streams { served.leave() }
         driver.closeWhenDrained()

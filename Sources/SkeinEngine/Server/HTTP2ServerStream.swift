@@ -231,8 +231,9 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 
     /// The server stops: what has no end is ended.
-    func leave() {
-        tunnel?.leave()
+    func leave(_ code: WebSocketCloseCode? = nil) {
+        // WebSockets of a worker that is replaced go on until their end has a code.
+        if let code { tunnel?.leave(code) } else if !owner.context.isReplaced { tunnel?.leave(.goingAway) }
         guard exchange.isEndless else { return }
         task?.cancel()
         record()

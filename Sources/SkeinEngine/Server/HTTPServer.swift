@@ -18,20 +18,25 @@ import Synchronization
 ///
 /// It is a service: `run()` serves until its service group shuts down. In tests and scripts, `start()` and `stop()` do.
 public final class HTTPServer: Service {
-    private struct State {
+    struct State {
         var group: MultiThreadedEventLoopGroup?
         var listeners: [any Channel] = []
+        /// The sockets of a master, and what accepts from them.
+        var accepted: [Acceptor.Listener] = []
+        var acceptor: Acceptor?
         var shards: [ServerShard] = []
         var tls: ServerTLS?
         var skein: SkeinClient?
         var log: RequestLog?
         /// Whether it listens on all its addresses.
         var isListening = false
+        /// What goes on beside the answering of requests.
+        var chores: [Task<Void, Never>] = []
     }
 
-    private let context: ServerContext
+    let context: ServerContext
     private let handling: Handling
-    private let state = Mutex(State())
+    let state = Mutex(State())
 
     /// A server whose app runs as a task for each request.
     public init(_ configuration: ServerConfiguration = ServerConfiguration(), app: some App) {
@@ -85,11 +90,16 @@ public final class HTTPServer: Service {
                 try ServerTLS(options, speaksHTTP2: configuration.http2.isEnabled)
             }
             state.withLock { $0.tls = tls }
+            try await share()
+            try configuration.beforeListening?()
             var bound: [ServerConfiguration.Address] = []
             for address in context.configuration.addresses {
                 bound.append(try await listen(on: address, shards, group))
             }
             state.withLock { $0.isListening = true }
+            try accept(shards)
+            if let worker = configuration.worker { follow(worker, shards) }
+            configuration.afterListening?()
             return bound
         } catch {
             await stop()
@@ -147,12 +157,16 @@ public final class HTTPServer: Service {
             return state
         }
         for listener in last.listeners { try? await listener.close() }
+        await last.acceptor?.stop()
+        for chore in last.chores { chore.cancel() }
         let timeout = context.configuration.shutdownTimeout
         let drains = last.shards.map { shard in
             shard.shard.eventLoop.flatSubmit { shard.drain(within: timeout) }
         }
         for drain in drains { try? await drain.get() }
         for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
+        for chore in last.chores { await chore.value }
+        await context.closeShared()
         await last.skein?.shutdown()
         for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }
         await last.log?.flush()
@@ -188,6 +202,7 @@ public final class HTTPServer: Service {
         on address: ServerConfiguration.Address, _ shards: [ServerShard], _ group: MultiThreadedEventLoopGroup
     ) async throws -> ServerConfiguration.Address {
         do {
+            if let inherited = try listen(forMasterOn: address, shards) { return inherited }
             switch address {
             case .unix(let path):
                 // A unix socket has one queue; one loop accepts from it for all.
@@ -196,10 +211,12 @@ public final class HTTPServer: Service {
                 state.withLock { $0.listeners.append(channel) }
                 return address
             case .inherited(let descriptor, _):
-                let channel = try await bootstrap(
-                    shards[0].shard.eventLoop, children: group, shards, try tls(for: address)
-                )
-                .withBoundSocket(descriptor).get()
+                var bootstrap = bootstrap(
+                    shards[0].shard.eventLoop, children: group, shards, try tls(for: address))
+                if Self.isInternet(descriptor) {
+                    bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                }
+                let channel = try await bootstrap.withBoundSocket(descriptor).get()
                 state.withLock { $0.listeners.append(channel) }
                 return address
             case .tcp(let host, let port), .tls(let host, let port):
@@ -230,7 +247,7 @@ public final class HTTPServer: Service {
         }
     }
 
-    private func tls(for address: ServerConfiguration.Address) throws -> ServerTLS? {
+    func tls(for address: ServerConfiguration.Address) throws -> ServerTLS? {
         switch address {
         case .tls, .inherited(_, isTLS: true): break
         case .tcp, .unix, .inherited: return nil
@@ -242,7 +259,7 @@ public final class HTTPServer: Service {
         return tls
     }
 
-    private func bootstrap(
+    func bootstrap(
         _ loop: any EventLoop, children: any EventLoopGroup, _ shards: [ServerShard], _ tls: ServerTLS? = nil
     ) -> ServerBootstrap {
         ServerBootstrap(group: loop, childGroup: children)
@@ -266,7 +283,7 @@ public final class HTTPServer: Service {
     }
 
     /// Makes a connection of the server of a channel.
-    private static func begin(
+    static func begin(
         on channel: any Channel, _ shards: [ServerShard], tls: ServerTLS?, expectsHeader: Bool
     ) throws {
         guard let shard = shards.first(where: { $0.shard.isCurrent }) else {

@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import SkeinHTTP
 import SkeinWire
+import SkeinWorkers
 
 /// Settings of a server.
 public struct ServerConfiguration: Sendable {
@@ -129,6 +130,15 @@ public struct ServerConfiguration: Sendable {
     public var logger = Logger.screen()
     /// The challenges of a certificate authority.
     var challenges: CertificateChallenges?
+    /// Where the processes of the server keep what they share. Default: memory of this machine.
+    public var shared: SharedLocation?
+    /// The master's worker that serves; nil without a master.
+    package var worker: WorkerLink?
+    /// What comes between what is read and opened, and the first connection: rights are given up here.
+    package var beforeListening: (@Sendable () throws -> Void)?
+    /// What comes when it listens.
+    package var afterListening: (@Sendable () -> Void)?
+    var sharing = SharedOptions()
     /// Seconds since 1970. Default: the system's clock.
     package var clock: (@Sendable () -> Int)?
 

@@ -1,6 +1,7 @@
 // A connection of the server as its shard sees it, whatever version of HTTP it speaks.
 
 import NIOCore
+import SkeinWire
 
 /// A connection that a shard keeps. Called on the loop.
 protocol ServerConnection: AnyObject {
@@ -10,10 +11,13 @@ protocol ServerConnection: AnyObject {
     var isCounted: Bool { get }
     /// The server is shutting down: finish what is under way, begin nothing.
     func drain()
+    /// Ends WebSockets, with the reason.
+    func leave(_ code: WebSocketCloseCode)
     /// Ends the connection at once.
     func cutOff()
 }
 
 extension ServerConnection {
     var isCounted: Bool { true }
+    func leave(_ code: WebSocketCloseCode) {}
 }

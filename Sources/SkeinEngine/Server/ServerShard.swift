@@ -1,8 +1,10 @@
 // What the connections of one loop share.
 
+import CSkeinWorkers
 import NIOCore
 import SkeinCore
 import SkeinHTTP
+import SkeinWorkers
 import Synchronization
 
 /// One loop's share of a server.
@@ -16,10 +18,14 @@ final class ServerShard: @unchecked Sendable {
     let skein: SkeinClient
     let log: ShardLog?
     let statistics: ShardStatistics
+    /// The requests under way, for a report of a crash; nil without a master.
+    let underWay: RequestsUnderWay?
     @exclusivity(unchecked) private var date: DateField
     @exclusivity(unchecked) private var requests: UInt32 = 0
     private var connectionNumber: UInt32
     private var connections: [ObjectIdentifier: any ServerConnection] = [:]
+    /// Connections, with those that were given to the loop and are not there yet.
+    private let load = Atomic<Int>(0)
     private(set) var isDraining = false
     private var drained: EventLoopPromise<Void>?
 
@@ -31,6 +37,7 @@ final class ServerShard: @unchecked Sendable {
         date = DateField(context.configuration.clock)
         self.log = log.map { ShardLog($0, shard: shard) }
         statistics = context.statistics[shard.index]
+        underWay = context.configuration.worker.map { RequestsUnderWay($0.record, shard: shard.index) }
         connectionNumber = UInt32(shard.index)
     }
 
@@ -40,11 +47,12 @@ final class ServerShard: @unchecked Sendable {
         scope.isRecorded = true
         let now = shard.now
         statistics.add(scope, finished: now)
+        underWay?.end(scope)
         log?.add(scope, finished: now)
     }
 
-    /// The process among those of a server, as the log names it: the only one, so far.
-    var workerName: String { "M" }
+    /// The process among those of a server, as the log names it: a worker by its number, or the only one.
+    var workerName: String { context.workerName }
 
     /// The number of a request among those of the loop.
     func nextRequest() -> UInt32 {
@@ -62,8 +70,18 @@ final class ServerShard: @unchecked Sendable {
     func dateField() -> ByteBuffer { date.field }
     func dateText() -> String { date.text }
 
+    /// Connections of the loop; read from anywhere.
+    var openConnections: Int { load.load(ordering: .relaxed) }
+
+    /// Another thread has given a connection to the loop.
+    func isGiven() { load.add(1, ordering: .relaxed) }
+
+    /// It has arrived, and counts by itself, or has not.
+    func wasTaken() { load.subtract(1, ordering: .relaxed) }
+
     func opened(_ connection: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = connection
+        load.add(1, ordering: .relaxed)
         if isDraining { connection.drain() }
     }
 
@@ -76,6 +94,7 @@ final class ServerShard: @unchecked Sendable {
 
     func closed(_ connection: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = nil
+        load.subtract(1, ordering: .relaxed)
         if connection.isCounted { context.connectionClosed(from: connection.remoteAddress) }
         if isDraining, connections.isEmpty { drained?.succeed() }
     }
@@ -87,10 +106,18 @@ final class ServerShard: @unchecked Sendable {
         drained = promise
         for connection in connections.values { connection.drain() }
         if connections.isEmpty { promise.succeed() }
+        // WebSockets of a worker that is replaced go on; shortly before the end, their clients are told to come again.
+        let leave = shard.eventLoop.scheduleTask(in: TimeAmount(max(.zero, timeout - .seconds(1)))) {
+            guard self.context.isReplaced else { return }
+            for connection in self.connections.values { connection.leave(.serviceRestart) }
+        }
         let cut = shard.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
             for connection in self.connections.values { connection.cutOff() }
         }
-        promise.futureResult.whenComplete { _ in cut.cancel() }
+        promise.futureResult.whenComplete { _ in
+            leave.cancel()
+            cut.cancel()
+        }
         return promise.futureResult
     }
 }
@@ -103,6 +130,9 @@ final class ServerContext: Sendable {
     let maximumBodySize: Int
     let uncheckedFields: [String]
     let started = NIODeadline.now()
+    let worker: WorkerLink?
+    private let shared = Mutex<SharedCore?>(nil)
+    private let localRates = LocalRateStore()
     /// The counters of the loops.
     let statistics: [ShardStatistics]
     /// What all WebSockets together hold of messages that are not complete.
@@ -121,12 +151,44 @@ final class ServerContext: Sendable {
             header: TimeAmount(configuration.headerTimeout), body: TimeAmount(configuration.bodyTimeout),
             keepAlive: TimeAmount(configuration.keepAliveTimeout), requests: configuration.maximumRequestsPerConnection,
             rate: BodyRate(minimum: configuration.minimumBodyRate))
-        statistics = (0..<max(1, configuration.threads)).map { _ in ShardStatistics() }
+        worker = configuration.worker
+        let count = max(1, configuration.threads)
+        statistics = (0..<count).map { [worker] in ShardStatistics(worker?.record, shard: $0) }
+        worker?.record.shards = count
         unfinishedMessages = MemoryBudget(limit: configuration.maximumUnfinishedMessages)
         encoders = EncoderPermits(
             maximum: configuration.maximumEncoders, perConnection: configuration.maximumEncodersPerConnection)
         maximumBodySize = configuration.maximumBodySize
         uncheckedFields = configuration.uncheckedFields
+    }
+
+    /// Whether another worker serves in place of this one.
+    var isReplaced: Bool { worker?.record.isReplaced ?? false }
+
+    /// The process among those of a server, as the log names it.
+    var workerName: String { worker.map { "W\($0.slot)" } ?? "M" }
+
+    /// What this process shares with others.
+    var sharedCore: SharedCore {
+        shared.withLock { shared in
+            if let shared { return shared }
+            let made = SharedCore(PageBackend.orNone(worker), configuration.sharing, worker: worker?.slot)
+            shared = made
+            return made
+        }
+    }
+
+    /// Lets go of what is kept elsewhere.
+    func closeShared() async { await shared.withLock { $0 }?.backend.close() }
+
+    /// What this process shares with others, where it is kept elsewhere.
+    func share(_ backend: any SharedBackend) {
+        shared.withLock { $0 = SharedCore(backend, configuration.sharing, worker: worker?.slot) }
+    }
+
+    /// The meters of limits that name no other place.
+    var rates: any RateStore {
+        worker == nil && configuration.shared == nil ? localRates : sharedCore.backend.rates
     }
 
     var headerTimeout: TimeAmount { connectionLimits.header }
@@ -157,12 +219,14 @@ final class ServerContext: Sendable {
             }
         }
         let all = connections.wrappingAdd(1, ordering: .relaxed).newValue
+        if let worker { skein_add(worker.record.connections, 1) }
         if all > configuration.maximumConnections { return "too many connections" }
         return isAddressFull == true ? "too many connections from your address" : nil
     }
 
     func connectionClosed(from address: SocketAddress?) {
         connections.wrappingSubtract(1, ordering: .relaxed)
+        if let worker { skein_add(worker.record.connections, -1) }
         guard let address = count(address) else { return }
         clients.withLock { clients in
             let left = clients[address, default: 1] - 1

@@ -18,7 +18,10 @@ extension ServerConfiguration.Address {
     /// - Parameter tls: the names, as they stand in the unit (`FileDescriptorName=`), of sockets on which TLS is spoken. Default: `https`.
     public static func systemd(tls: Set<String> = ["https"]) -> [Self] {
         let environment = ProcessInfo.processInfo.environment
-        guard environment["LISTEN_PID"].flatMap({ Int32($0) }) == getpid(),
+        // A master passes its sockets on to workers, which find them by the same numbers.
+        let isOwn = environment["LISTEN_PID"].flatMap { Int32($0) } == getpid()
+        let isMasters = environment["SKEIN_PARENT"].flatMap { Int32($0) } == getppid()
+        guard isOwn || isMasters,
             let count = environment["LISTEN_FDS"].flatMap({ Int32($0) }), (1...1000).contains(count)
         else { return [] }
         let names = environment["LISTEN_FDNAMES"]?.splitBytes(separator: ":", omittingEmptySubsequences: false) ?? []

@@ -21,11 +21,15 @@ final class UpgradedConnection: ServerConnection, @unchecked Sendable {
     let remoteAddress: SocketAddress?
     private let user: any ByteTransportUser
 
-    init(_ user: any ByteTransportUser, remoteAddress: SocketAddress?) {
+    private let context: ServerContext
+
+    init(_ user: any ByteTransportUser, remoteAddress: SocketAddress?, _ context: ServerContext) {
         self.user = user
+        self.context = context
         self.remoteAddress = remoteAddress
     }
 
-    func drain() { user.leave() }
+    func drain() { if !context.isReplaced { user.leave(.goingAway) } }
+    func leave(_ code: WebSocketCloseCode) { user.leave(code) }
     func cutOff() { user.cutOff() }
 }

@@ -1,46 +1,86 @@
 // What a server counts of its own: one set of counters a loop, so that loops do not meet.
 
+import CSkeinWorkers
 import NIOCore
-import Synchronization
+import SkeinWorkers
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 /// The counters of one loop. Written there, read from anywhere.
-final class ShardStatistics: Sendable {
+///
+/// Under a master they are on the shared page, so that what a worker has counted outlives it.
+///
+/// Unchecked: the memory is written by the loop, with atomic stores.
+final class ShardStatistics: @unchecked Sendable {
     /// The upper ends of the classes of durations, in milliseconds; one more is for the rest.
     static let bounds: [Int64] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000]
 
-    /// A counter in a place of its own.
-    final class Counter: Sendable {
-        private let value = Atomic<Int>(0)
-
-        var count: Int { value.load(ordering: .relaxed) }
-
-        /// Only the loop writes, so that nothing is lost between reading and writing.
-        func add(_ number: Int) { value.store(count &+ number, ordering: .relaxed) }
+    /// Where a counter is among those of a loop.
+    enum Place {
+        /// By the hundreds of the status: 1xx to 5xx.
+        static let statuses = 0..<5
+        static let durations = 5..<5 + bounds.count + 1
+        static let nanoseconds = durations.upperBound
+        static let bytesReceived = nanoseconds + 1
+        static let bytesSent = bytesReceived + 1
+        static let connections = bytesSent + 1
+        static let refused = connections + 1
+        static let count = refused + 1
     }
 
-    /// By the hundreds of the status: 1xx to 5xx.
-    let statuses = (0..<5).map { _ in Counter() }
-    let durations = (0...ShardStatistics.bounds.count).map { _ in Counter() }
-    let nanoseconds = Counter()
-    let bytesReceived = Counter()
-    let bytesSent = Counter()
-    let connections = Counter()
-    let refused = Counter()
+    /// A counter.
+    struct Counter {
+        let place: UnsafeMutablePointer<Int64>
+
+        /// Only the loop writes, so that nothing is lost between reading and writing.
+        func add(_ number: Int) { skein_count(place, Int64(number)) }
+    }
+
+    private let places: UnsafeMutablePointer<Int64>
+    private let record: ProcessRecord?
+
+    init(_ record: ProcessRecord?, shard: Int) {
+        self.record = record
+        if let record {
+            places = record.counters(ofShard: shard)
+        } else {
+            // A line of the cache and more between loops.
+            places = .allocate(capacity: ProcessRecord.maximumCounters)
+            places.initialize(repeating: 0, count: ProcessRecord.maximumCounters)
+        }
+    }
+
+    deinit { if record == nil { places.deallocate() } }
+
+    private subscript(place: Int) -> Counter { Counter(place: places + place) }
+
+    var connections: Counter { self[Place.connections] }
+    var refused: Counter { self[Place.refused] }
+
+    /// All of them, as they are now.
+    var counts: [Int] { (0..<Place.count).map { Int(skein_read(places + $0)) } }
 
     /// Counts an answer.
     func add(_ scope: RequestScope, finished: NIODeadline) {
         let code = scope.status?.code ?? 499
-        statuses[min(max(code / 100, 1), 5) - 1].add(1)
-        bytesReceived.add(scope.bytesReceived)
-        bytesSent.add(scope.bytesSent)
+        self[Place.statuses.lowerBound + min(max(code / 100, 1), 5) - 1].add(1)
+        self[Place.bytesReceived].add(scope.bytesReceived)
+        self[Place.bytesSent].add(scope.bytesSent)
         let time = (finished - scope.received).nanoseconds
-        nanoseconds.add(Int(time))
+        self[Place.nanoseconds].add(Int(time))
         let milliseconds = time / 1_000_000
-        durations[Self.bounds.firstIndex { milliseconds < $0 } ?? Self.bounds.count].add(1)
+        let duration = Self.bounds.firstIndex { milliseconds < $0 } ?? Self.bounds.count
+        self[Place.durations.lowerBound + duration].add(1)
     }
 }
 
-/// The counters of all loops together.
+/// The counters of all loops together; under a master, those of all workers, and of those that have ended.
 struct ServerStatistics: Sendable {
     let uptime: Duration
     let openConnections: Int
@@ -53,19 +93,24 @@ struct ServerStatistics: Sendable {
     let bytesSent: Int
 
     init(_ context: ServerContext) {
-        let shards = context.statistics
-        func sum(_ counter: (ShardStatistics) -> ShardStatistics.Counter) -> Int {
-            shards.reduce(0) { $0 + counter($1).count }
+        let counts: [Int]
+        if let page = context.worker?.page {
+            counts = page.sums(ShardStatistics.Place.count)
+            openConnections = page.records.reduce(0) { $0 + Int(skein_read($1.connections)) }
+            uptime = .seconds(max(0, time(nil) - page[.started]))
+        } else {
+            let shards = context.statistics.map(\.counts)
+            counts = (0..<ShardStatistics.Place.count).map { place in shards.reduce(0) { $0 + $1[place] } }
+            openConnections = context.connectionCount
+            uptime = .nanoseconds((NIODeadline.now() - context.started).nanoseconds)
         }
-        uptime = .nanoseconds((NIODeadline.now() - context.started).nanoseconds)
-        openConnections = context.connectionCount
-        connections = sum(\.connections)
-        refused = sum(\.refused)
-        statuses = (0..<5).map { index in sum { $0.statuses[index] } }
-        durations = (0...ShardStatistics.bounds.count).map { index in sum { $0.durations[index] } }
-        seconds = Double(sum(\.nanoseconds)) / 1e9
-        bytesReceived = sum(\.bytesReceived)
-        bytesSent = sum(\.bytesSent)
+        connections = counts[ShardStatistics.Place.connections]
+        refused = counts[ShardStatistics.Place.refused]
+        statuses = Array(counts[ShardStatistics.Place.statuses])
+        durations = Array(counts[ShardStatistics.Place.durations])
+        seconds = Double(counts[ShardStatistics.Place.nanoseconds]) / 1e9
+        bytesReceived = counts[ShardStatistics.Place.bytesReceived]
+        bytesSent = counts[ShardStatistics.Place.bytesSent]
     }
 
     var requests: Int { statuses.reduce(0, +) }

@@ -147,7 +147,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwn
         tunnel = nil
     }
 
-    func leave() {}
+    func leave(_ code: WebSocketCloseCode) {}
 
     private func end(_ end: Inbox<RPCResponsePart<GRPCBytes>>.End) {
         guard !isOver else { return }

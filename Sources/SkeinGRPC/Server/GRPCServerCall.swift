@@ -179,7 +179,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsO
         tunnel = nil
     }
 
-    func leave() {}
+    func leave(_ code: WebSocketCloseCode) {}
 
     private func end() {
         guard !isOver else { return }

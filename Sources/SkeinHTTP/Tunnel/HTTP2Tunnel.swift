@@ -18,7 +18,7 @@ package protocol HTTP2TunnelUser: AnyObject {
     /// The stream or its connection is over before its time.
     func ended(_ error: (any Error)?)
     /// The server stops.
-    func leave()
+    func leave(_ code: WebSocketCloseCode)
 }
 
 /// One stream.
@@ -83,7 +83,7 @@ package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
     }
 
     /// The server stops.
-    package func leave() { user?.leave() }
+    package func leave(_ code: WebSocketCloseCode) { user?.leave(code) }
 
     /// The peer's side has ended.
     package func receivedAll() {

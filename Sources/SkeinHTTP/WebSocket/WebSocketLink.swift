@@ -337,5 +337,7 @@ extension WebSocketLink: ByteTransportUser {
 
     package func ended(_ error: (any Error)?) { transportEnded(error) }
 
-    package func leave() { close(WebSocketClosing(.goingAway, "the server stops")) }
+    package func leave(_ code: WebSocketCloseCode) {
+        close(WebSocketClosing(code, code == .serviceRestart ? "the server restarts" : "the server stops"))
+    }
 }

@@ -1,0 +1,139 @@
+// A server as one of a master's workers.
+
+import CSkeinWorkers
+import NIOCore
+import NIOPosix
+import SkeinCore
+import SkeinWorkers
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+extension ServerConfiguration.Address {
+    /// The address as masters know it.
+    package var listener: ListenerAddress {
+        switch self {
+        case .tcp(let host, let port), .tls(let host, let port): .tcp(host, port: port)
+        case .unix(let path): .unix(path)
+        case .inherited(let descriptor, _): .inherited(descriptor)
+        }
+    }
+}
+
+extension HTTPServer {
+    /// The master's socket for an address, to be accepted from when all is ready.
+    /// - Returns: the address, with its port; nil when there is no master, or it has no such socket.
+    func listen(
+        forMasterOn address: ServerConfiguration.Address, _ shards: [ServerShard]
+    ) throws -> ServerConfiguration.Address? {
+        guard let descriptor = context.configuration.worker?.listener(address.listener) else { return nil }
+        // The channel's or the acceptor's own; of two servers of one process, each has one.
+        let own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard own >= 0 else { throw IOError(errnoCode: errno, reason: "dup") }
+        let tls = try tls(for: address)
+        let expectsHeader = context.configuration.expectsProxyHeader
+        let isInternet = Self.isInternet(own)
+        let listener = Acceptor.Listener(descriptor: own) { descriptor in
+            let shard = shards.min { $0.openConnections < $1.openConnections }!
+            shard.isGiven()
+            var bootstrap = ClientBootstrap(group: shard.shard.eventLoop)
+                .channelOption(.allowRemoteHalfClosure, value: true)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try Self.begin(on: channel, shards, tls: tls, expectsHeader: expectsHeader)
+                    }
+                }
+            if isInternet { bootstrap = bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1) }
+            bootstrap.withConnectedSocket(descriptor).whenComplete { _ in shard.wasTaken() }
+        }
+        state.withLock { $0.accepted.append(listener) }
+        return switch address {
+        case .tcp(let host, let port): .tcp(host, port: Self.port(of: own) ?? port)
+        case .tls(let host, let port): .tls(host, port: Self.port(of: own) ?? port)
+        case .unix, .inherited: address
+        }
+    }
+
+    /// Begins to accept from the master's sockets.
+    func accept(_ shards: [ServerShard]) throws {
+        guard let worker = context.configuration.worker else { return }
+        let listeners = state.withLock { $0.accepted }
+        guard !listeners.isEmpty else { return }
+        let acceptor = try Acceptor(
+            listeners, worker, context.configuration.logger, on: shards[0].shard.eventLoop)
+        state.withLock { $0.acceptor = acceptor }
+    }
+
+    private static func port(of descriptor: CInt) -> Int? {
+        withAddress(of: descriptor) { address in
+            switch CInt(address.pointee.sa_family) {
+            case AF_INET:
+                address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    Int(UInt16(bigEndian: $0.pointee.sin_port))
+                }
+            case AF_INET6:
+                address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    Int(UInt16(bigEndian: $0.pointee.sin6_port))
+                }
+            default: nil
+            }
+        }
+    }
+
+    static func isInternet(_ descriptor: CInt) -> Bool { port(of: descriptor) != nil }
+
+    private static func withAddress<Result>(
+        of descriptor: CInt, _ work: (UnsafePointer<sockaddr>) -> Result?
+    ) -> Result? {
+        var address = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                getsockname(descriptor, address, &length) == 0 ? work(address) : nil
+            }
+        }
+    }
+
+    /// Connects to what processes share, and begins the work at intervals.
+    func share() async throws {
+        let configuration = context.configuration
+        let client = state.withLock { $0.skein }
+        if let location = configuration.shared, let client {
+            context.share(try await location.connect(client))
+        }
+        let sharing = configuration.sharing
+        guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty else { return }
+        let core = context.sharedCore
+        try await core.backend.listen { core.deliver($0) }
+        var chores = [Task { await core.runHandlers() }]
+        for maintenance in sharing.maintenance {
+            chores.append(Task { await maintenance.run(Shared(core: core), configuration.logger) })
+        }
+        state.withLock { $0.chores += chores }
+    }
+
+    /// Tells the master that this worker serves, and that it lives, and hears what the master says.
+    func follow(_ worker: WorkerLink, _ shards: [ServerShard]) {
+        beat(worker.record)
+        shards[0].shard.eventLoop.scheduleRepeatedAsyncTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            // A loop that is blocked does not answer, and then neither does the worker.
+            let answers = shards.map { $0.shard.eventLoop.submit {} }
+            return EventLoopFuture.andAllSucceed(answers, on: shards[0].shard.eventLoop).map {
+                self.beat(worker.record)
+            }
+        }
+        worker.listen(
+            masterHasGone: { [logger = context.configuration.logger] in
+                logger.warning("the master has ended, and so does this worker")
+                kill(getpid(), SIGTERM)
+            })
+        worker.ready()
+    }
+
+    private func beat(_ record: ProcessRecord) { record.heartbeat = Int64(NIODeadline.now().uptimeNanoseconds) }
+}

@@ -1,0 +1,166 @@
+// What handlers and middleware have of the other processes.
+
+import SkeinCore
+import SkeinWorkers
+import Synchronization
+
+/// What all processes of a server share: integers, times of changes, locks and messages.
+///
+///     engine.defineStates("cluster.num-nodes")
+///     engine.post("/nodes") { request in
+///         let count = try await request.shared.add(1, to: "cluster.num-nodes")
+///         try await request.shared.broadcast("cluster.num-nodes")
+///         return "\(count) nodes"
+///     }
+///
+/// On one machine it is memory of all workers; ``ServerConfiguration/shared`` can name another place.
+public struct Shared: Sendable {
+    let core: SharedCore
+
+    private func check(_ state: String) throws(SkeinError) {
+        guard core.states.contains(ByteKey(state)) else {
+            throw SkeinError(
+                .exception,
+                because:
+                    "there is no shared state \(state.debugDescription); define it before the start: engine.defineStates(\(state.debugDescription))"
+            )
+        }
+    }
+
+    /// The value of a state; 0 when it was never set.
+    /// - Throws: code 701 for one that was not defined; what the place where it is kept throws.
+    public func value(_ state: String) async throws -> Int {
+        try check(state)
+        return try await core.backend.value(state)
+    }
+
+    /// Sets a state.
+    public func set(_ state: String, to value: Int) async throws {
+        try check(state)
+        try await core.backend.set(state, value)
+    }
+
+    /// Adds to a state, in one step for all processes.
+    /// - Returns: the new value.
+    @discardableResult
+    public func add(_ number: Int, to state: String) async throws -> Int {
+        try check(state)
+        return try await core.backend.add(number, to: state)
+    }
+
+    /// Sets a state if it has the expected value, in one step for all processes.
+    /// - Returns: whether it had.
+    public func compareAndSet(_ state: String, expected: Int, to value: Int) async throws -> Bool {
+        try check(state)
+        return try await core.backend.compareAndSet(state, expected: expected, value)
+    }
+
+    /// Notes that something has changed now: a table, a file, a model. Any name will do, with 88 bytes at most.
+    public func touch(_ name: String) async throws { try await core.backend.touch("changed:" + name) }
+
+    /// When something was changed last, in seconds since 1970; nil for never.
+    public func lastChange(_ name: String) async throws -> Double? {
+        try await core.backend.lastChange("changed:" + name)
+    }
+
+    /// Runs something while no other task of any process holds a lock.
+    /// - Parameters:
+    ///   - name: of 88 bytes at most; 256 names at most.
+    ///   - timeout: how long to wait for it. Default: 30 s.
+    ///   - work: gets the lock, whose ``SharedLock/fence`` grows with each holder.
+    /// - Throws: code 702 when the lock is not free in time; what the work throws.
+    public func withLock<Result>(
+        _ name: String, timeout: Duration = .seconds(30), _ work: (any SharedLock) async throws -> Result
+    ) async throws -> Result {
+        let end = ContinuousClock.now + timeout
+        var pause = Duration.microseconds(200)
+        while true {
+            if let lock = try await core.backend.tryLock(name) {
+                do {
+                    let result = try await work(lock)
+                    await lock.release()
+                    return result
+                } catch {
+                    await lock.release()
+                    throw error
+                }
+            }
+            guard ContinuousClock.now < end else {
+                throw SkeinError(.timeout, because: "the lock \(name.debugDescription) was not free within \(timeout)")
+            }
+            // A random part, so that waiters do not ask at one time again and again.
+            try await Task.sleep(for: pause * Double.random(in: 0.5...1))
+            pause = min(pause * 2, core.longestPause)
+        }
+    }
+
+    /// Sends a message to all processes, this one included: what `engine.onBroadcast` has of the topic runs there.
+    /// - Parameters:
+    ///   - topic: what it is about.
+    ///   - bytes: of 60 000 at most, the topic included.
+    /// - Throws: code 719 for a message that is too long, 701 when too many are under way.
+    public func broadcast(_ topic: String, _ bytes: [UInt8] = []) async throws {
+        let message = Broadcast(topic: topic, bytes: bytes)
+        try await core.backend.broadcast(message)
+        core.deliver(message)
+    }
+
+    /// Sends text to all processes.
+    public func broadcast(_ topic: String, _ text: String) async throws { try await broadcast(topic, Array(text.utf8)) }
+
+    /// The number of the worker that this process is, from 0; nil without a master.
+    public var worker: Int? { core.worker }
+}
+
+/// One process's part of what is shared.
+final class SharedCore: Sendable {
+    typealias Handler = @Sendable (Broadcast, Shared) async -> Void
+
+    let backend: any SharedBackend
+    let states: Set<ByteKey>
+    let worker: Int?
+    let longestPause: Duration
+    private let handlers: [(topic: String, handler: Handler)]
+    private let messages: AsyncStream<Broadcast>
+    private let inlet: AsyncStream<Broadcast>.Continuation
+    private let lost = Atomic<Int>(0)
+
+    init(_ backend: any SharedBackend, _ options: SharedOptions, worker: Int?) {
+        self.backend = backend
+        self.worker = worker
+        states = Set(options.states.map(ByteKey.init))
+        handlers = options.handlers
+        longestPause = backend is PageBackend ? .milliseconds(10) : .milliseconds(250)
+        (messages, inlet) = AsyncStream.makeStream(of: Broadcast.self, bufferingPolicy: .bufferingOldest(4096))
+    }
+
+    /// Gives a message to the handlers of its topic, behind those that came before it.
+    func deliver(_ message: Broadcast) {
+        guard handlers.contains(where: { $0.topic.equalsBytes(message.topic) }) else { return }
+        // Handlers that do not come along miss messages, and are told how many.
+        if case .dropped = inlet.yield(message) { lost.add(1 + message.missed, ordering: .relaxed) }
+    }
+
+    /// Runs handlers until the task is cancelled.
+    func runHandlers() async {
+        for await message in messages {
+            var message = message
+            message.missed += lost.exchange(0, ordering: .relaxed)
+            for (topic, handler) in handlers where topic.equalsBytes(message.topic) {
+                await handler(message, Shared(core: self))
+            }
+        }
+    }
+}
+
+/// What an engine has to do with other processes.
+struct SharedOptions: Sendable {
+    var states: [String] = []
+    var handlers: [(topic: String, handler: SharedCore.Handler)] = []
+    var maintenance: [Maintenance] = []
+}
+
+extension ServerRequest {
+    /// What all processes of the server share.
+    public var shared: Shared { Shared(core: scope.owner.context.sharedCore) }
+}

@@ -1,0 +1,159 @@
+// What a process of an engine's program is: a command for another process, a master, a worker, or the only one.
+
+import ArgumentParser
+import Logging
+import SkeinCore
+import SkeinEngine
+import SkeinWorkers
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The process that runs, in its part.
+public struct EngineProcess {
+    /// What a master has to know of a server, without making it.
+    public struct Plan {
+        /// Where to listen.
+        public var addresses: [ServerConfiguration.Address]
+        /// How long workers may drain.
+        public var shutdownTimeout: Duration
+        /// Workers, where the command line does not say it.
+        public var workers: Int?
+
+        /// A plan.
+        public init(addresses: [ServerConfiguration.Address], shutdownTimeout: Duration, workers: Int? = nil) {
+            self.addresses = addresses
+            self.shutdownTimeout = shutdownTimeout
+            self.workers = workers
+        }
+    }
+
+    private let options: ProcessOptions
+    private let name: String
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - options: those of the command line.
+    ///   - name: the name of the server where the command line has none.
+    ///   - logger: where the master's lines go.
+    public init(_ options: ProcessOptions, name: String, logger: Logger) {
+        self.options = options
+        self.name = options.name ?? name
+        self.logger = logger
+    }
+
+    /// Does what this process is for, unless it serves.
+    /// - Parameters:
+    ///   - watchedFiles: whose change is a reason for a reload.
+    ///   - plan: of the server; asked again for each reload.
+    /// - Returns: whether it is to serve.
+    /// - Throws: `ExitCode` at the end of anything else; errors with a sentence.
+    public func serves(watching watchedFiles: [String] = [], plan: @escaping () throws -> Plan) throws -> Bool {
+        if WorkerLink.current != nil { return true }
+        switch options.processCommand {
+        case .run: break
+        case .start: try start()
+        case .stop: try stop()
+        case .restart:
+            if try daemon.stop() { say("stopped") }
+            try start()
+        case .reload:
+            try daemon.reload()
+            throw done("reloaded")
+        case .upgrade: throw done("upgraded to process \(try daemon.upgrade())")
+        case .status: try status()
+        }
+        let first = try plan()
+        guard options.needsMaster || first.workers != nil else { return true }
+        throw ExitCode(try master(first, watchedFiles, plan))
+    }
+
+    /// Sets what the worker, or the only process, serves with.
+    public func prepare(_ configuration: inout ServerConfiguration) throws {
+        if let mask = options.umask.flatMap({ UInt32($0, radix: 8) }) { umask(mode_t(mask)) }
+        if let count = options.openFiles { try ProcessLimits.setOpenFiles(count) }
+        if let drainTime = options.drainTime { configuration.shutdownTimeout = .seconds(drainTime) }
+        guard let worker = WorkerLink.current else {
+            let notifier = ServiceNotifier()
+            configuration.afterListening = { notifier.ready() }
+            return
+        }
+        configuration.worker = worker
+        configuration.threads = min(configuration.threads, 64)
+        if let identity = try options.identity { configuration.beforeListening = { try identity.assume() } }
+    }
+
+    /// Event loops of one process, where nothing else is said: all workers together have one a core.
+    public static func threads(workers: Int?) -> Int { max(1, ServerConfiguration().threads / max(1, workers ?? 1)) }
+
+    // MARK: The master
+
+    private func master(_ first: Plan, _ watchedFiles: [String], _ plan: @escaping () throws -> Plan) throws -> Int32 {
+        var settings = options.settings(drainTime: options.drainTime.map { .seconds($0) } ?? first.shutdownTimeout)
+        settings.count = options.workers ?? first.workers ?? 1
+        var own = Supervisor.Options(name: name, addresses: { try plan().addresses.map(\.listener) }, logger: logger)
+        own.settings = settings
+        own.watchedFiles = watchedFiles
+        own.watchesProgram = options.reload
+        let isBackground = ProcessInfo.processInfo.environment["SKEIN_READY"] != nil
+        own.pidFile = try options.pidFile ?? (isBackground ? PidFile.standardPath(name: name) : nil)
+        return try Supervisor(own).run()
+    }
+
+    // MARK: Commands
+
+    private var daemon: Daemon {
+        get throws { Daemon(pidFile: try options.pidFile ?? PidFile.standardPath(name: name), log: options.daemonLog) }
+    }
+
+    private func start() throws -> Never {
+        // The arguments as they are, without the command.
+        var arguments = Array(CommandLine.arguments.dropFirst())
+        let words = ProcessCommand.allCases.map(\.rawValue) + ["-d", "-s", "-r"]
+        if let index = arguments.firstIndex(where: words.contains) { arguments.remove(at: index) }
+        let daemon = try daemon
+        let process = try daemon.start(arguments)
+        throw done("started as process \(process); it writes to \(daemon.log)")
+    }
+
+    private func stop() throws -> Never {
+        guard try daemon.stop() else {
+            throw SkeinError(.exception, because: "it does not run (\(try daemon.pidFile))")
+        }
+        throw done("stopped")
+    }
+
+    private func status() throws -> Never {
+        let daemon = try daemon
+        guard let process = daemon.processID else {
+            if options.json { say("{\"running\":false}") } else { say("it does not run (\(daemon.pidFile))") }
+            throw ExitCode(3)  // as service scripts have it (LSB)
+        }
+        let report = try ServerStatusReport(master: process)
+        if options.json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .sortedKeys
+            say(String(decoding: try encoder.encode(report), as: UTF8.self))
+        } else {
+            say(report.text)
+        }
+        throw ExitCode(report.serving ? 0 : 4)
+    }
+
+    private func done(_ text: String) -> ExitCode {
+        say(text)
+        return ExitCode(0)
+    }
+
+    private func say(_ text: String) { print(text) }
+}

@@ -1,0 +1,158 @@
+// The options of a server's processes: workers, their limits, the background.
+
+import ArgumentParser
+import SkeinCore
+import SkeinEngine
+import SkeinWorkers
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// What a program of an engine is asked to do with its first word.
+public enum ProcessCommand: String, CaseIterable, ExpressibleByArgument, Sendable {
+    /// Serve in the foreground.
+    case run
+    /// Serve in the background.
+    case start
+    /// End what serves in the background.
+    case stop
+    /// Both.
+    case restart
+    /// Let new workers take the place of the old ones.
+    case reload
+    /// Let the program on the disk take the place of the one that runs.
+    case upgrade
+    /// Say how it goes.
+    case status
+
+    /// The command that a first word asks for, with the ancestor's options among them; nil for any other word.
+    init?(word: String) {
+        switch word {
+        case "-d": self = .start
+        case "-s": self = .stop
+        case "-r": self = .restart
+        case "run": return nil
+        default:
+            guard let command = Self(rawValue: word) else { return nil }
+            self = command
+        }
+    }
+
+    /// Makes a first word that is a command into an option: `start --db x` is `--process-command start --db x`.
+    public static func asOption(_ words: [String]) -> [String] {
+        guard let first = words.first, let command = ProcessCommand(word: first) else { return words }
+        return ["--process-command", command.rawValue] + words.dropFirst()
+    }
+}
+
+/// Options of a server's processes, as part of ``EngineOptions``.
+public struct ProcessOptions: ParsableArguments {
+    @Option(help: .hidden) var processCommand: ProcessCommand = .run
+
+    @Option(
+        help: ArgumentHelp(
+            "Serve with so many processes under a master, which replaces those that end. Default: one process without a master; in the background, one worker.",
+            valueName: "count"))
+    public var workers: Int?
+
+    @Option(help: ArgumentHelp("Replace a worker that uses more than this share of a core.", valueName: "percent"))
+    var workerCpu: Double?
+
+    @Option(help: ArgumentHelp("How long it has to use that much.", valueName: "seconds"))
+    var workerCpuSeconds: Int = 60
+
+    @Option(help: ArgumentHelp("Replace a worker that takes more memory.", valueName: "MiB"))
+    var workerMemory: Int?
+
+    @Option(help: ArgumentHelp("Replace a worker after so many requests.", valueName: "count"))
+    var workerRequests: Int?
+
+    @Option(help: ArgumentHelp("Replace a worker after this time.", valueName: "seconds"))
+    var workerAge: Int?
+
+    @Option(help: ArgumentHelp("Replace a worker that does not answer for so long.", valueName: "seconds"))
+    var workerTimeout: Int = 30
+
+    @Option(
+        help: ArgumentHelp(
+            "How long requests and WebSockets may go on when the server ends or a worker is replaced.",
+            valueName: "seconds"))
+    public var drainTime: Int?
+
+    @Option(help: ArgumentHelp("The name in lists of processes and of the default pid file.", valueName: "name"))
+    public var name: String?
+
+    @Option(help: ArgumentHelp("The file with the number of the master's process.", valueName: "file"))
+    public var pidFile: String?
+
+    @Option(help: ArgumentHelp("Where a server in the background says what it does.", valueName: "file"))
+    var daemonLog: String?
+
+    @Option(help: "Workers become this user when the ports are open.")
+    var user: String?
+
+    @Option(help: "Workers become this group. Default: that of the user.")
+    var group: String?
+
+    @Option(help: ArgumentHelp("The rights that new files do not get, in octal.", valueName: "mask"))
+    var umask: String?
+
+    @Option(help: ArgumentHelp("How many files each process may have open.", valueName: "count"))
+    var openFiles: Int?
+
+    @Flag(help: "Exchange the program when it has changed on the disk; for development.")
+    var reload = false
+
+    @Flag(help: "With status: print JSON.")
+    var json = false
+
+    /// The defaults.
+    public init() {}
+
+    /// Looks whether they fit together.
+    public func validate() throws {
+        guard (1...64).contains(workers ?? 1) else { throw ValidationError("--workers must be from 1 to 64.") }
+        guard workerCpu ?? 1 > 0, workerCpuSeconds > 0, workerMemory ?? 1 > 0, workerRequests ?? 1 > 0,
+            workerAge ?? 1 > 0, workerTimeout > 0, drainTime ?? 0 >= 0, openFiles ?? 1 > 0
+        else { throw ValidationError("Limits of workers are numbers above 0.") }
+        if let umask, UInt32(umask, radix: 8).map({ $0 <= 0o777 }) != true {
+            throw ValidationError("--umask is an octal number up to 777.")
+        }
+        guard user == nil || needsMaster else {
+            throw ValidationError("--user is for workers, whose master keeps the ports open; add --workers 1.")
+        }
+        guard group == nil || user != nil else { throw ValidationError("--group needs --user.") }
+        guard !json || processCommand == .status else { throw ValidationError("--json belongs to the command status.") }
+        if let name {
+            let isSound = !name.isEmpty && name.utf8.count <= 64 && !name.utf8.contains { $0 == 0x2f || $0 < 0x20 }
+            guard isSound else { throw ValidationError("--name has from 1 to 64 bytes, and no slash.") }
+        }
+    }
+
+    /// Whether a master is wanted.
+    var needsMaster: Bool {
+        workers != nil || reload || processCommand == .start || processCommand == .restart || isDaemon
+    }
+
+    private var isDaemon: Bool { ProcessInfo.processInfo.environment["SKEIN_READY"] != nil }
+
+    func settings(drainTime: Duration) -> SupervisorMachine.Settings {
+        var settings = SupervisorMachine.Settings()
+        settings.count = workers ?? 1
+        settings.cpuLimit = workerCpu
+        settings.cpuTime = .seconds(workerCpuSeconds)
+        settings.memoryLimit = workerMemory.map { $0 << 20 }
+        settings.maximumRequests = workerRequests
+        settings.maximumAge = workerAge.map { .seconds($0) }
+        settings.heartbeatTimeout = .seconds(workerTimeout)
+        settings.drainTimeout = drainTime + .seconds(5)
+        return settings
+    }
+
+    var identity: ProcessIdentity? {
+        get throws { try user.map { try ProcessIdentity(user: $0, group: group) } }
+    }
+}

@@ -1,0 +1,85 @@
+// Locks that processes share.
+
+import CSkeinWorkers
+import SkeinCore
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Locks by name, of which each has one holder among all tasks of all processes of a server.
+///
+/// The system gives a lock back when its holder's process ends, however it ends (open file description locks, fcntl(2)), so that no lock is
+/// lost, and none has two holders. Waiters get it in no order.
+public final class NamedLocks: Sendable {
+    /// Shows that a lock is held, and in which order.
+    public struct Hold: Sendable {
+        /// A number that is larger for each holder of the lock: a store that has seen a larger one refuses the writes of an earlier holder.
+        public let fence: Int
+        package let index: CInt
+        let name: String
+    }
+
+    private struct State {
+        /// Locks of this process, by their numbers.
+        var held: Set<CInt> = []
+    }
+
+    private let page: SharedPage
+    private let descriptor: CInt
+    private let state = Mutex(State())
+
+    /// - Throws: code 701 when the system has no descriptor left.
+    package init(_ page: SharedPage) throws(SkeinError) {
+        self.page = page
+        descriptor = skein_locks_open(page.descriptor)
+        guard descriptor >= 0 else {
+            throw SkeinError(.exception, because: "locks cannot be had: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Takes a lock if nobody has it.
+    package func tryLock(_ name: String) throws(SkeinError) -> Hold? {
+        let (entry, index) = try page.lock(name)
+        guard state.withLock({ $0.held.insert(index).inserted }) else { return nil }
+        let error = skein_locks_try(descriptor, index)
+        guard error == 0 else {
+            _ = state.withLock { $0.held.remove(index) }
+            if error == EAGAIN { return nil }
+            throw SkeinError(
+                .exception, because: "the lock \(name.debugDescription) fails: \(String(cString: strerror(error)))")
+        }
+        return Hold(fence: Int(skein_add(&entry.pointee.fence, 1)), index: index, name: name)
+    }
+
+    /// Takes a lock, and waits for it.
+    /// - Parameter timeout: how long. Default: for ever.
+    /// - Throws: code 702 when it is not free in time; `CancellationError`.
+    package func lock(_ name: String, timeout: Duration? = nil) async throws -> Hold {
+        let end = timeout.map { ContinuousClock.now + $0 }
+        var pause = Duration.microseconds(100)
+        while true {
+            if let hold = try tryLock(name) { return hold }
+            if let end, ContinuousClock.now >= end {
+                throw SkeinError(.timeout, because: "the lock \(name.debugDescription) was not free in time")
+            }
+            // The system can tell a waiting thread of a free lock, but not a waiting task.
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, .milliseconds(10))
+        }
+    }
+
+    /// Gives a lock back.
+    package func release(_ hold: Hold) {
+        // The system first: a task of this process that takes it next must not be told that it is held.
+        skein_locks_release(descriptor, hold.index)
+        _ = state.withLock { $0.held.remove(hold.index) }
+    }
+}

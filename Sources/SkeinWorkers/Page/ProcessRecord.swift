@@ -1,0 +1,110 @@
+// What the shared page knows of one process.
+
+import CSkeinWorkers
+
+/// A process among those of a server, on the shared page.
+package struct ProcessRecord: Sendable {
+    package let page: SharedPage
+    package let index: Int
+
+    private var record: UnsafeMutablePointer<skein_record> { skein_page_record(page.page, CInt(index)) }
+
+    private func read(_ field: KeyPath<skein_record, Int64>) -> Int { Int(record.pointee[keyPath: field]) }
+
+    /// 0 while nobody uses the record, and less while its process is being started.
+    package var processID: Int { Int(skein_load(&record.pointee.pid)) }
+    package var slot: Int { read(\.slot) }
+    package var generation: Int { read(\.generation) }
+    /// Seconds since 1970.
+    package var started: Int { read(\.started) }
+    package var phase: SupervisorMachine.Phase? {
+        get { .init(rawValue: Int(skein_load(&record.pointee.phase))) }
+        nonmutating set { skein_store(&record.pointee.phase, Int64(newValue?.rawValue ?? 0)) }
+    }
+    /// Nanoseconds of the monotonic clock.
+    package var heartbeat: Int64 {
+        get { skein_load(&record.pointee.heartbeat) }
+        nonmutating set { skein_store(&record.pointee.heartbeat, newValue) }
+    }
+    /// Connections open now.
+    package var connections: UnsafeMutablePointer<Int64> {
+        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: \.connections)!)
+            .assumingMemoryBound(to: Int64.self)
+    }
+
+    package var openConnections: Int { Int(skein_read(connections)) }
+
+    /// The counters of an event loop; `maximumCounters` of them.
+    package func counters(ofShard shard: Int) -> UnsafeMutablePointer<Int64> {
+        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: \.counters)!)
+            .assumingMemoryBound(to: Int64.self)
+            .advanced(by: min(shard, Self.maximumShards - 1) * Self.maximumCounters)
+    }
+
+    /// The requests that an event loop answers; `maximumRequests` of them.
+    package func requests(ofShard shard: Int) -> UnsafeMutablePointer<skein_request> {
+        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: \.under_way)!)
+            .assumingMemoryBound(to: skein_request.self)
+            .advanced(by: min(shard, Self.maximumShards - 1) * Self.maximumRequests)
+    }
+
+    package static let maximumShards = SKEIN_SHARDS
+    package static let maximumCounters = SKEIN_COUNTERS
+    package static let maximumRequests = SKEIN_UNDER_WAY
+
+    /// Event loops that count. Pages of others are not touched, so that they take no memory.
+    package var shards: Int {
+        get { Int(skein_load(&record.pointee.shards)) }
+        nonmutating set { skein_store(&record.pointee.shards, Int64(min(newValue, Self.maximumShards))) }
+    }
+    /// Whether another process serves in place of this one. Said before the signal to end.
+    package var isReplaced: Bool {
+        get { skein_load(&record.pointee.is_replaced) != 0 }
+        nonmutating set { skein_store(&record.pointee.is_replaced, newValue ? 1 : 0) }
+    }
+    /// Resident bytes, as the master has seen them last.
+    package var memory: Int {
+        get { Int(skein_load(&record.pointee.memory)) }
+        nonmutating set { skein_store(&record.pointee.memory, Int64(newValue)) }
+    }
+    /// Thousandths of a core in the last second.
+    package var cpu: Int {
+        get { Int(skein_load(&record.pointee.cpu)) }
+        nonmutating set { skein_store(&record.pointee.cpu, Int64(newValue)) }
+    }
+
+    /// One counter of all event loops together.
+    package func sum(_ counter: Int) -> Int {
+        (0..<shards).reduce(0) { $0 + Int(skein_read(counters(ofShard: $1) + counter)) }
+    }
+
+    /// Takes the record for a process that is about to be started; false when another one has it.
+    func take(slot: Int, generation: Int, at seconds: Int) -> Bool {
+        guard skein_compare_and_set(&record.pointee.pid, 0, -1) else { return false }
+        record.pointee.slot = Int64(slot)
+        record.pointee.generation = Int64(generation)
+        record.pointee.started = Int64(seconds)
+        skein_store(connections, 0)
+        (memory, cpu, shards, heartbeat) = (0, 0, 0, 0)
+        isReplaced = false
+        phase = .starting
+        return true
+    }
+
+    /// Says which process it is.
+    func own(_ processID: Int32) { skein_store(&record.pointee.pid, Int64(processID)) }
+
+    /// Adds what the process has counted to the totals, and gives the record back.
+    func end() {
+        page.changeTotals { totals in
+            for counter in 0..<Self.maximumCounters { skein_count(totals + counter, Int64(sum(counter))) }
+            for shard in 0..<shards {
+                counters(ofShard: shard).update(repeating: 0, count: Self.maximumCounters)
+                requests(ofShard: shard).update(repeating: skein_request(), count: Self.maximumRequests)
+            }
+            skein_store(connections, 0)
+            phase = nil
+            skein_store(&record.pointee.pid, 0)
+        }
+    }
+}

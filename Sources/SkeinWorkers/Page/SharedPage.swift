@@ -1,0 +1,173 @@
+// The memory that a master and its workers have in common.
+
+import CSkeinWorkers
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Memory that the processes of a server share: named integers, locks, rate meters, and a record of each process.
+///
+/// The memory has no name in the file system. The master makes it and workers inherit it; a server without a master makes one for itself.
+/// Its size is fixed: 1024 states, 256 locks, 128 processes, 16 384 rate meters. Pages that are not used take no memory.
+///
+/// Unchecked: the memory is changed by atomic operations and under locks of its own.
+public final class SharedPage: @unchecked Sendable {
+    package let page: OpaquePointer
+    /// The file behind the memory, for processes that are to share it.
+    package let descriptor: CInt
+
+    /// New memory.
+    /// - Throws: code 701 when the system has none.
+    public init() throws(SkeinError) {
+        var descriptor: CInt = -1
+        guard let page = skein_page_create(&descriptor) else {
+            throw SkeinError(.exception, because: "no shared memory can be had: \(String(cString: strerror(errno)))")
+        }
+        // Above the numbers that workers are given theirs by.
+        self.descriptor = FileNumbers.raised(descriptor)
+        self.page = page
+    }
+
+    /// The memory that another process has made.
+    /// - Throws: code 701 when it is that of another version of the program.
+    package init(descriptor: CInt, isWritable: Bool = true) throws(SkeinError) {
+        guard let page = skein_page_map(descriptor, isWritable) else {
+            throw SkeinError(
+                .exception,
+                because: errno == EPROTO
+                    ? "the shared memory is that of another version of the program"
+                    : "the shared memory cannot be used: \(String(cString: strerror(errno)))")
+        }
+        self.page = page
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        skein_page_unmap(page)
+        close(descriptor)
+    }
+
+    /// The integer of a name, made with 0 when there is none.
+    /// - Throws: code 701 when the name is longer than 88 bytes or empty, or 1024 names are taken.
+    package func state(_ name: String) throws(SkeinError) -> UnsafeMutablePointer<skein_state> {
+        var name = name
+        let found = name.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { skein_page_state(page, $0.baseAddress, $0.count) }
+        }
+        guard let found else { throw Self.refusal(of: name, "states", SKEIN_STATES) }
+        return found
+    }
+
+    /// The lock of a name, and its number.
+    package func lock(_ name: String) throws(SkeinError) -> (entry: UnsafeMutablePointer<skein_state>, index: CInt) {
+        var name = name
+        var index: CInt = 0
+        let found = name.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { skein_page_lock(page, $0.baseAddress, $0.count, &index) }
+        }
+        guard let found else { throw Self.refusal(of: name, "locks", SKEIN_LOCKS) }
+        return (found, index)
+    }
+
+    private static func refusal(of name: String, _ kind: String, _ maximum: Int) -> SkeinError {
+        let isSound = (1...SKEIN_NAME_BYTES).contains(name.utf8.count)
+        return SkeinError(
+            .exception,
+            because: isSound
+                ? "there are \(maximum) \(kind) already; \(name.debugDescription) finds no room"
+                : "\(name.debugDescription) is no name; it has from 1 to \(SKEIN_NAME_BYTES) bytes")
+    }
+
+    /// The names and values of all states.
+    package var states: [(name: String, value: Int)] {
+        (0..<CInt(SKEIN_STATES)).lazy.map { skein_page_state_at(self.page, $0) }.prefix { $0 != nil }.map {
+            (Self.name(of: $0!), Int(skein_load(&UnsafeMutablePointer(mutating: $0!).pointee.value)))
+        }
+    }
+
+    private static func name(of entry: UnsafePointer<skein_state>) -> String {
+        withUnsafeBytes(of: entry.pointee.name) {
+            String(decoding: $0.prefix(Int(entry.pointee.name_length)), as: UTF8.self)
+        }
+    }
+
+    /// The records of the processes that there are.
+    package var records: [ProcessRecord] {
+        (0..<SKEIN_RECORDS).map { ProcessRecord(page: self, index: $0) }.filter { $0.processID != 0 }
+    }
+
+    /// A record for a process that is about to be started; nil when all are taken. Two masters may ask at one time.
+    func takeRecord(slot: Int, generation: Int) -> ProcessRecord? {
+        for index in 0..<SKEIN_RECORDS {
+            let record = ProcessRecord(page: self, index: index)
+            if record.take(slot: slot, generation: generation, at: time(nil)) { return record }
+        }
+        return nil
+    }
+
+    /// Changes what ended processes have counted, with what counts still; readers see all of it or nothing.
+    func changeTotals(_ change: (UnsafeMutablePointer<Int64>) -> Void) {
+        self[.folds] += 1
+        change(skein_page_totals(page))
+        self[.folds] += 1
+    }
+
+    /// Counters of all processes, those that have ended included, as they were at one moment.
+    /// - Parameter counters: how many of them.
+    package func sums(_ counters: Int) -> [Int] {
+        while true {
+            let before = self[.folds]
+            var sums = (0..<counters).map { Int(skein_read(skein_page_totals(page) + $0)) }
+            for record in records { for counter in 0..<counters { sums[counter] += record.sum(counter) } }
+            // Otherwise the counters of an ended process could be missing, or be there twice.
+            if before & 1 == 0, self[.folds] == before { return sums }
+            sched_yield()
+        }
+    }
+
+    /// A fact of the master.
+    package subscript(fact: MasterFact) -> Int {
+        get { Int(skein_load(skein_page_master(page) + fact.rawValue)) }
+        set { skein_store(skein_page_master(page) + fact.rawValue, Int64(newValue)) }
+    }
+}
+
+/// What a master says of itself.
+package enum MasterFact: Int, Sendable {
+    case processID
+    /// Seconds since 1970.
+    case started
+    /// Workers that are wanted.
+    case slots
+    /// Workers that were started in place of others.
+    case replacements
+    /// Workers that a signal has ended which nobody sent, or that left with another code than 0.
+    case crashes
+    case reloads
+    /// Reloads and replacements that were given up, since a new worker did not serve.
+    case failedReloads
+    /// Whether all slots are served.
+    case isServing
+    /// Odd while the counters of an ended process are added to the totals.
+    case folds
+}
+
+/// Numbers of descriptors.
+enum FileNumbers {
+    /// Those that are passed on lie above those that they get in another process.
+    static let lowest: CInt = 200
+
+    /// The same file by a high number, which programs do not inherit.
+    static func raised(_ descriptor: CInt) -> CInt {
+        let high = fcntl(descriptor, F_DUPFD_CLOEXEC, lowest)
+        guard high >= 0 else { return descriptor }
+        close(descriptor)
+        return high
+    }
+}

@@ -1,0 +1,107 @@
+// The file that says which process is the master, locked by it.
+
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A file with the number of a process, and a lock that shows that the process lives.
+///
+/// The lock is what counts (flock(2)): the number in a file that a crash has left behind may be that of another program by now.
+public struct PidFile: Sendable {
+    /// Where it is.
+    public let path: String
+    let descriptor: CInt
+
+    /// Makes the file and locks it.
+    /// - Throws: code 701 when another process has it, or it cannot be made.
+    init(locking path: String) throws(SkeinError) {
+        while true {
+            let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+            guard descriptor >= 0 else {
+                throw SkeinError(
+                    .exception, peer: path, because: "the pid file cannot be made: \(String(cString: strerror(errno)))")
+            }
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                close(descriptor)
+                let owner = Self.read(path).map { " as process \($0)" } ?? ""
+                throw SkeinError(.exception, peer: path, because: "it runs already\(owner)")
+            }
+            // Another process may have removed the file while this one was waiting to lock it.
+            var (opened, named) = (stat(), stat())
+            if fstat(descriptor, &opened) == 0, lstat(path, &named) == 0, opened.st_ino == named.st_ino {
+                self.path = path
+                self.descriptor = FileNumbers.raised(descriptor)
+                return
+            }
+            close(descriptor)
+        }
+    }
+
+    /// Takes over the file of a master that this one replaces; the lock comes with the descriptor.
+    init(inherited descriptor: CInt, path: String) {
+        self.path = path
+        self.descriptor = FileNumbers.raised(descriptor)
+    }
+
+    /// Writes the number of this process.
+    func write() {
+        let text = Array("\(getpid())\n".utf8)
+        ftruncate(descriptor, 0)
+        _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    }
+
+    /// Removes the file if it is this process's.
+    func remove() {
+        if Self.read(path) == getpid() { unlink(path) }
+        close(descriptor)
+    }
+
+    /// The number in a file; nil when there is none.
+    static func read(_ path: String) -> Int32? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let count = readBytes(descriptor, &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        return Int32(String(decoding: bytes[..<count].prefix { $0 != 10 }, as: UTF8.self))
+    }
+
+    /// The process that has a file locked; nil when none has.
+    public static func owner(of path: String) -> Int32? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return nil }
+        return read(path)
+    }
+
+    /// Where the pid file of a program is by default: in the user's folder for files of running programs.
+    /// - Throws: code 701 when the folder is another user's.
+    public static func standardPath(name: String) throws(SkeinError) -> String {
+        let folder: String
+        if let runtime = getenv("XDG_RUNTIME_DIR") {
+            folder = "\(String(cString: runtime))/skein"
+        } else {
+            folder = getuid() == 0 ? "/run/skein" : "/tmp/skein-\(getuid())"
+        }
+        mkdir(folder, 0o700)
+        var facts = stat()
+        guard lstat(folder, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR, facts.st_uid == getuid() else {
+            throw SkeinError(
+                .exception, peer: folder, because: "the folder is not this user's; name another file with --pid-file")
+        }
+        return "\(folder)/\(name).pid"
+    }
+}
+
+/// read(2), whose name the type has taken.
+private func readBytes(_ descriptor: CInt, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    read(descriptor, bytes, count)
+}

@@ -1,0 +1,127 @@
+// What a running server says of itself, read from its shared page.
+
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The state of a master and its workers.
+public struct ServerStatusReport: Encodable, Sendable {
+    /// A worker.
+    public struct Worker: Encodable, Sendable {
+        /// Its number among the workers.
+        public let worker: Int
+        /// The process.
+        public let process: Int
+        /// `starting`, `ready`, `draining` or `killed`.
+        public let state: String
+        /// Seconds since its start.
+        public let uptime: Int
+        /// Connections open now.
+        public let connections: Int
+        /// Requests that it has answered.
+        public let requests: Int
+        /// Resident bytes.
+        public let memory: Int
+        /// Percent of a core in the last second.
+        public let cpu: Double
+    }
+
+    /// The master's process.
+    public let process: Int
+    /// Seconds since the master's start.
+    public let uptime: Int
+    /// Whether all wanted workers serve.
+    public let serving: Bool
+    /// Workers that are wanted.
+    public let wanted: Int
+    /// Workers that have crashed, or left with another code than 0.
+    public let crashes: Int
+    /// Workers that were started in place of others.
+    public let replacements: Int
+    /// Reloads.
+    public let reloads: Int
+    /// Reloads and replacements that were given up, since a new worker did not serve.
+    public let failedReloads: Int
+    /// Requests that all workers have answered, those that have ended included.
+    public let requests: Int
+    /// The values of the shared states.
+    public let states: [String: Int]
+    /// The workers.
+    public let workers: [Worker]
+
+    /// What a page says.
+    package init(_ page: SharedPage) {
+        let now = time(nil)
+        process = page[.processID]
+        uptime = max(0, now - page[.started])
+        serving = page[.isServing] != 0
+        wanted = page[.slots]
+        crashes = page[.crashes]
+        replacements = page[.replacements]
+        reloads = page[.reloads]
+        failedReloads = page[.failedReloads]
+        requests = page.sums(5).reduce(0, +)
+        states = Dictionary(
+            page.states.filter { !$0.name.hasBytePrefix("changed:") }.map { ($0.name, $0.value) },
+            uniquingKeysWith: { $1 })
+        workers = page.records.filter { $0.processID > 0 }.map { record in
+            Worker(
+                worker: record.slot, process: record.processID, state: record.phase.map { "\($0)" } ?? "ended",
+                uptime: max(0, now - record.started), connections: record.openConnections,
+                requests: (0..<5).reduce(0) { $0 + record.sum($1) }, memory: record.memory,
+                cpu: Double(record.cpu) / 10)
+        }.sorted { ($0.worker, $0.process) < ($1.worker, $1.process) }
+    }
+
+    /// Reads the state of a master, whose memory only its own user can read.
+    /// - Throws: code 701 when there is none to be read.
+    public init(master: Int32) throws(SkeinError) {
+        let folder = "/proc/\(master)/fd"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for name in names {
+            let path = "\(folder)/\(name)"
+            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path),
+                target.hasBytePrefix("/memfd:skein-page")
+            else { continue }
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { continue }
+            self.init(try SharedPage(descriptor: descriptor, isWritable: false))
+            return
+        }
+        throw SkeinError(
+            .exception, because: "process \(master) says nothing of itself; is it another user's, or no master?")
+    }
+
+    /// For people.
+    public var text: String {
+        var lines = [
+            "process \(process), up for \(Self.span(uptime)): \(serving ? "serving" : "not serving yet"), \(requests) requests, \(crashes) crashes, \(replacements) replacements, \(reloads) reloads"
+        ]
+        for worker in workers {
+            lines.append(
+                "worker #\(worker.worker)  process \(worker.process)  \(worker.state)  up for \(Self.span(worker.uptime))  \(worker.connections) connections  \(worker.requests) requests  \(worker.memory >> 20) MiB  \(worker.cpu) % CPU"
+            )
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func span(_ seconds: Int) -> String {
+        switch seconds {
+        case ..<120: "\(seconds) s"
+        case ..<7200: "\(seconds / 60) min"
+        case ..<172_800: "\(seconds / 3600) h"
+        default: "\(seconds / 86400) d"
+        }
+    }
+}

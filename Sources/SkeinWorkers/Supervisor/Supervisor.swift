@@ -1,0 +1,420 @@
+// The driver of the supervisor's machine: processes, signals, sockets, time.
+
+import CSkeinWorkers
+import Logging
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A master: it binds the listeners, and starts, watches and replaces workers. It serves nothing, and runs nothing of an app's, so that
+/// no app can make it crash.
+///
+/// | signal        | what it does                                                                              |
+/// |---------------|-------------------------------------------------------------------------------------------|
+/// | SIGTERM       | workers finish what is under way; a second one ends them at once                            |
+/// | SIGINT, SIGQUIT | everything ends at once                                                                  |
+/// | SIGHUP        | a new worker for each, one after the other; the old ones finish what is under way            |
+/// | SIGUSR2       | starts the program on the disk as the new master; when it serves, this one ends              |
+/// | SIGTTIN, SIGTTOU | one worker more, one less                                                               |
+public final class Supervisor {
+    /// What a master is told.
+    public struct Options {
+        /// The name of the server, in lists of processes and in the log.
+        public var name: String
+        /// How many workers, and when they are replaced.
+        public var settings = SupervisorMachine.Settings()
+        /// Where to listen; asked again for a reload.
+        public var addresses: () throws -> [ListenerAddress]
+        /// The file with the number of the master. Default: none.
+        public var pidFile: String?
+        /// Files whose change is a reason for a reload. Default: none.
+        public var watchedFiles: [String] = []
+        /// Whether another program on the disk is a reason to exchange it. Default: false.
+        public var watchesProgram = false
+        /// The program and its arguments. Default: those of this process.
+        public var arguments = CommandLine.arguments
+        /// Where lines go.
+        public var logger: Logger
+
+        /// A master of workers.
+        public init(name: String, addresses: @escaping () throws -> [ListenerAddress], logger: Logger) {
+            self.name = name
+            self.addresses = addresses
+            self.logger = logger
+        }
+    }
+
+    /// A worker, as the system knows it.
+    struct Process {
+        let processID: Int32
+        let slot: Int
+        let control: ControlSocket
+        let record: ProcessRecord
+        let crash: CrashReport?
+        var usage: ProcessUsage?
+        /// Whether this master has sent it a signal that ends it.
+        var isEnding = false
+    }
+
+    let options: Options
+    let logger: Logger
+    let page: SharedPage
+    private var machine: SupervisorMachine
+    private var listeners: Listeners
+    private var processes: [SupervisorMachine.WorkerID: Process] = [:]
+    private var generation = 1
+    private let signals: SignalPipe
+    private let notifier = ServiceNotifier()
+    private let pidFile: PidFile?
+    /// The line to the master that this one replaces.
+    private var predecessor: ControlSocket?
+    /// The master that is to replace this one.
+    private var successor: (processID: Int32, control: ControlSocket)?
+    private var addresses: [ListenerAddress] = []
+    private var watched: FileStates
+    private var program: FileStates
+    private var lastSample = Duration.zero
+    private var lastAlive = Duration.zero
+    private var exitCode: Int32?
+    private let readiness: Readiness
+    private let programPath = ProgramPath.current
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: ControlSocket.maximumMessage + 64, alignment: 8)
+
+    /// Binds the listeners, or takes over those of the master that has started this process.
+    /// - Throws: what keeps it from starting.
+    public init(_ options: Options) throws {
+        self.options = options
+        logger = options.logger
+        machine = SupervisorMachine(options.settings)
+        readiness = Readiness()
+        addresses = try options.addresses()
+        let inherited = Inheritance.take(logger: options.logger)
+        predecessor = inherited?.control
+        listeners = Listeners(inherited: inherited?.listeners ?? [])
+        page = try inherited?.page ?? SharedPage()
+        if let path = options.pidFile {
+            pidFile = try inherited?.pidFile.map { PidFile(inherited: $0, path: path) } ?? PidFile(locking: path)
+        } else {
+            pidFile = nil
+        }
+        try listeners.bind(addresses)
+        signals = try SignalPipe([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD])
+        watched = FileStates(options.watchedFiles)
+        program = FileStates(options.watchesProgram ? [programPath] : [])
+        ProcessTitle.set("skein/\(options.name): master")
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// Works until everything has ended. Blocks the thread.
+    /// - Returns: the exit code.
+    public func run() -> Int32 {
+        if predecessor == nil { takeOver() }
+        receive(.begin)
+        while exitCode == nil {
+            wait()
+            receiveSignals()
+            receiveMessages()
+            passTime()
+        }
+        pidFile?.remove()
+        return exitCode ?? 0
+    }
+
+    private var now: Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
+    /// From now on this is the master.
+    private func takeOver() {
+        pidFile?.write()
+        page[.processID] = Int(getpid())
+        page[.started] = time(nil)
+    }
+
+    // MARK: Events
+
+    private func wait() {
+        var entries = [signals.descriptor, predecessor?.descriptor ?? -1, successor?.control.descriptor ?? -1]
+            .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        entries += processes.values.map { pollfd(fd: $0.control.descriptor, events: Int16(POLLIN), revents: 0) }
+        // A quarter of a second is exact enough for everything but the first pauses.
+        _ = poll(&entries, nfds_t(entries.count), 100)
+    }
+
+    private func receiveSignals() {
+        for signal in signals.received() {
+            switch signal {
+            case SIGTERM: end(gracefully: !isStopping)
+            case SIGINT, SIGQUIT: end(gracefully: false)
+            case SIGHUP: reload()
+            case SIGUSR2: exchange()
+            case SIGTTIN: receive(.scale(1))
+            case SIGTTOU: receive(.scale(-1))
+            default: break
+            }
+        }
+        // Also without a signal: one of several that come at once would be missed.
+        reap()
+    }
+
+    private var isStopping = false
+
+    private func end(gracefully: Bool) {
+        isStopping = true
+        notifier.stopping()
+        receive(.stop(gracefully: gracefully))
+    }
+
+    private func reap() {
+        var status: CInt = 0
+        while case let ended = skein_reap(&status), ended != 0 {
+            guard let end = ProcessEnd(status: status) else { continue }
+            if let (id, process) = processes.first(where: { $0.value.processID == ended }) {
+                bury(id, process, end)
+            } else if ended == successor?.processID {
+                logger.error("the new program has ended before it served (\(end)); the old one goes on")
+                dropSuccessor()
+            }
+        }
+    }
+
+    private func bury(_ id: SupervisorMachine.WorkerID, _ process: Process, _ end: ProcessEnd) {
+        // What it has sent before its end counts.
+        receiveMessages(of: id, process)
+        processes[id] = nil
+        let report = process.crash?.lines(program: ProgramPath.own) ?? []
+        if end != .code(0), !process.isEnding {
+            page[.crashes] += 1
+            logger.error("worker #\(process.slot) (process \(process.processID)) has ended with \(end)")
+            for line in report { logger.error("    \(line)") }
+        }
+        process.record.end()
+        process.crash?.end()
+        close(process.control.descriptor)
+        receive(.exited(id))
+    }
+
+    private func receiveMessages() {
+        for (id, process) in processes { receiveMessages(of: id, process) }
+        if let predecessor { relay(from: predecessor) { self.predecessor = nil } }
+        if let successor { relay(from: successor.control) {} }
+    }
+
+    private func receiveMessages(of id: SupervisorMachine.WorkerID, _ process: Process) {
+        while case .message(let message) = process.control.receive(into: buffer) {
+            switch message {
+            case .ready: receive(.ready(id))
+            case .broadcast: spread(message, except: process.control.descriptor)
+            }
+        }
+    }
+
+    private func relay(from master: ControlSocket, closed: () -> Void) {
+        while true {
+            switch master.receive(into: buffer) {
+            case .nothing: return
+            case .closed: return closed()
+            case .message(.ready): giveWay()
+            case .message(let message): spread(message, except: master.descriptor)
+            }
+        }
+    }
+
+    /// Passes a message on. For whom there is no room, it is lost, and the next one shows the gap.
+    private func spread(_ message: ControlSocket.Message, except sender: CInt) {
+        let lines = processes.values.map(\.control) + [predecessor, successor?.control].compactMap(\.self)
+        for line in lines where line.descriptor != sender { _ = line.send(message) }
+    }
+
+    private func passTime() {
+        let now = now
+        if let interval = notifier.watchdogInterval, now - lastAlive >= interval {
+            lastAlive = now
+            notifier.alive()
+        }
+        guard now - lastSample >= .seconds(1) else { return receive(.tick([])) }
+        let passed = now - lastSample
+        lastSample = now
+        receive(.tick(samples(after: passed / .seconds(1))))
+        if watched.haveChanged() { reload() }
+        if program.haveChanged() { exchange() }
+    }
+
+    private func samples(after seconds: Double) -> [SupervisorMachine.Sample] {
+        let now = Int64(now / .nanoseconds(1))
+        return processes.compactMap { id, process in
+            guard machine.phase(of: id) == .ready else { return nil }
+            let usage = ProcessUsage(of: process.processID)
+            let cpu = usage.flatMap { usage in process.usage.map { (usage.cpu - $0.cpu) / seconds * 100 } } ?? 0
+            processes[id]?.usage = usage
+            process.record.memory = usage?.memory ?? 0
+            process.record.cpu = Int(cpu * 10)
+            return .init(
+                id: id, silence: .nanoseconds(max(0, now - process.record.heartbeat)), cpu: cpu,
+                memory: usage?.memory ?? 0,
+                requests: (0..<5).reduce(0) { $0 + process.record.sum($1) })
+        }
+    }
+
+    private func receive(_ event: SupervisorMachine.Event) {
+        for action in machine.receive(event, at: now) { perform(action) }
+        for (id, process) in processes { process.record.phase = machine.phase(of: id) }
+        page[.slots] = machine.slotCount
+    }
+
+    // MARK: Actions
+
+    private func perform(_ action: SupervisorMachine.Action) {
+        switch action {
+        case .start(let id, let slot): start(id, slot)
+        case .drain(let id):
+            if !isStopping || successor != nil { processes[id]?.record.isReplaced = true }
+            signal(id, SIGTERM)
+        case .abort(let id): signal(id, SIGABRT)
+        case .kill(let id): signal(id, SIGKILL)
+        case .report(let report): say(report)
+        case .serving: serving()
+        case .end(let isFailure):
+            dropSuccessor()
+            exitCode = isFailure ? 1 : 0
+        }
+    }
+
+    private func signal(_ id: SupervisorMachine.WorkerID, _ signal: CInt) {
+        guard let process = processes[id] else { return }
+        if signal != SIGABRT { processes[id]?.isEnding = true }
+        kill(process.processID, signal)
+    }
+
+    private func serving() {
+        page[.isServing] = 1
+        if let predecessor {
+            // The old master ends its workers now; the file and the page are this one's.
+            takeOver()
+            _ = predecessor.send(.ready)
+        }
+        notifier.ready()
+        readiness.tell()
+        listeners.keepOnly(addresses)
+        logger.info("\(machine.slotCount) worker\(machine.slotCount == 1 ? "" : "s") of \(options.name) serve")
+    }
+
+    private func say(_ report: SupervisorMachine.Report) {
+        func name(_ id: SupervisorMachine.WorkerID) -> String {
+            processes[id].map { "worker #\($0.slot) (process \($0.processID))" } ?? "a worker"
+        }
+        switch report {
+        case .replacing(let id, let reason):
+            page[.replacements] += 1
+            guard reason != .reload else { return }
+            logger.warning("\(name(id)) is replaced: \(reason.sentence)")
+        case .notReady(let id):
+            logger.error("\(name(id)) did not become ready within \(options.settings.readyTimeout); it is killed")
+        case .backingOff(let slot, let pause):
+            logger.warning("worker #\(slot) ends soon after its start again and again; the next start is in \(pause)")
+        case .reloadFailed:
+            page[.isServing] = 1
+            page[.failedReloads] += 1
+            logger.error("a new worker has ended before it served; the old workers go on")
+            notifier.ready()
+        case .drainedTooLong(let id): logger.warning("\(name(id)) has not finished in time; it is killed")
+        case .scaled(let count): logger.info("\(count) workers are wanted now")
+        }
+    }
+
+    private func start(_ id: SupervisorMachine.WorkerID, _ slot: Int) {
+        do {
+            processes[id] = try startWorker(in: slot)
+        } catch {
+            logger.error("worker #\(slot) cannot be started: \(error)")
+            receive(.exited(id))
+        }
+    }
+
+    private func startWorker(in slot: Int) throws(SkeinError) -> Process {
+        guard let record = page.takeRecord(slot: slot, generation: generation) else {
+            throw SkeinError(.exception, because: "there are too many processes that have not ended yet")
+        }
+        do {
+            let (mine, theirs) = try ControlSocket.pair()
+            defer { close(theirs.descriptor) }
+            let crash = CrashReport()
+            var given = Given(listeners)
+            given.add(theirs.descriptor, as: WorkerLink.Descriptor.control)
+            given.add(page.descriptor, as: WorkerLink.Descriptor.page)
+            if let crash { given.add(crash.descriptor, as: WorkerLink.Descriptor.report) }
+            let processID = try given.start(
+                program: ProgramPath.own, title: "skein/\(options.name): worker #\(slot)", options.arguments,
+                [WorkerLink.Variable.worker: "\(getpid()),\(slot),\(record.index)"])
+            record.own(processID)
+            return Process(processID: processID, slot: slot, control: mine, record: record, crash: crash)
+        } catch {
+            record.end()
+            throw error
+        }
+    }
+
+    // MARK: Reloads and exchanges
+
+    private func reload() {
+        guard !isStopping else { return }
+        do {
+            let addresses = try options.addresses()
+            try listeners.bind(addresses)
+            self.addresses = addresses
+        } catch {
+            logger.error("nothing is read again: \(error); the old workers go on")
+            page[.failedReloads] += 1
+            return
+        }
+        notifier.reloading()
+        page[.isServing] = 0
+        page[.reloads] += 1
+        generation += 1
+        receive(.reload)
+    }
+
+    private func exchange() {
+        guard !isStopping, successor == nil else { return }
+        do {
+            let (mine, theirs) = try ControlSocket.pair()
+            defer { close(theirs.descriptor) }
+            var given = Given(listeners)
+            given.add(theirs.descriptor, as: WorkerLink.Descriptor.control)
+            given.add(page.descriptor, as: WorkerLink.Descriptor.page)
+            if let pidFile { given.add(pidFile.descriptor, as: WorkerLink.Descriptor.report) }
+            let processID = try given.start(
+                program: programPath, title: options.arguments[0], options.arguments,
+                [Inheritance.variable: "\(getpid()),\(pidFile == nil ? 0 : 1)"], inSession: true)
+            successor = (processID, mine)
+            logger.info("the program on the disk is started as process \(processID)")
+        } catch {
+            logger.error("the program is not exchanged: \(error); this one goes on")
+        }
+    }
+
+    /// The new master serves.
+    private func giveWay() {
+        guard successor != nil else { return }
+        logger.info("the new program serves; this one finishes what is under way")
+        isStopping = true
+        receive(.stop(gracefully: true))
+    }
+
+    private func dropSuccessor() {
+        guard let successor else { return }
+        if !isStopping { kill(successor.processID, SIGKILL) }
+        close(successor.control.descriptor)
+        self.successor = nil
+    }
+}

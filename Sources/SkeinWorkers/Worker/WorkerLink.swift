@@ -1,0 +1,146 @@
+// A worker's side of its life under a master.
+
+import CSkeinWorkers
+import Dispatch
+import SkeinCore
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// What a worker has from its master: listening sockets, the shared page, and the line to it.
+public final class WorkerLink: Sendable {
+    /// The numbers of the descriptors that a worker is started with.
+    enum Descriptor {
+        static let control: CInt = 3
+        static let page: CInt = 4
+        static let report: CInt = 5
+        static let firstListener: CInt = 6
+    }
+
+    /// The variables of the environment that a worker is started with.
+    enum Variable {
+        static let worker = "SKEIN_WORKER"
+        static let listeners = "SKEIN_LISTENERS"
+    }
+
+    private struct State {
+        var sequence: UInt64 = 0
+        var order = BroadcastOrder()
+        var receive: (@Sendable (Broadcast) -> Void)?
+        var masterHasGone: (@Sendable () -> Void)?
+        var isReading = false
+    }
+
+    /// The number of the worker, from 0.
+    public let slot: Int
+    /// The memory that all workers share.
+    public let page: SharedPage
+    package let record: ProcessRecord
+    private let listeners: [String: CInt]
+    private let control: ControlSocket
+    private let sender: UInt64
+    private let state = Mutex(State())
+
+    /// The master's worker that this process is; nil for one that is none.
+    public static let current: WorkerLink? = WorkerLink()
+
+    private init?() {
+        guard let given = getenv(Variable.worker).map({ String(cString: $0) }) else { return nil }
+        let names = getenv(Variable.listeners).map { String(cString: $0) } ?? ""
+        // Programs that the worker starts are no workers.
+        unsetenv(Variable.worker)
+        unsetenv(Variable.listeners)
+        guard case let words = given.splitBytes(separator: ","),
+            words.count == 3, let parent = Int32(words[0]), parent == getppid(), let slot = Int(words[1]),
+            let index = Int(words[2]), let page = try? SharedPage(descriptor: Descriptor.page)
+        else { return nil }
+        self.slot = slot
+        self.page = page
+        record = ProcessRecord(page: page, index: index)
+        control = ControlSocket(descriptor: Descriptor.control)
+        var listeners: [String: CInt] = [:]
+        for (index, line) in names.splitBytes(separator: "\n").enumerated() {
+            listeners[String(line)] = Descriptor.firstListener + CInt(index)
+        }
+        self.listeners = listeners
+        // Numbers of processes come again; the start tells them apart.
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        sender =
+            UInt64(truncatingIfNeeded: getpid()) << 40 | UInt64(truncatingIfNeeded: now.tv_nsec / 1000) << 20
+            | UInt64(truncatingIfNeeded: now.tv_sec) & 0xfffff
+        for descriptor in [Descriptor.control, Descriptor.page, Descriptor.report] + Array(listeners.values) {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
+        ProcessTitle.set(CommandLine.arguments[0])
+        // The runtime can say more of a crash, and slower; whoever has asked it to gets its report.
+        if getenv("SWIFT_BACKTRACE") == nil {
+            skein_report_crashes(Descriptor.report, skein_page_record(page.page, CInt(index)))
+        }
+    }
+
+    /// A listening socket of the master; nil when it has none of this address.
+    package func listener(_ address: ListenerAddress) -> CInt? { listeners["\(address)"] }
+
+    /// The worker serves.
+    package func ready() { _ = control.send(.ready) }
+
+    /// Sends something to all other workers.
+    /// - Throws: code 719 for one that is too long, 701 when the master does not take it, since too many are under way.
+    package func send(_ broadcast: Broadcast) throws(SkeinError) {
+        guard broadcast.topic.utf8.count + broadcast.bytes.count <= Broadcast.maximumSize else {
+            throw SkeinError(
+                .contentTooLarge, because: "a broadcast has at most \(Broadcast.maximumSize) bytes, its topic included")
+        }
+        let sent = state.withLock { state in
+            let sent = control.send(.broadcast(broadcast.encoded(from: sender, number: state.sequence + 1)))
+            // What was not sent is no gap.
+            if case .done = sent { state.sequence += 1 }
+            return sent
+        }
+        switch sent {
+        case .done: break
+        case .full: throw SkeinError(.exception, because: "too many broadcasts are under way; send less of them")
+        case .closed: throw SkeinError(.channelClosed, because: "the master has ended")
+        }
+    }
+
+    /// Begins to receive what other workers send, one message after the other, on a thread of its own.
+    package func onBroadcast(_ receive: @escaping @Sendable (Broadcast) -> Void) {
+        state.withLock { $0.receive = receive }
+    }
+
+    /// Begins to listen to the master, on a thread of its own.
+    /// - Parameter masterHasGone: the master has ended, and so does the worker.
+    package func listen(masterHasGone: @escaping @Sendable () -> Void) {
+        let isFirst = state.withLock { state in
+            state.masterHasGone = masterHasGone
+            defer { state.isReading = true }
+            return !state.isReading
+        }
+        guard isFirst else { return }
+        DispatchQueue(label: "skein.worker").async { [self] in read() }
+    }
+
+    private func read() {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: ControlSocket.maximumMessage + 64, alignment: 8)
+        defer { buffer.deallocate() }
+        while true {
+            switch control.receive(into: buffer) {
+            case .nothing: control.wait()
+            case .message(.ready): break
+            case .message(.broadcast(let bytes)):
+                guard let (broadcast, sender, number) = Broadcast.decode(bytes) else { continue }
+                let (missed, receive) = state.withLock { ($0.order.receive(number, from: sender), $0.receive) }
+                receive?(Broadcast(topic: broadcast.topic, bytes: broadcast.bytes, missed: missed))
+            case .closed: return state.withLock { $0.masterHasGone }?() ?? ()
+            }
+        }
+    }
+}
