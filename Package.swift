@@ -27,6 +27,7 @@ let package = Package(
         .library(name: "SkeinAWS", targets: ["SkeinAWS"]),
         .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
+        .library(name: "SkeinSharedRedis", targets: ["SkeinSharedRedis"]),
         .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
         .library(name: "SkeinACME", targets: ["SkeinACME"]),
         .library(name: "SkeinConfiguration", targets: ["SkeinConfiguration"]),
@@ -107,6 +108,9 @@ let package = Package(
                 "SkeinHTTP", "SkeinCore", "SkeinTransport", logging, collections,
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
+        .target(
+            name: "SkeinSharedRedis",
+            dependencies: nio + ["SkeinCore", "SkeinWorkers", "SkeinEngine", "SkeinRedis"]),
         .target(
             name: "SkeinMongo",
             dependencies: nio + tls + [
@@ -220,7 +224,7 @@ let package = Package(
         .executableTarget(
             name: "worker-probe",
             dependencies: [
-                "SkeinEngine", "SkeinEngineCommand",
+                "SkeinEngine", "SkeinEngineCommand", "SkeinSharedRedis",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/WorkerProbe"),
         .testTarget(
@@ -247,7 +251,7 @@ let package = Package(
                 "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinACME", "SkeinGRPC",
                 "SkeinCommand",
                 logging, "SkeinHummingbird",
-                "worker-probe", "SkeinWorkers",
+                "worker-probe", "SkeinWorkers", "SkeinSharedRedis",
                 "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),

@@ -76,6 +76,9 @@ public struct ProcessOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Replace a worker that does not answer for so long.", valueName: "seconds"))
     var workerTimeout: Int = 30
 
+    @Option(help: ArgumentHelp("How long a worker may take until it serves.", valueName: "seconds"))
+    var startTimeout: Int = 60
+
     @Option(
         help: ArgumentHelp(
             "How long requests and WebSockets may go on when the server ends or a worker is replaced.",
@@ -116,7 +119,7 @@ public struct ProcessOptions: ParsableArguments {
     public func validate() throws {
         guard (1...64).contains(workers ?? 1) else { throw ValidationError("--workers must be from 1 to 64.") }
         guard workerCpu ?? 1 > 0, workerCpuSeconds > 0, workerMemory ?? 1 > 0, workerRequests ?? 1 > 0,
-            workerAge ?? 1 > 0, workerTimeout > 0, drainTime ?? 0 >= 0, openFiles ?? 1 > 0
+            workerAge ?? 1 > 0, workerTimeout > 0, startTimeout > 0, drainTime ?? 0 >= 0, openFiles ?? 1 > 0
         else { throw ValidationError("Limits of workers are numbers above 0.") }
         if let umask, UInt32(umask, radix: 8).map({ $0 <= 0o777 }) != true {
             throw ValidationError("--umask is an octal number up to 777.")
@@ -147,6 +150,7 @@ public struct ProcessOptions: ParsableArguments {
         settings.memoryLimit = workerMemory.map { $0 << 20 }
         settings.maximumRequests = workerRequests
         settings.maximumAge = workerAge.map { .seconds($0) }
+        settings.readyTimeout = .seconds(startTimeout)
         settings.heartbeatTimeout = .seconds(workerTimeout)
         settings.drainTimeout = drainTime + .seconds(5)
         return settings

@@ -3,6 +3,7 @@
 import ArgumentParser
 import SkeinEngine
 import SkeinEngineCommand
+import SkeinSharedRedis
 
 #if canImport(Glibc)
     import Glibc
@@ -22,6 +23,9 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
     @Option(help: "A file whose text says what a worker does at its start: crash, hang or serve.")
     var behaviour: String?
 
+    @Option(help: "Share on this Redis server, and not on this machine.")
+    var redis: String?
+
     func mount(into engine: inout Engine) async throws {
         switch behaviour.flatMap(Self.text) {
         case "crash": fatalError("told to crash at the start")
@@ -29,6 +33,7 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
         case "hang": while true { sleep(1) }
         default: break
         }
+        if let redis { engine.configuration.shared = .redis(redis, lockLifetime: .seconds(1)) }
         engine.get("/pid") { _ in "\(getpid())" }
         engine.get("/slow") { _ in
             try await Task.sleep(for: .milliseconds(300))

@@ -40,10 +40,16 @@ public struct RotatingFileLogHandler: LogHandler {
 }
 
 /// A file for lines, replaced by a fresh one when it is full.
+///
+/// Several processes may write to one file: each write appends whole lines, and one process alone begins the new file.
 public final class RotatingFile: Sendable {
     private struct State {
         var descriptor: CInt
+        /// The file, among those of the file system.
+        var number: UInt64
+        /// Bytes at the last look. Others may have written since.
         var size: Int
+        var looked: ContinuousClock.Instant
     }
 
     private let path: String
@@ -79,6 +85,7 @@ public final class RotatingFile: Sendable {
     /// Appends whole lines.
     package func write(_ lines: UnsafeRawBufferPointer) {
         state.withLock { state in
+            look(&state)
             if state.size > 0, state.size + lines.count > maximumBytes { rotate(&state) }
             FileDescriptorOutput(descriptor: state.descriptor).write(lines)
             state.size += lines.count
@@ -94,7 +101,37 @@ public final class RotatingFile: Sendable {
         }
     }
 
+    /// Finds out how large the file is, and whether another process has begun a new one; ten times a second, which is often enough.
+    private func look(_ state: inout State) {
+        let now = ContinuousClock.now
+        guard now - state.looked >= .milliseconds(100) else { return }
+        state.looked = now
+        guard Self.number(of: path) == state.number else {
+            guard let fresh = Self.open(path) else { return }
+            close(state.descriptor)
+            state = fresh
+            return
+        }
+        state.size = Int(lseek(state.descriptor, 0, SEEK_END))
+    }
+
+    private static func number(of path: String) -> UInt64? {
+        var facts = stat()
+        return stat(path, &facts) == 0 ? UInt64(facts.st_ino) : nil
+    }
+
     private func rotate(_ state: inout State) {
+        // The lock is on the file that is full, which all that write to it have open.
+        flock(state.descriptor, LOCK_EX)
+        let full = state.descriptor
+        defer { if full == state.descriptor { flock(full, LOCK_UN) } }  // A closed one has no lock.
+        guard Self.number(of: path) == state.number else {
+            if let fresh = Self.open(path) {
+                close(state.descriptor)
+                state = fresh
+            }
+            return
+        }
         for number in stride(from: keep, to: 0, by: -1) {
             rename(number == 1 ? path : "\(path).\(number - 1)", "\(path).\(number)")
         }
@@ -114,6 +151,10 @@ public final class RotatingFile: Sendable {
             let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         #endif
         guard descriptor >= 0 else { return nil }
-        return State(descriptor: descriptor, size: Int(lseek(descriptor, 0, SEEK_END)))
+        var facts = stat()
+        fstat(descriptor, &facts)
+        return State(
+            descriptor: descriptor, number: UInt64(facts.st_ino), size: Int(lseek(descriptor, 0, SEEK_END)),
+            looked: .now)
     }
 }

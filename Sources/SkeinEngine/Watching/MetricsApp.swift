@@ -2,6 +2,7 @@
 
 import SkeinCore
 import SkeinHTTP
+import SkeinWorkers
 
 /// The numbers of the server, and of swift-metrics if it goes there, for Prometheus.
 public struct MetricsApp: App {
@@ -34,6 +35,7 @@ public struct MetricsApp: App {
             counts: numbers.durations, sum: numbers.seconds)
         text.add("skein_received_bytes_total", "counter", Double(numbers.bytesReceived))
         text.add("skein_sent_bytes_total", "counter", Double(numbers.bytesSent))
+        if let page = request.scope.owner.context.worker?.page { addWorkers(of: page, to: &text) }
         addAliases(of: request.scope.owner.skein, to: &text)
         for (mount, cache) in request.scope.owner.context.caches {
             let counts = cache.statistics
@@ -53,6 +55,23 @@ public struct MetricsApp: App {
 }
 
 extension MetricsApp {
+    /// What the master knows of its workers.
+    private func addWorkers(of page: SharedPage, to text: inout PrometheusText) {
+        let status = ServerStatusReport(page)
+        let phases: [SupervisorMachine.Phase] = [.starting, .ready, .draining, .killed]
+        for phase in phases {
+            let count = status.workers.filter { $0.state.equalsBytes("\(phase)") }.count
+            text.add("skein_workers", "gauge", labels: ["state=\"\(phase)\""], Double(count))
+        }
+        text.add("skein_worker_crashes_total", "counter", Double(status.crashes))
+        text.add("skein_worker_replacements_total", "counter", Double(status.replacements))
+        text.add("skein_reloads_total", "counter", Double(status.reloads))
+        for worker in status.workers {
+            let labels = ["worker=\"\(worker.worker)\"", "process=\"\(worker.process)\""]
+            text.add("skein_worker_resident_memory_bytes", "gauge", labels: labels, Double(worker.memory))
+        }
+    }
+
     /// What is known of the members of aliases. The samples of one metric stand together, as Prometheus asks for.
     private func addAliases(of client: SkeinClient, to text: inout PrometheusText) {
         let members = client.aliasNames.flatMap { name in

@@ -2,6 +2,7 @@
 
 import SkeinCore
 import SkeinHTTP
+import SkeinWorkers
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -52,6 +53,7 @@ struct ServerStatus: Encodable {
     }
 
     let process: [Row]
+    let workers: [ServerStatusReport.Worker]
     let traffic: [Row]
     let statuses: [Share]
     let durations: [Share]
@@ -79,6 +81,7 @@ struct ServerStatus: Encodable {
         func bytes(_ count: Int) -> String {
             count < 10 << 10 ? "\(count) B" : count < 10 << 20 ? "\(count >> 10) KiB" : "\(count >> 20) MiB"
         }
+        workers = context.worker.map { ServerStatusReport($0.page).workers } ?? []
         process = [
             Row(name: "Process", value: "\(ProcessInfo.processInfo.processIdentifier)"),
             Row(name: "Up for", value: Self.text(numbers.uptime)),
@@ -128,6 +131,7 @@ struct ServerStatus: Encodable {
         .bar { width: 45%; padding: .1em .6em } .bar div { background: #3a7bd5; border-radius: .2em; height: .8em; min-width: 1px }
         </style></head><body><h1>Skein</h1><main>
         \(Self.section("Process", process))
+        \(workers.isEmpty ? "" : Self.section("Workers", workers.map(Self.row)))
         \(Self.section("Traffic", traffic))
         \(Self.section("Answers by status", statuses))
         \(Self.section("Answers by duration", durations))
@@ -146,6 +150,14 @@ struct ServerStatus: Encodable {
             name: member.url,
             value:
                 "\(state)\(member.requests) requests, \(member.failures) failed, \(latency) ms, \(member.inFlight) now")
+    }
+
+    private static func row(_ worker: ServerStatusReport.Worker) -> Row {
+        Row(
+            name: "#\(worker.worker), process \(worker.process)",
+            value:
+                "\(worker.state), \(worker.connections) connections, \(worker.requests) requests, \(worker.memory >> 20) MiB, \(worker.cpu) % CPU"
+        )
     }
 
     private static func rows(_ counts: CacheStatistics) -> [Row] {

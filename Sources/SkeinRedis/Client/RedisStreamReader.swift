@@ -12,7 +12,7 @@ public struct RedisStreamEntry: Hashable, Sendable {
     /// A field's value.
     public subscript(name: String) -> RedisValue? { fields.first { $0.key.string?.equalsBytes(name) == true }?.value }
 
-    init?(_ value: RedisValue) {
+    package init?(_ value: RedisValue) {
         guard let id = value[0]?.string, let fields = value[1]?.entries else { return nil }
         self.id = id
         self.fields = fields
@@ -103,7 +103,8 @@ public struct RedisStreamReader: AsyncSequence, Sendable {
 }
 
 extension RedisValue {
-    fileprivate var entriesOfStreams: [RedisValue] {
+    /// The lists of entries that XREAD and XREADGROUP answer with, one of each stream.
+    package var entriesOfStreams: [RedisValue] {
         if case .map(let streams) = self { return streams.map(\.value) }
         return (elements ?? []).compactMap { $0[1] }
     }

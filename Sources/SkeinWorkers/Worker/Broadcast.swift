@@ -19,7 +19,7 @@ public struct Broadcast: Sendable, Equatable {
     static let maximumSize = ControlSocket.maximumMessage - 64
 
     /// As it travels: the sender, its number among the sender's messages, the topic's length, the topic, the content.
-    func encoded(from sender: UInt64, number: UInt64) -> [UInt8] {
+    package func encoded(from sender: UInt64, number: UInt64) -> [UInt8] {
         var all: [UInt8] = []
         all.reserveCapacity(20 + topic.utf8.count + bytes.count)
         for value in [sender, number] { withUnsafeBytes(of: value.bigEndian) { all.append(contentsOf: $0) } }
@@ -28,7 +28,7 @@ public struct Broadcast: Sendable, Equatable {
     }
 
     /// Reads what has travelled; nil for what no worker sends.
-    static func decode(_ all: [UInt8]) -> (broadcast: Broadcast, sender: UInt64, number: UInt64)? {
+    package static func decode(_ all: [UInt8]) -> (broadcast: Broadcast, sender: UInt64, number: UInt64)? {
         func number(_ range: Range<Int>) -> UInt64 { all[range].reduce(0) { $0 << 8 | UInt64($1) } }
         guard all.count >= 18 else { return nil }
         let length = Int(number(16..<18))
@@ -40,14 +40,16 @@ public struct Broadcast: Sendable, Equatable {
 }
 
 /// Finds gaps in what senders have numbered.
-struct BroadcastOrder {
+package struct BroadcastOrder {
     /// The last number of each sender; the oldest senders are forgotten beyond a number.
     private var last: [UInt64: UInt64] = [:]
     private var senders: [UInt64] = []
 
+    package init() {}
+
     /// A message comes.
     /// - Returns: how many of its sender are missing before it.
-    mutating func receive(_ number: UInt64, from sender: UInt64) -> Int {
+    package mutating func receive(_ number: UInt64, from sender: UInt64) -> Int {
         defer { last[sender] = number }
         guard let before = last[sender] else {
             senders.append(sender)

@@ -1,0 +1,216 @@
+import CSkeinWorkers
+import Foundation
+import SkeinCore
+import Testing
+
+@testable import SkeinWorkers
+
+/// Memory that processes share.
+@Suite("The shared page")
+struct SharedPageTests {
+    @Test("States are found by their bytes, from every mapping, and count exactly under 16 writers")
+    func states() async throws {
+        let page = try SharedPage()
+        let other = try SharedPage(descriptor: fcntl(page.descriptor, F_DUPFD_CLOEXEC, 0))
+        await withTaskGroup(of: Void.self) { group in
+            for writer in 0..<16 {
+                group.addTask {
+                    let own = writer % 2 == 0 ? page : other
+                    for _ in 0..<5000 { _ = try? own.add(1, to: "count") }
+                }
+            }
+        }
+        #expect(try page.value(of: "count") == 80_000)
+        #expect(try other.value(of: "never") == 0)
+        #expect(try !page.compareAndSet("count", expected: 1, to: 5))
+        #expect(try page.compareAndSet("count", expected: 80_000, to: .max))
+        #expect(try page.add(1, to: "count") == .min, "it wraps around")
+        #expect(try page.lastChange(of: "quiet") == nil)
+        try page.touch("quiet")
+        let changed = try #require(try other.lastChange(of: "quiet"))
+        #expect(abs(changed - Date().timeIntervalSince1970) < 5)
+        // Two spellings of one character are two names.
+        try page.set("\u{E9}", to: 1)
+        #expect(try page.value(of: "e\u{301}") == 0)
+        #expect(Set(page.states.map(\.name)).count == page.states.count - 1 || page.states.count == 5)
+    }
+
+    @Test("Names have a length and a number")
+    func names() throws {
+        let page = try SharedPage()
+        for name in ["", String(repeating: "x", count: 89)] {
+            #expect(throws: SkeinError.self) { try page.value(of: name) }
+        }
+        for number in 0..<1024 { try page.set("\(number)", to: number) }
+        #expect(throws: SkeinError.self) { try page.value(of: "one more") }
+        #expect(try page.value(of: "1023") == 1023)
+    }
+
+    @Test("A file that is no page, or that of another version, is refused")
+    func foreign() throws {
+        let path = "\(FileManager.default.temporaryDirectory.path)/skein-page-\(UUID())"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Data(count: 1 << 16).write(to: URL(filePath: path))
+        let descriptor = open(path, O_RDWR)
+        #expect(throws: SkeinError.self) { try SharedPage(descriptor: descriptor) }
+        close(descriptor)
+    }
+
+    @Test("Ended processes' counters stay in the sums, and their records are free again")
+    func records() throws {
+        let page = try SharedPage()
+        var taken: [ProcessRecord] = []
+        while let record = page.takeRecord(slot: taken.count, generation: 1) { taken.append(record) }
+        #expect(taken.count == 128)
+        for (index, record) in taken.enumerated() {
+            record.own(Int32(1000 + index))
+            record.shards = 2
+            skein_count(record.counters(ofShard: 1) + 3, 5)
+        }
+        #expect(page.sums(4) == [0, 0, 0, 640])
+        for record in taken[..<64] { record.end() }
+        #expect(page.sums(4) == [0, 0, 0, 640])
+        #expect(page.records.count == 64)
+        let again = try #require(page.takeRecord(slot: 0, generation: 2))
+        again.own(1)
+        #expect(again.sum(3) == 0)
+    }
+
+    @Test("Meters by name; the least recently used ones go")
+    func meters() throws {
+        let page = try SharedPage()
+        func use(_ name: String, at now: Double) -> Double {
+            page.withMeter(name, at: now) { meter in
+                meter.used += 1
+                return meter.used
+            }
+        }
+        #expect(use("a", at: 1) == 1)
+        #expect(use("a", at: 2) == 2)
+        #expect(use("b", at: 2) == 1)
+        for number in 0..<100_000 { _ = use("n\(number)", at: 3 + Double(number)) }
+        #expect(use("a", at: 200_000) == 1, "it was forgotten")
+        #expect(use("n99999", at: 200_001) == 2)
+    }
+
+    @Test("One holder of a lock in all processes, and fences that grow")
+    func locks() async throws {
+        let page = try SharedPage()
+        // Two tables of locks are to the system what two processes are.
+        let (here, there) = (try NamedLocks(page), try NamedLocks(page))
+        let first = try #require(try here.tryLock("a"))
+        #expect(try here.tryLock("a") == nil)
+        #expect(try there.tryLock("a") == nil)
+        #expect(try there.tryLock("b") != nil)
+        here.release(first)
+        let second = try #require(try there.tryLock("a"))
+        #expect(second.fence == first.fence + 1)
+        there.release(second)
+        nonisolated(unsafe) var inside = 0
+        await withTaskGroup(of: Void.self) { group in
+            for task in 0..<8 {
+                group.addTask {
+                    let locks = task % 2 == 0 ? here : there
+                    for _ in 0..<50 {
+                        guard let hold = try? await locks.lock("count") else { return }
+                        let before = inside
+                        await Task.yield()
+                        inside = before + 1
+                        locks.release(hold)
+                    }
+                }
+            }
+        }
+        #expect(inside == 400)
+        await #expect(throws: SkeinError.self) {
+            let held = try #require(try here.tryLock("long"))
+            defer { here.release(held) }
+            _ = try await there.lock("long", timeout: .milliseconds(30))
+        }
+    }
+
+    @Test("A lock is free when its holder's process ends, however it does")
+    func lostHolders() async throws {
+        let page = try SharedPage()
+        let locks = try NamedLocks(page)
+        let (entry, index) = try page.lock("fragile")
+        _ = entry
+        // Python takes the system's lock on the same file, and is killed while it holds it.
+        let program = """
+            import fcntl, os, struct, sys, time
+            file = os.open('/proc/\(getpid())/fd/\(page.descriptor)', os.O_RDWR)
+            fcntl.fcntl(file, 37, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, \(index), 1, 0))
+            print('held', flush=True)
+            time.sleep(60)
+            """
+        for _ in 0..<20 {
+            let process = Process()
+            let pipe = Pipe()
+            process.executableURL = URL(filePath: "/usr/bin/python3")
+            process.arguments = ["-c", program]
+            process.standardOutput = pipe
+            try process.run()
+            #expect(pipe.fileHandleForReading.availableData == Data("held\n".utf8))
+            #expect(try locks.tryLock("fragile") == nil)
+            kill(process.processIdentifier, SIGKILL)
+            let hold = try await locks.lock("fragile", timeout: .seconds(10))
+            locks.release(hold)
+            process.waitUntilExit()
+        }
+    }
+
+    @Test("Broadcasts are read as they were written, and gaps of a sender are counted")
+    func broadcasts() throws {
+        let message = Broadcast(topic: "t\u{E9}", bytes: [0, 255, 10])
+        let sent = message.encoded(from: 7, number: 3)
+        let got = try #require(Broadcast.decode(sent))
+        #expect(got.broadcast == message && got.sender == 7 && got.number == 3)
+        for count in 0..<18 { #expect(Broadcast.decode(Array(sent.prefix(count))) == nil) }
+        var order = BroadcastOrder()
+        #expect(order.receive(5, from: 1) == 0, "the first one that this process hears")
+        #expect(order.receive(6, from: 1) == 0)
+        #expect(order.receive(9, from: 1) == 2)
+        #expect(order.receive(1, from: 2) == 0)
+        #expect(order.receive(9, from: 1) == 0)
+        for sender in 10..<1000 as Range<UInt64> { #expect(order.receive(1, from: sender) == 0) }
+    }
+
+    @Test("A pid file has one owner, and is not believed when it has none")
+    func pidFile() throws {
+        let path = "\(FileManager.default.temporaryDirectory.path)/skein-\(UUID()).pid"
+        #expect(PidFile.owner(of: path) == nil)
+        let file = try PidFile(locking: path)
+        file.write()
+        #expect(PidFile.owner(of: path) == getpid())
+        #expect(throws: SkeinError.self) { try PidFile(locking: path) }
+        file.remove()
+        #expect(!FileManager.default.fileExists(atPath: path))
+        try "1\n".write(toFile: path, atomically: true, encoding: .utf8)
+        #expect(PidFile.owner(of: path) == nil, "nobody has locked it")
+        try PidFile(locking: path).remove()
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    @Test("Words of a command line as systemd reads them")
+    func unit() {
+        var unit = ServiceUnit(name: "blog", command: ["/opt/my blog/blog", "--db", "100%$HOME", "a\"b\\c", ""])
+        unit.user = "www"
+        let text = unit.text
+        #expect(text.contains("ExecStart=\"/opt/my blog/blog\" --db 100%%$$HOME \"a\\\"b\\\\c\" \"\"\n"))
+        #expect(text.contains("User=www\n") && text.contains("Type=notify\n"))
+    }
+
+    @Test("Names of functions in frames")
+    func frames() {
+        let lines = CrashReport.readable(
+            [
+                "signal 11", "/lib/libx.so(+0x1f) [0x7f]", "/lib/libx.so($sSS5countSivg+0x10)[0x1]",
+                "skein/x: worker #0(+0x0)[0x0]",
+            ],
+            program: "/proc/self/exe")
+        #expect(
+            lines == [
+                "signal 11", "libx.so + 0x1f", "libx.so: Swift.String.count.getter : Swift.Int + 16", "program + 0x0",
+            ])
+    }
+}
