@@ -153,7 +153,8 @@ let package = Package(
         .target(
             name: "SkeinConfiguration",
             dependencies: [
-                "SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine", "SkeinACME",
+                "SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine", "SkeinACME", "SkeinWorkers", "SkeinRedis",
+                "SkeinSharedRedis",
             ]),
         .target(
             name: "SkeinGRPC",

@@ -14,6 +14,7 @@
 #ifdef __linux__
 #include <features.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 int skein_spawn(const char *path, char *const *arguments, char *const *environment, const skein_descriptor *descriptors,
@@ -112,6 +113,25 @@ void skein_set_title(int count, char *const *arguments, const char *title) {
 #else
     (void)title;
 #endif
+}
+
+int64_t skein_thread(void) {
+    sigset_t abort;
+    sigemptyset(&abort);
+    sigaddset(&abort, SIGABRT);
+    pthread_sigmask(SIG_UNBLOCK, &abort, NULL);
+#ifdef __linux__
+    return syscall(SYS_gettid);
+#else
+    return 0;
+#endif
+}
+
+void skein_signal_thread(pid_t pid, int64_t thread, int signal) {
+#ifdef __linux__
+    if (thread > 0 && syscall(SYS_tgkill, pid, (pid_t)thread, signal) == 0) return;
+#endif
+    kill(pid, signal);
 }
 
 pid_t skein_reap(int *status) {

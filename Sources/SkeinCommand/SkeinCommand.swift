@@ -27,7 +27,8 @@ struct SkeinCommand: AsyncParsableCommand {
             MongoDBCommand.self,
             ProxyCommand.self,
             ResolveCommand.self,
-            RespondCommand.self, RunCommand.self, ServeCommand.self, RPCCommand.self, SQLCommand.self, SQSCommand.self,
+            RespondCommand.self, RunCommand.self, ServeCommand.self, ServiceCommand.self, RPCCommand.self,
+            SQLCommand.self, SQSCommand.self,
             StoreCommand.self, TokenCommand.self, WSCommand.self,
         ]
             + RequestCommands.all)

@@ -176,8 +176,8 @@ extension EngineCommand {
         }
         guard isServing else { return }
         var engine = Engine(try options.configuration(label: WorkerLink.current.map { "\(name) W\($0.slot)" } ?? name))
-        try process.prepare(&engine.configuration)
         try await mount(into: &engine)
+        try process.prepare(&engine)
         try await engine.serve()
     }
 }

@@ -79,7 +79,12 @@ public struct EngineProcess {
     }
 
     /// Sets what the worker, or the only process, serves with.
-    public func prepare(_ configuration: inout ServerConfiguration) throws {
+    public func prepare(_ engine: inout Engine) throws {
+        try prepare(&engine.configuration)
+        if options.reload { engine.middleware.insert(BuildErrors(path: Supervisor.buildErrors), at: 0) }
+    }
+
+    private func prepare(_ configuration: inout ServerConfiguration) throws {
         if let mask = options.umask.flatMap({ UInt32($0, radix: 8) }) { umask(mode_t(mask)) }
         if let count = options.openFiles { try ProcessLimits.setOpenFiles(count) }
         if let drainTime = options.drainTime { configuration.shutdownTimeout = .seconds(drainTime) }

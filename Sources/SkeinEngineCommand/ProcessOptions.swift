@@ -106,7 +106,10 @@ public struct ProcessOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How many files each process may have open.", valueName: "count"))
     var openFiles: Int?
 
-    @Flag(help: "Exchange the program when it has changed on the disk; for development.")
+    @Flag(
+        help:
+            "For development: build the program again when its sources have changed, and exchange it; errors are shown in the browser."
+    )
     var reload = false
 
     @Flag(help: "With status: print JSON.")

@@ -89,7 +89,23 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
         engine.get("/inside") { "\(try await $0.shared.value("inside"))" }
         engine.mount(
             "/limited", ClosureApp { _ in .text("yes") }.inside(RateLimit(5, per: .seconds(3600), name: "probe")))
+        let rooms = SocketGroups<String>()
+        engine.share(rooms, as: "rooms")
         var router = Router()
+        router.webSocket("/room") { socket, request in
+            let room = rooms["room"]
+            try await room.join(socket, as: request.parameters["name"]) {
+                try await socket.send("\(getpid())")
+                for try await message in socket {
+                    let words = message.text.splitBytes(separator: ":")
+                    if words.count == 2 {
+                        room.send(.text(String(words[1])), to: String(words[0]))
+                    } else {
+                        room.send(message)
+                    }
+                }
+            }
+        }
         router.webSocket("/socket") { socket, _ in
             try await socket.send("\(getpid())")
             for try await message in socket { try await socket.send(message) }

@@ -49,13 +49,14 @@ typedef struct {
     int64_t phase;
     int64_t generation;
     int64_t started;            // seconds since 1970
-    int64_t heartbeat;          // nanoseconds of CLOCK_MONOTONIC
     int64_t connections;        // open now
     int64_t shards;             // event loops that count
     int64_t memory;             // resident bytes, as the master has seen them last
     int64_t cpu;                // permille of a core, in the last second
     int64_t is_replaced;        // another process serves in its place
-    int64_t reserved[5];
+    int64_t reserved[6];
+    int64_t heartbeats[SKEIN_SHARDS];   // of the event loops: nanoseconds of CLOCK_MONOTONIC
+    int64_t threads[SKEIN_SHARDS];      // the system's numbers of their threads
     int64_t counters[SKEIN_SHARDS][SKEIN_COUNTERS];
     skein_request under_way[SKEIN_SHARDS][SKEIN_UNDER_WAY];
 } skein_record;
@@ -141,6 +142,11 @@ int skein_signals_write(int descriptor, const int *signals, size_t count);
 
 // Names this process in lists of processes. The memory of the arguments is overwritten.
 void skein_set_title(int count, char *const *arguments, const char *title);
+
+// The system's number of the calling thread, which accepts SIGABRT from now on: threads of dispatch block it.
+int64_t skein_thread(void);
+// Sends a signal to one thread of a process, or to the process where the system cannot.
+void skein_signal_thread(pid_t pid, int64_t thread, int signal);
 
 // The next child that has ended; 0 when none has. The status is that of waitpid(2).
 pid_t skein_reap(int *status);

@@ -65,7 +65,7 @@ struct RunCommand: AsyncParsableCommand {
         let kept = KeptStates()
         let read = try CheckCommand.read(file, keeping: kept)
         var engine = read.engine
-        try process.prepare(&engine.configuration)
+        try process.prepare(&engine)
         engine.configuration.logger = logger
         let certificates = Certificates()
         do {

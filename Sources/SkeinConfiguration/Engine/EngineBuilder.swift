@@ -4,7 +4,10 @@ import SkeinACME
 import SkeinCore
 import SkeinEngine
 import SkeinHTTP
+import SkeinRedis
+import SkeinSharedRedis
 import SkeinTransport
+import SkeinWorkers
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -39,6 +42,7 @@ struct EngineBuilder {
     // MARK: Server
 
     mutating func configure(_ server: CheckedSection) {
+        if let text = server.text("shared") { share(text, server) }
         let workers = server.integer("workers") ?? 1
         engine.configuration.threads = server.integer("threads") ?? max(1, engine.configuration.threads / workers)
         engine.configuration.trustedProxies = Self.ranges(server, "trusted_proxies")
@@ -56,6 +60,19 @@ struct EngineBuilder {
         if let value = server.integer("min_body_rate") { engine.configuration.minimumBodyRate = value }
         if let value = server.boolean("http2") { engine.configuration.http2.isEnabled = value }
         engine.configuration.strictTransportSecurity = server.duration("hsts")
+    }
+
+    private mutating func share(_ text: String, _ server: CheckedSection) {
+        var url = text
+        if text.hasBytePrefix("env:") || text.hasBytePrefix("file:") {
+            do throws(SecretProblem) { url = try CheckedSection.secret(text) } catch {
+                return server.complain("shared", error.message)
+            }
+        } else if let options = try? RedisOptions(text), options.password != nil {
+            return server.complain("shared", "secrets do not stand in this file; write env:NAME or file:PATH")
+        }
+        do throws(SkeinError) { _ = try RedisOptions(url) } catch { return server.complain("shared", error.message) }
+        engine.configuration.shared = .redis(url)
     }
 
     static func ranges(_ section: CheckedSection, _ name: String) -> [AddressRange] {
@@ -261,7 +278,7 @@ struct EngineBuilder {
             }
         limits[name] = RateLimit(
             limit, per: window, isWindow ? .slidingWindow : .tokenBucket(size: section.integer("burst")), by: subject,
-            name: name, store: kept.rates)
+            name: name, store: engine.configuration.shared == nil && WorkerLink.current == nil ? kept.rates : nil)
     }
 
     static func policy(_ section: CheckedSection) -> AccessPolicy {

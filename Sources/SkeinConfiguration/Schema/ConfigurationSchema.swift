@@ -26,6 +26,10 @@ enum ConfigurationSchema {
             Setting(
                 "workers", .integer(1...64), "one process without a master",
                 "Processes that serve under a master, which replaces those that end."),
+            Setting(
+                "shared", .text, "memory of this machine",
+                "A Redis server for what the processes of all machines share: redis://HOST/0; with a password, env:NAME or file:PATH of the URL."
+            ),
             Setting("threads", .integer(1...1024), "one a core for all workers", "Event-loop threads of each process."),
             Setting(
                 "trusted_proxies", .list(.text), "none",

@@ -39,11 +39,12 @@ public struct RateLimit: Middleware {
     public let name: String
     private let subject: Subject
     private let store: (any RateStore)?
-    private let number: Int
+    /// The limit among those of a shared store.
+    private let key: String
     private let failure: Failure
     private let complaints = Complaints()
     private let policy: String
-    /// Limits are told apart by the order in which a program makes them, which is the same in all its workers.
+    /// Limits without a name are told apart by the order in which a program makes them, which is the same in all its workers.
     private static let numbers = Atomic<Int>(0)
 
     /// - Parameters:
@@ -51,7 +52,7 @@ public struct RateLimit: Middleware {
     ///   - window: its length.
     ///   - algorithm: how they are counted. Default: a token bucket of the limit's size.
     ///   - subject: for whom. Default: each client.
-    ///   - name: of the limit, in fields and in a shared store. Default: `default`.
+    ///   - name: of the limit, in fields and in a shared store, where limits of one name are one. Default: `default`.
     ///   - store: where the meters are. Default: where the workers of the server share them; without a master, this process.
     ///   - failure: what happens while a shared store cannot be reached. Default: requests pass.
     public init(
@@ -63,7 +64,8 @@ public struct RateLimit: Middleware {
         self.subject = subject
         self.name = HTTPText.unquotable(name)
         self.store = store
-        number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
+        let number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
+        key = name.equalsBytes("default") ? "\(number)" : name
         self.failure = failure
         policy = "\"\(self.name)\";q=\(rule.limit);w=\(max(1, Int(rule.window.rounded(.up))))"
     }
@@ -78,7 +80,7 @@ public struct RateLimit: Middleware {
                 decision = try await store.take("\(name) \(subject)", rule, at: now)
             } else {
                 decision = try await request.scope.owner.context.rates.take(
-                    "\(number) \(name) \(subject)", rule, at: now)
+                    "\(key) \(subject)", rule, at: now)
             }
         } catch {
             guard isOpen(error, request, at: now) else {

@@ -107,24 +107,24 @@ extension HTTPServer {
             context.share(try await location.connect(client))
         }
         let sharing = configuration.sharing
-        guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty else { return }
+        guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty || !sharing.starting.isEmpty else { return }
         let core = context.sharedCore
         try await core.backend.listen { core.deliver($0) }
         var chores = [Task { await core.runHandlers() }]
         for maintenance in sharing.maintenance {
             chores.append(Task { await maintenance.run(Shared(core: core), configuration.logger) })
         }
+        for start in sharing.starting { chores.append(Task { await start(Shared(core: core)) }) }
         state.withLock { $0.chores += chores }
     }
 
     /// Tells the master that this worker serves, and that it lives, and hears what the master says.
     func follow(_ worker: WorkerLink, _ shards: [ServerShard]) {
-        beat(worker.record)
-        shards[0].shard.eventLoop.scheduleRepeatedAsyncTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
-            // A loop that is blocked does not answer, and then neither does the worker.
-            let answers = shards.map { $0.shard.eventLoop.submit {} }
-            return EventLoopFuture.andAllSucceed(answers, on: shards[0].shard.eventLoop).map {
-                self.beat(worker.record)
+        // Each loop for itself, so that the master knows which one is blocked.
+        for shard in shards {
+            worker.record.beat(ofShard: shard.shard.index, at: Int64(NIODeadline.now().uptimeNanoseconds))
+            shard.shard.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { _ in
+                worker.record.beat(ofShard: shard.shard.index, at: Int64(NIODeadline.now().uptimeNanoseconds))
             }
         }
         worker.listen(
@@ -134,6 +134,4 @@ extension HTTPServer {
             })
         worker.ready()
     }
-
-    private func beat(_ record: ProcessRecord) { record.heartbeat = Int64(NIODeadline.now().uptimeNanoseconds) }
 }

@@ -158,6 +158,8 @@ struct SharedOptions: Sendable {
     var states: [String] = []
     var handlers: [(topic: String, handler: SharedCore.Handler)] = []
     var maintenance: [Maintenance] = []
+    /// What runs for as long as the server does.
+    var starting: [@Sendable (Shared) async -> Void] = []
 }
 
 extension ServerRequest {

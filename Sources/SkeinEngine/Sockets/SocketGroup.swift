@@ -33,15 +33,20 @@ public final class SocketGroup: Sendable {
     private let slow: Slow
     private let members = Mutex<[ObjectIdentifier: Member]>([:])
     private let ended: (@Sendable () -> Void)?
+    /// Sends a message on to other processes.
+    private let spread: (@Sendable (WebSocketMessage, _ name: String?) -> Void)?
 
     /// A group without members.
     /// - Parameter slow: what is done about a member that does not take its messages. Default: it is closed.
-    public convenience init(slow: Slow = .closed) { self.init(slow: slow, ended: nil) }
+    public convenience init(slow: Slow = .closed) { self.init(slow: slow, ended: nil, spread: nil) }
 
     /// - Parameter ended: called when nobody holds the group any more.
-    init(slow: Slow, ended: (@Sendable () -> Void)?) {
+    init(
+        slow: Slow, ended: (@Sendable () -> Void)?, spread: (@Sendable (WebSocketMessage, _ name: String?) -> Void)?
+    ) {
         self.slow = slow
         self.ended = ended
+        self.spread = spread
     }
 
     deinit { ended?() }
@@ -68,13 +73,22 @@ public final class SocketGroup: Sendable {
     /// - Parameter other: who does not get it, such as the one who wrote it. Default: nobody.
     public func send(_ message: WebSocketMessage, except other: WebSocket? = nil) {
         deliver(message) { $0.socket !== other }
+        spread?(message, nil)
     }
 
     /// Sends a message to all members of a name, from anywhere, without waiting.
-    /// - Returns: how many there are.
+    /// - Returns: how many there are in this process.
     @discardableResult
     public func send(_ message: WebSocketMessage, to name: String) -> Int {
-        deliver(message) { $0.name?.equalsBytes(name) == true }
+        spread?(message, name)
+        return deliver(message) { $0.name?.equalsBytes(name) == true }
+    }
+
+    /// Another process has sent a message.
+    func deliver(_ message: GroupMessage) {
+        deliver(message.message) { member in
+            message.member.map { member.name?.equalsBytes($0) == true } ?? true
+        }
     }
 
     @discardableResult
@@ -101,6 +115,7 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
 
     private let slow: SocketGroup.Slow
     private let groups = Mutex<[Key: Known]>([:])
+    private let spreading = Mutex<(@Sendable (Name, WebSocketMessage, _ member: String?) -> Void)?>(nil)
 
     /// Names that are text are told apart by their bytes.
     private struct Key: Hashable {
@@ -124,10 +139,27 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
     public subscript(name: Name) -> SocketGroup {
         groups.withLock { groups in
             if let group = groups[Key(name)]?.group { return group }
-            let group = SocketGroup(slow: slow) { [weak self] in self?.forget(name) }
+            let group = SocketGroup(slow: slow) {
+                [weak self] in
+                self?.forget(name)
+            } spread: { [weak self] message, member in
+                self?.spreading.withLock { $0 }?(name, message, member)
+            }
             groups[Key(name)] = Known(group: group)
             return group
         }
+    }
+
+    /// What is sent to a group goes to other processes, too.
+    func spread(_ spread: @escaping @Sendable (GroupMessage) -> Void) where Name == String {
+        spreading.withLock {
+            $0 = { spread(GroupMessage(group: $0, member: $2, message: $1)) }
+        }
+    }
+
+    /// Another process has sent a message to a group, of which this one may have members.
+    func deliver(_ message: GroupMessage) where Name == String {
+        groups.withLock { $0[Key(message.group)]?.group }?.deliver(message)
     }
 
     private func forget(_ name: Name) {

@@ -21,24 +21,31 @@ package struct ProcessRecord: Sendable {
         get { .init(rawValue: Int(skein_load(&record.pointee.phase))) }
         nonmutating set { skein_store(&record.pointee.phase, Int64(newValue?.rawValue ?? 0)) }
     }
-    /// Nanoseconds of the monotonic clock.
-    package var heartbeat: Int64 {
-        get { skein_load(&record.pointee.heartbeat) }
-        nonmutating set { skein_store(&record.pointee.heartbeat, newValue) }
+    /// An event loop lives; said by itself.
+    /// - Parameter now: nanoseconds of the monotonic clock.
+    package func beat(ofShard shard: Int, at now: Int64) {
+        numbers(\.threads)[min(shard, Self.maximumShards - 1)] = skein_thread()
+        skein_store(numbers(\.heartbeats) + min(shard, Self.maximumShards - 1), now)
     }
-    /// Connections open now.
-    package var connections: UnsafeMutablePointer<Int64> {
-        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: \.connections)!)
+
+    /// The event loop that has been silent for the longest time: since when, and its thread.
+    var mostSilent: (since: Int64, thread: Int64)? {
+        (0..<shards).map { (skein_load(numbers(\.heartbeats) + $0), numbers(\.threads)[$0]) }.min { $0.0 < $1.0 }
+    }
+
+    private func numbers<Numbers>(_ field: KeyPath<skein_record, Numbers>) -> UnsafeMutablePointer<Int64> {
+        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: field)!)
             .assumingMemoryBound(to: Int64.self)
     }
+
+    /// Connections open now.
+    package var connections: UnsafeMutablePointer<Int64> { numbers(\.connections) }
 
     package var openConnections: Int { Int(skein_read(connections)) }
 
     /// The counters of an event loop; `maximumCounters` of them.
     package func counters(ofShard shard: Int) -> UnsafeMutablePointer<Int64> {
-        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: \.counters)!)
-            .assumingMemoryBound(to: Int64.self)
-            .advanced(by: min(shard, Self.maximumShards - 1) * Self.maximumCounters)
+        numbers(\.counters).advanced(by: min(shard, Self.maximumShards - 1) * Self.maximumCounters)
     }
 
     /// The requests that an event loop answers; `maximumRequests` of them.
@@ -85,7 +92,7 @@ package struct ProcessRecord: Sendable {
         record.pointee.generation = Int64(generation)
         record.pointee.started = Int64(seconds)
         skein_store(connections, 0)
-        (memory, cpu, shards, heartbeat) = (0, 0, 0, 0)
+        (memory, cpu, shards) = (0, 0, 0)
         isReplaced = false
         phase = .starting
         return true

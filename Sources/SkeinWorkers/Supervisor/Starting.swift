@@ -13,12 +13,12 @@ import SkeinCore
 #endif
 
 /// Where the program is.
-enum ProgramPath {
+package enum ProgramPath {
     /// The program that runs, even when there is another one at its place by now.
     static let own: String = access("/proc/self/exe", X_OK) == 0 ? "/proc/self/exe" : CommandLine.arguments[0]
 
     /// The place of the program on the disk, whatever is there.
-    static let current: String = {
+    package static let current: String = {
         let real = realpath("/proc/self/exe", nil) ?? realpath(CommandLine.arguments[0], nil)
         defer { free(real) }
         return real.map { String(cString: $0) } ?? CommandLine.arguments[0]

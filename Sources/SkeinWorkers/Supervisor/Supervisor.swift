@@ -35,7 +35,7 @@ public final class Supervisor {
         public var pidFile: String?
         /// Files whose change is a reason for a reload. Default: none.
         public var watchedFiles: [String] = []
-        /// Whether another program on the disk is a reason to exchange it. Default: false.
+        /// Whether another program on the disk is a reason to exchange it, and changed sources are a reason to build it. Default: false.
         public var watchesProgram = false
         /// The program and its arguments. Default: those of this process.
         public var arguments = CommandLine.arguments
@@ -79,11 +79,14 @@ public final class Supervisor {
     private var addresses: [ListenerAddress] = []
     private var watched: FileStates
     private var program: FileStates
+    private var build: DevelopmentBuild?
     private var lastSample = Duration.zero
     private var lastAlive = Duration.zero
     private var exitCode: Int32?
     private let readiness: Readiness
     private let programPath = ProgramPath.current
+    /// Where the compiler's errors are while a build fails that `watchesProgram` has begun.
+    public static var buildErrors: String { DevelopmentBuild.errorFile(of: ProgramPath.current) }
     private let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: ControlSocket.maximumMessage + 64, alignment: 8)
 
@@ -108,6 +111,7 @@ public final class Supervisor {
         signals = try SignalPipe([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD])
         watched = FileStates(options.watchedFiles)
         program = FileStates(options.watchesProgram ? [programPath] : [])
+        build = options.watchesProgram ? DevelopmentBuild(program: programPath) : nil
         ProcessTitle.set("skein/\(options.name): master")
     }
 
@@ -181,6 +185,8 @@ public final class Supervisor {
             guard let end = ProcessEnd(status: status) else { continue }
             if let (id, process) = processes.first(where: { $0.value.processID == ended }) {
                 bury(id, process, end)
+            } else if build?.ended(ended, end, logger) == true {
+                continue
             } else if ended == successor?.processID {
                 logger.error("the new program has ended before it served (\(end)); the old one goes on")
                 dropSuccessor()
@@ -247,6 +253,7 @@ public final class Supervisor {
         lastSample = now
         receive(.tick(samples(after: passed / .seconds(1))))
         if watched.haveChanged() { reload() }
+        build?.look(logger)
         if program.haveChanged() { exchange() }
     }
 
@@ -260,7 +267,7 @@ public final class Supervisor {
             process.record.memory = usage?.memory ?? 0
             process.record.cpu = Int(cpu * 10)
             return .init(
-                id: id, silence: .nanoseconds(max(0, now - process.record.heartbeat)), cpu: cpu,
+                id: id, silence: .nanoseconds(max(0, now - (process.record.mostSilent?.since ?? now))), cpu: cpu,
                 memory: usage?.memory ?? 0,
                 requests: (0..<5).reduce(0) { $0 + process.record.sum($1) })
         }
@@ -280,7 +287,10 @@ public final class Supervisor {
         case .drain(let id):
             if !isStopping || successor != nil { processes[id]?.record.isReplaced = true }
             signal(id, SIGTERM)
-        case .abort(let id): signal(id, SIGABRT)
+        case .abort(let id):
+            // The report is to show what the event loop is at.
+            guard let process = processes[id] else { return }
+            skein_signal_thread(process.processID, process.record.mostSilent?.thread ?? 0, SIGABRT)
         case .kill(let id): signal(id, SIGKILL)
         case .report(let report): say(report)
         case .serving: serving()
@@ -292,7 +302,7 @@ public final class Supervisor {
 
     private func signal(_ id: SupervisorMachine.WorkerID, _ signal: CInt) {
         guard let process = processes[id] else { return }
-        if signal != SIGABRT { processes[id]?.isEnding = true }
+        processes[id]?.isEnding = true
         kill(process.processID, signal)
     }
 

@@ -158,11 +158,10 @@ struct WorkerTests {
             "--workers", "1", "--threads", "2", "--worker-timeout", "2", "--worker-memory", "200",
             "--drain-time", "1")
         var pid = try await probe.ask("/pid")
-        for path in ["/hang", "/leak", "/leak", "/leak", "/leak"] {
-            Task { _ = try? await probe.ask(path) }
-            try await Task.sleep(for: .milliseconds(100))
-        }
+        Task { _ = try? await probe.ask("/hang") }
         _ = try await probe.process.untilPrinted("is replaced: it does not answer")
+        // What the loop was at, and not what any thread was.
+        _ = try await probe.process.untilPrinted("worker_probe.WorkerProbe.mount")
         try await probe.until("a worker that answers") { [pid] now in now.ready.contains { "\($0.process)" != pid } }
         pid = try await probe.ask("/pid")
         try await Task.sleep(for: .seconds(10))  // a slot rests between two replacements
@@ -225,6 +224,33 @@ struct WorkerTests {
         try await probe.stop()
     }
 
+    @Test("What is sent to a group of sockets reaches its members in all workers, in order")
+    func sockets() async throws {
+        let probe = try await Probe("--workers", "2", "--threads", "1")
+        let client = SkeinClient()
+        var sockets: [WebSocket] = []
+        var iterators: [WebSocket.AsyncIterator] = []
+        var processes: Set<String> = []
+        for number in 0..<8 {
+            let socket = try await client.webSocket("ws://127.0.0.1:\(probe.port)/ws/room?name=n\(number)")
+            var messages = socket.makeAsyncIterator()
+            processes.insert(try #require(try await messages.next()).text)
+            sockets.append(socket)
+            iterators.append(messages)
+        }
+        #expect(processes.count == 2, "the members are in both workers")
+        for number in 0..<50 { try await sockets[0].send("m\(number)") }
+        try await sockets[0].send("n7:for you")
+        for index in iterators.indices {
+            for number in 0..<50 { #expect(try await iterators[index].next()?.text == "m\(number)") }
+        }
+        #expect(try await iterators[7].next()?.text == "for you")
+        try await sockets[7].send("last")
+        for index in iterators.indices { #expect(try await iterators[index].next()?.text == "last") }
+        await client.shutdown()
+        try await probe.stop()
+    }
+
     @Test("A lock whose holders are killed is never lost, and never has two")
     func killedHolders() async throws {
         let probe = try await Probe("--workers", "3", "--threads", "1")
@@ -245,7 +271,7 @@ struct WorkerTests {
             }
             return await group.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
         }
-        for round in 0..<30 {
+        for round in 0..<12 {
             let ready = try await probe.until("workers") { $0.ready.count >= 2 }.ready
             kill(ready[round % ready.count].process, SIGKILL)
             try await Task.sleep(for: .milliseconds(Int64(50 + round * 13 % 70)))
@@ -255,7 +281,7 @@ struct WorkerTests {
         let inside = Int(try await probe.ask("/inside")) ?? 0
         // Two holders would have written the same number twice.
         #expect(inside >= done && inside <= done + lost, "\(inside) \(done) \(lost)")
-        #expect(done > 50)
+        #expect(done > 20)
         try await probe.stop()
     }
 

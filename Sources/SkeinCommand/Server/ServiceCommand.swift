@@ -1,0 +1,81 @@
+// skein service: units of systemd.
+
+import ArgumentParser
+import Foundation
+import SkeinCore
+import SkeinWorkers
+
+struct ServiceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "service",
+        abstract: "Run a server as a service of the system.",
+        discussion: """
+            The unit starts the program when the machine starts, and again when it fails; it watches that it answers, and lets it see \
+            and change little of the machine.
+
+              skein service install web -- run /etc/skein/web.toml
+              skein service install blog --program /opt/blog/blog --user www --low-ports -- --workers 4
+              skein service install web --print -- serve /srv/www --workers 2
+            """, subcommands: [Install.self])
+
+    struct Install: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Write a unit of systemd for a server.")
+
+        @Argument(help: "The name of the service: letters, digits, hyphens, underscores and dots.")
+        var name: String
+
+        @Option(help: ArgumentHelp("The program. Default: skein.", valueName: "file"))
+        var program: String?
+
+        @Option(help: "The user. Default: one that exists while the service runs.")
+        var user: String?
+
+        @Option(help: ArgumentHelp("Work in this folder.", valueName: "folder"))
+        var folder: String?
+
+        @Flag(help: "Let it listen on ports below 1024.")
+        var lowPorts = false
+
+        @Flag(help: "Print the unit, and write nothing.")
+        var print = false
+
+        @Option(help: ArgumentHelp("Where units are.", valueName: "folder"))
+        var units = "/etc/systemd/system"
+
+        @Argument(parsing: .postTerminator, help: "The arguments of the program, behind --.")
+        var arguments: [String] = []
+
+        func validate() throws {
+            let isSound = name.utf8.allSatisfy {
+                Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || "-_.".utf8.contains($0)
+            }
+            guard isSound, (1...64).contains(name.utf8.count) else {
+                throw ValidationError("\(name.debugDescription) is no name of a service.")
+            }
+            guard program != nil || !arguments.isEmpty else {
+                throw ValidationError("Say what skein is to do, behind --: -- run FILE.")
+            }
+        }
+
+        func run() async throws {
+            let path = program ?? ProgramPath.current
+            var command = [URL(filePath: path).standardizedFileURL.path] + arguments
+            // Its state is known to the manager through the master alone.
+            if program == nil, !arguments.contains(where: { $0.hasBytePrefix("--workers") }) {
+                command += ["--workers", "1"]
+            }
+            var unit = ServiceUnit(name: name, command: command)
+            unit.user = user
+            unit.folder = folder
+            unit.usesLowPorts = lowPorts
+            if print { return Terminal.say(String(unit.text.dropLast())) }
+            let file = "\(units)/\(name).service"
+            do {
+                try unit.text.write(toFile: file, atomically: true, encoding: .utf8)
+            } catch {
+                throw CommandFailure("\(file) cannot be written: \(error.localizedDescription)")
+            }
+            Terminal.say("\(file) is written; go on with: systemctl daemon-reload && systemctl enable --now \(name)")
+        }
+    }
+}

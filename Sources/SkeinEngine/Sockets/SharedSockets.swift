@@ -1,0 +1,85 @@
+// Groups of sockets whose members are in many processes.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinWorkers
+
+/// A message to a group, as it travels between processes.
+struct GroupMessage: Equatable {
+    var group: String
+    /// The name of the members that it is for; nil for all.
+    var member: String?
+    var message: WebSocketMessage
+
+    /// The kind, the group with its length, whether there is a name, the name with its length, the content.
+    var encoded: [UInt8] {
+        var buffer = ByteBuffer()
+        buffer.writeInteger(message.kind.rawValue)
+        for text in [group, member ?? ""] {
+            buffer.writeInteger(UInt16(truncatingIfNeeded: text.utf8.count))
+            buffer.writeString(text)
+        }
+        buffer.writeInteger(member == nil ? 0 : 1 as UInt8)
+        buffer.writeImmutableBuffer(message.bytes)
+        return Array(buffer.readableBytesView)
+    }
+
+    init(group: String, member: String?, message: WebSocketMessage) {
+        self.group = group
+        self.member = member
+        self.message = message
+    }
+
+    /// Nil for what no process sends.
+    init?(_ bytes: [UInt8]) {
+        var buffer = ByteBuffer(bytes: bytes)
+        guard let kind = buffer.readInteger(as: UInt8.self).flatMap(WebSocketMessage.Kind.init),
+            let groupLength = buffer.readInteger(as: UInt16.self),
+            let group = buffer.readString(length: Int(groupLength)),
+            let nameLength = buffer.readInteger(as: UInt16.self), let name = buffer.readString(length: Int(nameLength)),
+            let hasName = buffer.readInteger(as: UInt8.self)
+        else { return nil }
+        self.group = group
+        member = hasName == 1 ? name : nil
+        message = WebSocketMessage(kind, buffer)
+    }
+}
+
+extension Engine {
+    /// Lets what is sent to groups of sockets reach their members in all processes of the server:
+    ///
+    ///     let rooms = SocketGroups<String>()
+    ///     engine.share(rooms, as: "rooms")
+    ///
+    /// Messages of one process arrive in their order. ``SocketGroup/count`` and ``SocketGroup/names`` stay those of one process.
+    /// - Parameters:
+    ///   - groups: which.
+    ///   - name: the same in all processes.
+    ///   - waiting: messages that may wait for their way to the others; further ones reach this process alone, and are counted in the log.
+    ///     Default: 4096. One message has 59 000 bytes at most.
+    public mutating func share(_ groups: SocketGroups<String>, as name: String, waiting: Int = 4096) {
+        let topic = "skein.sockets:\(name)"
+        onBroadcast(topic) { broadcast, _ in
+            guard let message = GroupMessage(broadcast.bytes) else { return }
+            groups.deliver(message)
+        }
+        let logger = configuration.logger
+        configuration.sharing.starting.append { shared in
+            let (messages, inlet) = AsyncStream.makeStream(
+                of: GroupMessage.self, bufferingPolicy: .bufferingOldest(waiting))
+            groups.spread { message in
+                if case .dropped = inlet.yield(message) {
+                    logger.warning("a message to the sockets of \(name) has reached one process only: too many wait")
+                }
+            }
+            for await message in messages {
+                do {
+                    try await shared.core.backend.broadcast(Broadcast(topic: topic, bytes: message.encoded))
+                } catch {
+                    logger.warning("a message to the sockets of \(name) has reached one process only: \(error)")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// Building a program again when its sources have changed, while the old one serves.
+
+import CSkeinWorkers
+import Logging
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A program in the build folder of its package.
+struct DevelopmentBuild {
+    private let folder: String
+    private let product: String
+    private let isRelease: Bool
+    private let errors: String
+    private var sources: FileStates
+    private var process: Int32?
+    private var isWanted = false
+    private var hasSeen: [String]
+
+    /// Nil for a program that is in no build folder.
+    /// - Parameter program: the path of the program, `PACKAGE/.build/…/debug/NAME`.
+    init?(program: String) {
+        guard let range = program.rangeOfBytes("/.build/") else { return nil }
+        let folder = String(program[..<range.lowerBound])
+        guard access("\(folder)/Package.swift", R_OK) == 0 else { return nil }
+        let parts = program.splitBytes(separator: "/").map(String.init)
+        self.folder = folder
+        product = parts.last ?? ""
+        isRelease = parts.dropLast().last?.equalsBytes("release") ?? false
+        errors = Self.errorFile(of: program)
+        hasSeen = Self.files(in: folder)
+        sources = FileStates(hasSeen)
+    }
+
+    /// Where the compiler's errors are while a build fails.
+    static func errorFile(of program: String) -> String { "\(program).errors" }
+
+    private static func files(in folder: String) -> [String] {
+        // Packages may have their sources anywhere, but for what is hidden, tests, and files of the web.
+        let folders = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter {
+            !$0.hasBytePrefix(".") && !["Tests", "node_modules"].contains($0)
+        }
+        return ["\(folder)/Package.swift"]
+            + folders.flatMap { part in
+                ((try? FileManager.default.subpathsOfDirectory(atPath: "\(folder)/\(part)")) ?? [])
+                    .filter { $0.hasByteSuffix(".swift") || $0.hasByteSuffix(".c") || $0.hasByteSuffix(".h") }
+                    .map { "\(folder)/\(part)/\($0)" }
+            }.sorted()
+    }
+
+    /// Begins a build when something has changed. Called once a second.
+    mutating func look(_ logger: Logger) {
+        let files = Self.files(in: folder)
+        if files != hasSeen {
+            hasSeen = files
+            sources = FileStates(files)
+            isWanted = true
+        } else if sources.haveChanged() {
+            isWanted = true
+        }
+        guard isWanted, process == nil else { return }
+        isWanted = false
+        let output = open("\(errors).new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+        guard output >= 0 else { return }
+        let high = FileNumbers.raised(output)
+        defer { close(high) }
+        var given = Given(Listeners())
+        given.add(high, as: 1)
+        given.add(high, as: 2)
+        do throws(SkeinError) {
+            process = try given.start(
+                program: "/usr/bin/env", title: "env",
+                ["", "swift", "build", "--package-path", folder, "--product", product]
+                    + (isRelease ? ["-c", "release"] : []),
+                [:])
+            logger.info("the sources have changed; \(product) is built again")
+        } catch {
+            logger.error("the program is not built again: \(error.message)")
+        }
+    }
+
+    /// A child has ended.
+    /// - Returns: whether it was the build.
+    mutating func ended(_ child: Int32, _ end: ProcessEnd, _ logger: Logger) -> Bool {
+        guard child == process else { return false }
+        process = nil
+        if end == .code(0) {
+            unlink(errors)
+            unlink("\(errors).new")
+        } else {
+            rename("\(errors).new", errors)
+            logger.error("the build fails, and the old program goes on; browsers show why")
+        }
+        return true
+    }
+}
