@@ -47,3 +47,46 @@ struct DeadlineTests {
         #expect(Deadline.current == nil)
     }
 }
+
+/// One file of lines that several processes write to.
+@Suite("A log file of several processes")
+struct SharedLogFileTests {
+    @Test("No line is lost or torn, and a full file is renamed once")
+    func writers() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "skein-log-\(UUID())").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let path = "\(folder)/requests.log"
+        // Each has the file open by itself, as processes do.
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for writer in 0..<4 {
+                group.addTask {
+                    let file = try RotatingFile(path: path, maximumBytes: 60_000, keep: 50)
+                    for number in 0..<2000 {
+                        file.write("writer \(writer) line \(number) \(String(repeating: "x", count: number % 90))\n")
+                        if number % 100 == 0 { try await Task.sleep(for: .milliseconds(25)) }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder)
+        var numbers: [Int: [Int]] = [:]
+        for name in files {
+            let text = try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
+            #expect(text.hasSuffix("\n"))
+            for line in text.split(separator: "\n") {
+                let words = line.split(separator: " ")
+                guard words.count >= 4, words[0] == "writer", let writer = Int(words[1]), let number = Int(words[3])
+                else {
+                    Issue.record("torn: \(line)")
+                    continue
+                }
+                #expect((words.count > 4 ? words[4].count : 0) == number % 90)
+                numbers[writer, default: []].append(number)
+            }
+        }
+        for writer in 0..<4 { #expect(numbers[writer]?.sorted() == Array(0..<2000)) }
+        #expect((8...20).contains(files.count), "\(files.count) files of about 540 KB in parts of 60")
+    }
+}

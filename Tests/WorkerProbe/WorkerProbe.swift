@@ -89,6 +89,19 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
         engine.get("/inside") { "\(try await $0.shared.value("inside"))" }
         engine.mount(
             "/limited", ClosureApp { _ in .text("yes") }.inside(RateLimit(5, per: .seconds(3600), name: "probe")))
+        // What is kept in each worker is out of date in all of them when one says so.
+        let results = KeptResults()
+        engine.get("/kept") { request in
+            let changed = try await request.shared.lastChange("pages", "users")
+            return try await results.fetch("pid", for: .seconds(600), changed: changed) {
+                request.skein.get("http://127.0.0.1:\(request.parameters["port"] ?? "")/count")
+            }.text ?? ""
+        }
+        engine.post("/touch") { request in
+            try await request.shared.touch("users")
+            return ""
+        }
+        engine.onChange(of: "users") { shared in _ = try? await shared.add(1, to: "heard") }
         let rooms = SocketGroups<String>()
         engine.share(rooms, as: "rooms")
         var router = Router()

@@ -2,6 +2,7 @@
 
 import SkeinCore
 import SkeinHTTP
+import SkeinWorkers
 import Synchronization
 
 #if canImport(FoundationEssentials)
@@ -44,7 +45,7 @@ public struct Sessions: Middleware {
 
     /// Sessions in a store.
     /// - Parameters:
-    ///   - store: Default: in memory, for this process alone.
+    ///   - store: Default: in memory, for this process alone; refused when the server has several workers.
     ///   - cookie: its name. Default: `session`.
     ///   - lifetime: after the last change. Default: two weeks.
     public init(
@@ -64,6 +65,16 @@ public struct Sessions: Middleware {
         self.key = key
         self.cookie = cookie
         self.lifetime = lifetime
+    }
+
+    /// Refuses sessions in memory where the next request may reach another worker.
+    public func bootstrap(at mount: MountPoint) async throws -> any Middleware {
+        guard store is MemorySessions, let worker = WorkerLink.current, worker.page[.slots] > 1 else { return self }
+        throw SkeinError(
+            .exception,
+            because:
+                "sessions in memory are those of one process, and there are \(worker.page[.slots]) workers; keep them in the cookie, Sessions(sealedWith: key), or on Redis, RedisSessions"
+        )
     }
 
     private struct Sealed: Codable {

@@ -56,6 +56,11 @@ extension Engine {
         configuration.sharing.handlers.append((topic, handler))
     }
 
+    /// Runs something in every process when ``Shared/touch(_:)`` says that a thing has changed.
+    public mutating func onChange(of name: String, _ handler: @escaping @Sendable (_ shared: Shared) async -> Void) {
+        onBroadcast(Shared.changes + name) { _, shared in await handler(shared) }
+    }
+
     /// Does something again and again while the server runs: `engine.maintain(every: .seconds(60)) { shared in … }`.
     /// - Parameters:
     ///   - interval: between the end of a turn and the next one.

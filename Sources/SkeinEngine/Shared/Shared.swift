@@ -55,13 +55,30 @@ public struct Shared: Sendable {
         return try await core.backend.compareAndSet(state, expected: expected, value)
     }
 
-    /// Notes that something has changed now: a table, a file, a model. Any name will do, with 88 bytes at most.
-    public func touch(_ name: String) async throws { try await core.backend.touch("changed:" + name) }
-
-    /// When something was changed last, in seconds since 1970; nil for never.
-    public func lastChange(_ name: String) async throws -> Double? {
-        try await core.backend.lastChange("changed:" + name)
+    /// Notes that something has changed now, such as a table or a model, and tells ``Engine/onChange(of:_:)`` in all processes.
+    /// - Parameter name: any, of 80 bytes at most.
+    public func touch(_ name: String) async throws {
+        try await core.backend.touch(Self.changes + name)
+        try await broadcast(Self.changes + name)
     }
+
+    /// When one of some things was changed last, in seconds since 1970; nil for never. Results of before then are out of date:
+    ///
+    ///     let users = try await results.fetch(
+    ///         "users", for: .seconds(600), changed: try await request.shared.lastChange("tables.users")
+    ///     ) { request.skein.get("@back/users") }
+    public func lastChange(_ names: String...) async throws -> Double? {
+        var last: Double?
+        for name in names {
+            if let change = try await core.backend.lastChange(Self.changes + name) {
+                last = max(last ?? change, change)
+            }
+        }
+        return last
+    }
+
+    /// What the names of changes begin with.
+    static let changes = "changed:"
 
     /// Runs something while no other task of any process holds a lock.
     /// - Parameters:

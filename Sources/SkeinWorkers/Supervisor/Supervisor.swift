@@ -112,6 +112,7 @@ public final class Supervisor {
         watched = FileStates(options.watchedFiles)
         program = FileStates(options.watchesProgram ? [programPath] : [])
         build = options.watchesProgram ? DevelopmentBuild(program: programPath) : nil
+        page[.slots] = options.settings.count
         ProcessTitle.set("skein/\(options.name): master")
     }
 

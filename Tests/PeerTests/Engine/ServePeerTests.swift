@@ -193,8 +193,10 @@ struct ServePeerTests {
         }
     }
 
-    @Test("sockets that a service manager hands over")
-    func handedOver() async throws {
+    @Test(
+        "sockets that a service manager hands over, to one process and to a master",
+        arguments: [[], ["--workers", "2"]])
+    func handedOver(_ extra: [String]) async throws {
         let folder = try folder()
         let path = TestFolder.path("handed.sock")
         // What systemd does: the sockets are descriptors from 3 on, and the process is told so.
@@ -208,7 +210,7 @@ struct ServePeerTests {
             os.execv(sys.argv[2], sys.argv[2:])
             """, as: "activate.py")
         let process = try PeerProcess(
-            Peers.python(), [script, path, CommandTests.skein, "serve", folder, "--listen", "systemd"],
+            Peers.python(), [script, path, CommandTests.skein, "serve", folder, "--listen", "systemd"] + extra,
             log: TestFolder.path("handed.log"))
         let end = ContinuousClock.now + .seconds(20)
         var said = ""
@@ -216,6 +218,14 @@ struct ServePeerTests {
             said = try await runToEnd("curl", ["-sS", "--unix-socket", path, "http://a/"]).output
         }
         #expect(said == "<h1>index</h1>")
+        if !extra.isEmpty {
+            for signal in [SIGHUP, SIGUSR2] {
+                process.send(signal)
+                try await Task.sleep(for: .seconds(1))
+                said = try await runToEnd("curl", ["-sS", "--unix-socket", path, "http://a/"]).output
+                #expect(said == "<h1>index</h1>", "\(process.output)")
+            }
+        }
         await process.stop()
     }
 

@@ -195,10 +195,17 @@ struct WorkerTests {
         #expect(try await probe.ask("/count") == "200")
         #expect(try await probe.ask("/inside") == "40", "the lock has one holder")
         #expect(try await probe.ask("/undefined").contains("500"))
-        // Four letters in three workers.
+        // Kept for ten minutes in each worker, until something has changed.
+        for _ in 0..<6 { #expect(try await probe.ask("/kept?port=\(probe.port)") == "200") }
+        _ = try await probe.ask("/count", .post)
+        for _ in 0..<6 { #expect(try await probe.ask("/kept?port=\(probe.port)") == "200") }
+        _ = try await probe.ask("/touch", .post)
+        for _ in 0..<6 { #expect(try await probe.ask("/kept?port=\(probe.port)") == "201") }
+        for _ in 0..<200 where try await probe.ask("/heard") != "3" { try await Task.sleep(for: .milliseconds(10)) }
+        // Four letters in three workers, and three that have heard of the change.
         _ = try await probe.ask("/say/word", .post)
-        for _ in 0..<200 where try await probe.ask("/heard") != "12" { try await Task.sleep(for: .milliseconds(10)) }
-        #expect(try await probe.ask("/heard") == "12")
+        for _ in 0..<200 where try await probe.ask("/heard") != "15" { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(try await probe.ask("/heard") == "15")
         // One worker does it, so that it is done 20 times a second, and not 60.
         let before = Int(try await probe.ask("/turns")) ?? 0
         try await Task.sleep(for: .seconds(1))

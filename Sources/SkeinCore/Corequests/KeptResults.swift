@@ -1,0 +1,144 @@
+// Results that are kept for a while, whatever protocol they came by.
+
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Keeps the results of corequests under names, so that the same is not asked for again and again.
+///
+///     let results = KeptResults()
+///     let users = try await results.fetch("users", for: .seconds(60)) { client.get("https://example.org/users") }
+///
+/// Who asks for a result that is on its way waits for it, and asks nobody. Results that were used least recently are dropped beyond a number.
+public final class KeptResults: Sendable {
+    private struct Entry {
+        let task: Task<any Sendable, Never>
+        /// Seconds since 1970, from before it was asked for.
+        let asked: Double
+        let type: ObjectIdentifier
+        /// Nil while it is on its way.
+        var expires: ContinuousClock.Instant?
+    }
+
+    private struct State {
+        /// Two generations: what is used moves to the new one, and the old one goes as a whole.
+        var new = ByteDictionary<Entry>()
+        var old = ByteDictionary<Entry>()
+    }
+
+    private let half: Int
+    private let state = Mutex(State())
+
+    /// - Parameter maximum: results at most. Default: 1000.
+    public init(maximum: Int = 1000) { half = max(1, maximum / 2) }
+
+    /// A result that is kept, or that of a new corequest.
+    /// - Parameters:
+    ///   - name: of what is asked for, with everything that it depends on.
+    ///   - lifetime: how long it is kept.
+    ///   - statuses: those with which it is kept. Default: 200.
+    ///   - change: when what it depends on was changed last, in seconds since 1970; a result that was asked for before then is asked for again. Nil for
+    ///     never. Default: never.
+    ///   - start: starts the corequest.
+    /// - Returns: the result, whatever its status. A task that is cancelled gets it, too: others may wait for it.
+    public func dispatch<Result: Response>(
+        _ name: String, for lifetime: Duration, if statuses: Set<Int> = [200], changed change: Double? = nil,
+        _ start: @escaping @Sendable () -> Corequest<Result>
+    ) async -> Result {
+        await value(name, changed: change, of: Result.self) {
+            await start().dispatch()
+        } lifetime: {
+            statuses.contains($0.statusCode) ? lifetime : nil
+        }
+    }
+
+    /// What a result carries.
+    /// - Throws: `SkeinError` when the exchange failed or the status is not a success.
+    public func fetch<Result: Response>(
+        _ name: String, for lifetime: Duration, if statuses: Set<Int> = [200], changed change: Double? = nil,
+        _ start: @escaping @Sendable () -> Corequest<Result>
+    ) async throws -> Result.Content {
+        let result = await dispatch(name, for: lifetime, if: statuses, changed: change, start)
+        try result.raiseForStatus()
+        return result.content
+    }
+
+    /// The results of a group, which are kept together when all of them have one of the statuses.
+    public func dispatch<Result: Response>(
+        _ name: String, for lifetime: Duration, if statuses: Set<Int> = [200], changed change: Double? = nil,
+        _ start: @escaping @Sendable () -> CorequestGroup<Result>
+    ) async -> [Result] {
+        await value(name, changed: change, of: [Result].self) {
+            await start().dispatch()
+        } lifetime: { results in
+            results.allSatisfy { statuses.contains($0.statusCode) } ? lifetime : nil
+        }
+    }
+
+    /// Forgets a result.
+    public func remove(_ name: String) {
+        state.withLock { state in
+            state.new[name] = nil
+            state.old[name] = nil
+        }
+    }
+
+    /// Forgets all.
+    public func removeAll() { state.withLock { $0 = State() } }
+
+    private func value<Value: Sendable>(
+        _ name: String, changed change: Double?, of type: Value.Type, _ ask: @escaping @Sendable () async -> Value,
+        lifetime: @escaping @Sendable (Value) -> Duration?
+    ) async -> Value {
+        let task = state.withLock { state in
+            let kind = ObjectIdentifier(type)
+            if let known = state.new[name] ?? state.old[name], known.type == kind,
+                change.map({ known.asked > $0 }) ?? true, known.expires.map({ $0 > .now }) ?? true
+            {
+                keep(known, name, &state)
+                return known.task
+            }
+            let asked = Self.now
+            let task = Task<any Sendable, Never> { [self] in
+                let value = await ask()
+                settle(name, asked, lifetime(value))
+                return value
+            }
+            keep(Entry(task: task, asked: asked, type: kind), name, &state)
+            return task
+        }
+        guard let value = await task.value as? Value else { return await ask() }
+        return value
+    }
+
+    private func keep(_ entry: Entry, _ name: String, _ state: inout State) {
+        if state.new[name] == nil, state.new.count >= half {
+            state.old = state.new
+            state.new = ByteDictionary()
+        }
+        state.old[name] = nil
+        state.new[name] = entry
+    }
+
+    /// A result is there, and stays, or does not.
+    private func settle(_ name: String, _ asked: Double, _ lifetime: Duration?) {
+        state.withLock { state in
+            for generation in [\State.new, \State.old] where state[keyPath: generation][name]?.asked == asked {
+                state[keyPath: generation][name]?.expires = lifetime.map { .now + $0 }
+                if lifetime == nil { state[keyPath: generation][name] = nil }
+            }
+        }
+    }
+
+    private static var now: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

@@ -1,0 +1,61 @@
+import Foundation
+import PeerSupport
+import Skein
+import SkeinRedis
+import Testing
+
+/// Results that are kept for a while, of servers that count how often they were asked.
+@Suite("Kept results", .serialized, .inTurn, .timeLimit(.minutes(2)))
+struct KeptResultTests {
+    @Test("A result is asked for once, by many at one time, until its lifetime or a change is over")
+    func kept() async throws {
+        let redis = try await RedisPeer.shared.get()
+        let client = SkeinClient()
+        let store = try client.redis(redis.url())
+        let counter = "kept\(UInt32.random(in: 0...UInt32.max))"
+        let results = KeptResults()
+        func count(_ lifetime: Duration = .seconds(60), changed: Double? = nil) async throws -> Int {
+            try #require(try await results.fetch(counter, for: lifetime, changed: changed) { store.incr(counter) }.int)
+        }
+        let together = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<20 { group.addTask { try await count() } }
+            return try await group.reduce(into: Set<Int>()) { $0.insert($1) }
+        }
+        #expect(together == [1])
+        #expect(try await count(changed: 1) == 1, "it has changed long before")
+        #expect(try await count(changed: Date().timeIntervalSince1970) == 2)
+        results.remove(counter)
+        #expect(try await count(.milliseconds(50)) == 3)
+        try await Task.sleep(for: .milliseconds(80))
+        #expect(try await count() == 4)
+        await client.shutdown()
+    }
+
+    @Test("Statuses that are not named are not kept; groups are kept together; the rest goes beyond a number")
+    func statuses() async throws {
+        let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
+        let client = SkeinClient()
+        let results = KeptResults(maximum: 10)
+        let missing = await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/nothing") }
+        #expect(missing.statusCode == 404)
+        // The same name leads to another page: the first answer was not kept, and the second one is.
+        #expect(await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/hello") }.statusCode == 200)
+        #expect(
+            await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/nothing") }.statusCode == 200)
+        let kept = await results.dispatch("none", for: .seconds(60), if: [404]) { client.get("\(base)/nothing") }
+        #expect(kept.statusCode == 404)
+        #expect(
+            await results.dispatch("none", for: .seconds(60), if: [404]) { client.get("\(base)/hello") }.statusCode
+                == 404)
+        let group = await results.dispatch("both", for: .seconds(60)) {
+            CorequestGroup([client.get("\(base)/hello"), client.get("\(base)/small.txt")])
+        }
+        #expect(group.map(\.statusCode) == [200, 200])
+        for number in 0..<20 {
+            _ = await results.dispatch("\(number)", for: .seconds(60)) { client.get("\(base)/hello") }
+        }
+        #expect(
+            await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/nothing") }.statusCode == 404)
+        await client.shutdown()
+    }
+}
