@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@ struct skein_page {
     pthread_mutex_t directory;                  // while an entry is added
     pthread_mutex_t stripes[SKEIN_STRIPES];     // while meters of a stripe are read and written
     int64_t master[32];
+    int64_t folds;                              // odd while a record is being folded
     int64_t totals[SKEIN_COUNTERS];
     skein_state states[SKEIN_STATES];
     skein_state locks[SKEIN_LOCKS];
@@ -166,7 +168,63 @@ skein_record *skein_page_record(skein_page *page, int index) {
     return index >= 0 && index < SKEIN_RECORDS ? &page->records[index] : NULL;
 }
 
-int64_t *skein_page_totals(skein_page *page) { return page->totals; }
+const skein_state *skein_page_find(const skein_page *page, const char *name, size_t length) {
+    for (int index = 0; index < SKEIN_STATES && __atomic_load_n(&page->states[index].is_used, __ATOMIC_ACQUIRE); index++) {
+        if (is_named(&page->states[index], name, length)) return &page->states[index];
+    }
+    return NULL;
+}
+
+static int shards_of(const skein_record *record) {
+    int64_t count = __atomic_load_n(&record->shards, __ATOMIC_ACQUIRE);
+    return count < 0 ? 0 : count > SKEIN_SHARDS ? SKEIN_SHARDS : (int)count;
+}
+
+static void add_to(int64_t *sum, const int64_t *place) {
+    *sum = (int64_t)((uint64_t)*sum + (uint64_t)__atomic_load_n(place, __ATOMIC_RELAXED));
+}
+
+void skein_page_fold(skein_page *page, skein_record *record) {
+    take(&page->directory);
+    int shards = shards_of(record);
+    // A master that has died in here has left an odd number, which this one makes even.
+    int64_t fold = __atomic_load_n(&page->folds, __ATOMIC_RELAXED) | 1;
+    __atomic_store_n(&page->folds, fold, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (int shard = 0; shard < shards; shard++) {
+        for (int counter = 0; counter < SKEIN_COUNTERS; counter++) {
+            skein_count(&page->totals[counter], skein_read(&record->counters[shard][counter]));
+        }
+        memset(record->counters[shard], 0, sizeof record->counters[shard]);
+        memset(record->under_way[shard], 0, sizeof record->under_way[shard]);
+    }
+    skein_store(&record->connections, 0);
+    skein_store(&record->phase, 0);
+    skein_store(&record->shards, 0);
+    skein_store(&record->pid, 0);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&page->folds, fold + 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&page->directory);
+}
+
+void skein_page_sums(const skein_page *page, int64_t sums[SKEIN_COUNTERS]) {
+    // Otherwise the counters of an ended process could be missing, or be there twice. Not for ever: a master may die in the middle.
+    for (int attempt = 0; attempt < 1000; attempt++) {
+        int64_t before = __atomic_load_n(&page->folds, __ATOMIC_SEQ_CST);
+        for (int counter = 0; counter < SKEIN_COUNTERS; counter++) sums[counter] = skein_read(&page->totals[counter]);
+        for (int index = 0; index < SKEIN_RECORDS; index++) {
+            const skein_record *record = &page->records[index];
+            if (skein_load(&record->pid) == 0) continue;
+            for (int shard = 0; shard < shards_of(record); shard++) {
+                for (int counter = 0; counter < SKEIN_COUNTERS; counter++) add_to(&sums[counter], &record->counters[shard][counter]);
+            }
+        }
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (!(before & 1) && __atomic_load_n(&page->folds, __ATOMIC_SEQ_CST) == before) return;
+        sched_yield();
+    }
+}
+
 int64_t *skein_page_master(skein_page *page) { return page->master; }
 
 skein_meter *skein_page_meters(skein_page *page, const char *name, size_t length, int *stripe) {

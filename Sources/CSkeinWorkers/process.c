@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include "CSkeinWorkers.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -86,6 +89,7 @@ static void write_signal(int number) {
 
 int skein_signals_write(int descriptor, const int *signals, size_t count) {
     signal_descriptor = descriptor;
+    signal(SIGPIPE, SIG_IGN);  // A log that nobody reads any more ends nothing.
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = write_signal;
@@ -120,6 +124,14 @@ int64_t skein_thread(void) {
     sigemptyset(&abort);
     sigaddset(&abort, SIGABRT);
     pthread_sigmask(SIG_UNBLOCK, &abort, NULL);
+    // A handler needs another stack where this one is full.
+    static __thread bool has_stack = false;
+    if (!has_stack) {
+        has_stack = true;
+        stack_t alternative = {.ss_size = 64 << 10};
+        alternative.ss_sp = malloc(alternative.ss_size);
+        if (alternative.ss_sp) sigaltstack(&alternative, NULL);
+    }
 #ifdef __linux__
     return syscall(SYS_gettid);
 #else
@@ -147,13 +159,83 @@ bool skein_has_exited(int status, int *code, int *signal) {
     return WIFEXITED(status) || WIFSIGNALED(status);
 }
 
+// Threads that libdispatch has parked are not among those that the C library changes; they change themselves in a handler.
+static uid_t wanted_user;
+static gid_t wanted_group;
+static gid_t wanted_groups[256];
+static int wanted_count;
+
+#ifdef __linux__
+static void change_thread(int number) {
+    (void)number;
+    int before = errno;
+    // Results are seen in /proc; a thread that is changed already is refused, and stays as it is.
+    syscall(SYS_setgroups, wanted_count, wanted_groups);
+    syscall(SYS_setresgid, wanted_group, wanted_group, wanted_group);
+    syscall(SYS_setresuid, wanted_user, wanted_user, wanted_user);
+    errno = before;
+}
+
+static bool is_changed(const char *thread) {
+    char path[64], text[2048];
+    snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return true;  // It has ended.
+    ssize_t count = read(file, text, sizeof text - 1);
+    close(file);
+    if (count <= 0) return false;
+    text[count] = 0;
+    unsigned ids[8];
+    const char *users = strstr(text, "\nUid:"), *groups = strstr(text, "\nGid:");
+    if (!users || sscanf(users, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4) return false;
+    if (!groups || sscanf(groups, "\nGid: %u %u %u %u", ids + 4, ids + 5, ids + 6, ids + 7) != 4) return false;
+    for (int index = 0; index < 4; index++) {
+        if (ids[index] != wanted_user || ids[4 + index] != wanted_group) return false;
+    }
+    return true;
+}
+
+static int change_all_threads(void) {
+    struct sigaction action, old;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = change_thread;
+    int number = SIGRTMIN + 5;
+    if (sigaction(number, &action, &old) != 0) return errno;
+    int result = EPERM;
+    for (int round = 0; round < 200 && result != 0; round++) {
+        DIR *threads = opendir("/proc/self/task");
+        if (!threads) {
+            result = errno;
+            break;
+        }
+        result = 0;
+        struct dirent *thread;
+        while ((thread = readdir(threads))) {
+            if (thread->d_name[0] == '.' || is_changed(thread->d_name)) continue;
+            result = EPERM;
+            syscall(SYS_tgkill, getpid(), atoi(thread->d_name), number);
+        }
+        closedir(threads);
+        if (result != 0) usleep(5000);
+    }
+    sigaction(number, &old, NULL);
+    return result;
+}
+#endif
+
 int skein_set_user(uid_t user, gid_t group, const char *name) {
     // Groups first: afterwards it would not be allowed any more.
     if (name ? initgroups(name, group) != 0 : setgroups(1, &group) != 0) return errno;
+    wanted_user = user;
+    wanted_group = group;
+    wanted_count = getgroups(sizeof wanted_groups / sizeof *wanted_groups, wanted_groups);
+    if (wanted_count < 0) return errno;
     if (setgid(group) != 0) return errno;
     if (setuid(user) != 0) return errno;
     if (user != 0 && setuid(0) == 0) return EPERM;
 #ifdef __linux__
+    int error = change_all_threads();
+    if (error) return error;
     // A program that was started by root, and is not root any more, cannot be looked into otherwise, by its own master neither.
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 #endif

@@ -4,6 +4,7 @@ import ArgumentParser
 import SkeinEngine
 import SkeinTransport
 import SkeinWorkers
+import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -95,9 +96,7 @@ public struct EngineOptions: ParsableArguments {
     /// - Parameter label: the name at the start of lines on the screen.
     /// - Throws: `ValidationError` for what cannot be.
     public func configuration(label: String) throws -> ServerConfiguration {
-        if let chdir, !FileManager.default.changeCurrentDirectoryPath(chdir) {
-            throw ValidationError("\(chdir.debugDescription) is no folder to work in.")
-        }
+        try goToFolder()
         var configuration = ServerConfiguration()
         configuration.logger = .screen(label: label)
         configuration.threads = threads ?? EngineProcess.threads(workers: processes.workers)
@@ -125,6 +124,18 @@ public struct EngineOptions: ParsableArguments {
         }
         return configuration
     }
+
+    /// Once: the processes of a server begin in the folder that their master has gone to.
+    private func goToFolder() throws {
+        _ = ProgramPath.current  // before it changes
+        guard let chdir, !Self.hasGone.exchange(true, ordering: .relaxed) else { return }
+        if WorkerLink.current != nil || Inheritance.isThere { return }
+        guard FileManager.default.changeCurrentDirectoryPath(chdir) else {
+            throw ValidationError("\(chdir.debugDescription) is no folder to work in.")
+        }
+    }
+
+    private static let hasGone = Atomic<Bool>(false)
 
     private func addresses() throws -> [ServerConfiguration.Address] {
         guard listen == "systemd" else {

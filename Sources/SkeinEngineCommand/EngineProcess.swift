@@ -47,6 +47,7 @@ public struct EngineProcess {
     ///   - name: the name of the server where the command line has none.
     ///   - logger: where the master's lines go.
     public init(_ options: ProcessOptions, name: String, logger: Logger) {
+        _ = ProgramPath.current  // before the working folder changes
         self.options = options
         self.name = options.name ?? name
         self.logger = logger
@@ -90,7 +91,10 @@ public struct EngineProcess {
         if let drainTime = options.drainTime { configuration.shutdownTimeout = .seconds(drainTime) }
         guard let worker = WorkerLink.current else {
             let notifier = ServiceNotifier()
-            configuration.afterListening = { notifier.ready() }
+            configuration.afterListening = {
+                notifier.ready()
+                Task { await notifier.stayAlive() }
+            }
             return
         }
         configuration.worker = worker
@@ -104,6 +108,7 @@ public struct EngineProcess {
     // MARK: The master
 
     private func master(_ first: Plan, _ watchedFiles: [String], _ plan: @escaping () throws -> Plan) throws -> Int32 {
+        if let mask = options.umask.flatMap({ UInt32($0, radix: 8) }) { umask(mode_t(mask)) }
         var settings = options.settings(drainTime: options.drainTime.map { .seconds($0) } ?? first.shutdownTimeout)
         settings.count = options.workers ?? first.workers ?? 1
         var own = Supervisor.Options(name: name, addresses: { try plan().addresses.map(\.listener) }, logger: logger)
@@ -111,7 +116,8 @@ public struct EngineProcess {
         own.watchedFiles = watchedFiles
         own.watchesProgram = options.reload
         let isBackground = ProcessInfo.processInfo.environment["SKEIN_READY"] != nil
-        own.pidFile = try options.pidFile ?? (isBackground ? PidFile.standardPath(name: name) : nil)
+        let inherited = Inheritance.isThere ? Inheritance.pidFilePath.flatMap { $0.isEmpty ? nil : $0 } : nil
+        own.pidFile = try options.pidFile ?? inherited ?? (isBackground ? PidFile.standardPath(name: name) : nil)
         return try Supervisor(own).run()
     }
 
@@ -124,8 +130,10 @@ public struct EngineProcess {
     private func start() throws -> Never {
         // The arguments as they are, without the command.
         var arguments = Array(CommandLine.arguments.dropFirst())
-        let words = ProcessCommand.allCases.map(\.rawValue) + ["-d", "-s", "-r"]
-        if let index = arguments.firstIndex(where: words.contains) { arguments.remove(at: index) }
+        // The first word, or that of a command of skein.
+        if let index = arguments.prefix(2).firstIndex(where: { ProcessCommand(word: $0) != nil }) {
+            arguments.remove(at: index)
+        }
         let daemon = try daemon
         let process = try daemon.start(arguments)
         throw done("started as process \(process); it writes to \(daemon.log)")

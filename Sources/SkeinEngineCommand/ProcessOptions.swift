@@ -141,6 +141,7 @@ public struct ProcessOptions: ParsableArguments {
     /// Whether a master is wanted.
     var needsMaster: Bool {
         workers != nil || reload || processCommand == .start || processCommand == .restart || isDaemon
+            || Inheritance.isThere
     }
 
     private var isDaemon: Bool { ProcessInfo.processInfo.environment["SKEIN_READY"] != nil }

@@ -12,6 +12,7 @@
 @_exported import struct SkeinCore.JSONNumber
 @_exported import struct SkeinCore.JSONObject
 @_exported import enum SkeinCore.JSONValue
+@_exported import class SkeinCore.KeptResults
 @_exported import enum SkeinCore.QueueOrder
 @_exported import struct SkeinCore.RequestMetadata
 @_exported import protocol SkeinCore.Response

@@ -32,6 +32,8 @@ extension SharedLocation {
 final class RedisBackend: SharedBackend {
     private struct State {
         var sequence: UInt64 = 0
+        /// The broadcast that was sent last.
+        var sending: Task<Void, any Error>?
         var reading: Task<Void, Never>?
     }
 
@@ -131,21 +133,47 @@ final class RedisBackend: SharedBackend {
     private static let keptMessages = 10_000
 
     func broadcast(_ message: Broadcast) async throws {
-        let number = state.withLock { state in
-            state.sequence += 1
-            return state.sequence
+        // One after the other: each loop has a connection of its own, and between connections there is no order.
+        let sending = state.withLock { state in
+            let sending = Task { [before = state.sending, self] in
+                _ = await before?.result
+                try await send(message)
+            }
+            state.sending = sending
+            return sending
         }
-        let bytes = message.encoded(from: sender, number: number)
+        try await sending.value
+    }
+
+    private func send(_ message: Broadcast) async throws {
+        let bytes = message.encoded(from: sender, number: state.withLock { $0.sequence + 1 })
         try await redis.xadd(
             key("broadcast", "all"), "MAXLEN", "~", Self.keptMessages, "*", "m", ByteBuffer(bytes: bytes)
         ).commit()
+        // What was not sent is no gap.
+        state.withLock { $0.sequence += 1 }
     }
 
     func listen(_ receive: @escaping @Sendable (Broadcast) -> Void) async throws {
         let stream = key("broadcast", "all")
-        let newest = try await redis.xrevrange(stream, "+", "-", "COUNT", 1).fetch()[0]?[0]?.string
-        let reading = Task { [self] in await read(stream, after: newest ?? "0-0", receive) }
+        let reading = Task { [self] in
+            // A server that starts while Redis is away serves what does not need it.
+            guard let newest = await newest(of: stream) else { return }
+            await read(stream, after: newest, receive)
+        }
         state.withLock { $0.reading = reading }
+    }
+
+    /// The message that was sent last; nil when the task is cancelled before it is known.
+    private func newest(of stream: String) async -> String? {
+        var pause = Duration.milliseconds(50)
+        while !Task.isCancelled {
+            let response = await redis.xrevrange(stream, "+", "-", "COUNT", 1).dispatch()
+            if response.statusCode == 200 { return response.data[0]?[0]?.string ?? "0-0" }
+            try? await Task.sleep(for: pause * Double.random(in: 0.5...1))
+            pause = min(pause * 2, .seconds(2))
+        }
+        return nil
     }
 
     /// Reads until the task is cancelled. What came while the server was not reached is read afterwards.

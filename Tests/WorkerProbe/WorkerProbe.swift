@@ -93,9 +93,11 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
         let results = KeptResults()
         engine.get("/kept") { request in
             let changed = try await request.shared.lastChange("pages", "users")
-            return try await results.fetch("pid", for: .seconds(600), changed: changed) {
-                request.skein.get("http://127.0.0.1:\(request.parameters["port"] ?? "")/count")
-            }.text ?? ""
+            let port = request.parameters["port"] ?? ""
+            let client = request.skein
+            return try await results.dispatch("count", for: .seconds(600), changed: changed) {
+                client.get("http://127.0.0.1:\(port)/count")
+            }.text()
         }
         engine.post("/touch") { request in
             try await request.shared.touch("users")

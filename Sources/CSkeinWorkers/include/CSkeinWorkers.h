@@ -50,7 +50,7 @@ typedef struct {
     int64_t generation;
     int64_t started;            // seconds since 1970
     int64_t connections;        // open now
-    int64_t shards;             // event loops that count
+    int64_t shards;             // event loops that count; a worker may have written anything
     int64_t memory;             // resident bytes, as the master has seen them last
     int64_t cpu;                // permille of a core, in the last second
     int64_t is_replaced;        // another process serves in its place
@@ -86,8 +86,12 @@ skein_state *skein_page_lock(skein_page *page, const char *name, size_t length, 
 const skein_state *skein_page_state_at(const skein_page *page, int index);
 
 skein_record *skein_page_record(skein_page *page, int index);
-// What ended processes have counted: one event loop's counters.
-int64_t *skein_page_totals(skein_page *page);
+// The entry of a name; NULL when there is none.
+const skein_state *skein_page_find(const skein_page *page, const char *name, size_t length);
+// Adds what a process has counted to the totals, and frees its record.
+void skein_page_fold(skein_page *page, skein_record *record);
+// The counters of all processes that there are and were, as they were at one moment.
+void skein_page_sums(const skein_page *page, int64_t sums[SKEIN_COUNTERS]);
 // Facts of the master by number, for `status`.
 int64_t *skein_page_master(skein_page *page);
 
@@ -137,13 +141,14 @@ char **skein_environment(void);
 // The next connection of a listening socket, closed on exec; -1 when there is none.
 int skein_accept(int listener);
 
-// Signals are written to a descriptor as bytes from now on; without a signal among them, it is left alone.
+// Signals are written to a descriptor as bytes from now on. SIGPIPE is ignored.
 int skein_signals_write(int descriptor, const int *signals, size_t count);
 
 // Names this process in lists of processes. The memory of the arguments is overwritten.
 void skein_set_title(int count, char *const *arguments, const char *title);
 
-// The system's number of the calling thread, which accepts SIGABRT from now on: threads of dispatch block it.
+// The system's number of the calling thread, which from now on accepts SIGABRT, as threads of dispatch do not, and reports a crash also
+// when its stack is full.
 int64_t skein_thread(void);
 // Sends a signal to one thread of a process, or to the process where the system cannot.
 void skein_signal_thread(pid_t pid, int64_t thread, int signal);

@@ -60,8 +60,8 @@ struct ServiceCommand: AsyncParsableCommand {
         func run() async throws {
             let path = program ?? ProgramPath.current
             var command = [URL(filePath: path).standardizedFileURL.path] + arguments
-            // Its state is known to the manager through the master alone.
-            if program == nil, !arguments.contains(where: { $0.hasBytePrefix("--workers") }) {
+            // A master notices workers that hang, and the manager a master that does.
+            if !arguments.contains(where: { $0.hasBytePrefix("--workers") }) {
                 command += ["--workers", "1"]
             }
             var unit = ServiceUnit(name: name, command: command)

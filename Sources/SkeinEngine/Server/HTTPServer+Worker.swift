@@ -35,6 +35,7 @@ extension HTTPServer {
         // The channel's or the acceptor's own; of two servers of one process, each has one.
         let own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard own >= 0 else { throw IOError(errnoCode: errno, reason: "dup") }
+        _ = fcntl(own, F_SETFL, fcntl(own, F_GETFL) | O_NONBLOCK)
         let tls = try tls(for: address)
         let expectsHeader = context.configuration.expectsProxyHeader
         let isInternet = Self.isInternet(own)
@@ -107,6 +108,7 @@ extension HTTPServer {
             context.share(try await location.connect(client))
         }
         let sharing = configuration.sharing
+        if !sharing.states.isEmpty { try (context.sharedCore.backend as? PageBackend)?.reserve(sharing.states) }
         guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty || !sharing.starting.isEmpty else { return }
         let core = context.sharedCore
         try await core.backend.listen { core.deliver($0) }
@@ -128,6 +130,7 @@ extension HTTPServer {
             }
         }
         worker.listen(
+            grace: context.configuration.shutdownTimeout + .seconds(5),
             masterHasGone: { [logger = context.configuration.logger] in
                 logger.warning("the master has ended, and so does this worker")
                 kill(getpid(), SIGTERM)

@@ -85,13 +85,13 @@ public final class HTTPServer: Service {
         }
         do {
             let configuration = context.configuration
-            let shards = try await makeShards(ShardGroup(group))
             let tls = try configuration.tls.map { (options) throws(SkeinError) in
                 try ServerTLS(options, speaksHTTP2: configuration.http2.isEnabled)
             }
             state.withLock { $0.tls = tls }
-            try await share()
             try configuration.beforeListening?()
+            let shards = try await makeShards(ShardGroup(group))
+            try await share()
             var bound: [ServerConfiguration.Address] = []
             for address in context.configuration.addresses {
                 bound.append(try await listen(on: address, shards, group))
@@ -165,12 +165,31 @@ public final class HTTPServer: Service {
         }
         for drain in drains { try? await drain.get() }
         for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
-        for chore in last.chores { await chore.value }
+        await Self.untilOver(last.chores, within: timeout)
         await context.closeShared()
         await last.skein?.shutdown()
         for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }
         await last.log?.flush()
         try? await last.group?.shutdownGracefully()
+    }
+
+    /// Waits for chores, and not for those that do not end.
+    private static func untilOver(_ chores: [Task<Void, Never>], within timeout: Duration) async {
+        guard !chores.isEmpty else { return }
+        let (over, end) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let waiting = [
+            Task {
+                for chore in chores { await chore.value }
+                end.yield()
+            },
+            Task {
+                try? await Task.sleep(for: timeout)
+                end.yield()
+            },
+        ]
+        var ends = over.makeAsyncIterator()
+        _ = await ends.next()
+        for task in waiting { task.cancel() }
     }
 
     /// Reads the certificates again and begins new log files, as after SIGHUP; what cannot be read is logged, and stays as it was.

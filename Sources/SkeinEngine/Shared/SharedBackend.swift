@@ -2,6 +2,7 @@
 
 import SkeinCore
 import SkeinWorkers
+import Synchronization
 
 /// Keeps integers, times of changes, locks and meters for all processes of a server, and passes messages between them.
 ///
@@ -58,6 +59,9 @@ public struct PageBackend: SharedBackend {
         rates = PageRateStore(page)
     }
 
+    /// Makes the states that are defined, so that other names do not take their room.
+    func reserve(_ states: [String]) throws(SkeinError) { for state in states { _ = try page.value(of: state) } }
+
     public func value(_ state: String) throws -> Int { try page.value(of: state) }
     public func set(_ state: String, _ value: Int) throws { try page.set(state, to: value) }
     public func add(_ number: Int, to state: String) throws -> Int { try page.add(number, to: state) }
@@ -67,17 +71,30 @@ public struct PageBackend: SharedBackend {
     public func touch(_ name: String) throws { try page.touch(name) }
     public func lastChange(_ name: String) throws -> Double? { try page.lastChange(of: name) }
 
-    private struct Lock: SharedLock {
-        let locks: NamedLocks
-        let hold: NamedLocks.Hold
+    private final class Lock: SharedLock {
+        private let locks: NamedLocks
+        private let hold: NamedLocks.Hold
+        private let held = Atomic<Bool>(true)
+
+        init(_ locks: NamedLocks, _ hold: NamedLocks.Hold) {
+            self.locks = locks
+            self.hold = hold
+        }
+
+        /// One that is forgotten is free.
+        deinit { if isHeld { locks.release(hold) } }
 
         var fence: Int { hold.fence }
-        var isHeld: Bool { true }
-        func release() async { locks.release(hold) }
+        var isHeld: Bool { held.load(ordering: .acquiring) }
+
+        /// Once: afterwards, another task may have it.
+        func release() async {
+            if held.exchange(false, ordering: .acquiringAndReleasing) { locks.release(hold) }
+        }
     }
 
     public func tryLock(_ name: String) throws -> (any SharedLock)? {
-        try locks.tryLock(name).map { Lock(locks: locks, hold: $0) }
+        try locks.tryLock(name).map { Lock(locks, $0) }
     }
 
     public func broadcast(_ message: Broadcast) throws { try worker?.send(message) }

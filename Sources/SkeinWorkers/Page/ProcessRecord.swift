@@ -61,7 +61,7 @@ package struct ProcessRecord: Sendable {
 
     /// Event loops that count. Pages of others are not touched, so that they take no memory.
     package var shards: Int {
-        get { Int(skein_load(&record.pointee.shards)) }
+        get { min(max(0, Int(skein_load(&record.pointee.shards))), Self.maximumShards) }
         nonmutating set { skein_store(&record.pointee.shards, Int64(min(newValue, Self.maximumShards))) }
     }
     /// Whether another process serves in place of this one. Said before the signal to end.
@@ -82,7 +82,7 @@ package struct ProcessRecord: Sendable {
 
     /// One counter of all event loops together.
     package func sum(_ counter: Int) -> Int {
-        (0..<shards).reduce(0) { $0 + Int(skein_read(counters(ofShard: $1) + counter)) }
+        (0..<shards).reduce(0) { $0 &+ Int(skein_read(counters(ofShard: $1) + counter)) }
     }
 
     /// Takes the record for a process that is about to be started; false when another one has it.
@@ -102,16 +102,5 @@ package struct ProcessRecord: Sendable {
     func own(_ processID: Int32) { skein_store(&record.pointee.pid, Int64(processID)) }
 
     /// Adds what the process has counted to the totals, and gives the record back.
-    func end() {
-        page.changeTotals { totals in
-            for counter in 0..<Self.maximumCounters { skein_count(totals + counter, Int64(sum(counter))) }
-            for shard in 0..<shards {
-                counters(ofShard: shard).update(repeating: 0, count: Self.maximumCounters)
-                requests(ofShard: shard).update(repeating: skein_request(), count: Self.maximumRequests)
-            }
-            skein_store(connections, 0)
-            phase = nil
-            skein_store(&record.pointee.pid, 0)
-        }
-    }
+    func end() { skein_page_fold(page.page, record) }
 }

@@ -45,7 +45,13 @@ extension SharedPage {
 
     /// When something was changed last, in seconds since 1970.
     package func lastChange(of name: String) throws(SkeinError) -> Double? {
-        let changed = skein_load(&(try state(name)).pointee.changed)
+        // A name that is only asked for takes no room.
+        var name = name
+        let found = name.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { skein_page_find(page, $0.baseAddress, $0.count) }
+        }
+        guard let found else { return nil }
+        let changed = skein_load(&UnsafeMutablePointer(mutating: found).pointee.changed)
         return changed == 0 ? nil : Double(changed) / 1e9
     }
 

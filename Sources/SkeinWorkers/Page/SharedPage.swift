@@ -111,24 +111,12 @@ public final class SharedPage: @unchecked Sendable {
         return nil
     }
 
-    /// Changes what ended processes have counted, with what counts still; readers see all of it or nothing.
-    func changeTotals(_ change: (UnsafeMutablePointer<Int64>) -> Void) {
-        self[.folds] += 1
-        change(skein_page_totals(page))
-        self[.folds] += 1
-    }
-
     /// Counters of all processes, those that have ended included, as they were at one moment.
     /// - Parameter counters: how many of them.
     package func sums(_ counters: Int) -> [Int] {
-        while true {
-            let before = self[.folds]
-            var sums = (0..<counters).map { Int(skein_read(skein_page_totals(page) + $0)) }
-            for record in records { for counter in 0..<counters { sums[counter] += record.sum(counter) } }
-            // Otherwise the counters of an ended process could be missing, or be there twice.
-            if before & 1 == 0, self[.folds] == before { return sums }
-            sched_yield()
-        }
+        var sums = [Int64](repeating: 0, count: Int(SKEIN_COUNTERS))
+        skein_page_sums(page, &sums)
+        return sums.prefix(counters).map { Int($0) }
     }
 
     /// A fact of the master.
@@ -154,8 +142,6 @@ package enum MasterFact: Int, Sendable {
     case failedReloads
     /// Whether all slots are served.
     case isServing
-    /// Odd while the counters of an ended process are added to the totals.
-    case folds
 }
 
 /// Numbers of descriptors.

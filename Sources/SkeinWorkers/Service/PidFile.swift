@@ -22,7 +22,7 @@ public struct PidFile: Sendable {
     /// - Throws: code 701 when another process has it, or it cannot be made.
     init(locking path: String) throws(SkeinError) {
         while true {
-            let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+            let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
             guard descriptor >= 0 else {
                 throw SkeinError(
                     .exception, peer: path, because: "the pid file cannot be made: \(String(cString: strerror(errno)))")
@@ -37,6 +37,9 @@ public struct PidFile: Sendable {
             if fstat(descriptor, &opened) == 0, lstat(path, &named) == 0, opened.st_ino == named.st_ino {
                 self.path = path
                 self.descriptor = FileNumbers.raised(descriptor)
+                // A file that was there may be one that others can lock.
+                fchmod(self.descriptor, 0o600)
+                write()
                 return
             }
             close(descriptor)

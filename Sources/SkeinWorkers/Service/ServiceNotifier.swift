@@ -28,6 +28,15 @@ public final class ServiceNotifier: Sendable {
         watchdogInterval = isWatched && path != nil ? watchdog.map { .microseconds(max(1000, $0 / 2)) } : nil
     }
 
+    /// Says again and again that the process lives, if the manager wants to hear it. For a process without a master.
+    public func stayAlive() async {
+        guard let watchdogInterval else { return }
+        while !Task.isCancelled {
+            alive()
+            try? await Task.sleep(for: watchdogInterval)
+        }
+    }
+
     /// The server serves.
     public func ready() { send("READY=1\nMAINPID=\(getpid())\nSTATUS=serving") }
 

@@ -89,9 +89,11 @@ struct CrashReport {
         var offset: UInt64
 
         init?(_ line: String) {
-            guard let open = line.lastByte("("), let plus = line.lastByte("+"), let end = line.lastByte(")"),
-                open < plus,
-                plus < end, let offset = UInt64(line[line.utf8.index(plus, offsetBy: 3)..<end], radix: 16)
+            // The requests under way are what clients have sent.
+            guard !line.hasBytePrefix("under way: "), let open = line.lastByte("("), let plus = line.lastByte("+"),
+                let end = line.lastByte(")"), open < plus, plus < end,
+                case let number = line[line.utf8.index(after: plus)..<end], number.hasBytePrefix("0x"),
+                let offset = UInt64(String(number.droppingBytes(first: 2)), radix: 16)
             else { return nil }
             file = line[..<open]
             symbol = String(line[line.utf8.index(after: open)..<plus])

@@ -67,6 +67,8 @@ struct Listeners {
         case .inherited(let descriptor):
             let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, FileNumbers.lowest)
             guard copy >= 0 else { throw refusal(address) }
+            // Managers hand over sockets that block.
+            _ = fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK)
             return copy
         case .unix(let path): return try listen(onPath: path, address)
         case .tcp(let host, let port): return try listen(on: host, port, address)

@@ -17,11 +17,19 @@ package enum ProgramPath {
     /// The program that runs, even when there is another one at its place by now.
     static let own: String = access("/proc/self/exe", X_OK) == 0 ? "/proc/self/exe" : CommandLine.arguments[0]
 
-    /// The place of the program on the disk, whatever is there.
+    /// The place of the program on the disk, whatever is there: as it was started, so that a link may lead to another program later on. Asked
+    /// for first before the working folder changes.
     package static let current: String = {
-        let real = realpath("/proc/self/exe", nil) ?? realpath(CommandLine.arguments[0], nil)
+        let named = CommandLine.arguments[0]
+        if named.utf8.contains(UInt8(ascii: "/")), access(named, X_OK) == 0 {
+            if named.hasBytePrefix("/") { return named }
+            let folder = getcwd(nil, 0)
+            defer { free(folder) }
+            return "\(folder.map { String(cString: $0) } ?? ".")/\(named)"
+        }
+        let real = realpath("/proc/self/exe", nil)
         defer { free(real) }
-        return real.map { String(cString: $0) } ?? CommandLine.arguments[0]
+        return real.map { String(cString: $0) } ?? named
     }()
 }
 
@@ -52,7 +60,8 @@ struct Given {
         let own = [WorkerLink.Variable.listeners: names.joined(separator: "\n"), "SKEIN_PARENT": "\(getpid())"]
         let all = variables.merging(own) { given, _ in given }
         let environment = Environment.variables.filter { variable in
-            !all.keys.contains { variable.hasBytePrefix("\($0)=") }
+            // The manager watches whoever is the master.
+            !all.keys.contains { variable.hasBytePrefix("\($0)=") } && !variable.hasBytePrefix("WATCHDOG_PID=")
         }
         var processID: pid_t = 0
         let error = CStrings.with([title] + arguments.dropFirst()) { arguments in
@@ -93,8 +102,18 @@ enum CStrings {
 }
 
 /// What a master has from the one that it replaces.
-struct Inheritance {
+package struct Inheritance {
     static let variable = "SKEIN_MASTER"
+    static let pidFileVariable = "SKEIN_PID_FILE"
+
+    /// Whether this process was started to replace a master.
+    package static var isThere: Bool {
+        getenv(variable).map { String(cString: $0).splitBytes(separator: ",") }?.first.flatMap { Int32($0) }
+            == getppid()
+    }
+
+    /// The pid file of the master that is replaced.
+    package static var pidFilePath: String? { getenv(pidFileVariable).map { String(cString: $0) } }
 
     let control: ControlSocket
     /// Nil when it is that of another version of the program.
@@ -106,6 +125,7 @@ struct Inheritance {
     static func take(logger: Logger) -> Inheritance? {
         defer {
             unsetenv(variable)
+            unsetenv(pidFileVariable)
             unsetenv(WorkerLink.Variable.listeners)
         }
         guard let words = getenv(variable).map({ String(cString: $0).splitBytes(separator: ",") }), words.count == 2,
@@ -114,9 +134,11 @@ struct Inheritance {
         let names = (getenv(WorkerLink.Variable.listeners).map { String(cString: $0) } ?? "").splitBytes(
             separator: "\n")
         var page: SharedPage?
+        let descriptor = FileNumbers.raised(WorkerLink.Descriptor.page)
         do throws(SkeinError) {
-            page = try SharedPage(descriptor: FileNumbers.raised(WorkerLink.Descriptor.page))
+            page = try SharedPage(descriptor: descriptor)
         } catch {
+            close(descriptor)
             logger.warning("shared states begin anew: \(error.message)")
         }
         return Inheritance(

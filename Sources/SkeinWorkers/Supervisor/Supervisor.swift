@@ -75,8 +75,17 @@ public final class Supervisor {
     /// The line to the master that this one replaces.
     private var predecessor: ControlSocket?
     /// The master that is to replace this one.
-    private var successor: (processID: Int32, control: ControlSocket)?
+    private var successor: (processID: Int32, control: ControlSocket, deadline: Duration)?
+    /// Whether the other master is the one now, and whether this one is.
+    private var hasGivenWay = false
+    private var hasTakenOver = false
+    private var hasFailed = false
+    /// Where the workers that serve listen, and where those of a reload under way will.
+    private var served: [ListenerAddress] = []
     private var addresses: [ListenerAddress] = []
+    /// What has happened and is not dealt with yet: an action may bring about an event.
+    private var events: [SupervisorMachine.Event] = []
+    private var isDealing = false
     private var watched: FileStates
     private var program: FileStates
     private var build: DevelopmentBuild?
@@ -98,6 +107,7 @@ public final class Supervisor {
         machine = SupervisorMachine(options.settings)
         readiness = Readiness()
         addresses = try options.addresses()
+        served = addresses
         let inherited = Inheritance.take(logger: options.logger)
         predecessor = inherited?.control
         listeners = Listeners(inherited: inherited?.listeners ?? [])
@@ -141,6 +151,8 @@ public final class Supervisor {
 
     /// From now on this is the master.
     private func takeOver() {
+        guard !hasTakenOver else { return }
+        hasTakenOver = true
         pidFile?.write()
         page[.processID] = Int(getpid())
         page[.started] = time(nil)
@@ -177,6 +189,7 @@ public final class Supervisor {
     private func end(gracefully: Bool) {
         isStopping = true
         notifier.stopping()
+        if let successor, !hasGivenWay { kill(successor.processID, gracefully ? SIGTERM : SIGKILL) }
         receive(.stop(gracefully: gracefully))
     }
 
@@ -213,7 +226,14 @@ public final class Supervisor {
 
     private func receiveMessages() {
         for (id, process) in processes { receiveMessages(of: id, process) }
-        if let predecessor { relay(from: predecessor) { self.predecessor = nil } }
+        if let predecessor {
+            relay(from: predecessor) {
+                close(predecessor.descriptor)
+                self.predecessor = nil
+                // It has ended, orderly or not.
+                takeOver()
+            }
+        }
         if let successor { relay(from: successor.control) {} }
     }
 
@@ -249,13 +269,27 @@ public final class Supervisor {
             lastAlive = now
             notifier.alive()
         }
+        if let successor, !hasGivenWay, now >= successor.deadline {
+            logger.error("the new program does not serve in time and is killed; the old one goes on")
+            kill(successor.processID, SIGKILL)
+            self.successor?.deadline = now + .seconds(60)
+        }
         guard now - lastSample >= .seconds(1) else { return receive(.tick([])) }
         let passed = now - lastSample
         lastSample = now
         receive(.tick(samples(after: passed / .seconds(1))))
+        if hasTakenOver, predecessor == nil, successor == nil { sweep() }
         if watched.haveChanged() { reload() }
         build?.look(logger)
         if program.haveChanged() { exchange() }
+    }
+
+    /// Frees the records of workers whose master has ended before them.
+    private func sweep() {
+        let own = Set(processes.values.map(\.record.index))
+        for record in page.records where record.processID > 0 && !own.contains(record.index) {
+            if kill(Int32(truncatingIfNeeded: record.processID), 0) != 0, errno == ESRCH { record.end() }
+        }
     }
 
     private func samples(after seconds: Double) -> [SupervisorMachine.Sample] {
@@ -268,14 +302,20 @@ public final class Supervisor {
             process.record.memory = usage?.memory ?? 0
             process.record.cpu = Int(cpu * 10)
             return .init(
-                id: id, silence: .nanoseconds(max(0, now - (process.record.mostSilent?.since ?? now))), cpu: cpu,
+                id: id, silence: .nanoseconds(max(0, now &- (process.record.mostSilent?.since ?? now))), cpu: cpu,
                 memory: usage?.memory ?? 0,
-                requests: (0..<5).reduce(0) { $0 + process.record.sum($1) })
+                requests: (0..<5).reduce(0) { $0 &+ process.record.sum($1) })
         }
     }
 
     private func receive(_ event: SupervisorMachine.Event) {
-        for action in machine.receive(event, at: now) { perform(action) }
+        events.append(event)
+        guard !isDealing else { return }
+        isDealing = true
+        defer { isDealing = false }
+        while !events.isEmpty {
+            for action in machine.receive(events.removeFirst(), at: now) { perform(action) }
+        }
         for (id, process) in processes { process.record.phase = machine.phase(of: id) }
         page[.slots] = machine.slotCount
     }
@@ -286,7 +326,7 @@ public final class Supervisor {
         switch action {
         case .start(let id, let slot): start(id, slot)
         case .drain(let id):
-            if !isStopping || successor != nil { processes[id]?.record.isReplaced = true }
+            if !isStopping || hasGivenWay { processes[id]?.record.isReplaced = true }
             signal(id, SIGTERM)
         case .abort(let id):
             // The report is to show what the event loop is at.
@@ -296,8 +336,8 @@ public final class Supervisor {
         case .report(let report): say(report)
         case .serving: serving()
         case .end(let isFailure):
-            dropSuccessor()
-            exitCode = isFailure ? 1 : 0
+            if let successor, !hasGivenWay { kill(successor.processID, SIGKILL) }
+            exitCode = isFailure || hasFailed ? 1 : 0
         }
     }
 
@@ -309,11 +349,10 @@ public final class Supervisor {
 
     private func serving() {
         page[.isServing] = 1
-        if let predecessor {
-            // The old master ends its workers now; the file and the page are this one's.
-            takeOver()
-            _ = predecessor.send(.ready)
-        }
+        // The old master ends its workers now; the file and the page are this one's.
+        takeOver()
+        _ = predecessor?.send(.ready)
+        served = addresses
         notifier.ready()
         readiness.tell()
         listeners.keepOnly(addresses)
@@ -333,10 +372,17 @@ public final class Supervisor {
             logger.error("\(name(id)) did not become ready within \(options.settings.readyTimeout); it is killed")
         case .backingOff(let slot, let pause):
             logger.warning("worker #\(slot) ends soon after its start again and again; the next start is in \(pause)")
+            // Another master serves, and goes on.
+            if predecessor != nil, !hasTakenOver {
+                hasFailed = true
+                end(gracefully: false)
+            }
         case .reloadFailed:
             page[.isServing] = 1
             page[.failedReloads] += 1
             logger.error("a new worker has ended before it served; the old workers go on")
+            addresses = served
+            listeners.keepOnly(served)
             notifier.ready()
         case .drainedTooLong(let id): logger.warning("\(name(id)) has not finished in time; it is killed")
         case .scaled(let count): logger.info("\(count) workers are wanted now")
@@ -344,6 +390,7 @@ public final class Supervisor {
     }
 
     private func start(_ id: SupervisorMachine.WorkerID, _ slot: Int) {
+        guard machine.phase(of: id) == .starting else { return receive(.exited(id)) }
         do {
             processes[id] = try startWorker(in: slot)
         } catch {
@@ -360,6 +407,13 @@ public final class Supervisor {
             let (mine, theirs) = try ControlSocket.pair()
             defer { close(theirs.descriptor) }
             let crash = CrashReport()
+            var isStarted = false
+            defer {
+                if !isStarted {
+                    close(mine.descriptor)
+                    crash?.end()
+                }
+            }
             var given = Given(listeners)
             given.add(theirs.descriptor, as: WorkerLink.Descriptor.control)
             given.add(page.descriptor, as: WorkerLink.Descriptor.page)
@@ -367,6 +421,7 @@ public final class Supervisor {
             let processID = try given.start(
                 program: ProgramPath.own, title: "skein/\(options.name): worker #\(slot)", options.arguments,
                 [WorkerLink.Variable.worker: "\(getpid()),\(slot),\(record.index)"])
+            isStarted = true
             record.own(processID)
             return Process(processID: processID, slot: slot, control: mine, record: record, crash: crash)
         } catch {
@@ -399,15 +454,21 @@ public final class Supervisor {
         guard !isStopping, successor == nil else { return }
         do {
             let (mine, theirs) = try ControlSocket.pair()
-            defer { close(theirs.descriptor) }
+            defer {
+                close(theirs.descriptor)
+                if successor == nil { close(mine.descriptor) }
+            }
             var given = Given(listeners)
             given.add(theirs.descriptor, as: WorkerLink.Descriptor.control)
             given.add(page.descriptor, as: WorkerLink.Descriptor.page)
             if let pidFile { given.add(pidFile.descriptor, as: WorkerLink.Descriptor.report) }
             let processID = try given.start(
-                program: programPath, title: options.arguments[0], options.arguments,
-                [Inheritance.variable: "\(getpid()),\(pidFile == nil ? 0 : 1)"], inSession: true)
-            successor = (processID, mine)
+                program: programPath, title: programPath, options.arguments,
+                [
+                    Inheritance.variable: "\(getpid()),\(pidFile == nil ? 0 : 1)",
+                    Inheritance.pidFileVariable: pidFile?.path ?? "",
+                ], inSession: true)
+            successor = (processID, mine, now + options.settings.readyTimeout * machine.slotCount + .seconds(5))
             logger.info("the program on the disk is started as process \(processID)")
         } catch {
             logger.error("the program is not exchanged: \(error); this one goes on")
@@ -416,7 +477,8 @@ public final class Supervisor {
 
     /// The new master serves.
     private func giveWay() {
-        guard successor != nil else { return }
+        guard successor != nil, !hasGivenWay else { return }
+        hasGivenWay = true
         logger.info("the new program serves; this one finishes what is under way")
         isStopping = true
         receive(.stop(gracefully: true))
@@ -424,7 +486,6 @@ public final class Supervisor {
 
     private func dropSuccessor() {
         guard let successor else { return }
-        if !isStopping { kill(successor.processID, SIGKILL) }
         close(successor.control.descriptor)
         self.successor = nil
     }

@@ -56,6 +56,7 @@ public struct SupervisorMachine: Sendable {
     private var mode = Mode.serving
     private var hasServed = false
     private var announces = true
+    private var hasAnnounced = false
     private var hasFailed = false
     private var lastID = 0
 
@@ -123,6 +124,7 @@ public struct SupervisorMachine: Sendable {
         }
         guard announces, mode == .serving, serves else { return }
         announces = false
+        hasAnnounced = true
         actions.append(.serving)
     }
 
@@ -152,7 +154,7 @@ public struct SupervisorMachine: Sendable {
         defer { endIfDone(&actions) }
         guard mode == .serving, var slot = slots[worker.slot] else { return }
         let wasStable = worker.phase == .ready && now - worker.since >= settings.stableAfter
-        if !hasServed, worker.phase == .starting || worker.phase == .killed {
+        if !hasServed, slot.current == id {
             hasFailed = true
             return stop(false, at: now, &actions)
         }
@@ -163,6 +165,8 @@ public struct SupervisorMachine: Sendable {
             slots[worker.slot] = slot
             actions.append(.report(.reloadFailed(id)))
             for number in slots.keys { slots[number]?.awaitsReload = false }
+            // A reload that has failed is over, and nothing has changed.
+            if hasAnnounced { announces = false }
             return announce(&actions)
         }
         guard slot.current == id else { return }
@@ -223,7 +227,8 @@ public struct SupervisorMachine: Sendable {
     // MARK: Replacing
 
     private mutating func reload(at now: Duration, _ actions: inout [Action]) {
-        guard mode == .serving else { return }
+        // Before anything serves, there is nothing to be replaced.
+        guard mode == .serving, hasServed else { return }
         for number in slots.keys {
             slots[number]?.awaitsReload = true
             // A worker that is on its way was started with what was there before.
@@ -261,6 +266,9 @@ public struct SupervisorMachine: Sendable {
             for id in [slot.current, slot.next].compactMap(\.self) { retire(id, at: now, &actions) }
         }
         actions.append(.report(.scaled(count)))
+        // The slot that was waited for may be gone.
+        continueReload(at: now, &actions)
+        announce(&actions)
     }
 
     // MARK: Time
@@ -290,6 +298,7 @@ public struct SupervisorMachine: Sendable {
             } else {
                 workers[sample.id]?.overCPU = nil
             }
+            if sample.silence < settings.heartbeatTimeout { workers[sample.id]?.isSilent = false }
             if let reason = reason(to: sample, at: now) { replace(sample.id, reason, at: now, &actions) }
         }
     }
@@ -308,13 +317,11 @@ public struct SupervisorMachine: Sendable {
         guard let worker = workers[id], let slot = slots[worker.slot], slot.current == id, slot.next == nil else {
             return
         }
-        if reason == .silent {
-            workers[id]?.isSilent = true
-        } else if slots.values.contains(where: { $0.next != nil }) {
-            return  // One planned replacement at a time: the others serve meanwhile.
-        }
+        // One planned replacement at a time: the others serve meanwhile.
+        guard reason == .silent || !slots.values.contains(where: { $0.next != nil }) else { return }
         guard now >= slot.restsUntil else { return }
         slots[worker.slot]?.restsUntil = now + .seconds(10)
+        workers[id]?.isSilent = reason == .silent
         actions.append(.report(.replacing(id, reason)))
         let next = start(in: worker.slot, at: now, &actions)
         slots[worker.slot]?.next = next

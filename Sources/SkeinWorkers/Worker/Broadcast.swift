@@ -50,7 +50,7 @@ package struct BroadcastOrder {
     /// A message comes.
     /// - Returns: how many of its sender are missing before it.
     package mutating func receive(_ number: UInt64, from sender: UInt64) -> Int {
-        defer { last[sender] = number }
+        defer { last[sender] = max(number, last[sender] ?? 0) }
         guard let before = last[sender] else {
             senders.append(sender)
             if senders.count > 512 { last[senders.removeFirst()] = nil }

@@ -34,7 +34,7 @@ public final class WorkerLink: Sendable {
         var order = BroadcastOrder()
         var receive: (@Sendable (Broadcast) -> Void)?
         var masterHasGone: (@Sendable () -> Void)?
-        var isReading = false
+        var grace = Duration.seconds(30)
     }
 
     /// The number of the worker, from 0.
@@ -79,6 +79,7 @@ public final class WorkerLink: Sendable {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         }
         ProcessTitle.set(CommandLine.arguments[0])
+        watch()
         // The runtime can say more of a crash, and slower; whoever has asked it to gets its report.
         if getenv("SWIFT_BACKTRACE") == nil {
             skein_report_crashes(Descriptor.report, skein_page_record(page.page, CInt(index)))
@@ -116,16 +117,28 @@ public final class WorkerLink: Sendable {
         state.withLock { $0.receive = receive }
     }
 
-    /// Begins to listen to the master, on a thread of its own.
-    /// - Parameter masterHasGone: the master has ended, and so does the worker.
-    package func listen(masterHasGone: @escaping @Sendable () -> Void) {
-        let isFirst = state.withLock { state in
+    /// Begins to listen to the master.
+    /// - Parameters:
+    ///   - grace: how long the worker may take to end when the master has ended.
+    ///   - masterHasGone: ends the worker.
+    package func listen(grace: Duration, masterHasGone: @escaping @Sendable () -> Void) {
+        state.withLock { state in
             state.masterHasGone = masterHasGone
-            defer { state.isReading = true }
-            return !state.isReading
+            state.grace = grace
         }
-        guard isFirst else { return }
-        DispatchQueue(label: "skein.worker").async { [self] in read() }
+    }
+
+    /// Waits for the master's end from the first moment on: a worker that hangs at its start must not stay behind.
+    private func watch() {
+        DispatchQueue(label: "skein.worker").async { [self] in
+            read()
+            let (end, grace) = state.withLock { ($0.masterHasGone, $0.grace) }
+            guard let end else { _exit(1) }
+            end()
+            // Whatever hangs.
+            usleep(useconds_t(clamping: Int(grace / .microseconds(1))))
+            _exit(1)
+        }
     }
 
     private func read() {
@@ -134,12 +147,13 @@ public final class WorkerLink: Sendable {
         while true {
             switch control.receive(into: buffer) {
             case .nothing: control.wait()
+            case .message where state.withLock({ $0.receive == nil }): continue  // Nobody listens yet.
             case .message(.ready): break
             case .message(.broadcast(let bytes)):
                 guard let (broadcast, sender, number) = Broadcast.decode(bytes) else { continue }
                 let (missed, receive) = state.withLock { ($0.order.receive(number, from: sender), $0.receive) }
                 receive?(Broadcast(topic: broadcast.topic, bytes: broadcast.bytes, missed: missed))
-            case .closed: return state.withLock { $0.masterHasGone }?() ?? ()
+            case .closed: return
             }
         }
     }
