@@ -200,6 +200,39 @@ struct SharedPageTests {
         #expect(text.contains("User=www\n") && text.contains("Type=notify\n"))
     }
 
+    @Test("Lines of a report that are no frames stay as they are, whatever clients have put into them")
+    func hostileFrames() {
+        let lines = [
+            "", "(", ")", "+", "(+)", "(+", "x(+)", "x(+0x)", "x(+0xg)", "x(+1)", "+()", ")+(", "x(y+0x)",
+            "under way: (+0x1)",
+            "under way: a(+0x1)b", "x(+0xffffffffffffffffff)", "\u{E9}(+\u{301}0x1)",
+        ]
+        #expect(CrashReport.readable(lines, program: "/proc/self/exe") == lines)
+    }
+
+    @Test("Names that are only asked for take no room")
+    func asked() throws {
+        let page = try SharedPage()
+        for number in 0..<2000 { #expect(try page.lastChange(of: "\(number)") == nil) }
+        #expect(page.states.isEmpty)
+    }
+
+    @Test("Numbers that a worker has overwritten do no harm")
+    func wildWrites() throws {
+        let page = try SharedPage()
+        let record = try #require(page.takeRecord(slot: 0, generation: 1))
+        record.own(1)
+        let bytes = UnsafeMutableRawBufferPointer(start: skein_page_record(page.page, 0), count: 2048)
+        for pattern in [0xFF, 0x80, 0x7F] as [UInt8] {
+            bytes.dropFirst(8).initializeMemory(as: UInt8.self, repeating: pattern)
+            _ = ServerStatusReport(page).text
+            _ = page.sums(25)
+            _ = record.mostSilent
+            #expect((0...64).contains(record.shards))
+        }
+        record.end()
+    }
+
     @Test("Names of functions in frames")
     func frames() {
         let lines = CrashReport.readable(

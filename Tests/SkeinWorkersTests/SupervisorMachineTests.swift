@@ -99,8 +99,8 @@ struct SupervisorMachineTests {
     @Test("A reload replaces one worker after the other: the new one serves before the old one drains")
     func reload() {
         var life = Life.serving(2)
-        #expect(life.receive(.reload) == [.report(.replacing(1, .reload)), .start(3, slot: 0)])
-        #expect(life.receive(.ready(3)) == [.drain(1), .report(.replacing(2, .reload)), .start(4, slot: 1)])
+        #expect(life.receive(.reload) == [.report(.willReplace(1, .reload)), .start(3, slot: 0)])
+        #expect(life.receive(.ready(3)) == [.drain(1), .report(.willReplace(2, .reload)), .start(4, slot: 1)])
         #expect(life.receive(.exited(1)) == [])
         #expect(life.receive(.ready(4)) == [.drain(2), .serving])
         #expect(life.receive(.tick([]), after: .seconds(35)) == [.report(.drainedTooLong(2)), .kill(2)])
@@ -115,11 +115,11 @@ struct SupervisorMachineTests {
         var life = Life.serving(2)
         _ = life.receive(.reload)
         if hangs { #expect(life.receive(.tick([]), after: .seconds(60)) == [.report(.notReady(3)), .kill(3)]) }
-        #expect(life.receive(.exited(3)) == [.report(.reloadFailed(3)), .serving])
+        #expect(life.receive(.exited(3)) == [.report(.reloadFailed(3))], "nothing new serves")
         #expect(life.machine.phase(of: 1) == .ready && life.machine.phase(of: 2) == .ready)
         #expect(!life.machine.isReloading)
         #expect(
-            life.receive(.reload) == [.report(.replacing(1, .reload)), .start(4, slot: 0)], "and can be tried again")
+            life.receive(.reload) == [.report(.willReplace(1, .reload)), .start(4, slot: 0)], "and can be tried again")
     }
 
     @Test("An old worker that ends during a reload leaves its slot to the new one")
@@ -135,7 +135,7 @@ struct SupervisorMachineTests {
     func reloadTwice() {
         var life = Life.serving()
         _ = life.receive(.reload)
-        #expect(life.receive(.reload) == [.kill(2), .report(.replacing(1, .reload)), .start(3, slot: 0)])
+        #expect(life.receive(.reload) == [.kill(2), .report(.willReplace(1, .reload)), .start(3, slot: 0)])
         #expect(life.receive(.exited(2)) == [])
         #expect(life.receive(.ready(3)) == [.drain(1), .serving])
     }
@@ -165,7 +165,7 @@ struct SupervisorMachineTests {
             #expect(life.receive(.tick([sample])) == [])
             life.now += .seconds(5)
         }
-        #expect(life.receive(.tick([sample])) == [.report(.replacing(1, reason)), .start(2, slot: 0)])
+        #expect(life.receive(.tick([sample])) == [.report(.willReplace(1, reason)), .start(2, slot: 0)])
         #expect(life.receive(.tick([sample])) == [], "one replacement")
         #expect(life.receive(.ready(2)).first == .drain(1))
     }
@@ -174,14 +174,14 @@ struct SupervisorMachineTests {
     func oneAtATime() {
         var life = Life.serving(3) { $0.maximumRequests = 10 }
         let samples = (1...3).map { Machine.Sample(id: $0, requests: 10) }
-        #expect(life.receive(.tick(samples)) == [.report(.replacing(1, .requests)), .start(4, slot: 0)])
+        #expect(life.receive(.tick(samples)) == [.report(.willReplace(1, .requests)), .start(4, slot: 0)])
         #expect(
             life.receive(.tick([.init(id: 2, silence: .seconds(30))]))
-                == [.report(.replacing(2, .silent)), .start(5, slot: 1)])
+                == [.report(.willReplace(2, .silent)), .start(5, slot: 1)])
         #expect(life.receive(.ready(4)) == [.drain(1)])
         #expect(life.receive(.tick([samples[2]])) == [])
         #expect(life.receive(.ready(5)) == [.abort(2)], "it would not drain")
-        #expect(life.receive(.tick([samples[2]])) == [.report(.replacing(3, .requests)), .start(6, slot: 2)])
+        #expect(life.receive(.tick([samples[2]])) == [.report(.willReplace(3, .requests)), .start(6, slot: 2)])
     }
 
     @Test("A hung worker is killed when its report does not end it")
@@ -201,7 +201,37 @@ struct SupervisorMachineTests {
         #expect(life.receive(.exited(2), after: .seconds(1)) == [.report(.reloadFailed(2))])
         #expect(life.receive(.tick([sample]), after: .seconds(9)) == [])
         #expect(
-            life.receive(.tick([sample]), after: .seconds(1)) == [.report(.replacing(1, .memory)), .start(3, slot: 0)])
+            life.receive(.tick([sample]), after: .seconds(1)) == [
+                .report(.willReplace(1, .memory)), .start(3, slot: 0),
+            ])
+    }
+
+    @Test("Before anything serves, a reload changes nothing")
+    func reloadBeforeServing() {
+        var life = Life(2)
+        _ = life.receive(.begin)
+        #expect(life.receive(.reload) == [])
+        #expect(life.receive(.ready(1)) == [])
+        // One serves: the other slot is filled with a new worker anyway, and both are asked for.
+        #expect(life.receive(.reload) == [.report(.willReplace(1, .reload)), .start(3, slot: 0)])
+        #expect(life.receive(.ready(2)) == [])
+        #expect(life.receive(.ready(3)) == [.drain(1), .serving])
+    }
+
+    @Test("A reload ends also when the slot that it waits for is taken away")
+    func reloadOfLessWorkers() {
+        var life = Life.serving(2)
+        _ = life.receive(.reload)
+        #expect(life.receive(.ready(3)) == [.drain(1), .report(.willReplace(2, .reload)), .start(4, slot: 1)])
+        #expect(life.receive(.scale(-1)) == [.drain(2), .kill(4), .report(.scaled(1)), .serving])
+    }
+
+    @Test("A hung worker that answers again before its successor serves drains in order")
+    func answersAgain() {
+        var life = Life.serving()
+        _ = life.receive(.tick([.init(id: 1, silence: .seconds(30))]))
+        _ = life.receive(.tick([.init(id: 1)]))
+        #expect(life.receive(.ready(2)) == [.drain(1)])
     }
 
     @Test("More and fewer workers")

@@ -40,7 +40,7 @@ extension HTTPServer {
         let expectsHeader = context.configuration.expectsProxyHeader
         let isInternet = Self.isInternet(own)
         let listener = Acceptor.Listener(descriptor: own) { descriptor in
-            let shard = shards.min { $0.openConnections < $1.openConnections }!
+            let shard = shards.dropFirst().reduce(shards[0]) { $1.openConnections < $0.openConnections ? $1 : $0 }
             shard.isGiven()
             var bootstrap = ClientBootstrap(group: shard.shard.eventLoop)
                 .channelOption(.allowRemoteHalfClosure, value: true)
@@ -112,12 +112,12 @@ extension HTTPServer {
         guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty || !sharing.starting.isEmpty else { return }
         let core = context.sharedCore
         try await core.backend.listen { core.deliver($0) }
-        var chores = [Task { await core.runHandlers() }]
+        var background = [Task { await core.runHandlers() }]
         for maintenance in sharing.maintenance {
-            chores.append(Task { await maintenance.run(Shared(core: core), configuration.logger) })
+            background.append(Task { await maintenance.run(Shared(core: core), configuration.logger) })
         }
-        for start in sharing.starting { chores.append(Task { await start(Shared(core: core)) }) }
-        state.withLock { $0.chores += chores }
+        for start in sharing.starting { background.append(Task { await start(Shared(core: core)) }) }
+        state.withLock { $0.background += background }
     }
 
     /// Tells the master that this worker serves, and that it lives, and hears what the master says.

@@ -31,7 +31,7 @@ public final class HTTPServer: Service {
         /// Whether it listens on all its addresses.
         var isListening = false
         /// What goes on beside the answering of requests.
-        var chores: [Task<Void, Never>] = []
+        var background: [Task<Void, Never>] = []
     }
 
     let context: ServerContext
@@ -158,14 +158,14 @@ public final class HTTPServer: Service {
         }
         for listener in last.listeners { try? await listener.close() }
         await last.acceptor?.stop()
-        for chore in last.chores { chore.cancel() }
+        for task in last.background { task.cancel() }
         let timeout = context.configuration.shutdownTimeout
         let drains = last.shards.map { shard in
             shard.shard.eventLoop.flatSubmit { shard.drain(within: timeout) }
         }
         for drain in drains { try? await drain.get() }
         for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
-        await Self.untilOver(last.chores, within: timeout)
+        await Self.untilOver(last.background, within: timeout)
         await context.closeShared()
         await last.skein?.shutdown()
         for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }
@@ -173,13 +173,13 @@ public final class HTTPServer: Service {
         try? await last.group?.shutdownGracefully()
     }
 
-    /// Waits for chores, and not for those that do not end.
-    private static func untilOver(_ chores: [Task<Void, Never>], within timeout: Duration) async {
-        guard !chores.isEmpty else { return }
+    /// Waits for background, and not for those that do not end.
+    private static func untilOver(_ background: [Task<Void, Never>], within timeout: Duration) async {
+        guard !background.isEmpty else { return }
         let (over, end) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let waiting = [
             Task {
-                for chore in chores { await chore.value }
+                for task in background { await task.value }
                 end.yield()
             },
             Task {

@@ -34,7 +34,7 @@ package struct ProcessRecord: Sendable {
     }
 
     private func numbers<Numbers>(_ field: KeyPath<skein_record, Numbers>) -> UnsafeMutablePointer<Int64> {
-        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: field)!)
+        UnsafeMutableRawPointer(record).advanced(by: (MemoryLayout<skein_record>.offset(of: field) ?? 0))
             .assumingMemoryBound(to: Int64.self)
     }
 
@@ -50,7 +50,7 @@ package struct ProcessRecord: Sendable {
 
     /// The requests that an event loop answers; `maximumRequests` of them.
     package func requests(ofShard shard: Int) -> UnsafeMutablePointer<skein_request> {
-        UnsafeMutableRawPointer(record).advanced(by: MemoryLayout<skein_record>.offset(of: \.under_way)!)
+        UnsafeMutableRawPointer(record).advanced(by: (MemoryLayout<skein_record>.offset(of: \.under_way) ?? 0))
             .assumingMemoryBound(to: skein_request.self)
             .advanced(by: min(shard, Self.maximumShards - 1) * Self.maximumRequests)
     }

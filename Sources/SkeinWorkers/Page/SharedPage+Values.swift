@@ -83,14 +83,16 @@ extension SharedPage {
         return name.withUTF8 { bytes in
             let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes).prefix(Self.maximumNameLength))
             var stripe: CInt = 0
-            let set = skein_page_meters(
-                page, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, &stripe)!
+            guard
+                let set = skein_page_meters(
+                    page, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, &stripe)
+            else { preconditionFailure("every name has a set") }
             defer { skein_page_release_meters(page, stripe) }
             var oldest = set
             for way in 0..<Int(SKEIN_METER_WAYS) {
                 let meter = set + way
                 if meter.pointee.name_length == bytes.count,
-                    memcmp(&meter.pointee.name, bytes.baseAddress!, bytes.count) == 0
+                    bytes.baseAddress.map({ memcmp(&meter.pointee.name, $0, bytes.count) }) == 0
                 {
                     return Self.change(meter, at: now, work)
                 }
@@ -108,7 +110,7 @@ extension SharedPage {
             oldest.pointee.used = 0
             oldest.pointee.previous = 0
             oldest.pointee.since = now
-            memcpy(&oldest.pointee.name, bytes.baseAddress!, bytes.count)
+            withUnsafeMutableBytes(of: &oldest.pointee.name) { $0.copyBytes(from: bytes) }
             oldest.pointee.name_length = UInt32(bytes.count)
             return Self.change(oldest, at: now, work)
         }

@@ -86,9 +86,11 @@ public final class SharedPage: @unchecked Sendable {
 
     /// The names and values of all states.
     package var states: [(name: String, value: Int)] {
-        (0..<CInt(SKEIN_STATES)).lazy.map { skein_page_state_at(self.page, $0) }.prefix { $0 != nil }.map {
-            (Self.name(of: $0!), Int(skein_load(&UnsafeMutablePointer(mutating: $0!).pointee.value)))
+        var all: [(name: String, value: Int)] = []
+        while let entry = skein_page_state_at(page, CInt(all.count)) {
+            all.append((Self.name(of: entry), Int(skein_load(&UnsafeMutablePointer(mutating: entry).pointee.value))))
         }
+        return all
     }
 
     private static func name(of entry: UnsafePointer<skein_state>) -> String {

@@ -68,7 +68,7 @@ struct CrashReport {
         let own = frames.indices.filter { index in
             frames[index].map { $0.symbol.isEmpty && !$0.file.hasBytePrefix("/") } ?? false
         }
-        let offsets = own.map { frames[$0]!.offset }
+        let offsets = own.compactMap { frames[$0]?.offset }
         var names = [UnsafeMutablePointer<CChar>?](repeating: nil, count: own.count)
         var starts = [UInt64](repeating: 0, count: own.count)
         skein_symbols(program, offsets, offsets.count, &names, &starts)

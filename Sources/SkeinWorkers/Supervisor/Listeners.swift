@@ -159,7 +159,7 @@ struct UnixSocketAddress {
         }
         let isAbstract = bytes[0] == UInt8(ascii: "@")
         length = socklen_t(
-            MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + bytes.count + (isAbstract ? 0 : 1))
+            (MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2) + bytes.count + (isAbstract ? 0 : 1))
     }
 
     private mutating func with<Result>(_ work: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {

@@ -97,7 +97,7 @@ enum CStrings {
     ) -> Result {
         var pointers = texts.map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
-        return pointers.withUnsafeMutableBufferPointer { work(UnsafePointer($0.baseAddress!)) }
+        return withUnsafePointer(to: &pointers[0], work)
     }
 }
 
@@ -106,10 +106,11 @@ package struct Inheritance {
     static let variable = "SKEIN_MASTER"
     static let pidFileVariable = "SKEIN_PID_FILE"
 
-    /// Whether this process was started to replace a master.
+    /// Whether this process was started to replace a master, which may have ended meanwhile.
     package static var isThere: Bool {
-        getenv(variable).map { String(cString: $0).splitBytes(separator: ",") }?.first.flatMap { Int32($0) }
-            == getppid()
+        var facts = stat()
+        return getenv(variable) != nil && fstat(WorkerLink.Descriptor.control, &facts) == 0
+            && facts.st_mode & S_IFMT == S_IFSOCK
     }
 
     /// The pid file of the master that is replaced.
@@ -129,7 +130,7 @@ package struct Inheritance {
             unsetenv(WorkerLink.Variable.listeners)
         }
         guard let words = getenv(variable).map({ String(cString: $0).splitBytes(separator: ",") }), words.count == 2,
-            Int32(words[0]) == getppid()
+            isThere
         else { return nil }
         let names = (getenv(WorkerLink.Variable.listeners).map { String(cString: $0) } ?? "").splitBytes(
             separator: "\n")

@@ -65,38 +65,38 @@ public final class Supervisor {
     let options: Options
     let logger: Logger
     let page: SharedPage
-    private var machine: SupervisorMachine
-    private var listeners: Listeners
-    private var processes: [SupervisorMachine.WorkerID: Process] = [:]
-    private var generation = 1
-    private let signals: SignalPipe
-    private let notifier = ServiceNotifier()
-    private let pidFile: PidFile?
+    var machine: SupervisorMachine
+    var listeners: Listeners
+    var processes: [SupervisorMachine.WorkerID: Process] = [:]
+    var generation = 1
+    let signals: SignalPipe
+    let notifier = ServiceNotifier()
+    let pidFile: PidFile?
     /// The line to the master that this one replaces.
-    private var predecessor: ControlSocket?
+    var predecessor: ControlSocket?
     /// The master that is to replace this one.
-    private var successor: (processID: Int32, control: ControlSocket, deadline: Duration)?
+    var successor: (processID: Int32, control: ControlSocket, deadline: Duration)?
     /// Whether the other master is the one now, and whether this one is.
-    private var hasGivenWay = false
-    private var hasTakenOver = false
-    private var hasFailed = false
+    var hasGivenWay = false
+    var hasTakenOver = false
+    var hasFailed = false
     /// Where the workers that serve listen, and where those of a reload under way will.
-    private var served: [ListenerAddress] = []
-    private var addresses: [ListenerAddress] = []
+    var served: [ListenerAddress] = []
+    var addresses: [ListenerAddress] = []
     /// What has happened and is not dealt with yet: an action may bring about an event.
-    private var events: [SupervisorMachine.Event] = []
-    private var isDealing = false
-    private var watched: FileStates
-    private var program: FileStates
-    private var build: DevelopmentBuild?
-    private var lastSample = Duration.zero
-    private var lastAlive = Duration.zero
-    private var exitCode: Int32?
-    private let readiness: Readiness
-    private let programPath = ProgramPath.current
+    var events: [SupervisorMachine.Event] = []
+    var isDealing = false
+    var watched: FileStates
+    var program: FileStates
+    var build: DevelopmentBuild?
+    var lastSample = Duration.zero
+    var lastAlive = Duration.zero
+    var exitCode: Int32?
+    let readiness: Readiness
+    let programPath = ProgramPath.current
     /// Where the compiler's errors are while a build fails that `watchesProgram` has begun.
     public static var buildErrors: String { DevelopmentBuild.errorFile(of: ProgramPath.current) }
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: ControlSocket.maximumMessage + 64, alignment: 8)
 
     /// Binds the listeners, or takes over those of the master that has started this process.
@@ -143,14 +143,14 @@ public final class Supervisor {
         return exitCode ?? 0
     }
 
-    private var now: Duration {
+    var now: Duration {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
     /// From now on this is the master.
-    private func takeOver() {
+    func takeOver() {
         guard !hasTakenOver else { return }
         hasTakenOver = true
         pidFile?.write()
@@ -160,7 +160,7 @@ public final class Supervisor {
 
     // MARK: Events
 
-    private func wait() {
+    func wait() {
         var entries = [signals.descriptor, predecessor?.descriptor ?? -1, successor?.control.descriptor ?? -1]
             .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         entries += processes.values.map { pollfd(fd: $0.control.descriptor, events: Int16(POLLIN), revents: 0) }
@@ -168,7 +168,7 @@ public final class Supervisor {
         _ = poll(&entries, nfds_t(entries.count), 100)
     }
 
-    private func receiveSignals() {
+    func receiveSignals() {
         for signal in signals.received() {
             switch signal {
             case SIGTERM: end(gracefully: !isStopping)
@@ -184,16 +184,16 @@ public final class Supervisor {
         reap()
     }
 
-    private var isStopping = false
+    var isStopping = false
 
-    private func end(gracefully: Bool) {
+    func end(gracefully: Bool) {
         isStopping = true
         notifier.stopping()
         if let successor, !hasGivenWay { kill(successor.processID, gracefully ? SIGTERM : SIGKILL) }
         receive(.stop(gracefully: gracefully))
     }
 
-    private func reap() {
+    func reap() {
         var status: CInt = 0
         while case let ended = skein_reap(&status), ended != 0 {
             guard let end = ProcessEnd(status: status) else { continue }
@@ -208,7 +208,7 @@ public final class Supervisor {
         }
     }
 
-    private func bury(_ id: SupervisorMachine.WorkerID, _ process: Process, _ end: ProcessEnd) {
+    func bury(_ id: SupervisorMachine.WorkerID, _ process: Process, _ end: ProcessEnd) {
         // What it has sent before its end counts.
         receiveMessages(of: id, process)
         processes[id] = nil
@@ -224,7 +224,7 @@ public final class Supervisor {
         receive(.exited(id))
     }
 
-    private func receiveMessages() {
+    func receiveMessages() {
         for (id, process) in processes { receiveMessages(of: id, process) }
         if let predecessor {
             relay(from: predecessor) {
@@ -237,7 +237,7 @@ public final class Supervisor {
         if let successor { relay(from: successor.control) {} }
     }
 
-    private func receiveMessages(of id: SupervisorMachine.WorkerID, _ process: Process) {
+    func receiveMessages(of id: SupervisorMachine.WorkerID, _ process: Process) {
         while case .message(let message) = process.control.receive(into: buffer) {
             switch message {
             case .ready: receive(.ready(id))
@@ -246,7 +246,7 @@ public final class Supervisor {
         }
     }
 
-    private func relay(from master: ControlSocket, closed: () -> Void) {
+    func relay(from master: ControlSocket, closed: () -> Void) {
         while true {
             switch master.receive(into: buffer) {
             case .nothing: return
@@ -258,12 +258,12 @@ public final class Supervisor {
     }
 
     /// Passes a message on. For whom there is no room, it is lost, and the next one shows the gap.
-    private func spread(_ message: ControlSocket.Message, except sender: CInt) {
+    func spread(_ message: ControlSocket.Message, except sender: CInt) {
         let lines = processes.values.map(\.control) + [predecessor, successor?.control].compactMap(\.self)
         for line in lines where line.descriptor != sender { _ = line.send(message) }
     }
 
-    private func passTime() {
+    func passTime() {
         let now = now
         if let interval = notifier.watchdogInterval, now - lastAlive >= interval {
             lastAlive = now
@@ -285,14 +285,14 @@ public final class Supervisor {
     }
 
     /// Frees the records of workers whose master has ended before them.
-    private func sweep() {
+    func sweep() {
         let own = Set(processes.values.map(\.record.index))
         for record in page.records where record.processID > 0 && !own.contains(record.index) {
             if kill(Int32(truncatingIfNeeded: record.processID), 0) != 0, errno == ESRCH { record.end() }
         }
     }
 
-    private func samples(after seconds: Double) -> [SupervisorMachine.Sample] {
+    func samples(after seconds: Double) -> [SupervisorMachine.Sample] {
         let now = Int64(now / .nanoseconds(1))
         return processes.compactMap { id, process in
             guard machine.phase(of: id) == .ready else { return nil }
@@ -308,7 +308,7 @@ public final class Supervisor {
         }
     }
 
-    private func receive(_ event: SupervisorMachine.Event) {
+    func receive(_ event: SupervisorMachine.Event) {
         events.append(event)
         guard !isDealing else { return }
         isDealing = true
@@ -318,175 +318,5 @@ public final class Supervisor {
         }
         for (id, process) in processes { process.record.phase = machine.phase(of: id) }
         page[.slots] = machine.slotCount
-    }
-
-    // MARK: Actions
-
-    private func perform(_ action: SupervisorMachine.Action) {
-        switch action {
-        case .start(let id, let slot): start(id, slot)
-        case .drain(let id):
-            if !isStopping || hasGivenWay { processes[id]?.record.isReplaced = true }
-            signal(id, SIGTERM)
-        case .abort(let id):
-            // The report is to show what the event loop is at.
-            guard let process = processes[id] else { return }
-            skein_signal_thread(process.processID, process.record.mostSilent?.thread ?? 0, SIGABRT)
-        case .kill(let id): signal(id, SIGKILL)
-        case .report(let report): say(report)
-        case .serving: serving()
-        case .end(let isFailure):
-            if let successor, !hasGivenWay { kill(successor.processID, SIGKILL) }
-            exitCode = isFailure || hasFailed ? 1 : 0
-        }
-    }
-
-    private func signal(_ id: SupervisorMachine.WorkerID, _ signal: CInt) {
-        guard let process = processes[id] else { return }
-        processes[id]?.isEnding = true
-        kill(process.processID, signal)
-    }
-
-    private func serving() {
-        page[.isServing] = 1
-        // The old master ends its workers now; the file and the page are this one's.
-        takeOver()
-        _ = predecessor?.send(.ready)
-        served = addresses
-        notifier.ready()
-        readiness.tell()
-        listeners.keepOnly(addresses)
-        logger.info("\(machine.slotCount) worker\(machine.slotCount == 1 ? "" : "s") of \(options.name) serve")
-    }
-
-    private func say(_ report: SupervisorMachine.Report) {
-        func name(_ id: SupervisorMachine.WorkerID) -> String {
-            processes[id].map { "worker #\($0.slot) (process \($0.processID))" } ?? "a worker"
-        }
-        switch report {
-        case .replacing(let id, let reason):
-            page[.replacements] += 1
-            guard reason != .reload else { return }
-            logger.warning("\(name(id)) is replaced: \(reason.sentence)")
-        case .notReady(let id):
-            logger.error("\(name(id)) did not become ready within \(options.settings.readyTimeout); it is killed")
-        case .backingOff(let slot, let pause):
-            logger.warning("worker #\(slot) ends soon after its start again and again; the next start is in \(pause)")
-            // Another master serves, and goes on.
-            if predecessor != nil, !hasTakenOver {
-                hasFailed = true
-                end(gracefully: false)
-            }
-        case .reloadFailed:
-            page[.isServing] = 1
-            page[.failedReloads] += 1
-            logger.error("a new worker has ended before it served; the old workers go on")
-            addresses = served
-            listeners.keepOnly(served)
-            notifier.ready()
-        case .drainedTooLong(let id): logger.warning("\(name(id)) has not finished in time; it is killed")
-        case .scaled(let count): logger.info("\(count) workers are wanted now")
-        }
-    }
-
-    private func start(_ id: SupervisorMachine.WorkerID, _ slot: Int) {
-        guard machine.phase(of: id) == .starting else { return receive(.exited(id)) }
-        do {
-            processes[id] = try startWorker(in: slot)
-        } catch {
-            logger.error("worker #\(slot) cannot be started: \(error)")
-            receive(.exited(id))
-        }
-    }
-
-    private func startWorker(in slot: Int) throws(SkeinError) -> Process {
-        guard let record = page.takeRecord(slot: slot, generation: generation) else {
-            throw SkeinError(.exception, because: "there are too many processes that have not ended yet")
-        }
-        do {
-            let (mine, theirs) = try ControlSocket.pair()
-            defer { close(theirs.descriptor) }
-            let crash = CrashReport()
-            var isStarted = false
-            defer {
-                if !isStarted {
-                    close(mine.descriptor)
-                    crash?.end()
-                }
-            }
-            var given = Given(listeners)
-            given.add(theirs.descriptor, as: WorkerLink.Descriptor.control)
-            given.add(page.descriptor, as: WorkerLink.Descriptor.page)
-            if let crash { given.add(crash.descriptor, as: WorkerLink.Descriptor.report) }
-            let processID = try given.start(
-                program: ProgramPath.own, title: "skein/\(options.name): worker #\(slot)", options.arguments,
-                [WorkerLink.Variable.worker: "\(getpid()),\(slot),\(record.index)"])
-            isStarted = true
-            record.own(processID)
-            return Process(processID: processID, slot: slot, control: mine, record: record, crash: crash)
-        } catch {
-            record.end()
-            throw error
-        }
-    }
-
-    // MARK: Reloads and exchanges
-
-    private func reload() {
-        guard !isStopping else { return }
-        do {
-            let addresses = try options.addresses()
-            try listeners.bind(addresses)
-            self.addresses = addresses
-        } catch {
-            logger.error("nothing is read again: \(error); the old workers go on")
-            page[.failedReloads] += 1
-            return
-        }
-        notifier.reloading()
-        page[.isServing] = 0
-        page[.reloads] += 1
-        generation += 1
-        receive(.reload)
-    }
-
-    private func exchange() {
-        guard !isStopping, successor == nil else { return }
-        do {
-            let (mine, theirs) = try ControlSocket.pair()
-            defer {
-                close(theirs.descriptor)
-                if successor == nil { close(mine.descriptor) }
-            }
-            var given = Given(listeners)
-            given.add(theirs.descriptor, as: WorkerLink.Descriptor.control)
-            given.add(page.descriptor, as: WorkerLink.Descriptor.page)
-            if let pidFile { given.add(pidFile.descriptor, as: WorkerLink.Descriptor.report) }
-            let processID = try given.start(
-                program: programPath, title: programPath, options.arguments,
-                [
-                    Inheritance.variable: "\(getpid()),\(pidFile == nil ? 0 : 1)",
-                    Inheritance.pidFileVariable: pidFile?.path ?? "",
-                ], inSession: true)
-            successor = (processID, mine, now + options.settings.readyTimeout * machine.slotCount + .seconds(5))
-            logger.info("the program on the disk is started as process \(processID)")
-        } catch {
-            logger.error("the program is not exchanged: \(error); this one goes on")
-        }
-    }
-
-    /// The new master serves.
-    private func giveWay() {
-        guard successor != nil, !hasGivenWay else { return }
-        hasGivenWay = true
-        logger.info("the new program serves; this one finishes what is under way")
-        isStopping = true
-        receive(.stop(gracefully: true))
-    }
-
-    private func dropSuccessor() {
-        guard let successor else { return }
-        close(successor.control.descriptor)
-        self.successor = nil
     }
 }

@@ -97,7 +97,7 @@ extension SupervisorMachine {
 
     /// What a person wants to know.
     public enum Report: Sendable, Equatable {
-        case replacing(WorkerID, Reason)
+        case willReplace(WorkerID, Reason)
         case notReady(WorkerID)
         case backingOff(slot: Int, Duration)
         case reloadFailed(WorkerID)

@@ -250,7 +250,7 @@ public struct SupervisorMachine: Sendable {
                 slots[number]?.awaitsReload = false
                 continue
             }
-            actions.append(.report(.replacing(current, .reload)))
+            actions.append(.report(.willReplace(current, .reload)))
             let id = start(in: number, at: now, &actions)
             slots[number]?.next = id
             return
@@ -322,7 +322,7 @@ public struct SupervisorMachine: Sendable {
         guard now >= slot.restsUntil else { return }
         slots[worker.slot]?.restsUntil = now + .seconds(10)
         workers[id]?.isSilent = reason == .silent
-        actions.append(.report(.replacing(id, reason)))
+        actions.append(.report(.willReplace(id, reason)))
         let next = start(in: worker.slot, at: now, &actions)
         slots[worker.slot]?.next = next
     }

@@ -56,10 +56,13 @@ public final class WorkerLink: Sendable {
         // Programs that the worker starts are no workers.
         unsetenv(Variable.worker)
         unsetenv(Variable.listeners)
-        guard case let words = given.splitBytes(separator: ","),
-            words.count == 3, let parent = Int32(words[0]), parent == getppid(), let slot = Int(words[1]),
-            let index = Int(words[2]), let page = try? SharedPage(descriptor: Descriptor.page)
-        else { return nil }
+        let words = given.splitBytes(separator: ",")
+        guard words.count == 3, let parent = Int32(words[0]), let slot = Int(words[1]), let index = Int(words[2]),
+            parent == getppid(), let page = try? SharedPage(descriptor: Descriptor.page)
+        else {
+            // The master has ended meanwhile; without it, this would become a server of its own.
+            _exit(1)
+        }
         self.slot = slot
         self.page = page
         record = ProcessRecord(page: page, index: index)

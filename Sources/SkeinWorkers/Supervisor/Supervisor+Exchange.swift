@@ -1,0 +1,73 @@
+// Reloads, and the exchange of the program.
+
+import CSkeinWorkers
+import Logging
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+extension Supervisor {
+    func reload() {
+        guard !isStopping else { return }
+        do {
+            let addresses = try options.addresses()
+            try listeners.bind(addresses)
+            self.addresses = addresses
+        } catch {
+            logger.error("nothing is read again: \(error); the old workers go on")
+            page[.failedReloads] += 1
+            return
+        }
+        notifier.reloading()
+        page[.isServing] = 0
+        page[.reloads] += 1
+        generation += 1
+        receive(.reload)
+    }
+
+    func exchange() {
+        guard !isStopping, successor == nil else { return }
+        do {
+            let (mine, theirs) = try ControlSocket.pair()
+            defer {
+                close(theirs.descriptor)
+                if successor == nil { close(mine.descriptor) }
+            }
+            var given = Given(listeners)
+            given.add(theirs.descriptor, as: WorkerLink.Descriptor.control)
+            given.add(page.descriptor, as: WorkerLink.Descriptor.page)
+            if let pidFile { given.add(pidFile.descriptor, as: WorkerLink.Descriptor.report) }
+            let processID = try given.start(
+                program: programPath, title: programPath, options.arguments,
+                [
+                    Inheritance.variable: "\(getpid()),\(pidFile == nil ? 0 : 1)",
+                    Inheritance.pidFileVariable: pidFile?.path ?? "",
+                ], inSession: true)
+            successor = (processID, mine, now + options.settings.readyTimeout * machine.slotCount + .seconds(5))
+            logger.info("the program on the disk is started as process \(processID)")
+        } catch {
+            logger.error("the program is not exchanged: \(error); this one goes on")
+        }
+    }
+
+    /// The new master serves.
+    func giveWay() {
+        guard successor != nil, !hasGivenWay else { return }
+        hasGivenWay = true
+        logger.info("the new program serves; this one finishes what is under way")
+        isStopping = true
+        receive(.stop(gracefully: true))
+    }
+
+    func dropSuccessor() {
+        guard let successor else { return }
+        close(successor.control.descriptor)
+        self.successor = nil
+    }
+}
