@@ -27,6 +27,7 @@ let package = Package(
         .library(name: "SkeinAWS", targets: ["SkeinAWS"]),
         .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
+        .library(name: "SkeinWork", targets: ["SkeinWork"]),
         .library(name: "SkeinSharedRedis", targets: ["SkeinSharedRedis"]),
         .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
         .library(name: "SkeinACME", targets: ["SkeinACME"]),
@@ -107,6 +108,12 @@ let package = Package(
             dependencies: nio + [
                 "SkeinHTTP", "SkeinCore", "SkeinTransport", logging, collections,
                 .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "SkeinWork",
+            dependencies: [
+                "SkeinCore", "SkeinHTTP", "SkeinWorkers", "CSkeinWorkers", logging,
+                .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         .target(
             name: "SkeinSharedRedis",
@@ -253,7 +260,7 @@ let package = Package(
                 "SkeinCommand",
                 logging, "SkeinHummingbird",
                 "worker-probe", "SkeinWorkers", "SkeinSharedRedis",
-                "PeerSupport",
+                "SkeinWork", "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),

@@ -20,6 +20,7 @@ struct skein_page {
     uint64_t size;
     uint64_t seed;
     pthread_mutex_t directory;                  // while an entry is added
+    pthread_mutex_t folding;                    // while a master folds a record
     pthread_mutex_t stripes[SKEIN_STRIPES];     // while meters of a stripe are read and written
     int64_t master[32];
     int64_t folds;                              // odd while a record is being folded
@@ -74,6 +75,7 @@ skein_page *skein_page_create(int *descriptor) {
     skein_page *page = mmap(NULL, sizeof(skein_page), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (page == MAP_FAILED) goto failed;
     int error = prepare(&page->directory);
+    if (!error) error = prepare(&page->folding);
     for (int index = 0; index < SKEIN_STRIPES && !error; index++) error = prepare(&page->stripes[index]);
     if (error) {
         munmap(page, sizeof(skein_page));
@@ -185,7 +187,8 @@ static void add_to(int64_t *sum, const int64_t *place) {
 }
 
 void skein_page_fold(skein_page *page, skein_record *record) {
-    take(&page->directory);
+    // Not the lock of the directory, which a worker may hold while it is stopped.
+    take(&page->folding);
     int shards = shards_of(record);
     // A master that has died in here has left an odd number, which this one makes even.
     int64_t fold = __atomic_load_n(&page->folds, __ATOMIC_RELAXED) | 1;
@@ -204,7 +207,7 @@ void skein_page_fold(skein_page *page, skein_record *record) {
     skein_store(&record->pid, 0);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&page->folds, fold + 1, __ATOMIC_SEQ_CST);
-    pthread_mutex_unlock(&page->directory);
+    pthread_mutex_unlock(&page->folding);
 }
 
 void skein_page_sums(const skein_page *page, int64_t sums[SKEIN_COUNTERS]) {

@@ -153,6 +153,8 @@ pid_t skein_reap(int *status) {
     return pid > 0 ? pid : 0;
 }
 
+pid_t skein_ended_process(const void *facts) { return ((const siginfo_t *)facts)->si_pid; }
+
 bool skein_has_exited(int status, int *code, int *signal) {
     *code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     *signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -180,7 +182,7 @@ static bool is_changed(const char *thread) {
     char path[64], text[2048];
     snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return true;  // It has ended.
+    if (file < 0) return errno == ENOENT || errno == ESRCH;  // It has ended.
     ssize_t count = read(file, text, sizeof text - 1);
     close(file);
     if (count <= 0) return false;
@@ -196,13 +198,14 @@ static bool is_changed(const char *thread) {
 }
 
 static int change_all_threads(void) {
-    struct sigaction action, old;
+    struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = change_thread;
     int number = SIGRTMIN + 5;
-    if (sigaction(number, &action, &old) != 0) return errno;
+    if (sigaction(number, &action, NULL) != 0) return errno;
     int result = EPERM;
-    for (int round = 0; round < 200 && result != 0; round++) {
+    // Twice: a thread may have started another one before it was changed.
+    for (int round = 0, clean = 0; round < 200 && clean < 2; round++) {
         DIR *threads = opendir("/proc/self/task");
         if (!threads) {
             result = errno;
@@ -216,9 +219,12 @@ static int change_all_threads(void) {
             syscall(SYS_tgkill, getpid(), atoi(thread->d_name), number);
         }
         closedir(threads);
+        clean = result == 0 ? clean + 1 : 0;
         if (result != 0) usleep(5000);
     }
-    sigaction(number, &old, NULL);
+    // A second signal may be on its way to a thread that is changed already.
+    action.sa_handler = SIG_IGN;
+    sigaction(number, &action, NULL);
     return result;
 }
 #endif

@@ -48,10 +48,13 @@ public final class KeptStates: Sendable {
     }
 
     let rates = LocalRateStore()
+    /// Whether the files of caches stay closed, since nothing is to be served.
+    let isForReading: Bool
     private let state = Mutex(State())
 
     /// Nothing yet.
-    public init() {}
+    /// - Parameter isForReading: whether a file is only checked, and the engine that it describes never serves. Default: false.
+    public init(isForReading: Bool = false) { self.isForReading = isForReading }
 
     /// A file is read.
     func begin() { state.withLock { $0.reading += 1 } }
@@ -96,6 +99,8 @@ public struct ConfigurationFile: Sendable {
     public let acme: ACMEOptions?
     /// Processes that serve under a master; nil for one without a master.
     public let workers: Int?
+    /// Event-loop threads, where the file says it.
+    public let threads: Int?
     private let document: TOMLTable
     private static let largest = 4 << 20
 
@@ -138,6 +143,7 @@ public struct ConfigurationFile: Sendable {
         engine = builder.engine
         acme = builder.acme
         workers = root.section("server")?.integer("workers")
+        threads = root.section("server")?.integer("threads")
     }
 
     /// All settings with their values, those that were left out with their defaults: what the file means.

@@ -179,7 +179,8 @@ extension EngineCommand {
     /// Serves until SIGTERM or SIGINT; or is the master of processes that do; or tells one what to do.
     public mutating func run() async throws {
         let name = Self.configuration.commandName ?? "\(Self.self)".lowercased()
-        let process = EngineProcess(options.processes, name: name, logger: .screen(label: name))
+        let process = EngineProcess(
+            options.processes, name: name, folder: options.chdir, logger: .screen(label: name))
         let options = options
         let isServing = try process.serves {
             let configuration = try options.configuration(label: name)

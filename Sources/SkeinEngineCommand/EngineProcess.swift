@@ -41,12 +41,16 @@ public struct EngineProcess {
     private let options: ProcessOptions
     private let name: String
     private let logger: Logger
+    /// The folder that the server works in.
+    private let folder: String?
 
     /// - Parameters:
     ///   - options: those of the command line.
+    ///   - folder: in which the server works, as `--chdir` has it. Default: the folder of this process.
     ///   - name: the name of the server where the command line has none.
     ///   - logger: where the master's lines go.
-    public init(_ options: ProcessOptions, name: String, logger: Logger) {
+    public init(_ options: ProcessOptions, name: String, folder: String? = nil, logger: Logger) {
+        self.folder = folder
         _ = ProgramPath.current  // before the working folder changes
         self.options = options
         self.name = options.name ?? name
@@ -75,7 +79,12 @@ public struct EngineProcess {
         case .status: try status()
         }
         let first = try plan()
-        guard options.needsMaster || first.workers != nil else { return true }
+        guard options.needsMaster || first.workers != nil else {
+            guard options.user == nil else {
+                throw ValidationError("--user is for workers, whose master keeps the ports open; add --workers 1.")
+            }
+            return true
+        }
         throw ExitCode(try master(first, watchedFiles, plan))
     }
 
@@ -124,7 +133,17 @@ public struct EngineProcess {
     // MARK: Commands
 
     private var daemon: Daemon {
-        get throws { Daemon(pidFile: try options.pidFile ?? PidFile.standardPath(name: name), log: options.daemonLog) }
+        get throws {
+            Daemon(
+                pidFile: try options.pidFile.map(inFolder) ?? PidFile.standardPath(name: name),
+                log: options.daemonLog.map(inFolder))
+        }
+    }
+
+    /// A path as the server sees it.
+    private func inFolder(_ path: String) -> String {
+        guard let folder, !path.hasBytePrefix("/") else { return path }
+        return "\(folder)/\(path)"
     }
 
     private func start() throws -> Never {

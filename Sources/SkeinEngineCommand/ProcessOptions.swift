@@ -127,9 +127,6 @@ public struct ProcessOptions: ParsableArguments {
         if let umask, UInt32(umask, radix: 8).map({ $0 <= 0o777 }) != true {
             throw ValidationError("--umask is an octal number up to 777.")
         }
-        guard user == nil || needsMaster else {
-            throw ValidationError("--user is for workers, whose master keeps the ports open; add --workers 1.")
-        }
         guard group == nil || user != nil else { throw ValidationError("--group needs --user.") }
         guard !json || processCommand == .status else { throw ValidationError("--json belongs to the command status.") }
         if let name {

@@ -20,7 +20,7 @@ extension SharedLocation {
     public static func redis(_ url: String, name: String = "skein", lockLifetime: Duration = .seconds(10))
         -> SharedLocation
     {
-        SharedLocation { client in
+        SharedLocation("Redis, \(name)") { client in
             RedisBackend(try client.redis(url), name: name, lockLifetime: max(.milliseconds(300), lockLifetime))
         }
     }
@@ -34,6 +34,8 @@ final class RedisBackend: SharedBackend {
         var sequence: UInt64 = 0
         /// The broadcast that was sent last.
         var sending: Task<Void, any Error>?
+        var turn: UInt64 = 0
+        var waiting = 0
         var reading: Task<Void, Never>?
     }
 
@@ -134,15 +136,42 @@ final class RedisBackend: SharedBackend {
 
     func broadcast(_ message: Broadcast) async throws {
         // One after the other: each loop has a connection of its own, and between connections there is no order.
-        let sending = state.withLock { state in
-            let sending = Task { [before = state.sending, self] in
-                _ = await before?.result
+        let sending = try state.withLock { state throws(SkeinError) in
+            guard state.waiting < Self.maximumWaiting else {
+                throw SkeinError(.exception, because: "too many broadcasts are under way; send less of them")
+            }
+            state.waiting += 1
+            state.turn += 1
+            let sending = Task { [before = state.sending, turn = state.turn, self] in
+                defer { sent(turn) }
+                do {
+                    try await before?.value
+                } catch let error as SkeinError where [.timeout, .connectionFailed].contains(error.code) {
+                    // What has waited while the server was not reached does not wait for the same again.
+                    throw error
+                } catch {
+                    // That was the other message's own.
+                }
+                try Task.checkCancellation()
                 try await send(message)
             }
             state.sending = sending
             return sending
         }
-        try await sending.value
+        try await withTaskCancellationHandler {
+            try await sending.value
+        } onCancel: {
+            sending.cancel()
+        }
+    }
+
+    private static let maximumWaiting = 1024
+
+    private func sent(_ turn: UInt64) {
+        state.withLock { state in
+            state.waiting -= 1
+            if state.turn == turn { state.sending = nil }
+        }
     }
 
     private func send(_ message: Broadcast) async throws {

@@ -110,6 +110,13 @@ static inline int64_t skein_add(int64_t *place, int64_t number) {
 static inline bool skein_compare_and_set(int64_t *place, int64_t expected, int64_t value) {
     return __atomic_compare_exchange_n(place, &expected, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
+// Sets a moment that does not go back, and changes each time.
+static inline void skein_raise(int64_t *place, int64_t value) {
+    int64_t known = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+    do {
+        if (value <= known) value = known + 1;
+    } while (!__atomic_compare_exchange_n(place, &known, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+}
 // A counter that one thread writes and others read.
 static inline int64_t skein_read(const int64_t *place) { return __atomic_load_n(place, __ATOMIC_RELAXED); }
 static inline void skein_count(int64_t *place, int64_t number) {
@@ -155,6 +162,8 @@ void skein_signal_thread(pid_t pid, int64_t thread, int signal);
 
 // The next child that has ended; 0 when none has. The status is that of waitpid(2).
 pid_t skein_reap(int *status);
+// The process of which waitid(2) has told; 0 for none.
+pid_t skein_ended_process(const void *facts);
 bool skein_has_exited(int status, int *code, int *signal);
 
 // 0, or an error number.

@@ -52,7 +52,7 @@ struct RunCommand: AsyncParsableCommand {
         let logger = Logger.screen(label: worker.map { "run W\($0.slot)" } ?? "run")
         let process = EngineProcess(processes, name: "run", logger: logger)
         let isServing = try process.serves(watching: watch ? [file] : []) { [processes] in
-            let read = try CheckCommand.read(file)
+            let read = try CheckCommand.read(file, keeping: KeptStates(isForReading: true))
             let workers = processes.workers ?? read.workers
             if read.acme != nil, workers ?? 1 > 1 {
                 throw CommandFailure("[acme] needs one worker: the authority's questions would reach another one")
@@ -65,6 +65,9 @@ struct RunCommand: AsyncParsableCommand {
         let kept = KeptStates()
         let read = try CheckCommand.read(file, keeping: kept)
         var engine = read.engine
+        if read.threads == nil, let workers = processes.workers {
+            engine.configuration.threads = EngineProcess.threads(workers: workers)
+        }
         try process.prepare(&engine)
         engine.configuration.logger = logger
         let certificates = Certificates()

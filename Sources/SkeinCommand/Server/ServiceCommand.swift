@@ -55,13 +55,18 @@ struct ServiceCommand: AsyncParsableCommand {
             guard program != nil || !arguments.isEmpty else {
                 throw ValidationError("Say what skein is to do, behind --: -- run FILE.")
             }
+            if program == nil, let first = arguments.first, !["run", "serve", "proxy"].contains(first) {
+                throw ValidationError(
+                    "skein \(first) is no server that says when it is ready; run, serve and proxy are.")
+            }
         }
 
         func run() async throws {
             let path = program ?? ProgramPath.current
             var command = [URL(filePath: path).standardizedFileURL.path] + arguments
-            // A master notices workers that hang, and the manager a master that does.
-            if !arguments.contains(where: { $0.hasBytePrefix("--workers") }) {
+            // A master notices workers that hang, and the manager a master that does. A file says by itself how many there are.
+            let isFile = program == nil && arguments.first?.equalsBytes("run") == true
+            if !isFile, !arguments.contains(where: { $0.hasBytePrefix("--workers") }) {
                 command += ["--workers", "1"]
             }
             var unit = ServiceUnit(name: name, command: command)

@@ -260,7 +260,7 @@ struct EngineBuilder {
         if let folder { folders.append(folder) }
         caches[name] = section.attempt("folder") { () throws -> HTTPCache in
             try kept.cache("\(name) \(folder ?? "") \(memory) \(disk)") {
-                guard let folder else { return .memory(maximumBytes: memory, isShared: true) }
+                guard let folder, !kept.isForReading else { return .memory(maximumBytes: memory, isShared: true) }
                 return try .disk(folder, maximumBytes: disk, memory: memory, isShared: true)
             }
         }

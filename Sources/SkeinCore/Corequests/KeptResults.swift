@@ -2,14 +2,6 @@
 
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// Keeps the results of corequests under names, so that the same is not asked for again and again.
 ///
 ///     let results = KeptResults()
@@ -19,8 +11,9 @@ import Synchronization
 public final class KeptResults: Sendable {
     private struct Entry {
         let task: Task<any Sendable, Never>
-        /// Seconds since 1970, from before it was asked for.
-        let asked: Double
+        let number: Int
+        /// The last change that was known when it was asked for.
+        let change: Double?
         let type: ObjectIdentifier
         /// Nil while it is on its way.
         var expires: ContinuousClock.Instant?
@@ -30,6 +23,7 @@ public final class KeptResults: Sendable {
         /// Two generations: what is used moves to the new one, and the old one goes as a whole.
         var new = ByteDictionary<Entry>()
         var old = ByteDictionary<Entry>()
+        var count = 0
     }
 
     private let half: Int
@@ -43,10 +37,10 @@ public final class KeptResults: Sendable {
     ///   - name: of what is asked for, with everything that it depends on.
     ///   - lifetime: how long it is kept.
     ///   - statuses: those with which it is kept. Default: 200.
-    ///   - change: when what it depends on was changed last, in seconds since 1970; a result that was asked for before then is asked for again. Nil for
+    ///   - change: when what it depends on was changed last, by any clock; a result that was asked for with another moment is asked for again. Nil for
     ///     never. Default: never.
     ///   - start: starts the corequest.
-    /// - Returns: the result, whatever its status. A task that is cancelled gets it, too: others may wait for it.
+    /// - Returns: the result, whatever its status, when the corequest has ended; a deadline belongs to the corequest, and not to those who wait.
     public func dispatch<Result: Response>(
         _ name: String, for lifetime: Duration, if statuses: Set<Int> = [200], changed change: Double? = nil,
         _ start: @escaping @Sendable () -> Corequest<Result>
@@ -99,18 +93,19 @@ public final class KeptResults: Sendable {
         let task = state.withLock { state in
             let kind = ObjectIdentifier(type)
             if let known = state.new[name] ?? state.old[name], known.type == kind,
-                change.map({ known.asked > $0 }) ?? true, known.expires.map({ $0 > .now }) ?? true
+                known.change == change, known.expires.map({ $0 > .now }) ?? true
             {
                 keep(known, name, &state)
                 return known.task
             }
-            let asked = Self.now
-            let task = Task<any Sendable, Never> { [self] in
+            state.count += 1
+            // Detached: the deadline and the trace of whoever comes first are not those of all.
+            let task = Task<any Sendable, Never>.detached { [number = state.count, self] in
                 let value = await ask()
-                settle(name, asked, lifetime(value))
+                settle(name, number, lifetime(value))
                 return value
             }
-            keep(Entry(task: task, asked: asked, type: kind), name, &state)
+            keep(Entry(task: task, number: state.count, change: change, type: kind), name, &state)
             return task
         }
         guard let value = await task.value as? Value else { return await ask() }
@@ -127,18 +122,12 @@ public final class KeptResults: Sendable {
     }
 
     /// A result is there, and stays, or does not.
-    private func settle(_ name: String, _ asked: Double, _ lifetime: Duration?) {
+    private func settle(_ name: String, _ number: Int, _ lifetime: Duration?) {
         state.withLock { state in
-            for generation in [\State.new, \State.old] where state[keyPath: generation][name]?.asked == asked {
+            for generation in [\State.new, \State.old] where state[keyPath: generation][name]?.number == number {
                 state[keyPath: generation][name]?.expires = lifetime.map { .now + $0 }
                 if lifetime == nil { state[keyPath: generation][name] = nil }
             }
         }
-    }
-
-    private static var now: Double {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

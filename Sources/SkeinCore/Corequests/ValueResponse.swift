@@ -27,7 +27,7 @@ public struct ValueResponse<Value: Sendable>: Response {
         self.init(.success(value), RequestMetadata(), method: "mask", logger: .screen(), peer: "")
     }
 
-    fileprivate init(
+    package init(
         _ outcome: Result<Value, SkeinError>, _ meta: RequestMetadata, method: String, logger: Logger, peer: String
     ) {
         self.meta = meta

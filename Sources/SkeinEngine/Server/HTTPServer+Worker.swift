@@ -112,12 +112,16 @@ extension HTTPServer {
         guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty || !sharing.starting.isEmpty else { return }
         let core = context.sharedCore
         try await core.backend.listen { core.deliver($0) }
-        var background = [Task { await core.runHandlers() }]
-        for maintenance in sharing.maintenance {
-            background.append(Task { await maintenance.run(Shared(core: core), configuration.logger) })
+        let background =
+            [Task { await core.runHandlers() }]
+            + sharing.starting.map { start in Task { await start(Shared(core: core)) } }
+        let maintenance = sharing.maintenance.map { maintenance in
+            Task { await maintenance.run(Shared(core: core), configuration.logger) }
         }
-        for start in sharing.starting { background.append(Task { await start(Shared(core: core)) }) }
-        state.withLock { $0.background += background }
+        state.withLock { state in
+            state.background += background
+            state.maintenance += maintenance
+        }
     }
 
     /// Tells the master that this worker serves, and that it lives, and hears what the master says.

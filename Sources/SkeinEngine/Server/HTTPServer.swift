@@ -30,7 +30,9 @@ public final class HTTPServer: Service {
         var log: RequestLog?
         /// Whether it listens on all its addresses.
         var isListening = false
-        /// What goes on beside the answering of requests.
+        /// Work at intervals, which ends when the server begins to end.
+        var maintenance: [Task<Void, Never>] = []
+        /// What connections need for as long as there are any: messages of other processes.
         var background: [Task<Void, Never>] = []
     }
 
@@ -158,14 +160,16 @@ public final class HTTPServer: Service {
         }
         for listener in last.listeners { try? await listener.close() }
         await last.acceptor?.stop()
-        for task in last.background { task.cancel() }
+        if last.acceptor != nil { context.worker?.closeListeners() }
+        for task in last.maintenance { task.cancel() }
         let timeout = context.configuration.shutdownTimeout
         let drains = last.shards.map { shard in
             shard.shard.eventLoop.flatSubmit { shard.drain(within: timeout) }
         }
         for drain in drains { try? await drain.get() }
         for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
-        await Self.untilOver(last.background, within: timeout)
+        for task in last.background { task.cancel() }
+        await Self.untilOver(last.maintenance + last.background, within: timeout)
         await context.closeShared()
         await last.skein?.shutdown()
         for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }

@@ -169,6 +169,7 @@ extension ServerConfiguration {
                     "\(configuration.headerTimeout) \(configuration.bodyTimeout) \(configuration.keepAliveTimeout) \(configuration.shutdownTimeout)"
                 ),
                 ("HTTP/2", "\(configuration.http2.isEnabled)"),
+                ("shared", "\(configuration.shared?.name ?? "")"),
                 ("log", "\(String(describing: configuration.requestLog))"),
             ]
         }

@@ -6,11 +6,16 @@ import SkeinWorkers
 
 /// A place for what processes of a server share, such as a Redis server for those of many machines.
 public struct SharedLocation: Sendable {
+    /// What it is called in messages.
+    let name: String
     let connect: @Sendable (SkeinClient) async throws -> any SharedBackend
 
     /// A place of one's own.
-    /// - Parameter connect: is called once, before the server listens, with the server's client.
-    public init(_ connect: @escaping @Sendable (SkeinClient) async throws -> any SharedBackend) {
+    /// - Parameters:
+    ///   - name: what it is called in messages.
+    ///   - connect: is called once, before the server listens, with the server's client.
+    public init(_ name: String, _ connect: @escaping @Sendable (SkeinClient) async throws -> any SharedBackend) {
+        self.name = name
         self.connect = connect
     }
 }

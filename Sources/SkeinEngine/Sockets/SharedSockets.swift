@@ -56,7 +56,7 @@ extension Engine {
     /// - Parameters:
     ///   - groups: which.
     ///   - name: the same in all processes.
-    ///   - waiting: messages that may wait for their way to the others; further ones reach this process alone, and are counted in the log.
+    ///   - waiting: messages that may wait for their way to the others; further ones reach this process alone, and the log says so.
     ///     Default: 4096. One message has 59 000 bytes at most.
     public mutating func share(_ groups: SocketGroups<String>, as name: String, waiting: Int = 4096) {
         let topic = "skein.sockets:\(name)"
@@ -75,11 +75,23 @@ extension Engine {
             }
             for await message in messages {
                 do {
-                    try await shared.core.backend.broadcast(Broadcast(topic: topic, bytes: message.encoded))
+                    try await Self.send(Broadcast(topic: topic, bytes: message.encoded), shared)
                 } catch {
                     logger.warning("a message to the sockets of \(name) has reached one process only: \(error)")
                 }
             }
         }
+    }
+
+    /// Sends a message as soon as there is room for it, for a second.
+    private static func send(_ message: Broadcast, _ shared: Shared) async throws {
+        for _ in 0..<200 {
+            do {
+                return try await shared.core.backend.broadcast(message)
+            } catch let error as SkeinError where error.code == .exception {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+        }
+        try await shared.core.backend.broadcast(message)
     }
 }

@@ -110,11 +110,14 @@ public final class SocketGroup: Sendable {
 /// Groups by their names; one that nobody holds any more is forgotten, and members hold theirs.
 public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
     private struct Known: Sendable {
+        let number: Int
         weak let group: SocketGroup?
     }
 
     private let slow: SocketGroup.Slow
     private let groups = Mutex<[Key: Known]>([:])
+    /// Groups that were made; changed under the lock of the groups.
+    private let numbers = Atomic<Int>(0)
     private let spreading = Mutex<(@Sendable (Name, WebSocketMessage, _ member: String?) -> Void)?>(nil)
 
     /// Names that are text are told apart by their bytes.
@@ -133,19 +136,23 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
     public init(slow: SocketGroup.Slow = .closed) { self.slow = slow }
 
     /// The names of the groups that there are.
-    public var names: [Name] { groups.withLock { groups in groups.filter { $0.value.group != nil }.map(\.key.name) } }
+    public var names: [Name] {
+        // The groups live until the lock is given back: the end of one asks for it again.
+        let all = groups.withLock { groups in groups.map { ($0.key.name, $0.value.group) } }
+        return all.compactMap { name, group in group == nil ? nil : name }
+    }
 
     /// The group of a name, made when it is asked for first.
     public subscript(name: Name) -> SocketGroup {
         groups.withLock { groups in
             if let group = groups[Key(name)]?.group { return group }
             let group = SocketGroup(slow: slow) {
-                [weak self] in
-                self?.forget(name)
+                [weak self, number = numbers.wrappingAdd(1, ordering: .relaxed).newValue] in
+                self?.forget(name, number)
             } spread: { [weak self] message, member in
                 self?.spreading.withLock { $0 }?(name, message, member)
             }
-            groups[Key(name)] = Known(group: group)
+            groups[Key(name)] = Known(number: numbers.load(ordering: .relaxed), group: group)
             return group
         }
     }
@@ -162,8 +169,8 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
         groups.withLock { $0[Key(message.group)]?.group }?.deliver(message)
     }
 
-    private func forget(_ name: Name) {
+    private func forget(_ name: Name, _ number: Int) {
         // A group of the same name may have been made since.
-        groups.withLock { groups in if groups[Key(name)]?.group == nil { groups[Key(name)] = nil } }
+        groups.withLock { groups in if groups[Key(name)]?.number == number { groups[Key(name)] = nil } }
     }
 }

@@ -58,7 +58,7 @@ extension SharedPage {
     private func note(_ state: UnsafeMutablePointer<skein_state>) {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        skein_store(&state.pointee.changed, Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec))
+        skein_raise(&state.pointee.changed, Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec))
     }
 
     /// A rate meter's numbers.

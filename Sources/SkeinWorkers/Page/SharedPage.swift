@@ -147,12 +147,12 @@ package enum MasterFact: Int, Sendable {
 }
 
 /// Numbers of descriptors.
-enum FileNumbers {
+package enum FileNumbers {
     /// Those that are passed on lie above those that they get in another process.
     static let lowest: CInt = 200
 
     /// The same file by a high number, which programs do not inherit.
-    static func raised(_ descriptor: CInt) -> CInt {
+    package static func raised(_ descriptor: CInt) -> CInt {
         let high = fcntl(descriptor, F_DUPFD_CLOEXEC, lowest)
         guard high >= 0 else { return descriptor }
         close(descriptor)

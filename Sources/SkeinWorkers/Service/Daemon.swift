@@ -119,7 +119,7 @@ public struct Daemon: Sendable {
         var new: Int32?
         _ = wait(within: timeout) {
             new = self.processID
-            return new != processID
+            return new != nil && new != processID
         }
         guard let new, new != processID else {
             throw SkeinError(.exception, because: "the new program does not serve; process \(processID) goes on")

@@ -55,8 +55,9 @@ public struct PidFile: Sendable {
     /// Writes the number of this process.
     func write() {
         let text = Array("\(getpid())\n".utf8)
-        ftruncate(descriptor, 0)
+        // Written over, so that a reader finds one number or the other.
         _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+        ftruncate(descriptor, off_t(text.count))
     }
 
     /// Removes the file if it is this process's.

@@ -27,7 +27,7 @@ public struct ServiceUnit: Sendable {
             "[Unit]", "Description=\(Self.plain(name))", "Wants=network-online.target",
             "After=network-online.target", "", "[Service]", "Type=notify",
             "ExecStart=\(command.map(Self.quoted).joined(separator: " "))", "ExecReload=/bin/kill -HUP $MAINPID",
-            "KillMode=mixed", "TimeoutStopSec=60", "Restart=on-failure", "RestartSec=1", "WatchdogSec=30",
+            "KillMode=mixed", "TimeoutStopSec=5min", "Restart=on-failure", "RestartSec=1", "WatchdogSec=30",
             "NotifyAccess=all", "LimitNOFILE=65536",
         ]
         if let folder { lines.append("WorkingDirectory=\(Self.plain(folder).replacingBytes("%", with: "%%"))") }

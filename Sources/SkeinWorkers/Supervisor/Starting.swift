@@ -78,8 +78,8 @@ struct Given {
 }
 
 /// The variables of this process.
-enum Environment {
-    static var variables: [String] {
+package enum Environment {
+    package static var variables: [String] {
         var all: [String] = []
         var next = skein_environment()
         while let place = next, let variable = place.pointee {
@@ -91,8 +91,8 @@ enum Environment {
 }
 
 /// Lists of text as C has them.
-enum CStrings {
-    static func with<Result>(
+package enum CStrings {
+    package static func with<Result>(
         _ texts: [String], _ work: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {
         var pointers = texts.map { strdup($0) } + [nil]

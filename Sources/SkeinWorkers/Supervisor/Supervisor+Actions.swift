@@ -39,7 +39,7 @@ extension Supervisor {
     }
 
     func serving() {
-        page[.isServing] = 1
+        hasBegun = true
         // The old master ends its workers now; the file and the page are this one's.
         takeOver()
         _ = predecessor?.send(.ready)
@@ -48,6 +48,10 @@ extension Supervisor {
         readiness.tell()
         listeners.keepOnly(addresses)
         logger.info("\(machine.slotCount) worker\(machine.slotCount == 1 ? "" : "s") of \(options.name) serve")
+        if wantsReload {
+            wantsReload = false
+            reload()
+        }
     }
 
     func say(_ report: SupervisorMachine.Report) {
@@ -69,7 +73,6 @@ extension Supervisor {
                 end(gracefully: false)
             }
         case .reloadFailed:
-            page[.isServing] = 1
             page[.failedReloads] += 1
             logger.error("a new worker has ended before it served; the old workers go on")
             addresses = served

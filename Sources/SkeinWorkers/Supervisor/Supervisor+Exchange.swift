@@ -15,6 +15,10 @@ import SkeinCore
 extension Supervisor {
     func reload() {
         guard !isStopping else { return }
+        guard hasBegun else {
+            wantsReload = true
+            return
+        }
         do {
             let addresses = try options.addresses()
             try listeners.bind(addresses)
@@ -32,7 +36,13 @@ extension Supervisor {
     }
 
     func exchange() {
-        guard !isStopping, successor == nil else { return }
+        guard !isStopping else { return }
+        if let successor {
+            wantsExchange = true
+            // In development, a program that does not serve yet is out of date.
+            if options.watchesProgram { kill(successor.processID, SIGKILL) }
+            return
+        }
         do {
             let (mine, theirs) = try ControlSocket.pair()
             defer {
@@ -62,6 +72,8 @@ extension Supervisor {
         hasGivenWay = true
         logger.info("the new program serves; this one finishes what is under way")
         isStopping = true
+        // The new master has its own; a socket that nobody accepts from would keep clients waiting.
+        listeners.keepOnly([])
         receive(.stop(gracefully: true))
     }
 

@@ -80,6 +80,11 @@ public final class Supervisor {
     var hasGivenWay = false
     var hasTakenOver = false
     var hasFailed = false
+    /// Whether all workers have served once; a reload before then waits.
+    var hasBegun = false
+    var wantsReload = false
+    /// Whether the program is to be exchanged again when the exchange under way is over.
+    var wantsExchange = false
     /// Where the workers that serve listen, and where those of a reload under way will.
     var served: [ListenerAddress] = []
     var addresses: [ListenerAddress] = []
@@ -190,6 +195,8 @@ public final class Supervisor {
         isStopping = true
         notifier.stopping()
         if let successor, !hasGivenWay { kill(successor.processID, gracefully ? SIGTERM : SIGKILL) }
+        // Clients are refused, so that they can go elsewhere.
+        listeners.keepOnly([])
         receive(.stop(gracefully: gracefully))
     }
 
@@ -202,8 +209,16 @@ public final class Supervisor {
             } else if build?.ended(ended, end, logger) == true {
                 continue
             } else if ended == successor?.processID {
-                logger.error("the new program has ended before it served (\(end)); the old one goes on")
+                if hasGivenWay {
+                    logger.info("the new program has ended meanwhile (\(end))")
+                } else {
+                    logger.error("the new program has ended before it served (\(end)); the old one goes on")
+                }
                 dropSuccessor()
+                if wantsExchange {
+                    wantsExchange = false
+                    exchange()
+                }
             }
         }
     }
@@ -280,7 +295,7 @@ public final class Supervisor {
         receive(.tick(samples(after: passed / .seconds(1))))
         if hasTakenOver, predecessor == nil, successor == nil { sweep() }
         if watched.haveChanged() { reload() }
-        build?.look(logger)
+        if !isStopping { build?.look(logger) }
         if program.haveChanged() { exchange() }
     }
 
@@ -318,5 +333,6 @@ public final class Supervisor {
         }
         for (id, process) in processes { process.record.phase = machine.phase(of: id) }
         page[.slots] = machine.slotCount
+        page[.isServing] = machine.isServing ? 1 : 0
     }
 }

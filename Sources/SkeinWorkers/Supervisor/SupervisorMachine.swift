@@ -69,6 +69,14 @@ public struct SupervisorMachine: Sendable {
     /// The slots that are served.
     public var slotCount: Int { slots.count }
 
+    /// Whether all slots are served, and no reload is under way.
+    public var isServing: Bool {
+        mode == .serving
+            && slots.values.allSatisfy { slot in
+                slot.current.flatMap { workers[$0]?.phase } == .ready && slot.next == nil && !slot.awaitsReload
+            }
+    }
+
     /// Whether a reload is under way.
     public var isReloading: Bool { slots.values.contains { $0.awaitsReload } }
 
@@ -119,10 +127,7 @@ public struct SupervisorMachine: Sendable {
     }
 
     private mutating func announce(_ actions: inout [Action]) {
-        let serves = slots.values.allSatisfy { slot in
-            slot.current.flatMap { workers[$0]?.phase } == .ready && slot.next == nil && !slot.awaitsReload
-        }
-        guard announces, mode == .serving, serves else { return }
+        guard announces, isServing else { return }
         announces = false
         hasAnnounced = true
         actions.append(.serving)

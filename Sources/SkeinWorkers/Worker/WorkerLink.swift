@@ -35,6 +35,7 @@ public final class WorkerLink: Sendable {
         var receive: (@Sendable (Broadcast) -> Void)?
         var masterHasGone: (@Sendable () -> Void)?
         var grace = Duration.seconds(30)
+        var areListenersClosed = false
     }
 
     /// The number of the worker, from 0.
@@ -91,6 +92,15 @@ public final class WorkerLink: Sendable {
 
     /// A listening socket of the master; nil when it has none of this address.
     package func listener(_ address: ListenerAddress) -> CInt? { listeners["\(address)"] }
+
+    /// Lets go of the master's sockets, so that clients are refused when all others have, too.
+    package func closeListeners() {
+        let isFirst = state.withLock { state in
+            defer { state.areListenersClosed = true }
+            return !state.areListenersClosed
+        }
+        if isFirst { for descriptor in listeners.values { close(descriptor) } }
+    }
 
     /// The worker serves.
     package func ready() { _ = control.send(.ready) }

@@ -58,19 +58,19 @@ struct SharedRedisTests {
         let client = SkeinClient()
         let name = "locks\(UInt32.random(in: 0...UInt32.max))"
         let (one, two) = (
-            RedisBackend(try client.redis(redis.url()), name: name, lockLifetime: .milliseconds(600)),
-            RedisBackend(try client.redis(redis.url()), name: name, lockLifetime: .milliseconds(600))
+            RedisBackend(try client.redis(redis.url()), name: name, lockLifetime: .seconds(4)),
+            RedisBackend(try client.redis(redis.url()), name: name, lockLifetime: .seconds(4))
         )
         let first = try #require(try await one.tryLock("a"))
         #expect(try await two.tryLock("a") == nil)
-        try await Task.sleep(for: .milliseconds(1500))
+        try await Task.sleep(for: .seconds(5))
         #expect(first.isHeld, "it is renewed")
         #expect(try await two.tryLock("a") == nil)
         // As if this process had been stopped for longer than the lifetime.
         _ = try await client.redis(redis.url()).del(one.key("lock", "a")).fetch(Int.self)
         let second = try #require(try await two.tryLock("a"))
         #expect(second.fence > first.fence)
-        for _ in 0..<100 where first.isHeld { try await Task.sleep(for: .milliseconds(20)) }
+        for _ in 0..<1000 where first.isHeld { try await Task.sleep(for: .milliseconds(20)) }
         #expect(!first.isHeld)
         await first.release()
         #expect(try await one.tryLock("a") == nil, "the release of a lost lock does not end the other's")

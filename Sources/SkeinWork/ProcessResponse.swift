@@ -1,0 +1,72 @@
+// What a program has said.
+
+import Logging
+import SkeinCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// What a program has written, and how it has ended.
+public struct ProcessOutput: Sendable, Equatable {
+    /// Its standard output.
+    public var output: [UInt8] = []
+    /// Its standard error.
+    public var errors: [UInt8] = []
+    /// Its exit code; 128 and the signal for one that a signal has ended.
+    public var code = 0
+
+    /// The output as text; bytes that are no UTF-8 are replaced.
+    public var text: String { String(decoding: output, as: UTF8.self) }
+    /// The errors as text.
+    public var errorText: String { String(decoding: errors, as: UTF8.self) }
+}
+
+/// The response of a program that was run.
+public struct ProcessResponse: Response {
+    public let meta: RequestMetadata
+    public let method = "process"
+    /// What it has written; empty when it could not be run.
+    public let content: ProcessOutput
+    public let logger: Logger
+    public let failure: SkeinError?
+    /// The program.
+    public let peer: String
+    /// 299.
+    public static var highestSuccess: Int { 299 }
+
+    init(program: String, _ result: Result<ProcessOutput, SkeinError>, meta: RequestMetadata, logger: Logger) {
+        self.meta = meta
+        self.logger = logger
+        peer = program
+        switch result {
+        case .success(let output): (content, failure) = (output, nil)
+        case .failure(let error): (content, failure) = (ProcessOutput(), error)
+        }
+    }
+
+    /// 200 for exit code 0, 500 for others, the code of a failure.
+    public var statusCode: Int { failure?.code.rawValue ?? (content.code == 0 ? 200 : 500) }
+    /// The exit code and the last line of the errors.
+    public var reason: String {
+        if let failure { return failure.code.name }
+        let last = content.errorText.splitBytes(separator: "\n").last.map { ": \($0)" } ?? ""
+        return content.code == 0 ? "OK" : "exit code \(content.code)\(last)"
+    }
+
+    /// The output as JSON.
+    /// - Throws: code 709 when it is none.
+    public func decode<T: Decodable>(_ type: T.Type) throws -> T {
+        do {
+            return try JSONDecoder().decode(type, from: Data(content.output))
+        } catch {
+            throw SkeinError(
+                .invalidContent, peer: peer, because: "the output is no \(type) in JSON: \(error)", cause: error)
+        }
+    }
+
+    /// The output as a list in JSON.
+    public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] { try decode([T].self) }
+}

@@ -1,0 +1,223 @@
+// A program that runs, from its start to the last byte of its output.
+
+import CSkeinWorkers
+import SkeinCore
+import SkeinWorkers
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Runs a program once, on the thread that asks for it.
+final class ProcessRun: Sendable {
+    private struct State {
+        var processID: pid_t?
+        var isCancelled = false
+    }
+
+    private let program: String
+    private let arguments: [String]
+    private let input: [UInt8]
+    private let environment: [String: String]
+    private let maximumOutput: Int
+    private let state = Mutex(State())
+
+    init(
+        _ program: String, _ arguments: [String], input: [UInt8], environment: [String: String], maximumOutput: Int
+    ) {
+        self.program = program
+        self.arguments = arguments
+        self.input = input
+        self.environment = environment
+        self.maximumOutput = maximumOutput
+    }
+
+    /// Ends the program with all that it has started. From any thread, at any time.
+    func cancel() {
+        state.withLock { state in
+            state.isCancelled = true
+            // The number is this process's as long as nobody has waited for it, which happens under this lock.
+            if let id = state.processID { kill(-id, SIGTERM) }
+        }
+    }
+
+    /// Runs the program, and blocks the thread until it has ended.
+    /// - Throws: code 701 when it cannot be started, 719 when it writes too much.
+    func run() throws -> ProcessOutput {
+        var pipes = try Pipes()
+        defer { pipes.closeAll() }
+        try start(&pipes)
+        var output = ProcessOutput()
+        let failure = exchange(&pipes, &output)
+        output.code = untilEnded()
+        if let failure { throw failure }
+        return output
+    }
+
+    private func start(_ pipes: inout Pipes) throws(SkeinError) {
+        let path = try Self.find(program)
+        var processID: pid_t = 0
+        let variables = Environment.variables.filter { variable in
+            !environment.keys.contains { variable.hasBytePrefix("\($0)=") }
+        }
+        let error: CInt = state.withLock { state in
+            guard !state.isCancelled else { return ECANCELED }
+            let error = CStrings.with([program] + arguments) { arguments in
+                CStrings.with(variables + environment.map { "\($0)=\($1)" }) { environment in
+                    skein_spawn(path, arguments, environment, pipes.given, pipes.given.count, false, &processID)
+                }
+            }
+            if error == 0 { state.processID = processID }
+            return error
+        }
+        guard error == 0 else {
+            throw SkeinError(
+                .exception, peer: program, because: "it cannot be started: \(String(cString: strerror(error)))")
+        }
+        pipes.closeGiven()
+    }
+
+    /// Writes the input and reads the output and the errors, until the program has closed them or has ended.
+    private func exchange(_ pipes: inout Pipes, _ output: inout ProcessOutput) -> SkeinError? {
+        var rest = input[...]
+        if rest.isEmpty { pipes.close(\.input) }
+        var hasEnded: ContinuousClock.Instant?
+        var hasBeenCancelled: ContinuousClock.Instant?
+        while pipes.output >= 0 || pipes.errors >= 0 {
+            var entries = [
+                pollfd(fd: pipes.output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: pipes.errors, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: pipes.input, events: Int16(POLLOUT), revents: 0),
+            ]
+            _ = poll(&entries, 3, 100)
+            if entries[0].revents != 0, !pipes.read(\.output, into: &output.output) { pipes.close(\.output) }
+            if entries[1].revents != 0, !pipes.read(\.errors, into: &output.errors) { pipes.close(\.errors) }
+            if entries[2].revents != 0, !pipes.write(&rest) { pipes.close(\.input) }
+            if output.output.count > maximumOutput || output.errors.count > maximumOutput {
+                finish(SIGKILL)
+                return SkeinError(
+                    .contentTooLarge, peer: program, because: "it writes more than \(maximumOutput) bytes")
+            }
+            // What it has started may hold the pipes open, and is nobody's any more.
+            if hasEnded == nil, isOver { hasEnded = .now }
+            if let hasEnded, hasEnded.duration(to: .now) > .seconds(1) { break }
+            if hasBeenCancelled == nil, state.withLock({ $0.isCancelled }) { hasBeenCancelled = .now }
+            if let hasBeenCancelled, hasBeenCancelled.duration(to: .now) > .seconds(1) { finish(SIGKILL) }
+        }
+        pipes.close(\.input)
+        return nil
+    }
+
+    /// Whether the program has ended. It keeps its number until somebody waits for it.
+    private var isOver: Bool {
+        guard let id = state.withLock({ $0.processID }) else { return true }
+        var facts = siginfo_t()
+        return waitid(P_PID, id_t(id), &facts, WEXITED | WNOHANG | WNOWAIT) != 0 || skein_ended_process(&facts) == id
+    }
+
+    private func finish(_ signal: CInt) {
+        state.withLock { state in if let id = state.processID { _ = kill(-id, signal) } }
+    }
+
+    /// Waits for its end; one that has closed its output may go on for a while.
+    private func untilEnded() -> Int {
+        while !isOver {
+            if state.withLock({ $0.isCancelled }) { finish(SIGKILL) }
+            usleep(5000)
+        }
+        return state.withLock { state in
+            guard let id = state.processID else { return 0 }
+            state.processID = nil
+            // What is left of its group goes with it.
+            kill(-id, SIGKILL)
+            var status: CInt = 0
+            while waitpid(id, &status, 0) < 0, errno == EINTR {}
+            var (code, signal): (CInt, CInt) = (0, 0)
+            _ = skein_has_exited(status, &code, &signal)
+            return Int(signal != 0 ? 128 + signal : code)
+        }
+    }
+
+    private static func find(_ program: String) throws(SkeinError) -> String {
+        if program.utf8.contains(UInt8(ascii: "/")) { return program }
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+        for folder in path.splitBytes(separator: ":") where access("\(folder)/\(program)", X_OK) == 0 {
+            return "\(folder)/\(program)"
+        }
+        throw SkeinError(.exception, peer: program, because: "there is no such program on the PATH")
+    }
+}
+
+/// The pipes between this process and a program.
+private struct Pipes {
+    var input: CInt
+    var output: CInt
+    var errors: CInt
+    private(set) var given: [skein_descriptor]
+
+    init() throws(SkeinError) {
+        var ends: [CInt] = []
+        for _ in 0..<3 {
+            var pair: [CInt] = [-1, -1]
+            guard pipe(&pair) == 0 else {
+                for end in ends { closeEnd(end) }
+                throw SkeinError(.exception, because: "no pipe can be had: \(String(cString: strerror(errno)))")
+            }
+            ends += pair.map(FileNumbers.raised)
+        }
+        input = ends[1]
+        output = ends[2]
+        errors = ends[4]
+        given = [
+            skein_descriptor(source: ends[0], target: 0), skein_descriptor(source: ends[3], target: 1),
+            skein_descriptor(source: ends[5], target: 2),
+        ]
+        for end in [input, output, errors] { _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK) }
+    }
+
+    mutating func closeGiven() {
+        for end in given { closeEnd(end.source) }
+        given = []
+    }
+
+    mutating func close(_ end: WritableKeyPath<Pipes, CInt>) {
+        if self[keyPath: end] >= 0 { closeEnd(self[keyPath: end]) }
+        self[keyPath: end] = -1
+    }
+
+    mutating func closeAll() {
+        closeGiven()
+        close(\.input)
+        close(\.output)
+        close(\.errors)
+    }
+
+    /// - Returns: false at the end.
+    func read(_ end: KeyPath<Pipes, CInt>, into bytes: inout [UInt8]) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { buffer in
+            let count = readSome(self[keyPath: end], buffer)
+            if count > 0 { bytes.append(contentsOf: buffer[..<count]) }
+            return count > 0 || count < 0 && (errno == EAGAIN || errno == EINTR)
+        }
+    }
+
+    /// - Returns: false when all is written, or nobody reads it.
+    func write(_ rest: inout ArraySlice<UInt8>) -> Bool {
+        let count = rest.withUnsafeBytes { writeSome(input, $0) }
+        if count > 0 { rest = rest.dropFirst(count) }
+        return !rest.isEmpty && (count >= 0 || errno == EAGAIN || errno == EINTR)
+    }
+}
+
+private func closeEnd(_ descriptor: CInt) { close(descriptor) }
+private func readSome(_ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+    read(descriptor, buffer.baseAddress, buffer.count)
+}
+private func writeSome(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+    write(descriptor, bytes.baseAddress, min(bytes.count, 64 << 10))
+}

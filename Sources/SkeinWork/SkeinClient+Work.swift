@@ -1,0 +1,91 @@
+// Work on threads and in other programs, as corequests.
+
+@_exported import SkeinHTTP
+
+import SkeinCore
+
+extension SkeinClient {
+    /// Does something that blocks on a thread, as a corequest (`Thread`):
+    ///
+    ///     let hash = client.thread { try slowHash(password) }
+    ///     let text = try await hash.fetch()
+    ///
+    /// - Parameters:
+    ///   - timeout: from now on, the wait for a thread included. Work that runs already runs to its end, and nobody gets what it makes. Default: none.
+    ///   - pool: the threads. Default: 16, with a queue of 1024; beyond it the corequest fails with code 701.
+    ///   - meta: what travels along to the response.
+    ///   - work: what it throws is the failure.
+    /// - Returns: the corequest, already started. Cancelled before it has a thread, the work is not begun.
+    public func thread<Value: Sendable>(
+        timeout: Duration? = nil, on pool: WorkPool = .standard, meta: RequestMetadata = RequestMetadata(),
+        _ work: @escaping @Sendable () throws -> Value
+    ) -> Corequest<ValueResponse<Value>> {
+        let logger = session.logger
+        @Sendable func response(_ result: Result<Value, SkeinError>) -> ValueResponse<Value> {
+            ValueResponse(result, meta, method: "thread", logger: logger, peer: "")
+        }
+        let corequest = CorequestTask.start(
+            session,
+            {
+                do {
+                    return response(.success(try await pool.run(work)))
+                } catch {
+                    return response(.failure(Self.failure(error)))
+                }
+            },
+            failed: { error, _ in response(.failure(error)) }, callback: nil)
+        if let timeout { corequest.tighten(.after(timeout)) }
+        return corequest
+    }
+
+    /// Runs a program, as a corequest (`Process`):
+    ///
+    ///     let version = try await client.process("git", "rev-parse", "HEAD").fetch().text
+    ///
+    /// It gets the arguments as they are; no shell reads them.
+    /// - Parameters:
+    ///   - program: a path, or a name that is looked for on the `PATH`.
+    ///   - arguments: what it is called with.
+    ///   - input: its standard input. Default: empty.
+    ///   - environment: variables beside those of this process, or in their place.
+    ///   - timeout: from now on. A program whose time is up, or whose corequest is cancelled, is ended with all that it has started in its process group: by SIGTERM, and by
+    ///     SIGKILL a second later. Default: none.
+    ///   - maximumOutput: bytes of its output and of its errors, each; more ends it with code 719. Default: 16 MiB.
+    ///   - pool: the threads, of which a running program takes one. Default: 16, with a queue of 1024.
+    ///   - meta: what travels along to the response.
+    /// - Returns: the corequest, already started. Its status is 200 for exit code 0, and 500 for others.
+    public func process(
+        _ program: String, _ arguments: String..., input: [UInt8] = [], environment: [String: String] = [:],
+        timeout: Duration? = nil, maximumOutput: Int = 16 << 20, on pool: WorkPool = .standard,
+        meta: RequestMetadata = RequestMetadata()
+    ) -> Corequest<ProcessResponse> {
+        let run = ProcessRun(
+            program, arguments, input: input, environment: environment, maximumOutput: max(0, maximumOutput))
+        let logger = session.logger
+        @Sendable func response(_ result: Result<ProcessOutput, SkeinError>) -> ProcessResponse {
+            ProcessResponse(program: program, result, meta: meta, logger: logger)
+        }
+        let corequest = CorequestTask.start(
+            session,
+            {
+                do {
+                    return response(
+                        .success(
+                            try await pool.run {
+                                try run.run()
+                            } onCancel: {
+                                run.cancel()
+                            }))
+                } catch {
+                    return response(.failure(Self.failure(error)))
+                }
+            },
+            failed: { error, _ in response(.failure(error)) }, callback: nil)
+        if let timeout { corequest.tighten(.after(timeout)) }
+        return corequest
+    }
+
+    private static func failure(_ error: any Error) -> SkeinError {
+        error as? SkeinError ?? SkeinError(.exception, because: "\(error)", cause: error)
+    }
+}

@@ -1,0 +1,116 @@
+// Threads for work that blocks.
+
+import NIOPosix
+import SkeinCore
+import Synchronization
+
+/// Threads for work that blocks, and a queue in front of them.
+///
+/// The threads are started with the first work. The standard pool is for all; another one keeps slow work from delaying the rest.
+public final class WorkPool: Sendable {
+    /// 16 threads, and 1024 pieces of work that wait for one.
+    public static let standard = WorkPool(threads: 16, queue: 1024)
+
+    private let threads: Int
+    private let limit: Int
+    private let open = Atomic<Int>(0)
+    private let pool = Mutex<NIOThreadPool?>(nil)
+
+    /// - Parameters:
+    ///   - threads: work that is done at one time, from 1 to 1024.
+    ///   - queue: work that may wait; more is refused.
+    public init(threads: Int, queue: Int) {
+        self.threads = min(max(1, threads), 1024)
+        limit = self.threads + max(0, queue)
+    }
+
+    deinit { pool.withLock { $0 }?.shutdownGracefully { _ in } }
+
+    /// Does something on a thread.
+    /// - Throws: code 701 when too much waits.
+    func submit(_ work: @escaping @Sendable () -> Void) throws(SkeinError) {
+        guard open.wrappingAdd(1, ordering: .relaxed).newValue <= limit else {
+            open.subtract(1, ordering: .relaxed)
+            throw SkeinError(.exception, because: "\(limit) pieces of work are under way or wait for a thread already")
+        }
+        let pool = pool.withLock { pool in
+            if let pool { return pool }
+            let made = NIOThreadPool(numberOfThreads: threads)
+            made.start()
+            pool = made
+            return made
+        }
+        pool.submit { [self] _ in
+            work()
+            open.subtract(1, ordering: .relaxed)
+        }
+    }
+
+    /// Does something on a thread, and waits for it. A task that is cancelled does not wait any longer.
+    func run<Value: Sendable>(
+        _ work: @escaping @Sendable () throws -> Value, onCancel: @escaping @Sendable () -> Void = {}
+    ) async throws -> Value {
+        let answer = Answer<Value>()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                answer.await(continuation)
+                do throws(SkeinError) {
+                    try submit { if !answer.isOver { answer.give(Result { try work() }) } }
+                } catch {
+                    answer.give(.failure(error))
+                }
+            }
+        } onCancel: {
+            onCancel()
+            answer.give(.failure(CancellationError()))
+        }
+    }
+}
+
+/// What a task waits for, and gets once.
+private final class Answer<Value: Sendable>: Sendable {
+    private enum State {
+        case none
+        case awaited(CheckedContinuation<Value, any Error>)
+        case early(Result<Value, any Error>)
+        case over
+    }
+
+    private let state = Mutex(State.none)
+
+    var isOver: Bool {
+        state.withLock { state in
+            switch state {
+            case .none, .awaited: false
+            case .early, .over: true
+            }
+        }
+    }
+
+    func await(_ continuation: CheckedContinuation<Value, any Error>) {
+        let early: Result<Value, any Error>? = state.withLock { state in
+            if case .early(let result) = state {
+                state = .over
+                return result
+            }
+            state = .awaited(continuation)
+            return nil
+        }
+        if let early { continuation.resume(with: early) }
+    }
+
+    func give(_ result: Result<Value, any Error>) {
+        let waiting: CheckedContinuation<Value, any Error>? = state.withLock { state in
+            switch state {
+            case .none:
+                state = .early(result)
+                return nil
+            case .awaited(let continuation):
+                state = .over
+                return continuation
+            case .early, .over: return nil
+            }
+        }
+        waiting?.resume(with: result)
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+import PeerSupport
+import Skein
+import SkeinWork
+import Synchronization
+import Testing
+
+/// Work on threads and in other programs, as corequests beside requests.
+@Suite("Work of other kinds", .serialized, .inTurn, .timeLimit(.minutes(2)))
+struct WorkTests {
+    @Test("Work on threads runs beside requests, fails with what it throws, and is bounded")
+    func threads() async throws {
+        let client = SkeinClient()
+        let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
+        let page = client.get("\(base)/hello")
+        let sum = client.thread { (1...1000).reduce(0, +) }
+        #expect(try await sum.fetch() == 500_500)
+        #expect(await page.dispatch().statusCode == 200)
+        struct Broken: Error {}
+        let broken = await client.thread { () throws -> Int in throw Broken() }.dispatch()
+        #expect(broken.statusCode == 701 && broken.failure?.cause is Broken)
+
+        let pool = WorkPool(threads: 2, queue: 1)
+        let gate = DispatchSemaphore(value: 0)
+        let three = (0..<3).map { number in
+            client.thread(on: pool) {
+                gate.wait()
+                return number
+            }
+        }
+        let fourth = await client.thread(on: pool) { 0 }.dispatch()
+        #expect(fourth.failure?.message.contains("3 pieces of work") == true)
+        for _ in 0..<3 { gate.signal() }
+        for (number, work) in three.enumerated() { #expect(try await work.fetch() == number) }
+        await client.shutdown()
+    }
+
+    @Test("Work that is cancelled before it has a thread is not begun; nobody waits for work whose time is up")
+    func cancelled() async throws {
+        let client = SkeinClient()
+        let pool = WorkPool(threads: 1, queue: 10)
+        let gate = DispatchSemaphore(value: 0)
+        let begun = Mutex(0)
+        let first = client.thread(timeout: .milliseconds(50), on: pool) { gate.wait() }
+        let second = client.thread(on: pool) { begun.withLock { $0 += 1 } }
+        second.cancel()
+        #expect(await second.dispatch().statusCode == 712)
+        #expect(await first.dispatch().statusCode == 702)
+        gate.signal()
+        _ = try await client.thread(on: pool) { 1 }.fetch()
+        #expect(begun.withLock { $0 } == 0)
+        await client.shutdown()
+    }
+
+    @Test("Programs get arguments, input and variables as they are, and say how they have ended")
+    func programs() async throws {
+        let client = SkeinClient()
+        let text = try await client.process("printf", "%s|", "a b", "$HOME", "\u{E9}\n;", "").fetch().text
+        #expect(text == "a b|$HOME|\u{E9}\n;||")
+        let large = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) }
+        #expect(try await client.process("cat", input: large).fetch().output == large, "in and out at one time")
+        #expect(
+            try await client.process("sh", "-c", "echo $WORD", environment: ["WORD": "wool"]).fetch().text == "wool\n")
+        let failed = await client.process("sh", "-c", "echo no >&2; exit 3").dispatch()
+        #expect(failed.statusCode == 500 && failed.content.code == 3 && failed.reason == "exit code 3: no")
+        await #expect(throws: SkeinError.self) { _ = try await client.process("false").fetch() }
+        #expect(await client.process("sh", "-c", "kill -9 $$").dispatch().content.code == 137)
+        #expect(await client.process("no-such-program").dispatch().statusCode == 701)
+        #expect(await client.process("/etc/hostname").dispatch().statusCode == 701, "it is no program")
+        struct Row: Decodable { let n: Int }
+        #expect(try await client.process("echo", "[{\"n\": 7}]").one(Row.self).n == 7)
+        #expect(await client.process("yes", maximumOutput: 100_000).dispatch().statusCode == 719)
+        await client.shutdown()
+    }
+
+    @Test("A program whose time is up ends with all that it has started, and nothing is left open")
+    func ended() async throws {
+        let client = SkeinClient()
+        func files() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
+        _ = try await client.process("true").fetch()
+        let before = try files()
+        let mark = "4\(UInt32.random(in: 1000...9999)).5"
+        let start = ContinuousClock.now
+        let late = client.process(
+            "sh", "-c", "sleep \(mark) & trap '' TERM; sleep \(mark)", timeout: .milliseconds(200))
+        #expect(await late.dispatch().statusCode == 702)
+        #expect(start.duration(to: .now) < .seconds(1), "the corequest does not wait for the program")
+        // Pipes of a background program do not keep a corequest.
+        let quick = client.process("sh", "-c", "sleep \(mark) & echo started")
+        #expect(try await quick.fetch().text == "started\n")
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<50 { group.addTask { _ = await client.process("true").dispatch() } }
+        }
+        var left = "?"
+        for _ in 0..<200 where !left.isEmpty {
+            left = try await runToEnd("pgrep", ["-f", "sleep \(mark)"]).output
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(left.isEmpty, "\(left)")
+        for _ in 0..<100 where try files() > before + 2 { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try files() <= before + 2)
+        await client.shutdown()
+    }
+}
