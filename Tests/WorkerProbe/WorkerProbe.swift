@@ -39,6 +39,10 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
             try await Task.sleep(for: .milliseconds(300))
             return "\(getpid())"
         }
+        engine.get("/slower") { _ in
+            try await Task.sleep(for: .seconds(3))
+            return "\(getpid())"
+        }
         engine.get("/trap") { request in
             let numbers: [Int] = []
             return "\(numbers[request.head.headers.count])"

@@ -241,7 +241,7 @@ struct WorkerTests {
 
     @Test("What is sent to a group of sockets reaches its members in all workers, in order")
     func sockets() async throws {
-        let probe = try await Probe("--workers", "2", "--threads", "1")
+        let probe = try await Probe("--workers", "2", "--threads", "1", "--drain-time", "5")
         let client = SkeinClient()
         var sockets: [WebSocket] = []
         var iterators: [WebSocket.AsyncIterator] = []
@@ -262,6 +262,21 @@ struct WorkerTests {
         #expect(try await iterators[7].next()?.text == "for you")
         try await sockets[7].send("last")
         for index in iterators.indices { #expect(try await iterators[index].next()?.text == "last") }
+
+        // Members of workers that drain hear those of the new ones, and are heard.
+        kill(probe.master, SIGHUP)
+        try await probe.until("the reload") { $0.serving && $0.reloads == 1 }
+        let late = try await client.webSocket("ws://127.0.0.1:\(probe.port)/ws/room?name=late")
+        var heard = late.makeAsyncIterator()
+        #expect(!processes.contains(try #require(try await heard.next()).text), "it is with a new worker")
+        try await sockets[0].send("from before")
+        try await late.send("from now")
+        var both: Set<String> = []
+        for _ in 0..<2 { both.insert(try #require(try await heard.next()).text) }
+        #expect(both == ["from before", "from now"])
+        both = []
+        for _ in 0..<2 { both.insert(try #require(try await iterators[3].next()).text) }
+        #expect(both == ["from before", "from now"])
         await client.shutdown()
         try await probe.stop()
     }
@@ -429,6 +444,21 @@ struct WorkerTests {
         #expect(await probe.process.stop(SIGINT) == 0)
         try await gone(one.workers[0].process)
         #expect(!FileManager.default.fileExists(atPath: probe.pidFile))
+
+        // While requests are finished, others are refused, so that clients can go elsewhere.
+        let stopping = try await Probe("--workers", "2")
+        let socket = try await SkeinClient().webSocket("ws://127.0.0.1:\(stopping.port)/ws/socket")
+        async let slow = stopping.ask("/slower")
+        try await Task.sleep(for: .milliseconds(100))
+        kill(stopping.master, SIGTERM)
+        var refusals = 0
+        while refusals < 3, kill(stopping.master, 0) == 0 {
+            do { _ = try await stopping.ask("/pid") } catch { if "\(error)".contains("refused") { refusals += 1 } }
+        }
+        #expect(try await slow.isEmpty == false)
+        #expect(await stopping.process.stop(0) == 0)
+        #expect(refusals > 0)
+        await socket.close()
 
         let orphaned = try await Probe("--workers", "2")
         let workers = try await orphaned.status().workers
