@@ -135,6 +135,9 @@ public struct ProcessOptions: ParsableArguments {
         }
     }
 
+    /// Whether this process only tells another one what to do, so that it needs nothing of what a server needs.
+    public var isForAnotherProcess: Bool { [.stop, .reload, .upgrade, .status].contains(processCommand) }
+
     /// Whether a master is wanted.
     var needsMaster: Bool {
         workers != nil || reload || processCommand == .start || processCommand == .restart || isDaemon

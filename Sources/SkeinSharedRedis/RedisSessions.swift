@@ -29,17 +29,21 @@ public struct RedisSessions: SessionStore {
         String(decoding: try JSONEncoder().encode(values), as: UTF8.self)
     }
 
+    /// The values of a session.
     public func load(_ id: String) async throws -> [String: String]? {
         guard let text = try await redis.get(prefix + id).fetch(String?.self) else { return nil }
         return try JSONDecoder().decode([String: String].self, from: Data(text.utf8))
     }
 
+    /// Keeps the values of a session, for so long.
     public func save(_ id: String, _ values: [String: String], for lifetime: Duration) async throws {
         try await redis.set(prefix + id, try text(values), "PX", Int(lifetime / .milliseconds(1))).commit()
     }
 
+    /// Forgets a session.
     public func remove(_ id: String) async throws { try await redis.del(prefix + id).commit() }
 
+    /// Keeps new values of a session that there is, in one step.
     public func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool {
         try await redis.set(prefix + id, try text(values), "PX", Int(lifetime / .milliseconds(1)), "XX")
             .fetch(String?.self) != nil

@@ -26,11 +26,15 @@ public struct ProcessOutput: Sendable, Equatable {
 
 /// The response of a program that was run.
 public struct ProcessResponse: Response {
+    /// What the caller attached.
     public let meta: RequestMetadata
+    /// `process`.
     public let method = "process"
     /// What it has written; empty when it could not be run.
     public let content: ProcessOutput
+    /// The session's logger.
     public let logger: Logger
+    /// Why it could not be run, or has not run to its end.
     public let failure: SkeinError?
     /// The program.
     public let peer: String

@@ -142,7 +142,7 @@ struct ProxyCommand: EngineCommand {
     @OptionGroup var options: EngineOptions
 
     func validate() throws {
-        guard !mount.isEmpty || forwardProxy else {
+        guard !mount.isEmpty || forwardProxy || options.processes.isForAnotherProcess else {
             throw ValidationError("Nothing is mounted; add --mount /=http://127.0.0.1:9000.")
         }
         for place in mount { _ = try Self.place(place) }

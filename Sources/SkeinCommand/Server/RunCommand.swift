@@ -40,14 +40,14 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup(title: "Processes") var processes: ProcessOptions
 
     func validate() throws {
-        guard file != nil || printExample != nil else {
+        guard file != nil || printExample != nil || processes.isForAnotherProcess else {
             throw ValidationError("Name a file, or begin with --print-example proxy > skein.toml.")
         }
     }
 
     func run() async throws {
         if let printExample { return Terminal.say(String(printExample.text.dropLast())) }
-        guard let file else { return }
+        let file = file ?? ""
         let worker = WorkerLink.current
         let logger = Logger.screen(label: worker.map { "run W\($0.slot)" } ?? "run")
         let process = EngineProcess(processes, name: "run", logger: logger)

@@ -101,7 +101,8 @@ extension HTTPServer {
     }
 
     /// Connects to what processes share, and begins the work at intervals.
-    func share() async throws {
+    /// - Parameter shard: waits for the tasks when the server ends.
+    func share(_ shard: Shard) async throws {
         let configuration = context.configuration
         let client = state.withLock { $0.skein }
         if let location = configuration.shared, let client {
@@ -112,11 +113,19 @@ extension HTTPServer {
         guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty || !sharing.starting.isEmpty else { return }
         let core = context.sharedCore
         try await core.backend.listen { core.deliver($0) }
+        // Not on the loop: handlers and maintenance may take their time.
+        @Sendable func start(_ work: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+            shard.tasks.begin()
+            return Task {
+                await work()
+                shard.tasks.end()
+            }
+        }
         let background =
-            [Task { await core.runHandlers() }]
-            + sharing.starting.map { start in Task { await start(Shared(core: core)) } }
+            [start { await core.runHandlers() }]
+            + sharing.starting.map { work in start { await work(Shared(core: core)) } }
         let maintenance = sharing.maintenance.map { maintenance in
-            Task { await maintenance.run(Shared(core: core), configuration.logger) }
+            start { await maintenance.run(Shared(core: core), configuration.logger) }
         }
         state.withLock { state in
             state.background += background

@@ -93,7 +93,7 @@ public final class HTTPServer: Service {
             state.withLock { $0.tls = tls }
             try configuration.beforeListening?()
             let shards = try await makeShards(ShardGroup(group))
-            try await share()
+            try await share(shards[0].shard)
             var bound: [ServerConfiguration.Address] = []
             for address in context.configuration.addresses {
                 bound.append(try await listen(on: address, shards, group))
@@ -167,33 +167,13 @@ public final class HTTPServer: Service {
             shard.shard.eventLoop.flatSubmit { shard.drain(within: timeout) }
         }
         for drain in drains { try? await drain.get() }
-        for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
         for task in last.background { task.cancel() }
-        await Self.untilOver(last.maintenance + last.background, within: timeout)
+        for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
         await context.closeShared()
         await last.skein?.shutdown()
         for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }
         await last.log?.flush()
         try? await last.group?.shutdownGracefully()
-    }
-
-    /// Waits for background, and not for those that do not end.
-    private static func untilOver(_ background: [Task<Void, Never>], within timeout: Duration) async {
-        guard !background.isEmpty else { return }
-        let (over, end) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let waiting = [
-            Task {
-                for task in background { await task.value }
-                end.yield()
-            },
-            Task {
-                try? await Task.sleep(for: timeout)
-                end.yield()
-            },
-        ]
-        var ends = over.makeAsyncIterator()
-        _ = await ends.next()
-        for task in waiting { task.cancel() }
     }
 
     /// Reads the certificates again and begins new log files, as after SIGHUP; what cannot be read is logged, and stays as it was.

@@ -6,7 +6,7 @@ import Synchronization
 
 /// Keeps integers, times of changes, locks and meters for all processes of a server, and passes messages between them.
 ///
-/// ``PageBackend`` is that of one machine. Others stand on a server that several machines reach.
+/// On one machine it is memory of all workers; others stand on a server that several machines reach.
 public protocol SharedBackend: Sendable {
     /// The value of a state; 0 when it was never set.
     func value(_ state: String) async throws -> Int
@@ -44,11 +44,11 @@ public protocol SharedLock: Sendable {
 }
 
 /// What the processes of one machine share: memory that all of them have, and the master that passes messages on.
-public struct PageBackend: SharedBackend {
+struct PageBackend: SharedBackend {
     private let page: SharedPage
     private let locks: NamedLocks
     private let worker: WorkerLink?
-    public let rates: any RateStore
+    let rates: any RateStore
 
     /// The memory of the master, or of this process alone when there is none.
     /// - Throws: code 701 when the system has no memory to share.
@@ -62,14 +62,14 @@ public struct PageBackend: SharedBackend {
     /// Makes the states that are defined, so that other names do not take their room.
     func reserve(_ states: [String]) throws(SkeinError) { for state in states { _ = try page.value(of: state) } }
 
-    public func value(_ state: String) throws -> Int { try page.value(of: state) }
-    public func set(_ state: String, _ value: Int) throws { try page.set(state, to: value) }
-    public func add(_ number: Int, to state: String) throws -> Int { try page.add(number, to: state) }
-    public func compareAndSet(_ state: String, expected: Int, _ value: Int) throws -> Bool {
+    func value(_ state: String) throws -> Int { try page.value(of: state) }
+    func set(_ state: String, _ value: Int) throws { try page.set(state, to: value) }
+    func add(_ number: Int, to state: String) throws -> Int { try page.add(number, to: state) }
+    func compareAndSet(_ state: String, expected: Int, _ value: Int) throws -> Bool {
         try page.compareAndSet(state, expected: expected, to: value)
     }
-    public func touch(_ name: String) throws { try page.touch(name) }
-    public func lastChange(_ name: String) throws -> Double? { try page.lastChange(of: name) }
+    func touch(_ name: String) throws { try page.touch(name) }
+    func lastChange(_ name: String) throws -> Double? { try page.lastChange(of: name) }
 
     private final class Lock: SharedLock {
         private let locks: NamedLocks
@@ -93,13 +93,13 @@ public struct PageBackend: SharedBackend {
         }
     }
 
-    public func tryLock(_ name: String) throws -> (any SharedLock)? {
+    func tryLock(_ name: String) throws -> (any SharedLock)? {
         try locks.tryLock(name).map { Lock(locks, $0) }
     }
 
-    public func broadcast(_ message: Broadcast) throws { try worker?.send(message) }
+    func broadcast(_ message: Broadcast) throws { try worker?.send(message) }
 
-    public func listen(_ receive: @escaping @Sendable (Broadcast) -> Void) { worker?.onBroadcast(receive) }
+    func listen(_ receive: @escaping @Sendable (Broadcast) -> Void) { worker?.onBroadcast(receive) }
 
-    public func close() {}
+    func close() {}
 }

@@ -96,8 +96,8 @@ struct ServerStatistics: Sendable {
         let counts: [Int]
         if let page = context.worker?.page {
             counts = page.sums(ShardStatistics.Place.count)
-            openConnections = page.records.reduce(0) { $0 + Int(skein_read($1.connections)) }
-            uptime = .seconds(max(0, time(nil) - page[.started]))
+            openConnections = page.records.reduce(0) { $0 &+ $1.openConnections }
+            uptime = .seconds(max(0, time(nil) &- page[.started]))
         } else {
             let shards = context.statistics.map(\.counts)
             counts = (0..<ShardStatistics.Place.count).map { place in shards.reduce(0) { $0 + $1[place] } }

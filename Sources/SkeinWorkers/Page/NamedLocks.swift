@@ -16,11 +16,11 @@ import Synchronization
 ///
 /// The system gives a lock back when its holder's process ends, however it ends (open file description locks, fcntl(2)), so that no lock is
 /// lost, and none has two holders. Waiters get it in no order.
-public final class NamedLocks: Sendable {
+package final class NamedLocks: Sendable {
     /// Shows that a lock is held, and in which order.
-    public struct Hold: Sendable {
+    package struct Hold: Sendable {
         /// A number that is larger for each holder of the lock: a store that has seen a larger one refuses the writes of an earlier holder.
-        public let fence: Int
+        package let fence: Int
         package let index: CInt
         let name: String
     }
@@ -57,23 +57,6 @@ public final class NamedLocks: Sendable {
                 .exception, because: "the lock \(name.debugDescription) fails: \(String(cString: strerror(error)))")
         }
         return Hold(fence: Int(skein_add(&entry.pointee.fence, 1)), index: index, name: name)
-    }
-
-    /// Takes a lock, and waits for it.
-    /// - Parameter timeout: how long. Default: for ever.
-    /// - Throws: code 702 when it is not free in time; `CancellationError`.
-    package func lock(_ name: String, timeout: Duration? = nil) async throws -> Hold {
-        let end = timeout.map { ContinuousClock.now + $0 }
-        var pause = Duration.microseconds(100)
-        while true {
-            if let hold = try tryLock(name) { return hold }
-            if let end, ContinuousClock.now >= end {
-                throw SkeinError(.timeout, because: "the lock \(name.debugDescription) was not free in time")
-            }
-            // The system can tell a waiting thread of a free lock, but not a waiting task.
-            try await Task.sleep(for: pause)
-            pause = min(pause * 2, .milliseconds(10))
-        }
     }
 
     /// Gives a lock back.

@@ -17,14 +17,14 @@ import SkeinCore
 /// Its size is fixed: 1024 states, 256 locks, 128 processes, 16 384 rate meters. Pages that are not used take no memory.
 ///
 /// Unchecked: the memory is changed by atomic operations and under locks of its own.
-public final class SharedPage: @unchecked Sendable {
+package final class SharedPage: @unchecked Sendable {
     package let page: OpaquePointer
     /// The file behind the memory, for processes that are to share it.
     package let descriptor: CInt
 
     /// New memory.
     /// - Throws: code 701 when the system has none.
-    public init() throws(SkeinError) {
+    package init() throws(SkeinError) {
         var descriptor: CInt = -1
         guard let page = skein_page_create(&descriptor) else {
             throw SkeinError(.exception, because: "no shared memory can be had: \(String(cString: strerror(errno)))")

@@ -12,28 +12,28 @@ import SkeinCore
 #endif
 
 /// A master that runs in the background, known by its pid file.
-public struct Daemon: Sendable {
+package struct Daemon: Sendable {
     /// The file with the number of the process.
-    public let pidFile: String
+    package let pidFile: String
     /// Where what it says goes.
-    public let log: String
+    package let log: String
 
     /// - Parameters:
     ///   - pidFile: the file with the number of the process.
     ///   - log: a file. Default: beside the pid file.
-    public init(pidFile: String, log: String? = nil) {
+    package init(pidFile: String, log: String? = nil) {
         self.pidFile = pidFile
         self.log = log ?? "\(pidFile.hasByteSuffix(".pid") ? String(pidFile.utf8.dropLast(4)) ?? pidFile : pidFile).log"
     }
 
     /// The process, if it runs.
-    public var processID: Int32? { PidFile.owner(of: pidFile) }
+    package var processID: Int32? { PidFile.owner(of: pidFile) }
 
     /// Starts this program in the background, and waits until it serves.
     /// - Parameter arguments: those of the program, without its name.
     /// - Returns: the process.
     /// - Throws: code 701 when it runs already, or ends before it serves; with the last lines of what it has said.
-    public func start(_ arguments: [String], within timeout: Duration = .seconds(120)) throws(SkeinError) -> Int32 {
+    package func start(_ arguments: [String], within timeout: Duration = .seconds(120)) throws(SkeinError) -> Int32 {
         if let processID { throw SkeinError(.exception, because: "it runs already as process \(processID)") }
         let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         guard output >= 0 else {
@@ -86,7 +86,7 @@ public struct Daemon: Sendable {
     /// Ends it, and waits until it has ended.
     /// - Returns: whether it ran.
     /// - Throws: code 702 when it does not end in time.
-    public func stop(within timeout: Duration = .seconds(60)) throws(SkeinError) -> Bool {
+    package func stop(within timeout: Duration = .seconds(60)) throws(SkeinError) -> Bool {
         guard let processID else { return false }
         kill(processID, SIGTERM)
         guard wait(within: timeout, until: { self.processID != processID }) else {
@@ -96,7 +96,7 @@ public struct Daemon: Sendable {
     }
 
     /// Lets new workers take the place of the old ones, and waits until they serve.
-    public func reload(within timeout: Duration = .seconds(120)) throws(SkeinError) {
+    package func reload(within timeout: Duration = .seconds(120)) throws(SkeinError) {
         let processID = try running()
         let before = try ServerStatusReport(master: processID)
         kill(processID, SIGHUP)
@@ -113,7 +113,7 @@ public struct Daemon: Sendable {
 
     /// Starts the program on the disk in place of the one that runs, and waits until it serves.
     /// - Returns: the new process.
-    public func upgrade(within timeout: Duration = .seconds(120)) throws(SkeinError) -> Int32 {
+    package func upgrade(within timeout: Duration = .seconds(120)) throws(SkeinError) -> Int32 {
         let processID = try running()
         kill(processID, SIGUSR2)
         var new: Int32?

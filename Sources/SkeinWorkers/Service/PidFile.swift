@@ -13,9 +13,9 @@ import SkeinCore
 /// A file with the number of a process, and a lock that shows that the process lives.
 ///
 /// The lock is what counts (flock(2)): the number in a file that a crash has left behind may be that of another program by now.
-public struct PidFile: Sendable {
+package struct PidFile: Sendable {
     /// Where it is.
-    public let path: String
+    package let path: String
     let descriptor: CInt
 
     /// Makes the file and locks it.
@@ -78,7 +78,7 @@ public struct PidFile: Sendable {
     }
 
     /// The process that has a file locked; nil when none has.
-    public static func owner(of path: String) -> Int32? {
+    package static func owner(of path: String) -> Int32? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
@@ -88,7 +88,7 @@ public struct PidFile: Sendable {
 
     /// Where the pid file of a program is by default: in the user's folder for files of running programs.
     /// - Throws: code 701 when the folder is another user's.
-    public static func standardPath(name: String) throws(SkeinError) -> String {
+    package static func standardPath(name: String) throws(SkeinError) -> String {
         let folder: String
         if let runtime = getenv("XDG_RUNTIME_DIR") {
             folder = "\(String(cString: runtime))/skein"

@@ -12,7 +12,7 @@ import SkeinCore
 #endif
 
 /// A user and a group of the system.
-public struct ProcessIdentity: Sendable, Equatable {
+package struct ProcessIdentity: Sendable, Equatable {
     let user: uid_t
     let group: gid_t
     let name: String?
@@ -21,7 +21,7 @@ public struct ProcessIdentity: Sendable, Equatable {
     ///   - user: a name or a number.
     ///   - group: a name or a number. Default: the user's first group.
     /// - Throws: code 701 for a name that the system does not know.
-    public init(user: String, group: String? = nil) throws(SkeinError) {
+    package init(user: String, group: String? = nil) throws(SkeinError) {
         if let known = getpwnam(user) {
             (self.user, self.group) = (known.pointee.pw_uid, try group.map(Self.groupID) ?? known.pointee.pw_gid)
             name = user
@@ -49,7 +49,7 @@ public struct ProcessIdentity: Sendable, Equatable {
 
     /// Makes all threads of the process this user's, for good.
     /// - Throws: code 701 when the process may not.
-    public func assume() throws(SkeinError) {
+    package func assume() throws(SkeinError) {
         guard !isCurrent else { return }
         let error = skein_set_user(user, group, name)
         guard error == 0 else {

@@ -16,77 +16,77 @@ import SkeinCore
 #endif
 
 /// The state of a master and its workers.
-public struct ServerStatusReport: Encodable, Sendable {
+package struct ServerStatusReport: Encodable, Sendable {
     /// A worker.
-    public struct Worker: Encodable, Sendable {
+    package struct Worker: Encodable, Sendable {
         /// Its number among the workers.
-        public let worker: Int
+        package let worker: Int
         /// The process.
-        public let process: Int
+        package let process: Int
         /// `starting`, `ready`, `draining` or `killed`.
-        public let state: String
+        package let state: String
         /// Seconds since its start.
-        public let uptime: Int
+        package let uptime: Int
         /// Connections open now.
-        public let connections: Int
+        package let connections: Int
         /// Requests that it has answered.
-        public let requests: Int
+        package let requests: Int
         /// Resident bytes.
-        public let memory: Int
+        package let memory: Int
         /// Percent of a core in the last second.
-        public let cpu: Double
+        package let cpu: Double
     }
 
     /// The master's process.
-    public let process: Int
+    package let process: Int
     /// Seconds since the master's start.
-    public let uptime: Int
+    package let uptime: Int
     /// Whether all wanted workers serve.
-    public let serving: Bool
+    package let serving: Bool
     /// Workers that are wanted.
-    public let wanted: Int
+    package let wanted: Int
     /// Workers that have crashed, or left with another code than 0.
-    public let crashes: Int
+    package let crashes: Int
     /// Workers that were started in place of others.
-    public let replacements: Int
+    package let replacements: Int
     /// Reloads.
-    public let reloads: Int
+    package let reloads: Int
     /// Reloads and replacements that were given up, since a new worker did not serve.
-    public let failedReloads: Int
+    package let failedReloads: Int
     /// Requests that all workers have answered, those that have ended included.
-    public let requests: Int
+    package let requests: Int
     /// The values of the shared states.
-    public let states: [String: Int]
+    package let states: [String: Int]
     /// The workers.
-    public let workers: [Worker]
+    package let workers: [Worker]
 
     /// What a page says.
     package init(_ page: SharedPage) {
         let now = time(nil)
         process = page[.processID]
-        uptime = max(0, now - page[.started])
+        uptime = max(0, now &- page[.started])
         serving = page[.isServing] != 0
         wanted = page[.slots]
         crashes = page[.crashes]
         replacements = page[.replacements]
         reloads = page[.reloads]
         failedReloads = page[.failedReloads]
-        requests = page.sums(5).reduce(0, +)
+        requests = page.sums(5).reduce(0, &+)
         states = Dictionary(
             page.states.filter { !$0.name.hasBytePrefix("changed:") }.map { ($0.name, $0.value) },
             uniquingKeysWith: { $1 })
         workers = page.records.filter { $0.processID > 0 }.map { record in
             Worker(
                 worker: record.slot, process: record.processID, state: record.phase.map { "\($0)" } ?? "ended",
-                uptime: max(0, now - record.started), connections: record.openConnections,
-                requests: (0..<5).reduce(0) { $0 + record.sum($1) }, memory: record.memory,
+                uptime: max(0, now &- record.started), connections: record.openConnections,
+                requests: (0..<5).reduce(0) { $0 &+ record.sum($1) }, memory: record.memory,
                 cpu: Double(record.cpu) / 10)
         }.sorted { ($0.worker, $0.process) < ($1.worker, $1.process) }
     }
 
     /// Reads the state of a master, whose memory only its own user can read.
     /// - Throws: code 701 when there is none to be read.
-    public init(master: Int32) throws(SkeinError) {
+    package init(master: Int32) throws(SkeinError) {
         let folder = "/proc/\(master)/fd"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         for name in names {
@@ -104,7 +104,7 @@ public struct ServerStatusReport: Encodable, Sendable {
     }
 
     /// For people.
-    public var text: String {
+    package var text: String {
         var lines = [
             "process \(process), up for \(Self.span(uptime)): \(serving ? "serving" : "not serving yet"), \(requests) requests, \(crashes) crashes, \(replacements) replacements, \(reloads) reloads"
         ]

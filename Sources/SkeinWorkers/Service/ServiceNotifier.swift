@@ -9,13 +9,13 @@
 #endif
 
 /// Tells the service manager that has started this process how it goes; does nothing where there is none.
-public final class ServiceNotifier: Sendable {
+package final class ServiceNotifier: Sendable {
     private let path: String?
     /// How often the manager wants to hear that the process lives; nil when it does not.
-    public let watchdogInterval: Duration?
+    package let watchdogInterval: Duration?
 
     /// The manager of the environment (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
-    public convenience init() {
+    package convenience init() {
         self.init(
             path: getenv("NOTIFY_SOCKET").map { String(cString: $0) },
             watchdog: getenv("WATCHDOG_USEC").flatMap { Int(String(cString: $0)) },
@@ -29,7 +29,7 @@ public final class ServiceNotifier: Sendable {
     }
 
     /// Says again and again that the process lives, if the manager wants to hear it. For a process without a master.
-    public func stayAlive() async {
+    package func stayAlive() async {
         guard let watchdogInterval else { return }
         while !Task.isCancelled {
             alive()
@@ -38,23 +38,23 @@ public final class ServiceNotifier: Sendable {
     }
 
     /// The server serves.
-    public func ready() { send("READY=1\nMAINPID=\(getpid())\nSTATUS=serving") }
+    package func ready() { send("READY=1\nMAINPID=\(getpid())\nSTATUS=serving") }
 
     /// Settings are read again; `ready()` follows.
-    public func reloading() {
+    package func reloading() {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
         send("RELOADING=1\nMONOTONIC_USEC=\(now.tv_sec * 1_000_000 + now.tv_nsec / 1000)\nSTATUS=reloading")
     }
 
     /// The server finishes what is under way.
-    public func stopping() { send("STOPPING=1\nSTATUS=finishing requests") }
+    package func stopping() { send("STOPPING=1\nSTATUS=finishing requests") }
 
     /// The process lives.
-    public func alive() { send("WATCHDOG=1") }
+    package func alive() { send("WATCHDOG=1") }
 
     /// What people read in `systemctl status`.
-    public func say(_ status: String) { send("STATUS=\(status.utf8.contains(10) ? "…" : status)") }
+    package func say(_ status: String) { send("STATUS=\(status.utf8.contains(10) ? "…" : status)") }
 
     private func send(_ text: String) {
         guard let path, var address = UnixSocketAddress(path) else { return }

@@ -3,26 +3,26 @@
 import SkeinCore
 
 /// The text of a unit that runs a server with few rights.
-public struct ServiceUnit: Sendable {
+package struct ServiceUnit: Sendable {
     /// The name of the service.
-    public var name: String
+    package var name: String
     /// The program and its arguments.
-    public var command: [String]
+    package var command: [String]
     /// The folder in which it works. Default: none of its own.
-    public var folder: String?
+    package var folder: String?
     /// The user. Default: one that systemd makes for the time that it runs.
-    public var user: String?
+    package var user: String?
     /// Whether it listens on ports below 1024. Default: false.
-    public var usesLowPorts = false
+    package var usesLowPorts = false
 
     /// A unit.
-    public init(name: String, command: [String]) {
+    package init(name: String, command: [String]) {
         self.name = name
         self.command = command
     }
 
     /// The unit's file.
-    public var text: String {
+    package var text: String {
         var lines = [
             "[Unit]", "Description=\(Self.plain(name))", "Wants=network-online.target",
             "After=network-online.target", "", "[Service]", "Type=notify",

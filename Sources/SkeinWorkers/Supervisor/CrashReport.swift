@@ -12,7 +12,7 @@ import SkeinCore
 #endif
 
 /// How a process has ended.
-public enum ProcessEnd: Equatable, Sendable, CustomStringConvertible {
+package enum ProcessEnd: Equatable, Sendable, CustomStringConvertible {
     case code(Int)
     case signal(Int)
 
@@ -23,7 +23,7 @@ public enum ProcessEnd: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// `signal 11 (SIGSEGV)` or `exit code 1`.
-    public var description: String {
+    package var description: String {
         switch self {
         case .code(let code): "exit code \(code)"
         case .signal(let signal): Self.names[CInt(signal)].map { "signal \(signal) (\($0))" } ?? "signal \(signal)"

@@ -12,7 +12,7 @@ import SkeinCore
 #endif
 
 /// Where workers listen.
-public enum ListenerAddress: Hashable, Sendable, CustomStringConvertible {
+package enum ListenerAddress: Hashable, Sendable, CustomStringConvertible {
     /// A TCP port; 0 is a free one.
     case tcp(String, port: Int)
     /// A unix socket.
@@ -21,7 +21,7 @@ public enum ListenerAddress: Hashable, Sendable, CustomStringConvertible {
     case inherited(CInt)
 
     /// The address as it is written.
-    public var description: String {
+    package var description: String {
         switch self {
         case .tcp(let host, let port): host.containsBytes(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let path): "unix:\(path)"

@@ -124,3 +124,17 @@ extension Supervisor {
         }
     }
 }
+
+extension SupervisorMachine.Reason {
+    /// Why, in words.
+    var sentence: String {
+        switch self {
+        case .reload: "everything is read again"
+        case .silent: "it does not answer"
+        case .cpu: "it uses too much of the processor"
+        case .memory: "it uses too much memory"
+        case .requests: "it has answered enough requests"
+        case .age: "it is old enough"
+        }
+    }
+}

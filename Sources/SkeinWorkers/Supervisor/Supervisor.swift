@@ -22,28 +22,28 @@ import SkeinCore
 /// | SIGHUP        | a new worker for each, one after the other; the old ones finish what is under way            |
 /// | SIGUSR2       | starts the program on the disk as the new master; when it serves, this one ends              |
 /// | SIGTTIN, SIGTTOU | one worker more, one less                                                               |
-public final class Supervisor {
+package final class Supervisor {
     /// What a master is told.
-    public struct Options {
+    package struct Options {
         /// The name of the server, in lists of processes and in the log.
-        public var name: String
+        package var name: String
         /// How many workers, and when they are replaced.
-        public var settings = SupervisorMachine.Settings()
+        package var settings = SupervisorMachine.Settings()
         /// Where to listen; asked again for a reload.
-        public var addresses: () throws -> [ListenerAddress]
+        package var addresses: () throws -> [ListenerAddress]
         /// The file with the number of the master. Default: none.
-        public var pidFile: String?
+        package var pidFile: String?
         /// Files whose change is a reason for a reload. Default: none.
-        public var watchedFiles: [String] = []
+        package var watchedFiles: [String] = []
         /// Whether another program on the disk is a reason to exchange it, and changed sources are a reason to build it. Default: false.
-        public var watchesProgram = false
+        package var watchesProgram = false
         /// The program and its arguments. Default: those of this process.
-        public var arguments = CommandLine.arguments
+        package var arguments = CommandLine.arguments
         /// Where lines go.
-        public var logger: Logger
+        package var logger: Logger
 
         /// A master of workers.
-        public init(name: String, addresses: @escaping () throws -> [ListenerAddress], logger: Logger) {
+        package init(name: String, addresses: @escaping () throws -> [ListenerAddress], logger: Logger) {
             self.name = name
             self.addresses = addresses
             self.logger = logger
@@ -100,13 +100,13 @@ public final class Supervisor {
     let readiness: Readiness
     let programPath = ProgramPath.current
     /// Where the compiler's errors are while a build fails that `watchesProgram` has begun.
-    public static var buildErrors: String { DevelopmentBuild.errorFile(of: ProgramPath.current) }
+    package static var buildErrors: String { DevelopmentBuild.errorFile(of: ProgramPath.current) }
     let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: ControlSocket.maximumMessage + 64, alignment: 8)
 
     /// Binds the listeners, or takes over those of the master that has started this process.
     /// - Throws: what keeps it from starting.
-    public init(_ options: Options) throws {
+    package init(_ options: Options) throws {
         self.options = options
         logger = options.logger
         machine = SupervisorMachine(options.settings)
@@ -135,7 +135,7 @@ public final class Supervisor {
 
     /// Works until everything has ended. Blocks the thread.
     /// - Returns: the exit code.
-    public func run() -> Int32 {
+    package func run() -> Int32 {
         if predecessor == nil { takeOver() }
         receive(.begin)
         while exitCode == nil {
@@ -169,7 +169,7 @@ public final class Supervisor {
         var entries = [signals.descriptor, predecessor?.descriptor ?? -1, successor?.control.descriptor ?? -1]
             .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         entries += processes.values.map { pollfd(fd: $0.control.descriptor, events: Int16(POLLIN), revents: 0) }
-        // A quarter of a second is exact enough for everything but the first pauses.
+        // The shortest pause before a start is a tenth of a second.
         _ = poll(&entries, nfds_t(entries.count), 100)
     }
 

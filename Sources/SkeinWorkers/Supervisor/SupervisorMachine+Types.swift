@@ -2,53 +2,53 @@
 
 extension SupervisorMachine {
     /// Limits and times.
-    public struct Settings: Sendable, Equatable {
+    package struct Settings: Sendable, Equatable {
         /// Workers that serve. Default: 1.
-        public var count = 1
+        package var count = 1
         /// How long a worker may take until it is ready. Default: 60 s.
-        public var readyTimeout: Duration = .seconds(60)
+        package var readyTimeout: Duration = .seconds(60)
         /// How long a worker may be silent before it counts as hung. Default: 30 s.
-        public var heartbeatTimeout: Duration = .seconds(30)
+        package var heartbeatTimeout: Duration = .seconds(30)
         /// How long a worker may drain before it is killed. Default: 35 s, a little more than a server takes by default.
-        public var drainTimeout: Duration = .seconds(35)
+        package var drainTimeout: Duration = .seconds(35)
         /// Percent of a core beyond which a worker is replaced when it stays there. Default: none.
-        public var cpuLimit: Double?
+        package var cpuLimit: Double?
         /// How long it has to stay there. Default: 60 s.
-        public var cpuTime: Duration = .seconds(60)
+        package var cpuTime: Duration = .seconds(60)
         /// Bytes of resident memory beyond which a worker is replaced. Default: none.
-        public var memoryLimit: Int?
+        package var memoryLimit: Int?
         /// Requests after which a worker is replaced. Default: none.
-        public var maximumRequests: Int?
+        package var maximumRequests: Int?
         /// The age at which a worker is replaced. Default: none.
-        public var maximumAge: Duration?
+        package var maximumAge: Duration?
         /// The pause before a worker is started again that has ended twice in a row soon after its start; it doubles each time.
         /// Default: 100 ms, 30 s at most.
-        public var firstBackoff: Duration = .milliseconds(100)
-        public var longestBackoff: Duration = .seconds(30)
+        package var firstBackoff: Duration = .milliseconds(100)
+        package var longestBackoff: Duration = .seconds(30)
         /// A worker that has served for so long has not crashed at its start. Default: 1 s.
-        public var stableAfter: Duration = .seconds(1)
+        package var stableAfter: Duration = .seconds(1)
         /// Workers at most, when signals ask for more. Default: 64.
-        public var maximumCount = 64
+        package var maximumCount = 64
 
         /// The defaults.
-        public init() {}
+        package init() {}
     }
 
     /// What a worker uses, as the system tells it.
-    public struct Sample: Sendable, Equatable {
+    package struct Sample: Sendable, Equatable {
         /// The worker.
-        public var id: WorkerID
+        package var id: WorkerID
         /// How long ago it was last heard of.
-        public var silence: Duration
+        package var silence: Duration
         /// Percent of a core since the last sample.
-        public var cpu: Double
+        package var cpu: Double
         /// Bytes of resident memory.
-        public var memory: Int
+        package var memory: Int
         /// Requests that it has answered.
-        public var requests: Int
+        package var requests: Int
 
         /// A sample.
-        public init(id: WorkerID, silence: Duration = .zero, cpu: Double = 0, memory: Int = 0, requests: Int = 0) {
+        package init(id: WorkerID, silence: Duration = .zero, cpu: Double = 0, memory: Int = 0, requests: Int = 0) {
             self.id = id
             self.silence = silence
             self.cpu = cpu
@@ -58,12 +58,12 @@ extension SupervisorMachine {
     }
 
     /// Why a worker is replaced.
-    public enum Reason: Sendable, Equatable {
+    package enum Reason: Sendable, Equatable {
         case reload, silent, cpu, memory, requests, age
     }
 
     /// What happens.
-    public enum Event: Sendable, Equatable {
+    package enum Event: Sendable, Equatable {
         /// The master begins.
         case begin
         /// A worker says that it serves.
@@ -81,7 +81,7 @@ extension SupervisorMachine {
     }
 
     /// What is to be done.
-    public enum Action: Sendable, Equatable {
+    package enum Action: Sendable, Equatable {
         case start(WorkerID, slot: Int)
         /// The worker stops to listen, finishes what is under way, and ends.
         case drain(WorkerID)
@@ -96,7 +96,7 @@ extension SupervisorMachine {
     }
 
     /// What a person wants to know.
-    public enum Report: Sendable, Equatable {
+    package enum Report: Sendable, Equatable {
         case willReplace(WorkerID, Reason)
         case notReady(WorkerID)
         case backingOff(slot: Int, Duration)
@@ -106,7 +106,7 @@ extension SupervisorMachine {
     }
 
     /// Where a worker is in its life.
-    public enum Phase: Int, Sendable {
+    package enum Phase: Int, Sendable {
         case starting = 1
         case ready, draining, killed
     }

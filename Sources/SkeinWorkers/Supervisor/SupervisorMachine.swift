@@ -17,9 +17,9 @@
 /// | ready             | stop, fewer workers          | drain                                                  | draining   |
 /// | draining          | exited                       | –                                                      | –          |
 /// | draining          | not ended in time            | kill                                                   | killed     |
-public struct SupervisorMachine: Sendable {
+package struct SupervisorMachine: Sendable {
     /// A process that the machine has asked for.
-    public typealias WorkerID = Int
+    package typealias WorkerID = Int
 
     private struct Worker {
         let slot: Int
@@ -50,7 +50,7 @@ public struct SupervisorMachine: Sendable {
         case serving, stopping, ended
     }
 
-    public let settings: Settings
+    package let settings: Settings
     private var workers: [WorkerID: Worker] = [:]
     private var slots: [Int: Slot] = [:]
     private var mode = Mode.serving
@@ -61,16 +61,16 @@ public struct SupervisorMachine: Sendable {
     private var lastID = 0
 
     /// No worker yet.
-    public init(_ settings: Settings) { self.settings = settings }
+    package init(_ settings: Settings) { self.settings = settings }
 
     /// Where a worker is in its life; nil for one that has ended.
-    public func phase(of id: WorkerID) -> Phase? { workers[id]?.phase }
+    package func phase(of id: WorkerID) -> Phase? { workers[id]?.phase }
 
     /// The slots that are served.
-    public var slotCount: Int { slots.count }
+    package var slotCount: Int { slots.count }
 
     /// Whether all slots are served, and no reload is under way.
-    public var isServing: Bool {
+    package var isServing: Bool {
         mode == .serving
             && slots.values.allSatisfy { slot in
                 slot.current.flatMap { workers[$0]?.phase } == .ready && slot.next == nil && !slot.awaitsReload
@@ -78,11 +78,11 @@ public struct SupervisorMachine: Sendable {
     }
 
     /// Whether a reload is under way.
-    public var isReloading: Bool { slots.values.contains { $0.awaitsReload } }
+    package var isReloading: Bool { slots.values.contains { $0.awaitsReload } }
 
     /// Takes an event.
     /// - Parameter now: since any moment that stays the same.
-    public mutating func receive(_ event: Event, at now: Duration) -> [Action] {
+    package mutating func receive(_ event: Event, at now: Duration) -> [Action] {
         var actions: [Action] = []
         switch event {
         case .begin:

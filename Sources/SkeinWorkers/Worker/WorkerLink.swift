@@ -14,7 +14,7 @@ import Synchronization
 #endif
 
 /// What a worker has from its master: listening sockets, the shared page, and the line to it.
-public final class WorkerLink: Sendable {
+package final class WorkerLink: Sendable {
     /// The numbers of the descriptors that a worker is started with.
     enum Descriptor {
         static let control: CInt = 3
@@ -39,9 +39,9 @@ public final class WorkerLink: Sendable {
     }
 
     /// The number of the worker, from 0.
-    public let slot: Int
+    package let slot: Int
     /// The memory that all workers share.
-    public let page: SharedPage
+    package let page: SharedPage
     package let record: ProcessRecord
     private let listeners: [String: CInt]
     private let control: ControlSocket
@@ -49,7 +49,7 @@ public final class WorkerLink: Sendable {
     private let state = Mutex(State())
 
     /// The master's worker that this process is; nil for one that is none.
-    public static let current: WorkerLink? = WorkerLink()
+    package static let current: WorkerLink? = WorkerLink()
 
     private init?() {
         guard let given = getenv(Variable.worker).map({ String(cString: $0) }) else { return nil }

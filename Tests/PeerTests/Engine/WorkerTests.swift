@@ -181,7 +181,7 @@ struct WorkerTests {
         try await probe.stop()
 
         let busy = try await Probe(
-            "--workers", "1", "--threads", "1", "--worker-cpu", "60", "--worker-cpu-seconds", "2", "--drain-time", "1",
+            "--workers", "1", "--threads", "1", "--worker-cpu", "20", "--worker-cpu-seconds", "2", "--drain-time", "1",
             "--worker-requests", "1000000")
         pid = try await busy.ask("/pid")
         _ = try await busy.ask("/spin")

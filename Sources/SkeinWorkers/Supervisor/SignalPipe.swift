@@ -1,0 +1,58 @@
+// Signals, and the word that a server serves, by pipes.
+
+import CSkeinWorkers
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Signals, as something to read.
+struct SignalPipe {
+    let descriptor: CInt
+
+    init(_ signals: [CInt]) throws(SkeinError) {
+        var ends: [CInt] = [-1, -1]
+        guard pipe(&ends) == 0 else {
+            throw SkeinError(.exception, because: "no pipe can be had: \(String(cString: strerror(errno)))")
+        }
+        for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+        descriptor = FileNumbers.raised(ends[0])
+        let error = skein_signals_write(FileNumbers.raised(ends[1]), signals, signals.count)
+        guard error == 0 else {
+            throw SkeinError(.exception, because: "signals cannot be caught: \(String(cString: strerror(error)))")
+        }
+    }
+
+    /// Those that have come, each once.
+    func received() -> [CInt] {
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let count = read(descriptor, &bytes, bytes.count)
+        guard count > 0 else { return [] }
+        var seen: [CInt] = []
+        for byte in bytes[..<count] where !seen.contains(CInt(byte)) { seen.append(CInt(byte)) }
+        return seen
+    }
+}
+
+/// Tells whoever has started this process in the background that it serves.
+struct Readiness {
+    static let variable = "SKEIN_READY"
+
+    private let descriptor: CInt?
+
+    init() {
+        descriptor = getenv(Self.variable).flatMap { CInt(String(cString: $0)) }.map(FileNumbers.raised)
+        unsetenv(Self.variable)
+    }
+
+    func tell() {
+        guard let descriptor else { return }
+        _ = write(descriptor, "R", 1)
+        close(descriptor)
+    }
+}
