@@ -28,6 +28,7 @@ let package = Package(
         .library(name: "SkeinGRPC", targets: ["SkeinGRPC"]),
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
         .library(name: "SkeinWork", targets: ["SkeinWork"]),
+        .library(name: "SkeinPython", targets: ["SkeinPython"]),
         .library(name: "SkeinSharedRedis", targets: ["SkeinSharedRedis"]),
         .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
         .library(name: "SkeinACME", targets: ["SkeinACME"]),
@@ -64,6 +65,7 @@ let package = Package(
             name: "CBrotli", pkgConfig: "libbrotlidec", providers: [.apt(["libbrotli-dev"]), .brew(["brotli"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
         .target(name: "CSkeinWorkers"),
+        .target(name: "CSkeinPython"),
         .target(name: "SkeinWorkers", dependencies: ["CSkeinWorkers", "SkeinCore", logging]),
         .target(name: "SkeinCore", dependencies: nio + [logging, collections]),
         .target(
@@ -114,6 +116,12 @@ let package = Package(
             dependencies: [
                 "SkeinCore", "SkeinHTTP", "SkeinWorkers", "CSkeinWorkers", logging,
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .target(
+            name: "SkeinPython",
+            dependencies: nio + [
+                "CSkeinPython", "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", "SkeinEngine", "SkeinWorkers",
+                logging, collections,
             ]),
         .target(
             name: "SkeinSharedRedis",
@@ -181,7 +189,7 @@ let package = Package(
             name: "SkeinCommand",
             dependencies: nio + databases + [
                 "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinACME", "SkeinGRPC",
-                "SkeinTransport", "SkeinWorkers",
+                "SkeinTransport", "SkeinWorkers", "SkeinPython",
                 logging,
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -25,7 +25,7 @@ struct SkeinCommand: AsyncParsableCommand {
         subcommands: [
             CertificateCommand.self, CheckCommand.self, DemoCommand.self, DynamoDBCommand.self, LoadCommand.self,
             MongoDBCommand.self,
-            ProxyCommand.self,
+            ProxyCommand.self, PythonCommand.self,
             ResolveCommand.self,
             RespondCommand.self, RunCommand.self, ServeCommand.self, ServiceCommand.self, RPCCommand.self,
             SQLCommand.self, SQSCommand.self,
@@ -38,7 +38,7 @@ struct SkeinCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         do {
             var words = CommandLineWords.protected(Array(CommandLine.arguments.dropFirst()))
-            if let name = words.first, ["serve", "proxy", "run"].contains(name) {
+            if let name = words.first, ["serve", "proxy", "run", "python"].contains(name) {
                 words = [name] + ProcessCommand.asOption(Array(words.dropFirst()))
             }
             var command = try parseAsRoot(words)

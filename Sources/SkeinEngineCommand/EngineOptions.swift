@@ -168,9 +168,16 @@ public protocol EngineCommand: AsyncParsableCommand {
     /// Says what is served, and changes settings that are not on the command line.
     /// - Throws: what keeps the program from starting.
     func mount(into engine: inout Engine) async throws
+
+    /// Folders of apps in Python, which are loaded again with `--reload` when a source has changed. Default: none; the program itself is built
+    /// again.
+    var sourceFolders: [String] { get }
 }
 
 extension EngineCommand {
+    /// None.
+    public var sourceFolders: [String] { [] }
+
     /// Does what the command line says; its first word may be `start`, `stop`, `restart`, `reload`, `upgrade` or `status`.
     public static func main() async {
         await main(ProcessCommand.asOption(Array(CommandLine.arguments.dropFirst())))
@@ -182,7 +189,7 @@ extension EngineCommand {
         let process = EngineProcess(
             options.processes, name: name, folder: options.chdir, logger: .screen(label: name))
         let options = options
-        let isServing = try process.serves {
+        let isServing = try process.serves(sourceFolders: sourceFolders) {
             let configuration = try options.configuration(label: name)
             return .init(addresses: configuration.addresses, shutdownTimeout: configuration.shutdownTimeout)
         }

@@ -60,10 +60,13 @@ public struct EngineProcess {
     /// Does what this process is for, unless it serves.
     /// - Parameters:
     ///   - watchedFiles: whose change is a reason for a reload.
+    ///   - sourceFolders: of apps in Python. With `--reload`, a change there is a reason for a reload, and the program itself is not built again.
     ///   - plan: of the server; asked again for each reload.
     /// - Returns: whether it is to serve.
     /// - Throws: `ExitCode` at the end of anything else; errors with a sentence.
-    public func serves(watching watchedFiles: [String] = [], plan: @escaping () throws -> Plan) throws -> Bool {
+    public func serves(
+        watching watchedFiles: [String] = [], sourceFolders: [String] = [], plan: @escaping () throws -> Plan
+    ) throws -> Bool {
         if WorkerLink.current != nil { return true }
         switch options.processCommand {
         case .run: break
@@ -85,7 +88,7 @@ public struct EngineProcess {
             }
             return true
         }
-        throw ExitCode(try master(first, watchedFiles, plan))
+        throw ExitCode(try master(first, watchedFiles, sourceFolders, plan))
     }
 
     /// Sets what the worker, or the only process, serves with.
@@ -116,14 +119,15 @@ public struct EngineProcess {
 
     // MARK: The master
 
-    private func master(_ first: Plan, _ watchedFiles: [String], _ plan: @escaping () throws -> Plan) throws -> Int32 {
+    private func master(_ first: Plan, _ watchedFiles: [String], _ sourceFolders: [String], _ plan: @escaping () throws -> Plan) throws -> Int32 {
         if let mask = options.umask.flatMap({ UInt32($0, radix: 8) }) { umask(mode_t(mask)) }
         var settings = options.settings(drainTime: options.drainTime.map { .seconds($0) } ?? first.shutdownTimeout)
         settings.count = options.workers ?? first.workers ?? 1
         var own = Supervisor.Options(name: name, addresses: { try plan().addresses.map(\.listener) }, logger: logger)
         own.settings = settings
         own.watchedFiles = watchedFiles
-        own.watchesProgram = options.reload
+        own.watchedFolders = options.reload ? sourceFolders : []
+        own.watchesProgram = options.reload && sourceFolders.isEmpty
         let isBackground = ProcessInfo.processInfo.environment["SKEIN_READY"] != nil
         let inherited = Inheritance.isThere ? Inheritance.pidFilePath.flatMap { $0.isEmpty ? nil : $0 } : nil
         own.pidFile = try options.pidFile ?? inherited ?? (isBackground ? PidFile.standardPath(name: name) : nil)

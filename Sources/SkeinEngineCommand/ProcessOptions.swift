@@ -108,9 +108,9 @@ public struct ProcessOptions: ParsableArguments {
 
     @Flag(
         help:
-            "For development: build the program again when its sources have changed, and exchange it; errors are shown in the browser."
+            "For development: build the program again when its sources have changed, and exchange it, or load apps in Python again; errors are shown in the browser."
     )
-    var reload = false
+    public var reload = false
 
     @Flag(help: "With status: print JSON.")
     var json = false

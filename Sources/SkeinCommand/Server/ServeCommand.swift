@@ -78,7 +78,7 @@ struct ServeCommand: EngineCommand {
     }
 
     /// Reads `/path=folder`.
-    private static func place(_ text: String) throws -> (String, String) {
+    static func place(_ text: String) throws -> (String, String) {
         let parts = text.splitBytes(separator: "=", maxSplits: 1).map(String.init)
         guard parts.count == 2, parts[0].hasBytePrefix("/") else {
             throw ValidationError("\(text.debugDescription) is no mount; write /path=folder.")

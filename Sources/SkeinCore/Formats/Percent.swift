@@ -52,17 +52,20 @@ package enum Percent {
 
     /// Undoes the encoding, or nil when a `%` is not followed by two digits.
     package static func bytes(_ text: some StringProtocol) -> [UInt8]? {
-        let (bytes, isWhole) = decoded(text)
+        let (bytes, isWhole) = decoded(text.utf8)
         return isWhole ? bytes : nil
     }
 
     /// Decodes, and keeps a `%` that is not followed by two hexadecimal digits.
-    package static func lenientBytes(_ text: some StringProtocol) -> [UInt8] { decoded(text).bytes }
+    package static func lenientBytes(_ text: some StringProtocol) -> [UInt8] { decoded(text.utf8).bytes }
 
-    private static func decoded(_ text: some StringProtocol) -> (bytes: [UInt8], isWhole: Bool) {
+    /// Decodes, and keeps a `%` that is not followed by two hexadecimal digits.
+    package static func lenientBytes(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { decoded(bytes).bytes }
+
+    private static func decoded(_ text: some Collection<UInt8>) -> (bytes: [UInt8], isWhole: Bool) {
         var bytes: [UInt8] = []
         var isWhole = true
-        var rest = Array(text.utf8)[...]
+        var rest = Array(text)[...]
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "%") {
                 if rest.count >= 2, let high = Bytes.hexValue(rest[rest.startIndex]),

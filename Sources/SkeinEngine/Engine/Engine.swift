@@ -152,18 +152,20 @@ public struct Engine: Service, Routes {
     }
 
     /// Makes every app ready.
-    fileprivate func assemble() async throws -> EngineApp {
+    fileprivate func assemble(_ shutdown: ShutdownWork?) async throws -> EngineApp {
         var mounts: [Mount] = []
         let own = routes.map { [Place(path: "/", host: nil, app: $0)] } ?? []
         for place in own + places {
             var point = try MountPoint(place.path, host: place.host)
             point.aliasPolicies = aliasPolicies
+            point.shutdown = shutdown
             let app = try await place.app.bootstrap(at: point)
             point.aliasPolicies = []
+            point.shutdown = nil
             mounts.append(Mount(point: point, app: app))
         }
         let table = MountTable(mounts)
-        var root = MountPoint.root
+        var root = MountPoint.root(shutdown)
         root.aliasPolicies = aliasPolicies
         let ready = try await middleware.ready(at: root)
         return EngineApp(
@@ -190,7 +192,7 @@ extension Engine {
 private struct Assembly: App {
     let engine: Engine
 
-    func bootstrap(at mount: MountPoint) async throws -> any App { try await engine.assemble() }
+    func bootstrap(at mount: MountPoint) async throws -> any App { try await engine.assemble(mount.shutdown) }
 
     func respond(to request: ServerRequest) async throws -> ServerResponse { throw ServerError(.serviceUnavailable) }
 }

@@ -10,8 +10,17 @@ public struct MountPoint: Sendable {
     public let host: String?
     /// Whose requests may be passed on to which aliases, for apps that are being made ready.
     var aliasPolicies: [(name: String, policy: AccessPolicy)] = []
+    /// What is done when the server has stopped, for apps that are being made ready.
+    var shutdown: ShutdownWork?
 
     static let root = MountPoint(normalised: "", host: nil)
+
+    /// The root of an engine that is being made ready.
+    static func root(_ shutdown: ShutdownWork?) -> MountPoint {
+        var root = Self.root
+        root.shutdown = shutdown
+        return root
+    }
 
     private init(normalised path: String, host: String?) {
         self.path = path
@@ -45,6 +54,7 @@ public struct MountPoint: Sendable {
     func below(_ path: String) throws(SkeinError) -> MountPoint {
         var point = MountPoint(normalised: self.path + (try MountPoint(path)).path, host: host)
         point.aliasPolicies = aliasPolicies
+        point.shutdown = shutdown
         return point
     }
 

@@ -35,17 +35,27 @@ extension HTTPServer {
             throw SkeinError(
                 .exception, because: "only the apps of a running server of Engine.replaceableServer() can be replaced")
         }
-        let app = try await engine.app.bootstrap(at: .root)
+        let shutdown = ShutdownWork()
+        do {
+            let app = try await engine.app.bootstrap(at: .root(shutdown))
+            for name in engine.configuration.aliases.map(\.name) { try Alias.check(name: name) }
+            for (name, alias) in engine.configuration.aliases { try client.alias(name, alias) }
+            replaceable.app = app
+            show(app)
+        } catch {
+            await shutdown.run()
+            throw error
+        }
+        let before = state.withLock { state in
+            defer { state.shutdown = [shutdown] + state.shutdown }
+            return state.shutdown
+        }
         let names = engine.configuration.aliases.map(\.name)
-        for name in names { try Alias.check(name: name) }
-        for (name, alias) in engine.configuration.aliases { try client.alias(name, alias) }
-        replaceable.app = app
-        show(app)
         let gone = client.aliasNames.filter { name in !names.contains { $0.equalsBytes(name) } }
-        guard !gone.isEmpty else { return }
-        // Requests that began with the app before may still ask them.
+        // Requests that began with the apps before may go on for a while, and ask what is gone.
         Task {
             try await Task.sleep(for: .seconds(60))
+            for work in before { await work.run() }
             let inUse = (replaceable.app as? EngineApp)?.aliases ?? []
             for name in gone where !inUse.contains(where: { $0.equalsBytes(name) }) { client.removeAlias(name) }
         }

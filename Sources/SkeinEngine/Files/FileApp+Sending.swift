@@ -271,8 +271,17 @@ extension ServerResponse {
         return response
     }
 
+    /// Makes a range of an open file the content, so that the system can send it.
+    /// - Parameter descriptor: a file on a disk; it is closed behind the response, and at once when it is none.
+    /// - Returns: whether it is one, with such a range.
+    package mutating func send(owning descriptor: CInt, _ range: Range<Int>) -> Bool {
+        guard let file = ServedFile(owning: descriptor), range.upperBound <= file.state.size else { return false }
+        send(file, range, type: nil)
+        return true
+    }
+
     /// Makes a range of a file the content.
-    mutating func send(_ file: ServedFile, _ range: Range<Int>, type: String) {
+    mutating func send(_ file: ServedFile, _ range: Range<Int>, type: String?) {
         body = .stream(file.pieces(range), length: range.count, contentType: type)
         fileRange = file.pieces(range)
     }

@@ -33,7 +33,7 @@ final class ServedFile: Sendable {
 
     /// Nil when there is none that may be opened, or when it is no file.
     /// - Throws: ``ServerError`` 503 when the process has no descriptor or memory left for it.
-    init?(_ path: String) throws(ServerError) {
+    convenience init?(_ path: String) throws(ServerError) {
         // A pipe would wait for a writer.
         let descriptor = FileName.withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else {
@@ -42,6 +42,11 @@ final class ServedFile: Sendable {
             }
             return nil
         }
+        self.init(owning: descriptor)
+    }
+
+    /// A file that is open already; nil, and closed, when it is none.
+    init?(owning descriptor: CInt) {
         guard let state = FileState(descriptor: descriptor) else {
             close(descriptor)
             return nil

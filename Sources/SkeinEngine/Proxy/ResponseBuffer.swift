@@ -17,7 +17,7 @@ import SkeinWire
 /// Reads a back end's response into a ``SpillQueue``, and gives it to the client from there.
 ///
 /// Unchecked: touched on its shard's loop only.
-final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
+package final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
     private let original: BodyStream
     private let shard: Shard
     private let folder: String
@@ -38,7 +38,7 @@ final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
 
     /// Begins to read.
     /// - Returns: what the client reads.
-    static func start(_ original: BodyStream, _ limits: ResponseBuffering, on shard: Shard) -> BodyStream {
+    package static func start(_ original: BodyStream, _ limits: ResponseBuffering, on shard: Shard) -> BodyStream {
         let buffer = ResponseBuffer(original, limits, on: shard)
         let copy = BodyStream(source: buffer)
         let inlet = copy.inlet
@@ -124,9 +124,9 @@ final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
         isWanted = false
     }
 
-    func streamWantsMore() { onLoop { $0.isWanted = true } }
+    package func streamWantsMore() { onLoop { $0.isWanted = true } }
 
-    func streamWasCancelled() {
+    package func streamWasCancelled() {
         original.cancel()
         onLoop { $0.isLeft = true }
     }
@@ -151,12 +151,12 @@ final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
 }
 
 /// A file without a name, which goes when nobody has it open.
-private final class SpillFile: Sendable {
+package final class SpillFile: Sendable {
     static let failure = SkeinError(.exception, because: "a buffered response cannot be read from its file")
 
-    private let descriptor: CInt
+    package let descriptor: CInt
 
-    init?(_ folder: String) {
+    package init?(_ folder: String) {
         var path = Array("\(folder)/skein-XXXXXX".utf8CString)
         descriptor = mkstemp(&path)
         if descriptor < 0 { return nil }
@@ -166,7 +166,7 @@ private final class SpillFile: Sendable {
 
     deinit { close(descriptor) }
 
-    func write(_ bytes: ByteBuffer, at offset: Int) -> Bool {
+    package func write(_ bytes: ByteBuffer, at offset: Int) -> Bool {
         bytes.withUnsafeReadableBytes { source in
             var done = 0
             while done < source.count {

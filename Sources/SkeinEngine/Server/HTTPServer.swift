@@ -34,6 +34,8 @@ public final class HTTPServer: Service {
         var maintenance: [Task<Void, Never>] = []
         /// What connections need for as long as there are any: messages of other processes.
         var background: [Task<Void, Never>] = []
+        /// What apps do at the end; of apps that were replaced, too.
+        var shutdown: [ShutdownWork] = []
     }
 
     let context: ServerContext
@@ -119,7 +121,9 @@ public final class HTTPServer: Service {
         let log = try context.configuration.requestLog.map { try RequestLog($0, logger: context.configuration.logger) }
         var handling = handling
         if case .task(let app) = handling {
-            let app = try await app.bootstrap(at: .root)
+            let shutdown = ShutdownWork()
+            state.withLock { $0.shutdown = [shutdown] }
+            let app = try await app.bootstrap(at: .root(shutdown))
             show((app as? ReplaceableApp)?.app ?? app)
             handling = .task(app)
         }
@@ -169,6 +173,7 @@ public final class HTTPServer: Service {
         for drain in drains { try? await drain.get() }
         for task in last.background { task.cancel() }
         for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
+        for work in last.shutdown { await work.run() }
         await context.closeShared()
         await last.skein?.shutdown()
         for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }

@@ -52,11 +52,7 @@ struct DevelopmentBuild {
             !$0.hasBytePrefix(".") && !["Tests", "node_modules"].contains($0)
         }
         return ["\(folder)/Package.swift"]
-            + folders.flatMap { part in
-                ((try? FileManager.default.subpathsOfDirectory(atPath: "\(folder)/\(part)")) ?? [])
-                    .filter { $0.hasByteSuffix(".swift") || $0.hasByteSuffix(".c") || $0.hasByteSuffix(".h") }
-                    .map { "\(folder)/\(part)/\($0)" }
-            }.sorted()
+            + folders.flatMap { SourceFiles.find(in: "\(folder)/\($0)", endings: [".swift", ".c", ".h"]) }
     }
 
     /// Begins a build when something has changed. Called once a second.

@@ -17,12 +17,15 @@ struct FileStates {
     }
 
     private let paths: [String]
+    private let folders: [String]
     private var known: [Seen]
     private var last: [Seen]
 
-    init(_ paths: [String]) {
+    /// - Parameter folders: whose sources in Python are looked at, too, with those of the folders inside.
+    init(_ paths: [String], folders: [String] = []) {
         self.paths = paths
-        known = paths.map(Self.look)
+        self.folders = folders
+        known = (paths + SourceFiles.ofPython(in: folders)).map(Self.look)
         last = known
     }
 
@@ -41,8 +44,8 @@ struct FileStates {
 
     /// Whether they are others, and are not being written: the same twice in a row.
     mutating func haveChanged() -> Bool {
-        guard !paths.isEmpty else { return false }
-        let now = paths.map(Self.look)
+        guard !paths.isEmpty || !folders.isEmpty else { return false }
+        let now = (paths + SourceFiles.ofPython(in: folders)).map(Self.look)
         defer { last = now }
         guard now == last, now != known, !now.contains(Seen()) else { return false }
         known = now

@@ -35,6 +35,8 @@ package final class Supervisor {
         package var pidFile: String?
         /// Files whose change is a reason for a reload. Default: none.
         package var watchedFiles: [String] = []
+        /// Folders of sources in Python, whose change is a reason for a reload.
+        package var watchedFolders: [String] = []
         /// Whether another program on the disk is a reason to exchange it, and changed sources are a reason to build it. Default: false.
         package var watchesProgram = false
         /// The program and its arguments. Default: those of this process.
@@ -124,7 +126,7 @@ package final class Supervisor {
         }
         try listeners.bind(addresses)
         signals = try SignalPipe([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD])
-        watched = FileStates(options.watchedFiles)
+        watched = FileStates(options.watchedFiles, folders: options.watchedFolders)
         program = FileStates(options.watchesProgram ? [programPath] : [])
         build = options.watchesProgram ? DevelopmentBuild(program: programPath) : nil
         page[.slots] = options.settings.count

@@ -1,0 +1,93 @@
+// skein python: apps in Python, served by the engine.
+
+import ArgumentParser
+import SkeinEngine
+import SkeinEngineCommand
+import SkeinPython
+
+extension PythonApp.Interface: ExpressibleByArgument {}
+
+struct PythonCommand: EngineCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "python",
+        abstract: "Serve an app in Python: Flask, Django, FastAPI and others of WSGI or ASGI.",
+        discussion: """
+            The app is named by its module or file: `app:app`, `mysite/wsgi.py:application`, `shop.main:create_app()`. It runs unchanged; \
+            HTTP, TLS, files, compression and slow clients are the engine's, outside of the interpreter's lock. Which Python runs it: \
+            --environment, or VIRTUAL_ENV, .venv and venv in the folder, or python3 on the PATH. The module `skein` gives the app the \
+            engine's client.
+
+              skein python app:app
+              skein python mysite/wsgi.py:application --static /static=mysite/static --workers 4
+              skein python api.main:app --listen 0.0.0.0:443 --tls-cert cert.pem
+              skein python app:app --reload
+            """)
+
+    @Argument(help: "The app: MODULE:NAME or FILE:NAME. Default of the name: application or app.")
+    var app: String?
+
+    @Option(help: "wsgi, asgi or auto, which looks at the app.")
+    var interface: PythonApp.Interface = .auto
+
+    @Option(help: ArgumentHelp("A folder of a virtual environment, or a Python program.", valueName: "path"))
+    var environment: String?
+
+    @Option(help: ArgumentHelp("Serve the app below this path, as SCRIPT_NAME or root_path.", valueName: "/path"))
+    var mount = "/"
+
+    @Option(help: ArgumentHelp("Serve a folder of files at a path; may be repeated.", valueName: "/path=dir"))
+    var `static`: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Threads that call a WSGI app, always. More begin while calls wait for databases and the like. Default: 1; one a core in a Python without the lock.",
+            valueName: "count"))
+    var appThreads: Int?
+
+    @Option(help: ArgumentHelp("Threads that call a WSGI app, at most. Default: 64.", valueName: "count"))
+    var maxAppThreads: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Requests that wait for a thread of a WSGI app; others get 503.", valueName: "count"))
+    var queue = 1024
+
+    @Option(
+        help: ArgumentHelp(
+            "Answer with 504 when a WSGI app takes longer; the log shows what it hangs in, and a worker is replaced.",
+            valueName: "seconds"))
+    var requestTimeout: Double?
+
+    @OptionGroup var options: EngineOptions
+
+    func validate() throws {
+        guard app != nil || options.processes.isForAnotherProcess else {
+            throw ValidationError("Name the app, such as app:app or mysite/wsgi.py:application.")
+        }
+        for place in self.static { _ = try ServeCommand.place(place) }
+        guard mount.hasPrefix("/") else { throw ValidationError("--mount begins with a slash.") }
+        guard appThreads ?? 1 > 0, maxAppThreads ?? 1 > 0, queue > 0, requestTimeout ?? 1 > 0 else {
+            throw ValidationError("--app-threads, --max-app-threads, --queue and --request-timeout are above 0.")
+        }
+    }
+
+    var sourceFolders: [String] { ["."] }
+
+    func mount(into engine: inout Engine) throws {
+        for place in self.static {
+            let (path, folder) = try ServeCommand.place(place)
+            engine.mount(path, .directory(folder))
+        }
+        var python = PythonOptions()
+        python.environment = environment
+        python.threads = appThreads
+        python.maximumThreads = maxAppThreads
+        python.queue = queue
+        python.requestTimeout = requestTimeout.map { .seconds($0) }
+        python.showsTracebacks = options.processes.reload
+        python.logger = engine.configuration.logger
+        // One thread of Python keeps one loop busy; more loops only take the processor from it.
+        if options.threads == nil { engine.configuration.threads = 1 }
+        engine.mount(mount, PythonApp(app ?? "", interface: interface, options: python))
+    }
+}

@@ -1,0 +1,193 @@
+// The event loop of Python: one for all ASGI apps of a process, on the interpreter's main thread. Connections' loops never take the
+// interpreter's lock: they leave what there is to do, and wake it through a descriptor that it watches.
+
+import CSkeinPython
+import SkeinCore
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The asyncio loop, or uvloop's.
+///
+/// Unchecked: objects of Python are used by its own thread.
+final class ASGILoop: @unchecked Sendable {
+    /// What is done on the loop's thread.
+    enum Item {
+        /// A request begins.
+        case begin(ASGIExchange)
+        /// There is something for an exchange that waits.
+        case wake(ASGIExchange)
+    }
+
+    private struct Objects {
+        let loop: PythonObject
+        let createFuture: PythonObject
+        let task: PythonObject
+        let named: PythonObject
+    }
+
+    private static let current = Mutex<ASGILoop?>(nil)
+
+    let interpreter: PythonInterpreter
+    /// A pipe, whose bytes say nothing but that there is something to do.
+    private let reading: CInt
+    private let writing: CInt
+    private let items = Mutex<[Item]>([])
+    private var objects: Objects?
+    let words: ASGIWords
+
+    private init(_ interpreter: PythonInterpreter, _ reading: CInt, _ writing: CInt, _ words: ASGIWords) {
+        self.interpreter = interpreter
+        self.reading = reading
+        self.writing = writing
+        self.words = words
+    }
+
+    /// The loop, begun if it has not been.
+    static func started(_ interpreter: PythonInterpreter) async throws -> ASGILoop {
+        if let current = current.withLock({ $0 }) { return current }
+        var ends: [CInt] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw SkeinError(.exception, because: "too many files are open") }
+        let (reading, writing) = (ends[0], ends[1])
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        let loop = try await interpreter.onMain {
+            ASGILoop(interpreter, reading, writing, try ASGIWords())
+        }
+        let isFirst = current.withLock { current in
+            if current != nil { return false }
+            current = loop
+            return true
+        }
+        guard isFirst else {
+            close(reading)
+            close(writing)
+            return try await started(interpreter)
+        }
+        interpreter.enqueue { loop.run() }
+        interpreter.wake { loop.wake() }
+        // Behind this, the loop runs.
+        _ = try await interpreter.onMain { true }
+        return loop
+    }
+
+    /// Runs the loop on the main thread, as long as the process is there.
+    private func run() {
+        do {
+            guard let run = PythonModule.function(.runLoop) else { throw PythonError.taken() }
+            let own = try PythonReference(PyCapsule_New(Unmanaged.passRetained(self).toOpaque(), nil, nil))
+            let number = try PythonReference(Python.integer(Int(reading)))
+            let drain = try PythonReference(Self.drain.make(self: own.object))
+            let begun = try PythonReference(Self.begun.make(self: own.object))
+            _ = try Python.call(run, [number.object, drain.object, begun.object])
+        } catch {
+            PythonLog.logger.withLock { $0 }.critical("Python's event loop has ended: \(error)")
+        }
+    }
+
+    // MARK: Any thread
+
+    /// Leaves something to do.
+    func add(_ item: Item) {
+        let isFirst = items.withLock { items in
+            items.append(item)
+            return items.count == 1
+        }
+        if isFirst { wake() }
+    }
+
+    private func wake() {
+        var one: UInt8 = 1
+        _ = write(writing, &one, 1)
+    }
+
+    // MARK: The loop's thread
+
+    private static func loop(of capsule: PythonObject?) -> ASGILoop? {
+        guard let capsule, let pointer = PyCapsule_GetPointer(capsule, nil) else { return nil }
+        return Unmanaged<ASGILoop>.fromOpaque(pointer).takeUnretainedValue()
+    }
+
+    /// `begun(loop, create_future, Task)`
+    private static let begun = PythonDefinition("begun") { own, arguments, count in
+        guard let loop = loop(of: own), count == 3, let arguments,
+            let named = PyDict_New(), PyDict_SetItemString(named, "loop", arguments[0]) == 0
+        else { return nil }
+        for index in 0..<3 { Py_IncRef(arguments[index]) }
+        loop.objects = Objects(loop: arguments[0], createFuture: arguments[1], task: arguments[2], named: named)
+        return skein_py_none()
+    }
+
+    private static let drain = PythonDefinition("drain") { own, _, _ in
+        guard let loop = loop(of: own) else { return nil }
+        loop.drain()
+        return skein_py_none()
+    }
+
+    private func drain() {
+        var signs: UInt64 = 0
+        while read(reading, &signs, 8) == 8 {}
+        var batch: [Item] = []
+        items.withLock { swap(&$0, &batch) }
+        for item in batch {
+            switch item {
+            case .begin(let exchange): exchange.begin(on: self)
+            case .wake(let exchange): exchange.wake()
+            }
+        }
+        interpreter.runWork()
+        PythonInterpreter.leaveIfForked()
+    }
+
+    /// A future of the loop; a new reference.
+    func makeFuture() -> PythonObject? { objects.flatMap { skein_py_call($0.createFuture, nil, 0) } }
+
+    /// Lets the loop run a coroutine; a new reference to the task.
+    func start(_ coroutine: borrowing PythonReference) throws(PythonError) -> PythonReference {
+        guard let objects else { throw PythonError(message: "no loop", traceback: "the event loop does not run") }
+        var argument = coroutine.object
+        return try PythonReference(PyObject_VectorcallDict(objects.task, &argument, 1, objects.named))
+    }
+
+    /// Sets the result of a future, unless somebody has given it up. Returns whether it was set. The value's reference is taken over.
+    func resolve(_ future: PythonObject, _ value: () -> PythonObject?) -> Bool {
+        guard !isDone(future) else { return false }
+        guard let value = value() else {
+            PyErr_Clear()
+            return false
+        }
+        defer { Py_DecRef(value) }
+        guard let set = PyObject_GetAttrString(future, "set_result") else {
+            PyErr_Clear()
+            return false
+        }
+        defer { Py_DecRef(set) }
+        var argument = value
+        guard let none = skein_py_call(set, &argument, 1) else {
+            PyErr_Clear()
+            return false
+        }
+        Py_DecRef(none)
+        return true
+    }
+
+    private func isDone(_ future: PythonObject) -> Bool {
+        guard let done = PyObject_GetAttrString(future, "done"), let answer = skein_py_call(done, nil, 0) else {
+            PyErr_Clear()
+            return true
+        }
+        defer {
+            Py_DecRef(done)
+            Py_DecRef(answer)
+        }
+        return answer == skein_python._Py_TrueStruct
+    }
+}

@@ -1,0 +1,144 @@
+// Apps in Python, mounted as any other app.
+
+import CSkeinPython
+import Logging
+import SkeinCore
+import SkeinEngine
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// An app in Python: Flask, Django, FastAPI and whatever else speaks WSGI (PEP 3333) or ASGI 3.
+///
+///     engine.mount("/", .wsgi("mysite/wsgi.py", "application"))
+///     engine.mount("/api", .asgi("api.main:app"))
+public struct PythonApp: App {
+    /// What an app and a server say to one another.
+    public enum Interface: String, Sendable, CaseIterable {
+        /// PEP 3333: a call a request, on a thread.
+        case wsgi
+        /// ASGI 3: coroutines on an event loop.
+        case asgi
+        /// ASGI for a coroutine function or an object with one, WSGI for anything else.
+        case auto
+    }
+
+    private let target: String
+    private let name: String
+    private let interface: Interface
+    private let options: PythonOptions
+
+    /// An app.
+    /// - Parameters:
+    ///   - target: a file, `mysite/wsgi.py`, or a module, `mysite.wsgi`; with `:NAME` behind it for the app's name in it.
+    ///   - name: the app's name, or a call that makes it: `application`, `site.app`, `create_app("test")`. Default: `application` or `app`.
+    ///   - interface: what it speaks.
+    ///   - options: which Python, and how.
+    public init(
+        _ target: String, _ name: String? = nil, interface: Interface = .auto, options: PythonOptions = PythonOptions()
+    ) {
+        let colon = name == nil ? target.firstByte(":") : nil
+        self.target = colon.map { String(target[..<$0]) } ?? target
+        self.name = colon.map { String(target.text(after: $0)) } ?? name ?? ""
+        self.interface = interface
+        self.options = options
+    }
+
+    /// Begins Python, if it has not begun, and imports the app.
+    /// - Throws: code 701 with the traceback, when the app cannot be imported.
+    public func bootstrap(at mount: MountPoint) async throws -> any App {
+        var options = options
+        options.folder = realpath(options.folder, nil).map { path in
+            defer { free(path) }
+            return String(cString: path)
+        } ?? options.folder
+        let logger = options.logger
+        for (name, value) in options.variables { setenv(name, value, 1) }
+        let interpreter = try PythonInterpreter.started(
+            environment: options.environment, folder: options.folder, logger: logger)
+        let key = "\(mount.path)\n\(options.folder)\n\(target)\n\(name)\n\(interface)"
+        let host: any PythonHost
+        if let known = PythonHosts.find(key) {
+            host = known
+        } else {
+            do {
+                host = try await make(interpreter, options, mount, logger)
+            } catch let error as SkeinError where options.showsTracebacks {
+                logger.error("\(error.message)")
+                return BrokenApp(message: error.message)
+            }
+            PythonHosts.add(host, key)
+        }
+        mount.atShutdown { await PythonHosts.letGo(of: key) }
+        return host
+    }
+
+    private func make(
+        _ interpreter: PythonInterpreter, _ options: PythonOptions, _ mount: MountPoint, _ logger: Logger
+    ) async throws -> any PythonHost {
+        let loaded = try await load(interpreter, options)
+        return switch loaded.interface {
+        case .asgi: try await ASGIHost.start(loaded.app, interpreter, options, mount, logger)
+        case .wsgi, .auto: try await WSGIHost.make(loaded.app, interpreter, options, mount, logger)
+        }
+    }
+
+    /// Not called: ``bootstrap(at:)`` makes another app of it.
+    public func respond(to request: ServerRequest) async throws -> ServerResponse {
+        throw ServerError(.serviceUnavailable)
+    }
+
+    private func load(_ interpreter: PythonInterpreter, _ options: PythonOptions) async throws -> (
+        app: PythonObjectAddress, interface: Interface
+    ) {
+        do {
+            return try await interpreter.onMain { [target, name, interface] in
+                guard let load = PythonModule.function(.loadApp) else { throw PythonError.taken() }
+                let paths = try PythonReference(PyList_New(0))
+                for path in options.paths { try paths.append(new: Python.text(path)) }
+                let arguments = try [target, name, options.folder].map { try PythonReference(Python.text($0)).release() }
+                let kind = try PythonReference(Python.text(interface.rawValue))
+                defer { for argument in arguments { Py_DecRef(argument) } }
+                let found = try Python.call(load, arguments + [paths.object, kind.object])
+                guard let app = PyTuple_GetItem(found.object, 0), let chosen = PyTuple_GetItem(found.object, 1) else {
+                    throw PythonError.taken()
+                }
+                Py_IncRef(app)  // the engine's, as long as the process is there
+                let spoken = Python.string(chosen).flatMap { Interface(rawValue: $0) } ?? .wsgi
+                return (PythonObjectAddress(app), spoken)
+            }
+        } catch let error as PythonError {
+            throw SkeinError(.exception, because: "the app \(target) cannot be imported:\n\(error.traceback)")
+        }
+    }
+}
+
+extension App where Self == PythonApp {
+    /// A WSGI app: `engine.mount("/", .wsgi("mysite/wsgi.py", "application"))`.
+    /// - Parameters:
+    ///   - target: a file or a module, with `:NAME` behind it where no name follows.
+    ///   - name: the app's name in it. Default: `application` or `app`.
+    ///   - options: which Python, and how it calls the app.
+    public static func wsgi(_ target: String, _ name: String? = nil, _ options: PythonOptions = PythonOptions())
+        -> PythonApp
+    { PythonApp(target, name, interface: .wsgi, options: options) }
+
+    /// An ASGI app: `engine.mount("/", .asgi("app.main:app"))`.
+    /// - Parameters:
+    ///   - target: a file or a module, with `:NAME` behind it where no name follows.
+    ///   - name: the app's name in it. Default: `application` or `app`.
+    ///   - options: which Python.
+    public static func asgi(_ target: String, _ name: String? = nil, _ options: PythonOptions = PythonOptions())
+        -> PythonApp
+    { PythonApp(target, name, interface: .asgi, options: options) }
+
+    /// An app in Python, whichever interface it has: `engine.mount("/", .python("app:app"))`.
+    public static func python(_ target: String, _ options: PythonOptions = PythonOptions()) -> PythonApp {
+        PythonApp(target, options: options)
+    }
+}

@@ -1,0 +1,54 @@
+// The Python apps of a process. Python imports a module once; an app that is mounted again, when a configuration is read again, is the same.
+
+import SkeinCore
+import SkeinEngine
+import SkeinHTTP
+import Synchronization
+
+/// A Python app that answers requests.
+protocol PythonHost: App {
+    /// Ends what the app has begun, when the last server that has it has stopped.
+    func end() async
+}
+
+enum PythonHosts {
+    private struct Entry {
+        let host: any PythonHost
+        var uses = 1
+    }
+
+    private static let entries = Mutex<[String: Entry]>([:])
+
+    /// The app of a key, used once more.
+    static func find(_ key: String) -> (any PythonHost)? {
+        entries.withLock { entries in
+            entries[key]?.uses += 1
+            return entries[key]?.host
+        }
+    }
+
+    static func add(_ host: any PythonHost, _ key: String) {
+        entries.withLock { $0[key] = Entry(host: host) }
+    }
+
+    /// Ends an app that nobody uses any more.
+    static func letGo(of key: String) async {
+        let last = entries.withLock { entries -> (any PythonHost)? in
+            entries[key]?.uses -= 1
+            guard entries[key]?.uses == 0 else { return nil }
+            return entries.removeValue(forKey: key)?.host
+        }
+        await last?.end()
+    }
+}
+
+/// In place of an app that cannot be imported, while it is being written.
+struct BrokenApp: App {
+    let message: String
+
+    func respond(to request: ServerRequest) async throws -> ServerResponse {
+        var response = ServerResponse.text("\(message)\n", status: .internalServerError)
+        response.headers = ["Cache-Control": "no-store", "Refresh": "2"]
+        return response
+    }
+}

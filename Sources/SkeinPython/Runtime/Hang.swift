@@ -1,0 +1,37 @@
+// An app that does not come back: what it hangs in, and the end of its process.
+
+import CSkeinPython
+import Dispatch
+import Logging
+import SkeinEngine
+import SkeinWorkers
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+enum Hang {
+    /// Answers the client, writes the stacks of all threads to the log, and lets a worker be replaced.
+    static func report(_ request: ServerRequest, _ logger: Logger, answer: () -> Void) {
+        answer()
+        logger.error("\(request.method) \(request.path): the app did not answer in time")
+        let done = DispatchSemaphore(value: 0)
+        PythonThread.start("python stacks") {
+            PythonInterpreter.withLock {
+                if let dump = PythonModule.function(.dump), let text = try? Python.call(dump) {
+                    logger.error("the threads of Python:\n\(Python.string(text.object) ?? "")")
+                }
+            }
+            done.signal()
+        }
+        if done.wait(timeout: .now() + 2) == .timedOut {
+            logger.error("a thread of Python holds the interpreter's lock and does not let go of it; no stack can be shown")
+        }
+        // The master starts another worker when this one has finished what it can.
+        if WorkerLink.current != nil { kill(getpid(), SIGTERM) }
+    }
+}

@@ -1,0 +1,172 @@
+// The one interpreter of a process: begun on a thread of its own, which Python takes for its main thread.
+//
+// There is one, since extension modules such as numpy do not work in several; and it is never ended, since threads of Python may still run
+// when the process leaves.
+
+import CSkeinPython
+import DequeModule
+import Dispatch
+import Logging
+import SkeinCore
+import SkeinTransport
+import Synchronization
+
+/// Python in this process.
+final class PythonInterpreter: Sendable {
+    /// Work for the main thread, done in order; each piece has the lock.
+    typealias Work = @Sendable () -> Void
+
+    private struct State {
+        var work = Deque<Work>()
+        /// Wakes the main thread while an event loop runs on it.
+        var wakeLoop: (@Sendable () -> Void)?
+    }
+
+    private static let current = Mutex<PythonInterpreter?>(nil)
+
+    let library: PythonLibrary
+    private let state = Mutex(State())
+    private let ready = DispatchSemaphore(value: 0)
+
+    private init(_ library: PythonLibrary) { self.library = library }
+
+    /// The interpreter, begun if it has not been.
+    /// - Parameters:
+    ///   - environment: as ``PythonLibrary`` takes it.
+    ///   - logger: where Python's log goes.
+    /// - Throws: code 701 when there is no Python, or another one runs already.
+    static func started(environment: String?, folder: String, logger: Logger) throws(SkeinError) -> PythonInterpreter {
+        try current.withLock { (current) throws(SkeinError) in
+            if let current {
+                guard let environment else { return current }
+                let other = try PythonLibrary(environment: environment, folder: folder)
+                guard other.executable.equalsBytes(current.library.executable) else {
+                    throw SkeinError(
+                        .exception,
+                        because:
+                            "one process has one Python: \(current.library.executable) runs, and \(other.executable) is wanted; serve that app with another `skein python`"
+                    )
+                }
+                return current
+            }
+            let interpreter = PythonInterpreter(try PythonLibrary(environment: environment, folder: folder))
+            try interpreter.begin(logger)
+            current = interpreter
+            return interpreter
+        }
+    }
+
+    private func begin(_ logger: Logger) throws(SkeinError) {
+        let problem = Mutex<String?>(nil)
+        let begun = DispatchSemaphore(value: 0)
+        PythonThread.start("python main") { [self] in
+            let failure = Self.open(library) ?? Self.prepare(logger)
+            problem.withLock { $0 = failure }
+            begun.signal()
+            if failure == nil { serve() }
+        }
+        begun.wait()
+        if let problem = problem.withLock({ $0 }) {
+            throw SkeinError(.exception, because: "Python \(library.version) does not start: \(problem)")
+        }
+    }
+
+    private static func open(_ library: PythonLibrary) -> String? {
+        var problem = "no library"
+        for path in library.candidates {
+            guard let reason = skein_python_open(path) else {
+                return skein_python_begin(library.executable).map { String(cString: $0) }
+            }
+            problem = "\(path): \(String(cString: reason))"
+        }
+        return problem
+    }
+
+    /// Loads what is written in Python.
+    private static func prepare(_ logger: Logger) -> String? {
+        PythonLog.logger.withLock { $0 = logger }
+        do {
+            try PythonModule.load()
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    // MARK: The main thread
+
+    private func serve() {
+        while true {
+            let thread = PyEval_SaveThread()
+            ready.wait()
+            PyEval_RestoreThread(thread)
+            runWork()
+        }
+    }
+
+    /// Does what the main thread has been given.
+    func runWork() {
+        // One after the other: the event loop is a piece of work that does not end.
+        while let piece = state.withLock({ $0.work.popFirst() }) { piece() }
+    }
+
+    /// Gives the main thread work.
+    func enqueue(_ work: @escaping Work) {
+        let wakeLoop = state.withLock { state in
+            state.work.append(work)
+            return state.wakeLoop
+        }
+        if let wakeLoop { wakeLoop() } else { ready.signal() }
+    }
+
+    /// The main thread is woken in another way from here on: an event loop runs on it.
+    func wake(by wakeLoop: @escaping @Sendable () -> Void) { state.withLock { $0.wakeLoop = wakeLoop } }
+
+    /// Runs work on the main thread, and waits for its result.
+    func onMain<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            enqueue { continuation.resume(with: Swift.Result { try work() }) }
+        }
+    }
+
+    // MARK: Any thread
+
+    /// Runs work with the lock, on a thread that has none.
+    static func withLock<Result>(_ work: () throws -> Result) rethrows -> Result {
+        let state = PyGILState_Ensure()
+        defer { PyGILState_Release(state) }
+        return try work()
+    }
+
+    /// Runs work without the lock, on a thread that has it.
+    static func withoutLock<Result>(_ work: () throws -> Result) rethrows -> Result {
+        let thread = PyEval_SaveThread()
+        defer { PyEval_RestoreThread(thread) }
+        return try work()
+    }
+
+    /// An exception with its traceback, as Python prints it.
+    static func describe(_ exception: PythonObject) -> String? {
+        guard let format = PythonModule.function(.describe),
+            let text = try? PythonReference(skein_py_call(format, [exception], 1))
+        else { return nil }
+        return Python.string(text.object)
+    }
+
+    /// A process that an app has forked, and that has come back from the app's code, must not go on as the server.
+    static func leaveIfForked() {
+        if skein_python_is_forked() { Process.leave() }
+    }
+
+    private enum Process {
+        static func leave() -> Never { _exit(0) }
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

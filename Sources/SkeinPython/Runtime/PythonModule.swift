@@ -1,0 +1,113 @@
+// The module `skein` inside of the interpreter: functions in Swift, and what is said better in Python.
+
+import CSkeinPython
+import Synchronization
+
+/// A function as Python calls it (METH_FASTCALL): itself, the arguments, and how many they are.
+typealias PythonFunction = @convention(c) (PythonObject?, UnsafePointer<PythonObject>?, Int) -> PythonObject?
+
+/// The module that apps import, and that the engine calls.
+enum PythonModule {
+    /// What Swift calls of the module.
+    enum Name: String, CaseIterable {
+        case describe = "_describe"
+        case loadApp = "_load_app"
+        case fileOf = "_file_of"
+        case rawInput = "_file_input"
+        case emptyInput = "_empty_input"
+        case memoryInput = "_memory_input"
+        case fileWrapper = "FileWrapper"
+        case errors = "_errors"
+        case runLoop = "_run_loop"
+        case serve = "_serve"
+        case lifespan = "_lifespan"
+        case dump = "_dump"
+        case leave = "_leave"
+        case current = "_current"
+    }
+
+    /// The functions by their names; set once, before anything else runs.
+    private static let functions = Mutex<[Name: Int]>([:])
+
+    /// - Throws: what Python has raised.
+    static func load() throws(PythonError) {
+        guard let module = PyImport_AddModule("skein"), let scope = PyModule_GetDict(module) else {
+            throw PythonError.taken()
+        }
+        for (name, function) in natives { try add(name, function, to: scope) }
+        try run(PythonSource.host, file: "skein/host.py", in: scope)
+        try run(PythonSource.client, file: "skein/client.py", in: scope)
+        for name in Name.allCases {
+            guard let function = PyDict_GetItemString(scope, name.rawValue) else {
+                throw PythonError(message: "no \(name.rawValue)", traceback: "no \(name.rawValue)")
+            }
+            Py_IncRef(function)  // as long as the process is there
+            functions.withLock { $0[name] = Int(bitPattern: function) }
+        }
+    }
+
+    /// A function of the module; a borrowed reference.
+    static func function(_ name: Name) -> PythonObject? {
+        functions.withLock { $0[name] }.flatMap { PythonObject(bitPattern: $0) }
+    }
+
+    private static func run(_ source: String, file: String, in scope: PythonObject) throws(PythonError) {
+        let code = try PythonReference(Py_CompileString(source, file, 257))
+        _ = try PythonReference(PyEval_EvalCode(code.object, scope, scope))
+    }
+
+    private static func add(_ name: String, _ function: @escaping PythonFunction, to scope: PythonObject)
+        throws(PythonError)
+    {
+        let object = try PythonReference(PythonDefinition(name, function).make(self: nil))
+        guard PyDict_SetItemString(scope, name, object.object) == 0 else { throw PythonError.taken() }
+    }
+
+    private static let natives: [(String, PythonFunction)] = [
+        ("_log", PythonLog.write), ("_asgi_end", ASGIExchange.end),
+    ]
+}
+
+/// An object's address, between threads.
+struct PythonObjectAddress: Sendable {
+    let address: Int
+
+    init(_ object: PythonObject) { address = Int(bitPattern: object) }
+
+    /// The object; it is there as long as the process.
+    var object: PythonObject { PythonObject(bitPattern: address) ?? skein_python._Py_NoneStruct }
+}
+
+/// A function of Swift's that Python can be given, often with an object of its own.
+///
+/// Unchecked: the definition is made once, and Python reads it as long as the process is there.
+struct PythonDefinition: @unchecked Sendable {
+    private let definition: UnsafeMutablePointer<PyMethodDef>
+
+    init(_ name: StaticString, _ function: @escaping PythonFunction) {
+        self.init(UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), function)
+    }
+
+    init(_ name: String, _ function: @escaping PythonFunction) {
+        self.init(UnsafePointer(strdup(name)), function)
+    }
+
+    private init(_ name: UnsafePointer<CChar>, _ function: @escaping PythonFunction) {
+        definition = .allocate(capacity: 1)
+        definition.initialize(
+            to: PyMethodDef(
+                ml_name: name, ml_meth: unsafeBitCast(function, to: UnsafeMutableRawPointer.self),
+                ml_flags: CInt(SKEIN_METH_FASTCALL), ml_doc: nil))
+    }
+
+    /// The function as an object, bound to another one.
+    func make(self bound: PythonObject?) -> PythonObject? { PyCFunction_NewEx(definition, bound, nil) }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

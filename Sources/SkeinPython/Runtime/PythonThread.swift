@@ -1,0 +1,13 @@
+// Threads that run Python: with a stack as Python's own have it.
+
+import Foundation
+
+enum PythonThread {
+    /// Starts a thread.
+    static func start(_ name: String, _ work: @escaping @Sendable () -> Void) {
+        let thread = Thread(block: work)
+        thread.name = name
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+}

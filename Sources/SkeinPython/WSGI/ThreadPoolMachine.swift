@@ -1,0 +1,117 @@
+// How many threads of Python there are, and which are woken: few while calls compute, since one holds the interpreter's lock at a time, and
+// more while calls wait without it.
+
+/// The threads of one pool and the calls that wait for them.
+///
+/// A thread that is woken waits for the lock first, and takes the oldest call then. So a call is never held by a thread that cannot run it,
+/// and one thread on its way to the queue is enough: it has the lock as soon as the call that runs waits for anything.
+struct ThreadPoolMachine {
+    struct Limits: Equatable {
+        /// Threads that are always there.
+        var minimum: Int
+        /// Threads at most.
+        var maximum: Int
+        /// Calls that may wait.
+        var queue: Int
+        /// Threads that can run Python at the same time: 1 with the lock, the cores without it.
+        var parallelism = 1
+    }
+
+    enum Action: Equatable {
+        case none
+        case wake
+        case spawn
+        /// Too many calls wait.
+        case refuse
+    }
+
+    /// What a thread does that has nothing to do.
+    enum Rest: Equatable {
+        case sleep
+        case end
+    }
+
+    let limits: Limits
+    /// Threads that are there, or begin.
+    private(set) var threads = 0
+    /// Threads that sleep, and have not been woken.
+    private(set) var idle = 0
+    /// Threads that were woken or begin, and are not at the queue yet.
+    private(set) var coming = 0
+    /// Calls that wait.
+    private(set) var waiting = 0
+    /// Threads whose call has taken too long, and that do not count until they come back.
+    private(set) var lost = 0
+
+    init(_ limits: Limits) { self.limits = limits }
+
+    /// Whether calls wait, and a thread more might help.
+    var isStarving: Bool { waiting > 0 && coming == 0 && idle == 0 && threads < limits.maximum }
+
+    /// A call has come.
+    mutating func submitted() -> Action {
+        guard waiting < limits.queue else { return .refuse }
+        waiting += 1
+        return call()
+    }
+
+    /// A call is not wanted any more, and was taken out of the queue.
+    mutating func withdrawn() { waiting -= 1 }
+
+    /// A thread that was woken, or has begun, has the lock.
+    mutating func arrived() { coming -= 1 }
+
+    /// A thread has taken a call.
+    mutating func took() -> Action {
+        waiting -= 1
+        return call()
+    }
+
+    /// A thread finds no call.
+    mutating func rests() { idle += 1 }
+
+    /// A thread has slept for long and was not woken.
+    mutating func sleptLong() -> Rest {
+        // When no idle thread is left, the one that was woken is this one, or one of its equals.
+        guard idle > 0, threads > limits.minimum else { return .sleep }
+        idle -= 1
+        threads -= 1
+        return .end
+    }
+
+    /// How much Python has computed while calls waited: 1 when some thread always did.
+    /// - Returns: how many threads begin now.
+    mutating func measured(load: Double) -> Int {
+        guard isStarving, load < 0.8 * Double(limits.parallelism) else { return 0 }
+        let more = min(waiting, max(1, threads), limits.maximum - threads)
+        threads += more
+        coming += more
+        return more
+    }
+
+    /// A thread's call has taken too long: another thread takes its place.
+    mutating func lose() -> Action {
+        lost += 1
+        threads -= 1
+        return call()
+    }
+
+    /// It has come back.
+    mutating func find() {
+        lost -= 1
+        threads += 1
+    }
+
+    private mutating func call() -> Action {
+        guard waiting > 0, coming < min(waiting, limits.parallelism) else { return .none }
+        if idle > 0 {
+            idle -= 1
+            coming += 1
+            return .wake
+        }
+        guard threads < limits.minimum else { return .none }
+        threads += 1
+        coming += 1
+        return .spawn
+    }
+}

@@ -1,0 +1,75 @@
+// A WSGI app as an app of the engine.
+
+import CSkeinPython
+import Logging
+import NIOCore
+import SkeinCore
+import SkeinEngine
+import SkeinWorkers
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Gives requests to the threads that call a WSGI app.
+final class WSGIHost: PythonHost {
+    private let app: PythonObjectAddress
+    private let base: PythonObjectAddress
+    let options: PythonOptions
+    let logger: Logger
+    private let pool: PythonThreadPool
+
+    private init(
+        _ app: PythonObjectAddress, base: PythonObjectAddress, _ options: PythonOptions, _ logger: Logger,
+        _ pool: PythonThreadPool
+    ) {
+        self.app = app
+        self.base = base
+        self.options = options
+        self.logger = logger
+        self.pool = pool
+    }
+
+    func end() async { pool.end() }
+
+    static func make(
+        _ app: PythonObjectAddress, _ interpreter: PythonInterpreter, _ options: PythonOptions, _ mount: MountPoint,
+        _ logger: Logger
+    ) async throws -> WSGIHost {
+        let base = try await interpreter.onMain {
+            let root = String(decoding: Percent.lenientBytes(mount.path), as: UTF8.self)
+            return PythonObjectAddress(
+                try EnvironBuilder.base(root: root, isMultiprocess: WorkerLink.current != nil).release())
+        }
+        let threads = max(1, options.threads ?? 1)
+        let limits = ThreadPoolMachine.Limits(
+            minimum: threads, maximum: max(threads, options.maximumThreads ?? max(64, threads)), queue: options.queue)
+        let pool = PythonThreadPool(
+            limits, name: "python \(mount.path.isEmpty ? "/" : mount.path)", requestTimeout: options.requestTimeout
+        ) { call in Hang.report(call.request, logger) { call.answer(.failure(ServerError(504, "the app did not answer in time"))) } }
+        return WSGIHost(app, base: base, options, logger, pool)
+    }
+
+    /// The app itself; borrowed.
+    var callable: PythonObject { app.object }
+    /// What all environs have in common; borrowed.
+    var environ: PythonObject { base.object }
+
+    func respond(to request: ServerRequest) async throws -> ServerResponse {
+        let facts = RequestFacts(request)
+        let content = try await RequestContent.read(
+            request, memory: options.contentInMemory, folder: options.buffering.folder)
+        return try await WSGICall(request, facts, content, self).answer(by: pool)
+    }
+
+    /// What the client sees of an app that fails.
+    func errorPage(_ error: PythonError) -> ServerResponse {
+        options.showsTracebacks
+            ? .text(error.traceback + "\n", status: .internalServerError)
+            : .text("Internal Server Error\n", status: .internalServerError)
+    }
+}
