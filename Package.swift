@@ -121,7 +121,7 @@ let package = Package(
             name: "SkeinPython",
             dependencies: nio + [
                 "CSkeinPython", "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", "SkeinEngine", "SkeinWorkers",
-                logging, collections,
+                "SkeinSQL", "SkeinPostgres", "SkeinSQLite", "SkeinRedis", logging, collections,
             ]),
         .target(
             name: "SkeinSharedRedis",

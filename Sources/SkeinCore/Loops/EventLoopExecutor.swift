@@ -1,6 +1,7 @@
 // Lets tasks run on the event loop that owns their connections, so that an exchange never crosses a thread.
 
 import NIOCore
+import Synchronization
 
 /// A task executor over one event loop.
 ///
@@ -8,11 +9,13 @@ import NIOCore
 /// connections of that loop are plain function calls, and an answer resumes the task in the tick in which it arrived.
 /// Such a task must not block; what blocks or computes for long belongs on the global executor.
 ///
-/// Unchecked: `jobs` and `isScheduled` are touched on the loop only; jobs from elsewhere come through the loop's own queue.
+/// Unchecked: `jobs` and `isScheduled` are touched on the loop only.
 public final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
     private let eventLoop: any EventLoop
     @exclusivity(unchecked) private var jobs: [UnownedJob] = []
     @exclusivity(unchecked) private var isScheduled = false
+    /// Jobs from other threads.
+    private let foreign = Mutex<[UnownedJob]>([])
 
     /// An executor over a loop; the loop must outlive the tasks that prefer it.
     public init(_ eventLoop: any EventLoop) {
@@ -22,12 +25,17 @@ public final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
 
     /// Queues a job for the loop's next tick. Called by the concurrency runtime.
     ///
-    /// Jobs made on the loop itself, most of all by the answers of one tick, are collected and run together: one entry in
-    /// the loop's queue for all of them, not a closure and a lock for each.
+    /// Jobs are collected and run together, those of the loop itself and those of other threads: one entry in the loop's queue for all of
+    /// them, not a closure and a lock for each, and the loop is woken once.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         guard eventLoop.inEventLoop else {
-            return eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+            let isFirst = foreign.withLock { foreign in
+                foreign.append(job)
+                return foreign.count == 1
+            }
+            if isFirst { eventLoop.execute { self.runForeignJobs() } }
+            return
         }
         jobs.append(job)
         schedule()
@@ -37,6 +45,14 @@ public final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
         guard !isScheduled else { return }
         isScheduled = true
         eventLoop.execute { self.runJobs() }
+    }
+
+    private func runForeignJobs() {
+        let batch = foreign.withLock { foreign in
+            defer { foreign = [] }
+            return foreign
+        }
+        for job in batch { job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 
     /// Runs the jobs that are there now; what they make waits for the next tick, so that the sockets have their turn.

@@ -1,10 +1,15 @@
 // What apps do when the server that serves them has stopped.
 
+import SkeinHTTP
 import Synchronization
 
 /// Work for the end, in the reverse order of its registration: what was made ready first may be needed last.
 final class ShutdownWork: Sendable {
     private let work = Mutex<[@Sendable () async -> Void]>([])
+    /// The client of the server, which is there as long as this work is not done.
+    let client: SkeinClient?
+
+    init(_ client: SkeinClient? = nil) { self.client = client }
 
     func add(_ piece: @escaping @Sendable () async -> Void) { work.withLock { $0.append(piece) } }
 

@@ -10,16 +10,31 @@ final class ServerPeer: Sendable {
     let address: SocketAddress?
     /// The address alone, as text; nil for unix sockets.
     let host: String?
+    let port: Int?
     /// A number that no other connection of the server has.
     let number: UInt32
     /// The address and port as the log has them.
     let text: String
+    /// The server's end of the connection, once somebody has asked for it.
+    let local = AtomicLazyReference<LocalEnd>()
+
+    /// The server's end of a connection, as text.
+    final class LocalEnd: Sendable {
+        let host: String?
+        let port: Int?
+
+        init(_ address: SocketAddress?) {
+            host = address?.ipAddress
+            port = address?.port
+        }
+    }
 
     init(address: SocketAddress?, number: UInt32) {
         self.address = address
         self.number = number
         host = address?.ipAddress
-        if let host, let port = address?.port {
+        port = address?.port
+        if let host, let port {
             text = address?.protocol == .inet6 ? "[\(host)]:\(port)" : "\(host):\(port)"
         } else {
             text = "unix"

@@ -14,6 +14,14 @@ extension ServerRequest {
     package var connectionNumber: UInt32 { scope.peer.number }
     /// The client's address as the socket has it, without the port; nil for unix sockets.
     package var peerHost: String? { scope.peer.host }
+    /// The address at which the server was reached; nil for unix sockets. On the loop only.
+    package var localEnd: (host: String?, port: Int?) {
+        if let known = scope.peer.local.load() { return (known.host, known.port) }
+        let found = scope.peer.local.storeIfNil(.init(nioChannel?.localAddress))
+        return (found.host, found.port)
+    }
+    /// The client's port, of a connection without proxies between; nil for unix sockets.
+    package var peerPort: Int? { scope.peer.port }
     /// The query, still percent-encoded; empty without one.
     package var queryBytes: ByteBuffer {
         var bytes = head.targetBytes

@@ -334,7 +334,9 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         }
     }
 
-    private func log(_ error: PythonError) { app.logger.error("\(request.method) \(request.path): \(error.traceback)") }
+    private func log(_ error: PythonError) {
+        PythonLog.error("\(request.method) \(request.path): \(error.traceback)", to: app.logger)
+    }
 
     // MARK: Fields
 

@@ -261,7 +261,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
     override var hasRoom: Bool { shared.withLock { $0.unsent <= Self.highWater / 2 } }
 
     override func ended(_ error: PythonError?) {
-        if let error { app.logger.error("\(request.path): \(error.traceback)") }
+        if let error { PythonLog.error("\(request.path): \(error.traceback)", to: app.logger) }
         switch phase {
         case .connecting, .denying:
             let page = error.map { app.errorPage($0) } ?? .text("Internal Server Error\n", status: .internalServerError)

@@ -61,6 +61,7 @@ public struct PythonApp: App {
         for (name, value) in options.variables { setenv(name, value, 1) }
         let interpreter = try PythonInterpreter.started(
             environment: options.environment, folder: options.folder, logger: logger)
+        if let client = mount.client { PythonHosts.client = client }
         let key = "\(mount.path)\n\(options.folder)\n\(target)\n\(name)\n\(interface)"
         let host: any PythonHost
         if let known = PythonHosts.find(key) {
@@ -69,7 +70,7 @@ public struct PythonApp: App {
             do {
                 host = try await make(interpreter, options, mount, logger)
             } catch let error as SkeinError where options.showsTracebacks {
-                logger.error("\(error.message)")
+                PythonLog.error(error.message, to: logger)
                 return BrokenApp(message: error.message)
             }
             PythonHosts.add(host, key)

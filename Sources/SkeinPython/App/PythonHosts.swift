@@ -18,6 +18,13 @@ enum PythonHosts {
     }
 
     private static let entries = Mutex<[String: Entry]>([:])
+    private static let latest = Mutex<SkeinClient?>(nil)
+
+    /// The client of the server that was made ready last, for what apps ask outside of requests.
+    static var client: SkeinClient? {
+        get { latest.withLock { $0 } }
+        set { latest.withLock { $0 = newValue } }
+    }
 
     /// The app of a key, used once more.
     static func find(_ key: String) -> (any PythonHost)? {

@@ -23,7 +23,7 @@ enum Hang {
         PythonThread.start("python stacks") {
             PythonInterpreter.withLock {
                 if let dump = PythonModule.function(.dump), let text = try? Python.call(dump) {
-                    logger.error("the threads of Python:\n\(Python.string(text.object) ?? "")")
+                    PythonLog.error("the threads of Python:\n\(Python.string(text.object) ?? "")", to: logger)
                 }
             }
             done.signal()

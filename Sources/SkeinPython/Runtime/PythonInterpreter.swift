@@ -93,6 +93,9 @@ final class PythonInterpreter: Sendable {
         }
     }
 
+    /// The interpreter that runs; nil before any does.
+    static var running: PythonInterpreter? { current.withLock { $0 } }
+
     // MARK: The main thread
 
     private func serve() {

@@ -2,6 +2,7 @@
 
 import CSkeinPython
 import Logging
+import SkeinCore
 import Synchronization
 
 enum PythonLog {
@@ -20,6 +21,11 @@ enum PythonLog {
             logger.log(level: Self.level(level), "\(name.isEmpty ? "" : "\(name): ")\(message)")
         }
         return skein_py_none()
+    }
+
+    /// Writes a text of several lines, such as a traceback, as so many lines.
+    static func error(_ text: String, to logger: Logger) {
+        for line in text.splitBytes(separator: "\n") { logger.error("\(line)") }
     }
 
     private static func level(_ level: Int64) -> Logger.Level {

@@ -23,7 +23,7 @@ enum PythonModule {
         case lifespan = "_lifespan"
         case dump = "_dump"
         case leave = "_leave"
-        case current = "_current"
+        case special = "_special"
     }
 
     /// The functions by their names; set once, before anything else runs.
@@ -65,6 +65,9 @@ enum PythonModule {
 
     private static let natives: [(String, PythonFunction)] = [
         ("_log", PythonLog.write), ("_asgi_end", ASGIExchange.end),
+        ("_http", ClientCalls.http), ("_sql", ClientCalls.sql), ("_redis", ClientCalls.redis),
+        ("_shared", ClientCalls.shared), ("_transaction", ClientCalls.transaction), ("_wait", ClientTask.wait),
+        ("_notify", ClientTask.notify), ("_cancel", ClientTask.cancel),
     ]
 }
 

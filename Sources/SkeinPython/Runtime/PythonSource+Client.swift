@@ -1,7 +1,584 @@
-// The engine's client for apps in Python.
+// The engine's client for apps in Python: the ancestor's `was`, as the module `skein`.
 
 extension PythonSource {
     static let client = #"""
-        pass
+        import collections, concurrent.futures, datetime, decimal, json, threading, time, urllib.parse, uuid
+
+        __doc__ = """The engine's client, for the apps that the engine serves.
+
+        A call starts at once and returns a task. `dispatch()` waits for the response, `fetch()` for what it carries, `one()` for exactly one
+        record, `commit()` and `wait()` for the end. In a thread they block, and let others run meanwhile; in a coroutine they are awaited.
+
+            import skein
+            pets = skein.get("@pets/v1/pets")                # both run at the same time
+            owners = skein.db("@pg").execute("SELECT * FROM owners WHERE age > $1", 30)
+            return [pets.fetch(timeout=3), owners.fetch()]
+        """
+
+        STA_UNSENT, STA_REQFAIL, STA_TIMEOUT, STA_NETERR, STA_NORMAL = range(5)
+
+
+        class Error(Exception):
+            """What has come of a call instead of a success: `code` is the status, or 700 to 722 for a failure."""
+
+            def __init__(self, code, message):
+                super().__init__(f"{code} {message}")
+                self.code, self.status_code, self.message = code, code, message
+
+
+        _epoch = datetime.datetime(1970, 1, 1)
+
+
+        def _special(kind, text):
+            if kind == "numeric":
+                return decimal.Decimal(text)
+            if kind == "integer":
+                return int(text)
+            if kind == "json":
+                return json.loads(text)
+            if kind == "uuid":
+                return uuid.UUID(text)
+            if kind == "date":
+                return datetime.date.fromisoformat(text)
+            if kind == "time":
+                return datetime.time.fromisoformat(text)
+            moment = _epoch + datetime.timedelta(microseconds=int(text))
+            return moment.replace(tzinfo=datetime.timezone.utc) if kind == "timestamptz" else moment
+
+
+        def _parameter(value):
+            if isinstance(value, decimal.Decimal):
+                return ("numeric", str(value))
+            if isinstance(value, uuid.UUID):
+                return ("uuid", str(value))
+            if isinstance(value, dict):
+                return ("json", json.dumps(value))
+            if isinstance(value, datetime.datetime):
+                zoned = value.tzinfo is not None
+                plain = value.astimezone(datetime.timezone.utc).replace(tzinfo=None) if zoned else value
+                return ("timestamptz" if zoned else "timestamp", str((plain - _epoch) // datetime.timedelta(microseconds=1)))
+            if isinstance(value, (datetime.date, datetime.time)):
+                return ("text", value.isoformat())
+            if isinstance(value, (list, tuple)):
+                return [_parameter(each) for each in value]
+            return value
+
+
+        class Response:
+            """What a call has come to."""
+
+            def __init__(self, result, meta=None):
+                self.status_code, self.reason, self._fields, self._content, self._failed = result
+                self.meta = meta or {}
+
+            @property
+            def status(self):
+                if not self._failed:
+                    return STA_NORMAL
+                return STA_TIMEOUT if self.status_code in (702, 703) else STA_NETERR if self.status_code != 701 else STA_REQFAIL
+
+            @property
+            def headers(self):
+                return {name: value for name, value in self._fields}
+
+            def get_header(self, name, default=None):
+                return next((value for key, value in self._fields if key.lower() == name.lower()), default)
+
+            @property
+            def content(self):
+                """Bytes of HTTP, rows of a database, the value of a command."""
+                return self._content
+
+            @property
+            def text(self):
+                return self._content.decode("utf-8", "replace") if isinstance(self._content, bytes) else str(self._content)
+
+            def json(self):
+                return json.loads(self._content)
+
+            @property
+            def data(self):
+                """The content by its type: JSON as what it stands for, text as text."""
+                if not isinstance(self._content, bytes):
+                    return self._content
+                kind = (self.get_header("Content-Type") or "").partition(";")[0].strip().lower()
+                if kind == "application/json" or kind.endswith("+json"):
+                    try:
+                        return json.loads(self._content) if self._content else None
+                    except ValueError as error:
+                        raise Error(709, f"the response is no JSON: {error}")
+                return self.text if kind.startswith("text/") else self._content
+
+            def raise_for_status(self):
+                if self._failed or self.status_code >= 300:
+                    raise Error(self.status_code, self.reason)
+                return self
+
+            def fetch(self):
+                return self.raise_for_status().data
+
+            def one(self):
+                data = self.fetch()
+                if not isinstance(data, (list, tuple)):
+                    if data is None:
+                        raise Error(410, "expected exactly one record, got none")
+                    return data
+                if len(data) != 1:
+                    raise Error(410, f"expected exactly one record, got {len(data) or 'none'}")
+                return data[0]
+
+            def commit(self):
+                self.raise_for_status()
+
+            def __repr__(self):
+                return f"<Response {self.status_code} {self.reason}>"
+
+
+        # Kept results: the ancestor's dispatch(cache=seconds), and use_cache by the last change of what they are made of.
+
+        _kept, _kept_lock, _kept_limit = collections.OrderedDict(), threading.Lock(), 4096
+
+
+        def _find_kept(key, use_cache):
+            if key is None or use_cache is False:
+                return None
+            with _kept_lock:
+                found = _kept.get(key)
+                if found is None:
+                    return None
+                expires, made, result = found
+                if time.time() >= expires or use_cache is not True and use_cache is not None and use_cache > made:
+                    del _kept[key]
+                    return None
+                _kept.move_to_end(key)
+                return result
+
+
+        def _keep(key, seconds, result):
+            with _kept_lock:
+                _kept[key] = (time.time() + seconds, time.time(), result)
+                _kept.move_to_end(key)
+                while len(_kept) > _kept_limit:
+                    _kept.popitem(last=False)
+
+
+        class Task:
+            """A call that has started."""
+
+            def __init__(self, handle, key=None, use_cache=True, decode=None, meta=None):
+                self._result = _find_kept(key, use_cache)
+                self._handle = None if self._result is not None else handle()
+                self._key, self._decode, self._meta = key, decode, meta or {}
+
+            # How to wait
+
+            def _response(self, result, cache=None, cache_if=(200,)):
+                if self._result is None:
+                    self._result = result
+                    if cache and self._key is not None and result[0] in cache_if and not result[4]:
+                        _keep(self._key, cache, result)
+                result = self._result
+                if self._decode is not None:
+                    result = self._decode(result)
+                if isinstance(result, list) and result and isinstance(result[0], Response):
+                    return result
+                return Response(result, self._meta)
+
+            def _then(self, timeout, finish, cache=None, cache_if=(200,)):
+                loop = asyncio._get_running_loop()
+                if loop is not None:
+                    return self._later(loop, timeout, finish, cache, cache_if)
+                result = self._result if self._result is not None else _wait(self._handle, timeout)
+                return finish(self._response(result or self._expired(), cache, cache_if))
+
+            async def _later(self, loop, timeout, finish, cache, cache_if):
+                result = self._result
+                if result is None:
+                    future = loop.create_future()
+                    is_own = loop is _loop
+
+                    def wake():
+                        if not future.done():
+                            future.set_result(None)
+
+                    _notify(self._handle, wake if is_own else lambda: loop.call_soon_threadsafe(wake))
+                    try:
+                        await asyncio.wait_for(future, timeout)
+                    except asyncio.TimeoutError:
+                        result = self._expired()
+                    else:
+                        result = _wait(self._handle, 0.0)
+                return finish(self._response(result, cache, cache_if))
+
+            def _expired(self):
+                _cancel(self._handle)
+                return [702, "the call did not end in time", [], None, True]
+
+            # What the ancestor has
+
+            def dispatch(self, cache=None, cache_if=(200,), timeout=None):
+                """The response, whatever it is; a failure is one with a status of 700 to 722."""
+                return self._then(timeout, lambda response: response, cache, cache_if)
+
+            def dispatch_or_throw(self, cache=None, cache_if=(200,), timeout=None):
+                return self._then(timeout, lambda response: _each(response, Response.raise_for_status), cache, cache_if)
+
+            def fetch(self, cache=None, cache_if=(200,), timeout=None):
+                """What the response carries; raises Error for anything but a success."""
+                return self._then(timeout, lambda response: _each(response, Response.fetch), cache, cache_if)
+
+            def one(self, cache=None, cache_if=(200,), timeout=None):
+                """The only record; raises Error 410 when there is not exactly one, 409 when it is there already."""
+                return self._then(timeout, lambda response: _each(response, Response.one), cache, cache_if)
+
+            def commit(self, timeout=None):
+                """Waits for the end; raises Error for anything but a success."""
+                return self._then(timeout, lambda response: _each(response, Response.commit) and None)
+
+            def wait(self, timeout=None):
+                """Waits for the end, whatever it is."""
+                return self._then(timeout, lambda response: response)
+
+            def returning(self, value):
+                """The value: the call goes on in the background."""
+                return value
+
+            def cancel(self):
+                if self._handle is not None:
+                    _cancel(self._handle)
+
+            def __await__(self):
+                return self._later(asyncio.get_running_loop(), None, lambda response: response, None, (200,)).__await__()
+
+
+        def _each(response, work):
+            return [work(each) for each in response] if isinstance(response, list) else work(response)
+
+
+        class Tasks:
+            """Several calls, waited for together; in the order in which they were named."""
+
+            def __init__(self, tasks=(), timeout=None, **meta):
+                self._tasks, self._timeout, self.meta = list(tasks), timeout, meta
+
+            def add(self, task):
+                self._tasks.append(task)
+                return self
+
+            def merge(self, other):
+                self._tasks.extend(other._tasks if isinstance(other, Tasks) else [other])
+                return self
+
+            def _all(self, work, timeout):
+                timeout = self._timeout if timeout is None else timeout
+                if asyncio._get_running_loop() is not None:
+                    async def later():
+                        return list(await asyncio.gather(*(work(task, timeout) for task in self._tasks)))
+                    return later()
+                ends = None if timeout is None else time.monotonic() + timeout
+                return [work(task, None if ends is None else max(0.0, ends - time.monotonic())) for task in self._tasks]
+
+            def dispatch(self, cache=None, cache_if=(200,), timeout=None):
+                return self._all(lambda task, rest: task.dispatch(cache, cache_if, rest), timeout)
+
+            def fetch(self, cache=None, cache_if=(200,), timeout=None):
+                return self._all(lambda task, rest: task.fetch(cache, cache_if, rest), timeout)
+
+            def one(self, cache=None, cache_if=(200,), timeout=None):
+                return self._all(lambda task, rest: task.one(cache, cache_if, rest), timeout)
+
+            def wait(self, timeout=None):
+                return self._all(lambda task, rest: task.wait(rest), timeout)
+
+            def commit(self, timeout=None):
+                return self._all(lambda task, rest: task.commit(rest), timeout)
+
+            def returning(self, value):
+                return value
+
+            def __len__(self): return len(self._tasks)
+            def __iter__(self): return iter(self.dispatch())
+
+            def __getitem__(self, index):
+                found = self._tasks[index]
+                return Tasks(found, self._timeout, **self.meta) if isinstance(index, slice) else found
+
+
+        def tasks(*tasks, timeout=None):
+            """Several calls as one: `a, b = skein.tasks(skein.get(x), skein.get(y)).fetch()`."""
+            return Tasks(tasks[0] if len(tasks) == 1 and isinstance(tasks[0], (list, tuple)) else tasks, timeout)
+
+
+        class Mask(Task):
+            """A value in the form of a task, and a list in that of several."""
+
+            def __init__(self, data):
+                super().__init__(lambda: None, None, True, None)
+                self._result = [200, "OK", [], data, False]
+
+
+        # HTTP
+
+        def _start_http(method, url, data, params, headers, timeout, use_cache, for_all):
+            if params:
+                url += ("&" if "?" in url else "?") + urllib.parse.urlencode(params, doseq=True)
+            fields = [(str(name), str(value)) for name, value in (headers.items() if hasattr(headers, "items") else headers or [])]
+            names = {name.lower(): value for name, value in fields}
+            if data is not None and not isinstance(data, (bytes, bytearray, memoryview)):
+                kind = names.get("content-type", "")
+                if isinstance(data, str):
+                    data = data.encode()
+                elif kind.startswith("application/x-www-form-urlencoded"):
+                    data = urllib.parse.urlencode(data, doseq=True).encode()
+                else:
+                    data = json.dumps(data).encode()
+                    if not kind:
+                        fields.append(("Content-Type", "application/json"))
+            key = ("http", method, url, tuple(fields), bytes(data) if data is not None else None, for_all)
+            decode = (lambda result: [Response(each) for each in result[3]] if not result[4] else result) if for_all else None
+            seconds = None if timeout is None else float(timeout)
+            return Task(lambda: _http(_current.get(), method, url, fields, data, seconds, for_all), key, use_cache, decode)
+
+
+        class _Method:
+            """A method of HTTP; `.map` asks all members of an alias, `.lb` the one whose turn it is, as the plain call does."""
+
+            def __init__(self, method, has_content):
+                self._method, self._has_content, self.__name__ = method, has_content, method.lower()
+
+            def __call__(self, url, data=None, params=None, headers=None, timeout=None, use_cache=True, _for_all=False):
+                if not self._has_content and data is not None:
+                    data, params = None, {**(params or {}), **data}
+                return _start_http(self._method, url, data, params, headers, timeout, use_cache, _for_all)
+
+            lb = property(lambda self: self)
+
+            def map(self, url, data=None, **named):
+                return self(url, data, _for_all=True, **named)
+
+
+        get, head, options, delete = (_Method(name, False) for name in ("GET", "HEAD", "OPTIONS", "DELETE"))
+        post, put, patch = (_Method(name, True) for name in ("POST", "PUT", "PATCH"))
+
+
+        def upload(url, data, headers=None, timeout=None):
+            """A form with files: values that can be read are files."""
+            boundary = uuid.uuid4().hex
+            body = bytearray()
+            for name, value in data.items():
+                quoted = str(name).replace("\\", "\\\\").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+                extra, content = "", value
+                if hasattr(value, "read"):
+                    content = value.read()
+                    file = os.path.basename(getattr(value, "name", "file")).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+                    extra = f'; filename="{file}"'
+                if not isinstance(content, bytes):
+                    content = str(content).encode()
+                body += f'--{boundary}\r\nContent-Disposition: form-data; name="{quoted}"{extra}\r\n\r\n'.encode() + content + b"\r\n"
+            body += f"--{boundary}--\r\n".encode()
+            fields = list((headers or {}).items() if hasattr(headers or {}, "items") else headers)
+            return post(url, bytes(body), headers=fields + [("Content-Type", f"multipart/form-data; boundary={boundary}")], timeout=timeout)
+
+
+        # Remote calls
+
+        class _Stub:
+            def __init__(self, call, name=""):
+                self._call, self._name = call, name
+
+            def __enter__(self): return self
+            def __exit__(self, *error): return None
+            def __getattr__(self, name): return _Stub(self._call, f"{self._name}.{name}" if self._name else name)
+            def __call__(self, *values, **named): return self._call(self._name, values, named)
+
+
+        class _Remote:
+            def __init__(self, start): self._start = start
+            def __call__(self, url, headers=None, timeout=None, use_cache=True):
+                return _Stub(lambda name, values, named: self._start(url, headers, timeout, use_cache, False, name, values, named))
+            lb = property(lambda self: self)
+            def map(self, url, headers=None, timeout=None, use_cache=True):
+                return _Stub(lambda name, values, named: self._start(url, headers, timeout, use_cache, True, name, values, named))
+
+
+        def _decoded(task, read):
+            def one(result):
+                if result[4] or result[0] >= 300:
+                    return result
+                try:
+                    return [result[0], result[1], [], read(result[3]), False]
+                except Error as error:
+                    return [error.code, error.message, [], None, True]
+                except Exception as error:
+                    return [709, f"the response cannot be read: {error}", [], None, True]
+            before = task._decode
+            task._decode = (lambda result: [Response(one(each)) for each in result[3]] if not result[4] else result) if before else one
+            return task
+
+
+        def _start_jsonrpc(url, headers, timeout, use_cache, for_all, name, values, named):
+            if values and named:
+                raise TypeError("a call has parameters by their place or by their names")
+            call = {"jsonrpc": "2.0", "method": name, "params": named or list(values), "id": 1}
+
+            def read(content):
+                answer = json.loads(content)
+                if answer.get("error"):
+                    raise Error(500, f"{answer['error'].get('code')} {answer['error'].get('message')}")
+                return answer.get("result")
+            return _decoded(_start_http("POST", url, call, None, headers, timeout, use_cache, for_all), read)
+
+
+        def _start_xmlrpc(url, headers, timeout, use_cache, for_all, name, values, named):
+            import xmlrpc.client
+            body = xmlrpc.client.dumps(values, name, allow_none=True).encode()
+            fields = list(headers.items() if hasattr(headers, "items") else headers or []) + [("Content-Type", "text/xml")]
+
+            def read(content):
+                try:
+                    return xmlrpc.client.loads(content, use_builtin_types=True)[0][0]
+                except xmlrpc.client.Fault as fault:
+                    raise Error(500, f"{fault.faultCode} {fault.faultString}")
+            return _decoded(_start_http("POST", url, body, None, fields, timeout, use_cache, for_all), read)
+
+
+        jsonrpc, xmlrpc = _Remote(_start_jsonrpc), _Remote(_start_xmlrpc)
+        rpc = xmlrpc
+
+
+        # Databases
+
+        class _Database:
+            """PostgreSQL and SQLite by `execute`, Redis by its commands."""
+
+            def __init__(self, address, use_cache=True):
+                self._address, self._use_cache = address, use_cache
+
+            def __enter__(self): return self
+            def __exit__(self, *error): return None
+
+            def execute(self, statement, *parameters, timeout=None):
+                """Starts a statement; `$1`, `$2` stand for the parameters, also in SQLite."""
+                values = [_parameter(value) for value in parameters]
+                key = ("sql", self._address, statement, repr(values))
+                seconds = None if timeout is None else float(timeout)
+                return Task(lambda: _sql(_current.get(), self._address, statement, values, seconds), key, self._use_cache)
+
+            def __getattr__(self, name):
+                if name.startswith("_"):
+                    raise AttributeError(name)
+
+                def command(*arguments):
+                    words = [name.replace("_", " ").upper(), *arguments]
+                    return Task(lambda: _redis(_current.get(), self._address, [
+                        word if isinstance(word, (bytes, int, float, str)) else str(word) for word in words
+                    ]), ("redis", self._address, repr(words)), self._use_cache)
+                return command
+
+
+        class _Databases:
+            def __call__(self, address, use_cache=True): return _Database(address, use_cache)
+            lb = property(lambda self: self)
+
+
+        db = _Databases()
+
+
+        # Threads and processes
+
+        _threads = None
+
+
+        def _background(pool, work, arguments, named):
+            future = pool.submit(work, *arguments, **named)
+            task = Mask(None)
+            task._result = None
+
+            def result(timeout):
+                try:
+                    return [200, "OK", [], future.result(timeout), False]
+                except concurrent.futures.TimeoutError:
+                    return [702, "the work did not end in time", [], None, True]
+                except Exception as error:
+                    return [500, f"{type(error).__name__}: {error}", [], None, True]
+
+            def then(timeout, finish, cache=None, cache_if=(200,)):
+                loop = asyncio._get_running_loop()
+                if loop is None:
+                    return finish(task._response(result(timeout)))
+
+                async def later():
+                    try:
+                        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), timeout)
+                    except Exception:
+                        pass
+                    return finish(task._response(result(0 if timeout else None)))
+                return later()
+            task._then = then
+            return task
+
+
+        def Thread(work, *arguments, **named):
+            """Starts a function on a thread."""
+            global _threads
+            if _threads is None:
+                _threads = concurrent.futures.ThreadPoolExecutor(max_workers=32, thread_name_prefix="skein")
+            return _background(_threads, work, arguments, named)
+
+
+        # What processes share
+
+        def _state(operation, names, number=None):
+            found = [Task(lambda name=name: _shared(_current.get(), operation, name, number)) for name in names]
+
+            def last(values):
+                known = [value for value in values if value is not None]
+                return (max(known) if known else None) if operation == "last" else values[0]
+            loop = asyncio._get_running_loop()
+            if loop is None:
+                return last([task.fetch() for task in found])
+
+            async def later():
+                return last([await task.fetch() for task in found])
+            return later()
+
+
+        def getgs(name): return _state("get", [name])
+        def setgs(name, value): return _state("set", [name], int(value))
+        def addgs(name, number=1): return _state("add", [name], int(number))
+        def setlu(*names): return [_state("touch", [name]) for name in names][-1]
+
+
+        def getlu(*names):
+            """The time of the last change of any of these, in seconds since 1970, for `use_cache`; False for never."""
+            found = _state("last", list(names))
+            if asyncio._get_running_loop() is None:
+                return True if found is None else found
+
+            async def later():
+                value = await found
+                return True if value is None else value
+            return later()
+
+
+        def log(message, level="info", name="app"):
+            """A line of the engine's log."""
+            _log({"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50}.get(level, 20), name, str(message))
+
+
+        def gtxid():
+            """The identity of the transaction that the request belongs to; None outside of a request."""
+            found = _transaction(_current.get())
+            return found and found[0]
+
+
+        def ltxid():
+            """The identity of the request in its transaction; None outside of a request."""
+            found = _transaction(_current.get())
+            return found and found[1]
+
+
+        # The ancestor's name for all of this: `from skein import was`.
+        was = sys.modules["skein"]
         """#
 }

@@ -5,8 +5,10 @@ import Foundation
 enum PythonThread {
     /// Starts a thread.
     static func start(_ name: String, _ work: @escaping @Sendable () -> Void) {
-        let thread = Thread(block: work)
-        thread.name = name
+        let thread = Thread {
+            Thread.current.name = name  // where lists of threads find it
+            work()
+        }
         thread.stackSize = 8 << 20
         thread.start()
     }

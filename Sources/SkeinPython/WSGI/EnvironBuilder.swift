@@ -18,13 +18,12 @@ struct RequestFacts: Sendable {
     init(_ request: ServerRequest) {
         isSecure = request.isSecure
         client = request.clientAddress
-        let isDirect = client != nil && client == request.peerHost
-        clientPort = isDirect ? request.remoteAddress?.port : nil
+        // The port of a proxy is not the client's.
+        clientPort = client == request.peerHost ? request.peerPort : nil
         user = request.user
-        // What the client has asked for is the name by which links come back (PEP 3333, "URL Reconstruction").
-        let local = request.nioChannel?.localAddress
-        server = local?.ipAddress ?? request.host ?? "localhost"
-        serverPort = local?.port ?? (isSecure ? 443 : 80)
+        let local = request.localEnd
+        server = local.host ?? request.host ?? "localhost"
+        serverPort = local.port ?? (isSecure ? 443 : 80)
     }
 }
 

@@ -40,6 +40,8 @@ final class PythonThreadPool: Sendable {
     private let state: Mutex<State>
     private let sleepers = DispatchSemaphore(value: 0)
     private let watcher = DispatchSemaphore(value: 0)
+    /// Whether the watcher looks often, which it does while there are calls.
+    private let isWatched = Atomic<Bool>(true)
     private let requestTimeout: Duration?
     private let name: String
     /// Called when a call has taken too long.
@@ -55,9 +57,14 @@ final class PythonThreadPool: Sendable {
         self.onHang = onHang
         PythonThread.start("\(name) watcher") { [weak self, watcher] in
             var meter = LoadMeter()
-            while let pool = self, let isStarving = pool.watch(&meter) {
+            var quiet = 0
+            while let pool = self, let isBusy = pool.watch(&meter) {
+                quiet = isBusy ? 0 : quiet + 1
+                let sleeps = quiet > 50
+                if sleeps { pool.isWatched.store(false, ordering: .relaxed) }
                 _ = consume pool
-                _ = watcher.wait(timeout: .now() + .milliseconds(isStarving ? 2 : 100))
+                _ = watcher.wait(timeout: .now() + .milliseconds(sleeps ? 1000 : 2))
+                if sleeps { quiet = 0 }
             }
         }
     }
@@ -70,17 +77,17 @@ final class PythonThreadPool: Sendable {
     /// Gives the pool a call.
     /// - Throws: ``ServerError`` 503 when too many wait.
     func submit(_ call: WSGICall) throws(ServerError) {
-        let (action, isStarving) = state.withLock { state in
+        let action = state.withLock { state in
             let action = state.machine.submitted()
             if action != .refuse { state.calls.append(call) }
-            return (action, state.machine.isStarving)
+            return action
         }
         guard action != .refuse else {
             throw ServerError(
                 .serviceUnavailable, "too many requests wait for this app", headers: ["Retry-After": "1"])
         }
         perform(action)
-        if isStarving, action == .none { watcher.signal() }
+        if !isWatched.load(ordering: .relaxed), !isWatched.exchange(true, ordering: .relaxed) { watcher.signal() }
     }
 
     /// Takes a call out of the queue whose client has left.
@@ -160,8 +167,11 @@ final class PythonThreadPool: Sendable {
     }
 
     private func finished(_ number: Int) {
+        let now = NIODeadline.now()
         state.withLock { state in
-            if state.running.removeValue(forKey: number)?.isLost == true { state.machine.find() }
+            guard let running = state.running.removeValue(forKey: number) else { return }
+            state.machine.returned(after: (now - running.since).nanoseconds)
+            if running.isLost { state.machine.find() }
         }
     }
 
@@ -187,11 +197,16 @@ final class PythonThreadPool: Sendable {
     // MARK: Watching
 
     /// Measures how much the threads compute while calls wait, and looks for calls that take too long.
-    /// - Returns: whether calls wait; nil when the pool has ended.
+    /// - Returns: whether there are calls; nil when the pool has ended.
     private func watch(_ meter: inout LoadMeter) -> Bool? {
         let now = NIODeadline.now()
-        let (clocks, isStarving, isEnding) = state.withLock { ($0.clocks, $0.machine.isStarving, $0.isEnding) }
+        let (clocks, isStarving, isBusy, isEnding, action) = state.withLock { state in
+            let action = state.machine.tick()
+            let isBusy = !state.running.isEmpty || !state.calls.isEmpty
+            return (state.clocks, state.machine.isStarving, isBusy, state.isEnding, action)
+        }
         if isEnding { return nil }
+        perform(action)
         if isStarving {
             if let load = meter.measure(clocks, at: now) {
                 for _ in 0..<state.withLock({ $0.machine.measured(load: load) }) { spawn() }
@@ -199,7 +214,7 @@ final class PythonThreadPool: Sendable {
         } else {
             meter.stop()
         }
-        guard let requestTimeout else { return isStarving }
+        guard let requestTimeout else { return isBusy }
         let hanging = state.withLock { state in
             var found: [WSGICall] = []
             for (number, running) in state.running where !running.isLost {
@@ -213,7 +228,7 @@ final class PythonThreadPool: Sendable {
             perform(state.withLock { $0.machine.lose() })
             onHang(call)
         }
-        return isStarving
+        return isBusy
     }
 }
 

@@ -4,7 +4,8 @@
 /// The threads of one pool and the calls that wait for them.
 ///
 /// A thread that is woken waits for the lock first, and takes the oldest call then. So a call is never held by a thread that cannot run it,
-/// and one thread on its way to the queue is enough: it has the lock as soon as the call that runs waits for anything.
+/// and one thread on its way to the queue is enough: it has the lock as soon as the call that runs waits for anything. While calls are
+/// short, no other thread is woken as long as one works: it would find nothing when it has the lock.
 struct ThreadPoolMachine {
     struct Limits: Equatable {
         /// Threads that are always there.
@@ -42,6 +43,14 @@ struct ThreadPoolMachine {
     private(set) var waiting = 0
     /// Threads whose call has taken too long, and that do not count until they come back.
     private(set) var lost = 0
+    /// How long calls take, as a moving average in nanoseconds.
+    private var typical = 0.0
+    /// Calls that were taken, and how many when the time was looked at last.
+    private var taken = 0
+    private var takenBefore = -1
+
+    /// Calls shorter than this are short, in nanoseconds.
+    private static let short = 200_000.0
 
     init(_ limits: Limits) { self.limits = limits }
 
@@ -64,7 +73,17 @@ struct ThreadPoolMachine {
     /// A thread has taken a call.
     mutating func took() -> Action {
         waiting -= 1
+        taken += 1
         return call()
+    }
+
+    /// A call has taken so many nanoseconds.
+    mutating func returned(after time: Int64) { typical += (Double(min(time, 1_000_000_000)) - typical) / 16 }
+
+    /// Some time has passed. When no call was taken in it, the one that runs is not short.
+    mutating func tick() -> Action {
+        defer { takenBefore = taken }
+        return taken == takenBefore ? call(isLate: true) : .none
     }
 
     /// A thread finds no call.
@@ -102,8 +121,11 @@ struct ThreadPoolMachine {
         threads += 1
     }
 
-    private mutating func call() -> Action {
+    private var working: Int { threads - idle - coming }
+
+    private mutating func call(isLate: Bool = false) -> Action {
         guard waiting > 0, coming < min(waiting, limits.parallelism) else { return .none }
+        if limits.parallelism == 1, working > 0, typical < Self.short, !isLate { return .none }
         if idle > 0 {
             idle -= 1
             coming += 1

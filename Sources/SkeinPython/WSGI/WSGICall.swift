@@ -138,7 +138,7 @@ final class WSGICall: @unchecked Sendable {
 
     private func fail(_ error: PythonError) {
         if hasLeft { return }
-        app.logger.error("\(request.method) \(request.path): \(error.traceback)")
+        PythonLog.error("\(request.method) \(request.path): \(error.traceback)", to: app.logger)
         if let inlet {
             inlet.fail(SkeinError(.exception, because: error.message))
         } else {
