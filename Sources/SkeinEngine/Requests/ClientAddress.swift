@@ -29,13 +29,13 @@ extension ServerRequest {
     /// The family of fields in which proxies tell of the client.
     var forwarding: ServerConfiguration.Forwarding { configuration.forwarding }
 
-    private var configuration: ServerConfiguration { scope.owner.context.configuration }
+    private var configuration: ServerConfiguration { _read { yield scope.owner.context.configuration } }
 
     private func isTrusted(_ address: String) -> Bool { configuration.trustedProxies.contains { $0.contains(address) } }
 
     /// Whether what the request says of its way can be believed. A unix socket can be written to by local programs only.
     var isFromTrustedProxy: Bool {
-        guard !configuration.trustedProxies.isEmpty else { return false }
+        guard scope.owner.context.trustsProxies else { return false }
         guard let address = scope.peer.host else { return true }
         return isTrusted(address)
     }

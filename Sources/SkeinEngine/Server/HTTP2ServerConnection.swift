@@ -21,7 +21,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     private var pingSent: NIODeadline?
     let peer: ServerPeer
     var remoteAddress: SocketAddress? { peer.address }
-    private var configuration: ServerConfiguration { owner.context.configuration }
+    private var configuration: ServerConfiguration { _read { yield owner.context.configuration } }
 
     init(owner: ServerShard, peer: ServerPeer, tls: NIOSSLServerHandler?) {
         self.tls = tls

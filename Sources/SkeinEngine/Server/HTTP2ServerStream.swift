@@ -35,7 +35,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     var owner: ServerShard { connection.owner }
     private var driver: HTTP2Driver { connection.driver }
-    private var configuration: ServerConfiguration { owner.context.configuration }
+    private var configuration: ServerConfiguration { _read { yield owner.context.configuration } }
 
     // MARK: The request
 

@@ -129,6 +129,7 @@ final class ServerContext: Sendable {
     let connectionLimits: HTTP1ServerMachine.Limits
     let maximumBodySize: Int
     let uncheckedFields: [String]
+    let trustsProxies: Bool
     let started = NIODeadline.now()
     let worker: WorkerLink?
     private let shared = Mutex<SharedCore?>(nil)
@@ -160,6 +161,7 @@ final class ServerContext: Sendable {
             maximum: configuration.maximumEncoders, perConnection: configuration.maximumEncodersPerConnection)
         maximumBodySize = configuration.maximumBodySize
         uncheckedFields = configuration.uncheckedFields
+        trustsProxies = !configuration.trustedProxies.isEmpty
     }
 
     /// Whether another worker serves in place of this one.

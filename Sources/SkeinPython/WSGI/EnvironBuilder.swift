@@ -118,8 +118,8 @@ struct EnvironBuilder {
         if let user = facts.user { try set(dictionary, keys.remoteUser, Python.text(user)) }
         if let input { PyDict_SetItem(dictionary, keys.input, input) }
         try addFields(head.headers, to: dictionary, keys)
-        // What was read, and not what was announced: chunked content has a length now.
-        if let contentLength { try set(dictionary, keys.contentLength, Python.text(String(contentLength))) }
+        // Chunked content has a length now.
+        if let contentLength, !head.headers.known.contains(.contentLength) { try set(dictionary, keys.contentLength, Python.text(String(contentLength))) }
         return environ
     }
 
@@ -134,7 +134,8 @@ struct EnvironBuilder {
                 do throws(PythonError) {
                     switch field.known {
                     case .contentType: try set(dictionary, keys.contentType, Python.latin1(value))
-                    case .contentLength, .transferEncoding: break
+                    case .contentLength: try set(dictionary, keys.contentLength, Python.latin1(value))
+                    case .transferEncoding: break  // the content is all here
                     default: try add(name, value, to: dictionary)
                     }
                 } catch {

@@ -21,17 +21,24 @@ final class PythonThreadPool: Sendable {
     private struct State {
         var machine: ThreadPoolMachine
         var calls = Deque<WSGICall>()
-        /// What each thread does, by its number.
-        var running: [Int: Running] = [:]
-        var number = 0
-        var clocks: [Int: clockid_t] = [:]
+        var workers: [Worker] = []
         var isEnding = false
     }
 
-    private struct Running {
-        let call: WSGICall
-        let since: NIODeadline
+    /// One thread, and what it does.
+    ///
+    /// Unchecked: what changes is guarded by the pool's lock.
+    private final class Worker: @unchecked Sendable {
+        let clock: clockid_t?
+        var call: WSGICall?
+        var since = NIODeadline.now()
         var isLost = false
+
+        /// The thread that calls.
+        init() {
+            var clock = clockid_t()
+            self.clock = pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : nil
+        }
     }
 
     /// How long a thread sleeps before it may end.
@@ -120,63 +127,54 @@ final class PythonThreadPool: Sendable {
     // MARK: A thread
 
     private func spawn() {
-        let number = state.withLock { state in
-            state.number += 1
-            return state.number
-        }
-        PythonThread.start("\(name) \(number)") { self.serve(number) }
+        PythonThread.start(name) { self.serve() }
     }
 
-    private func serve(_ number: Int) {
-        var clock = clockid_t()
-        if pthread_getcpuclockid(pthread_self(), &clock) == 0 { state.withLock { $0.clocks[number] = clock } }
+    private func serve() {
+        let worker = Worker()
+        state.withLock { $0.workers.append(worker) }
         let interpreterState = PyGILState_Ensure()
         var environ = EnvironBuilder()
-        var isNew = true
+        var hasArrived = false
         while true {
-            let (taken, action) = take(number, isNew: isNew)
-            isNew = false
+            let (taken, action) = take(worker, isNew: !hasArrived)
+            hasArrived = true
             perform(action)
             if let call = taken {
                 call.run(&environ)
-                finished(number)
                 PythonInterpreter.leaveIfForked()
                 continue
             }
             let thread = PyEval_SaveThread()
-            let goesOn = sleep(number)
+            let goesOn = sleep(worker)
             PyEval_RestoreThread(thread)
             if !goesOn { break }
-            isNew = true
+            hasArrived = false
         }
         environ.drop()
         PyGILState_Release(interpreterState)
     }
 
-    private func take(_ number: Int, isNew: Bool) -> (WSGICall?, ThreadPoolMachine.Action) {
-        state.withLock { state in
+    /// Ends the call before, and takes the next one.
+    private func take(_ worker: Worker, isNew: Bool) -> (WSGICall?, ThreadPoolMachine.Action) {
+        let now = NIODeadline.now()
+        return state.withLock { state in
             if isNew { state.machine.arrived() }
-            guard let call = state.calls.popFirst() else {
+            if worker.call != nil { state.machine.returned(after: (now - worker.since).nanoseconds) }
+            if worker.isLost { state.machine.find() }
+            worker.isLost = false
+            worker.call = state.calls.popFirst()
+            worker.since = now
+            guard let call = worker.call else {
                 state.machine.rests()
                 return (nil, .none)
             }
-            let action = state.machine.took()
-            state.running[number] = Running(call: call, since: .now())
-            return (call, action)
-        }
-    }
-
-    private func finished(_ number: Int) {
-        let now = NIODeadline.now()
-        state.withLock { state in
-            guard let running = state.running.removeValue(forKey: number) else { return }
-            state.machine.returned(after: (now - running.since).nanoseconds)
-            if running.isLost { state.machine.find() }
+            return (call, state.machine.took())
         }
     }
 
     /// Waits until the thread is woken; false when it is to end.
-    private func sleep(_ number: Int) -> Bool {
+    private func sleep(_ worker: Worker) -> Bool {
         while true {
             let result = sleepers.wait(timeout: .now() + Self.patience)
             let rest: ThreadPoolMachine.Rest? = state.withLock { state in
@@ -188,7 +186,7 @@ final class PythonThreadPool: Sendable {
             case nil: return true
             case .sleep: continue
             case .end:
-                state.withLock { _ = $0.clocks.removeValue(forKey: number) }
+                state.withLock { $0.workers.removeAll { $0 === worker } }
                 return false
             }
         }
@@ -202,8 +200,8 @@ final class PythonThreadPool: Sendable {
         let now = NIODeadline.now()
         let (clocks, isStarving, isBusy, isEnding, action) = state.withLock { state in
             let action = state.machine.tick()
-            let isBusy = !state.running.isEmpty || !state.calls.isEmpty
-            return (state.clocks, state.machine.isStarving, isBusy, state.isEnding, action)
+            let isBusy = state.workers.contains { $0.call != nil } || !state.calls.isEmpty
+            return (state.workers.compactMap(\.clock), state.machine.isStarving, isBusy, state.isEnding, action)
         }
         if isEnding { return nil }
         perform(action)
@@ -217,10 +215,10 @@ final class PythonThreadPool: Sendable {
         guard let requestTimeout else { return isBusy }
         let hanging = state.withLock { state in
             var found: [WSGICall] = []
-            for (number, running) in state.running where !running.isLost {
-                guard now - running.since >= TimeAmount(requestTimeout) else { continue }
-                state.running[number]?.isLost = true
-                found.append(running.call)
+            for worker in state.workers where !worker.isLost && now - worker.since >= TimeAmount(requestTimeout) {
+                guard let call = worker.call else { continue }
+                worker.isLost = true
+                found.append(call)
             }
             return found
         }
@@ -234,24 +232,24 @@ final class PythonThreadPool: Sendable {
 
 /// How much some threads compute.
 private struct LoadMeter {
-    private var last: [Int: Int64] = [:]
+    private var last: [clockid_t: Int64] = [:]
     private var time: NIODeadline?
 
     /// What was measured counts no more.
     mutating func stop() { time = nil }
 
     /// The time of processors that the threads have used since the last time, for each second that has passed; nil when too little has passed.
-    mutating func measure(_ clocks: [Int: clockid_t], at now: NIODeadline) -> Double? {
+    mutating func measure(_ clocks: [clockid_t], at now: NIODeadline) -> Double? {
         let passed = time.map { (now - $0).nanoseconds } ?? 0
         guard time == nil || passed >= 1_000_000 else { return nil }
         var used: Int64 = 0
-        var current: [Int: Int64] = [:]
-        for (number, clock) in clocks {
+        var current: [clockid_t: Int64] = [:]
+        for clock in clocks {
             var value = timespec()
             guard clock_gettime(clock, &value) == 0 else { continue }
             let nanoseconds = Int64(value.tv_sec) * 1_000_000_000 + Int64(value.tv_nsec)
-            current[number] = nanoseconds
-            used += nanoseconds - (last[number] ?? 0)
+            current[clock] = nanoseconds
+            used += nanoseconds - (last[clock] ?? 0)
         }
         defer { (last, time) = (current, now) }
         guard time != nil else { return nil }
