@@ -169,7 +169,7 @@ let package = Package(
             name: "SkeinConfiguration",
             dependencies: [
                 "SkeinCore", "SkeinHTTP", "SkeinTransport", "SkeinEngine", "SkeinACME", "SkeinWorkers", "SkeinRedis",
-                "SkeinSharedRedis",
+                "SkeinSharedRedis", "SkeinPython",
             ]),
         .target(
             name: "SkeinGRPC",
@@ -245,6 +245,7 @@ let package = Package(
             ], path: "Tests/WorkerProbe"),
         .testTarget(
             name: "SkeinWorkersTests", dependencies: ["SkeinWorkers", "CSkeinWorkers", "SkeinCore", logging]),
+        .testTarget(name: "SkeinPythonTests", dependencies: ["SkeinPython"]),
         .testTarget(name: "SimulationTests", dependencies: ["SkeinSimulation"]),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", "PeerSupport", logging]),
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
@@ -268,7 +269,7 @@ let package = Package(
                 "SkeinCommand",
                 logging, "SkeinHummingbird",
                 "worker-probe", "SkeinWorkers", "SkeinSharedRedis",
-                "SkeinWork", "PeerSupport",
+                "SkeinWork", "SkeinPython", "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),

@@ -10,7 +10,7 @@ public enum ConfigurationExample: String, CaseIterable, Sendable {
     case proxy
     /// An API that needs tokens or keys, with limits.
     case gateway
-    /// A Python app behind its own server.
+    /// A Python app, with its files.
     case python
 
     /// The file.
@@ -149,16 +149,16 @@ public enum ConfigurationExample: String, CaseIterable, Sendable {
             """
         case .python:
             """
-            # A Python app behind its own server, with its static files served from here:
-            #   gunicorn --bind unix:app.sock app:application
+            # A Python app, WSGI or ASGI, with its static files served beside it.
 
             [[listen]]
             address = "127.0.0.1:8080"
 
             [[mount]]
             path = "/"
-            upstream = "http+unix://app.sock"
-            buffer = "256M"               # a slow client does not keep a worker
+            python = "app:app"            # or mysite/wsgi.py:application
+            # environment = ".venv"
+            # request_timeout = "30s"
 
             [[mount]]
             path = "/static"

@@ -3,6 +3,7 @@
 import SkeinCore
 import SkeinEngine
 import SkeinHTTP
+import SkeinPython
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -11,7 +12,7 @@ import SkeinHTTP
 #endif
 
 extension EngineBuilder {
-    private static let kinds = ["files", "upstream", "redirect", "text", "status", "metrics"]
+    private static let kinds = ["files", "upstream", "python", "redirect", "text", "status", "metrics"]
     /// Which settings belong to which kind; the others belong to all.
     private static let settings: [String: [String]] = [
         "files": ["index", "fallback", "list", "hidden", "max_age"],
@@ -20,6 +21,10 @@ extension EngineBuilder {
             "timeout",
             "tunnel_timeout", "buffer", "upgrades", "identity_fields", "forward_credentials", "set_request_headers",
             "remove_request_headers", "remove_headers",
+        ],
+        "python": [
+            "interface", "environment", "folder", "variables", "app_threads", "max_app_threads", "queue",
+            "request_timeout",
         ],
         "redirect": ["code"], "text": ["code", "content_type"],
     ]
@@ -87,6 +92,7 @@ extension EngineBuilder {
             }
             return FileApp(folder, Self.files(section))
         case "upstream": return upstream(section)
+        case "python": return python(section)
         case "redirect":
             guard let location = section.text("redirect") else { return nil }
             let status = section.integer("code") ?? 307
@@ -120,6 +126,26 @@ extension EngineBuilder {
         options.servesHidden = section.boolean("hidden") ?? false
         if let age = section.duration("max_age") { options.maximumAge = ["/": age] }
         return options
+    }
+
+    /// An app in Python; it is imported when the server starts, and not to check the file.
+    func python(_ section: CheckedSection) -> (any App)? {
+        guard let target = section.text("python") else { return nil }
+        var options = PythonOptions()
+        options.environment = section.text("environment")
+        if let folder = section.text("folder") {
+            options.folder = folder
+            if (try? FileManager.default.contentsOfDirectory(atPath: folder)) == nil {
+                section.complain("folder", "\(folder.debugDescription) is no folder that can be read")
+            }
+        }
+        for (name, value) in section.fields("variables") { options.variables[name] = value }
+        options.threads = section.integer("app_threads")
+        options.maximumThreads = section.integer("max_app_threads")
+        if let value = section.integer("queue") { options.queue = value }
+        options.requestTimeout = section.duration("request_timeout")
+        let interface = section.text("interface").flatMap { PythonApp.Interface(rawValue: $0) } ?? .auto
+        return PythonApp(target, interface: interface, options: options)
     }
 
     func upstream(_ section: CheckedSection) -> (any App)? {

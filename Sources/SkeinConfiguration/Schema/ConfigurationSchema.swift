@@ -230,12 +230,15 @@ enum ConfigurationSchema {
         ])
 
     private static let mount = Section(
-        "What is served at a path: exactly one of files, upstream, redirect, text, status, metrics.",
+        "What is served at a path: exactly one of files, upstream, python, redirect, text, status, metrics.",
         [
             Setting("path", .text, nil, "The path; what is below it belongs to it."),
             Setting("host", .text, "every host", "A host name, or *.example.org."),
             Setting("files", .text, "none", "A folder whose files are served."),
             Setting("upstream", .text, "none", "A back end: http://HOST:PORT/path, or @ALIAS/path."),
+            Setting(
+                "python", .text, "none",
+                "An app in Python: MODULE:NAME or FILE:NAME, such as app:app or mysite/wsgi.py:application."),
             Setting(
                 "redirect", .text, "none",
                 "A URL or path to which clients are sent; the rest of the path follows it if it ends with /."),
@@ -273,6 +276,20 @@ enum ConfigurationSchema {
                 "forward_credentials", .boolean, "true", "Whether the Authorization field is passed on (upstream)."),
             Setting("set_request_headers", .fields, "none", "Fields of requests, in place of the client's (upstream)."),
             Setting("remove_request_headers", .list(.text), "none", "Fields of requests that are left out (upstream)."),
+            Setting("interface", .choice(["wsgi", "asgi", "auto"]), "auto", "What the app speaks (python)."),
+            Setting(
+                "environment", .text, "VIRTUAL_ENV, .venv, venv, or python3",
+                "A folder of a virtual environment, or a Python program (python)."),
+            Setting("folder", .text, "the working folder", "Where the app's modules are found (python)."),
+            Setting("variables", .fields, "none", "Variables of the environment (python)."),
+            Setting("app_threads", .integer(1...1024), "1", "Threads that call a WSGI app, always (python)."),
+            Setting(
+                "max_app_threads", .integer(1...1024), "64",
+                "Threads that call a WSGI app, at most: so many calls wait for databases and the like (python)."),
+            Setting("queue", .integer(1...100_000), "1024", "Requests that wait for a thread; others get 503 (python)."),
+            Setting(
+                "request_timeout", .duration, "none",
+                "The longest call of a WSGI app. Then the client gets 504, and a worker is replaced (python)."),
             Setting("set_headers", .fields, "none", "Fields of responses."),
             Setting("remove_headers", .list(.text), "none", "Fields of responses that are left out (upstream)."),
             Setting("access", .section(access), "everybody", "Who may use it."),

@@ -26,7 +26,8 @@ final class ASGILoop: @unchecked Sendable {
     }
 
     private struct Objects {
-        let loop: PythonObject
+        let callSoon: PythonObject
+        let flush: PythonObject
         let createFuture: PythonObject
         let task: PythonObject
         let named: PythonObject
@@ -39,6 +40,7 @@ final class ASGILoop: @unchecked Sendable {
     private let reading: CInt
     private let writing: CInt
     private let items = Mutex<[Item]>([])
+    private let deliveries = Deliveries()
     private var objects: Objects?
     let words: ASGIWords
 
@@ -96,12 +98,19 @@ final class ASGILoop: @unchecked Sendable {
     // MARK: Any thread
 
     /// Leaves something to do.
-    func add(_ item: Item) {
-        let isFirst = items.withLock { items in
+    func add(_ item: Item) { if append(item) { wake() } }
+
+    /// Leaves a request; on the loop of its connection.
+    func begin(_ exchange: ASGIExchange) {
+        // When that loop has done what it has, so that several begin together.
+        if append(.begin(exchange)) { exchange.request.shard.eventLoop.execute { self.wake() } }
+    }
+
+    private func append(_ item: Item) -> Bool {
+        items.withLock { items in
             items.append(item)
             return items.count == 1
         }
-        if isFirst { wake() }
     }
 
     private func wake() {
@@ -116,14 +125,33 @@ final class ASGILoop: @unchecked Sendable {
         return Unmanaged<ASGILoop>.fromOpaque(pointer).takeUnretainedValue()
     }
 
-    /// `begun(loop, create_future, Task)`
+    /// `begun(loop, create_future, Task, call_soon)`
     private static let begun = PythonDefinition("begun") { own, arguments, count in
-        guard let loop = loop(of: own), count == 3, let arguments,
-            let named = PyDict_New(), PyDict_SetItemString(named, "loop", arguments[0]) == 0
+        guard let loop = loop(of: own), count == 4, let arguments,
+            let named = PyDict_New(), PyDict_SetItemString(named, "loop", arguments[0]) == 0,
+            let flush = flush.make(self: own)
         else { return nil }
-        for index in 0..<3 { Py_IncRef(arguments[index]) }
-        loop.objects = Objects(loop: arguments[0], createFuture: arguments[1], task: arguments[2], named: named)
+        for index in 1..<4 { Py_IncRef(arguments[index]) }
+        loop.objects = Objects(
+            callSoon: arguments[3], flush: flush, createFuture: arguments[1], task: arguments[2], named: named)
         return skein_py_none()
+    }
+
+    private static let flush = PythonDefinition("flush") { own, _, _ in
+        loop(of: own)?.deliveries.flush()
+        return skein_py_none()
+    }
+
+    /// Sends an answer, together with those of the coroutines whose turn comes before the loop looks at its descriptors again.
+    func deliver(_ delivery: Delivery) {
+        guard deliveries.add(delivery) == 1, let objects else { return }
+        var argument = objects.flush
+        if let handle = skein_py_call(objects.callSoon, &argument, 1) {
+            Py_DecRef(handle)
+        } else {
+            PyErr_Clear()
+            deliveries.flush()
+        }
     }
 
     private static let drain = PythonDefinition("drain") { own, _, _ in

@@ -65,7 +65,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
                     shared.content.isComplete = true
                     shared.content.isBegun = true
                 }
-                loop.add(.begin(self))
+                loop.begin(self)
             }
         } onCancel: {
             leave()
@@ -73,12 +73,19 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         }
     }
 
-    private func answer(_ result: Result<ServerResponse, any Error>) {
-        let continuation = shared.withLock { shared in
+    private func answer(_ result: Result<ServerResponse, any Error>) { takeContinuation()?.resume(with: result) }
+
+    /// The same from Python's loop, together with the answers of other requests.
+    private func deliver(_ response: ServerResponse) {
+        guard let continuation = takeContinuation() else { return }
+        loop?.deliver(Delivery(shard: request.shard, continuation: continuation, result: .success(response)))
+    }
+
+    private func takeContinuation() -> UnsafeContinuation<ServerResponse, any Error>? {
+        shared.withLock { shared in
             defer { shared.continuation = nil }
             return shared.continuation
         }
-        continuation?.resume(with: result)
     }
 
     /// The client has left.
@@ -253,7 +260,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         }
         if inlet == nil, isLast, !head.hasTrailers {
             isComplete = true
-            answer(.success(whole(head, bytes)))
+            deliver(whole(head, bytes))
             wake()
             return false
         }
@@ -290,7 +297,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
             }, contentType: nil)
         var response = ServerResponse(head.status, headers: head.headers, body: body)
         if head.hasTrailers { response.trailers = Headers() }
-        answer(.success(response))
+        deliver(response)
     }
 
     private func complete() {
@@ -315,7 +322,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
             throw ASGIFault(message: "\(path.debugDescription) is no file")
         }
         isComplete = true
-        answer(.success(response))
+        deliver(response)
         wake()
     }
 
@@ -330,7 +337,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         if let inlet {
             inlet.fail(SkeinError(.exception, because: problem.message))
         } else {
-            answer(.success(app.errorPage(problem)))
+            deliver(app.errorPage(problem))
         }
     }
 

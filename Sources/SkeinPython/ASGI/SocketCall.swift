@@ -54,7 +54,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         let decision = try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
                 shared.withLock { $0.continuation = continuation }
-                loop.add(.begin(self))
+                loop.begin(self)
             }
         } onCancel: {
             ended(with: 1006, "")

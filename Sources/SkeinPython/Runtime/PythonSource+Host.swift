@@ -235,7 +235,7 @@ enum PythonSource {
             asyncio.set_event_loop(loop)
             _loop = loop
             loop.add_reader(descriptor, drain)
-            begun(loop, loop.create_future, asyncio.Task)
+            begun(loop, loop.create_future, asyncio.Task, loop.call_soon)
             loop.run_forever()
 
 

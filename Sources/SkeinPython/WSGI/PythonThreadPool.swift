@@ -49,6 +49,7 @@ final class PythonThreadPool: Sendable {
     private let watcher = DispatchSemaphore(value: 0)
     /// Whether the watcher looks often, which it does while there are calls.
     private let isWatched = Atomic<Bool>(true)
+    private let deliveries = Deliveries()
     private let requestTimeout: Duration?
     private let name: String
     /// Called when a call has taken too long.
@@ -93,9 +94,19 @@ final class PythonThreadPool: Sendable {
             throw ServerError(
                 .serviceUnavailable, "too many requests wait for this app", headers: ["Retry-After": "1"])
         }
-        perform(action)
+        // When the loop has done what it has: a thread that is woken now might take the processor from it, for one call.
+        if action != .none { call.request.shard.eventLoop.execute { self.perform(action) } }
         if !isWatched.load(ordering: .relaxed), !isWatched.exchange(true, ordering: .relaxed) { watcher.signal() }
     }
+
+    /// Sends an answer. While more calls wait and calls are short, several leave together; the watcher sees to it that none waits for long.
+    func deliver(_ delivery: Delivery) {
+        let count = deliveries.add(delivery)
+        if count >= 32 || !state.withLock({ $0.machine.isShortOfTime }) { deliveries.flush() }
+    }
+
+    /// Sends the answers that wait for others.
+    func flush() { deliveries.flush() }
 
     /// Takes a call out of the queue whose client has left.
     func withdraw(_ call: WSGICall) {
@@ -203,6 +214,7 @@ final class PythonThreadPool: Sendable {
             let isBusy = state.workers.contains { $0.call != nil } || !state.calls.isEmpty
             return (state.workers.compactMap(\.clock), state.machine.isStarving, isBusy, state.isEnding, action)
         }
+        deliveries.flush()
         if isEnding { return nil }
         perform(action)
         if isStarving {

@@ -121,6 +121,9 @@ struct ThreadPoolMachine {
         threads += 1
     }
 
+    /// Whether the next call follows at once and will not take long, so that an answer may wait for its one.
+    var isShortOfTime: Bool { waiting > 0 && typical < Self.short }
+
     private var working: Int { threads - idle - coming }
 
     private mutating func call(isLate: Bool = false) -> Action {

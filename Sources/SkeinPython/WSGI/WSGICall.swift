@@ -23,7 +23,6 @@ import Synchronization
 final class WSGICall: @unchecked Sendable {
     private struct Waiting {
         var continuation: UnsafeContinuation<ServerResponse, any Error>?
-        var isAnswered = false
         var hasLeft = false
     }
 
@@ -70,15 +69,19 @@ final class WSGICall: @unchecked Sendable {
     }
 
     /// Gives the connection its answer, if it waits for one.
-    func answer(_ result: Result<ServerResponse, any Error>) {
-        let continuation = waiting.withLock { waiting in
-            defer {
-                waiting.continuation = nil
-                waiting.isAnswered = true
-            }
+    func answer(_ result: Result<ServerResponse, any Error>) { takeContinuation()?.resume(with: result) }
+
+    /// The same from the thread that runs the call, together with the answers of other calls.
+    private func deliver(_ response: ServerResponse) {
+        guard let continuation = takeContinuation() else { return }
+        app.pool.deliver(Delivery(shard: request.shard, continuation: continuation, result: .success(response)))
+    }
+
+    private func takeContinuation() -> UnsafeContinuation<ServerResponse, any Error>? {
+        waiting.withLock { waiting in
+            defer { waiting.continuation = nil }
             return waiting.continuation
         }
-        continuation?.resume(with: result)
     }
 
     private func leave() {
@@ -142,7 +145,7 @@ final class WSGICall: @unchecked Sendable {
         if let inlet {
             inlet.fail(SkeinError(.exception, because: error.message))
         } else {
-            answer(.success(app.errorPage(error)))
+            deliver(app.errorPage(error))
         }
     }
 
@@ -223,10 +226,10 @@ final class WSGICall: @unchecked Sendable {
         let head = try requiredHead()
         sent = bytes.readableBytes
         guard let length = head.contentLength, length != bytes.readableBytes else {
-            return answer(.success(ServerResponse(head.status, headers: head.headers, body: .bytes(bytes))))
+            return deliver(ServerResponse(head.status, headers: head.headers, body: .bytes(bytes)))
         }
         if request.method == .head || head.status == 304 {
-            return answer(.success(ServerResponse(head.status, headers: head.headers, body: .announced(length))))
+            return deliver(ServerResponse(head.status, headers: head.headers, body: .announced(length)))
         }
         guard bytes.readableBytes < length else {
             sent = nil
@@ -241,14 +244,15 @@ final class WSGICall: @unchecked Sendable {
     private func begin(_ head: WSGIHead) {
         if request.method == .head {
             let body = head.contentLength.map { HTTPBody.announced($0) } ?? .none
-            return answer(.success(ServerResponse(head.status, headers: head.headers, body: body)))
+            return deliver(ServerResponse(head.status, headers: head.headers, body: body))
         }
         let stream = BodyStream(source: self)
         inlet = stream.inlet
         let isEvents = head.headers["Content-Type"]?.hasBytePrefix("text/event-stream") ?? false
         let taken = isEvents ? stream : ResponseBuffer.start(stream, app.options.buffering, on: request.shard)
         let body = HTTPBody.stream(taken, length: head.contentLength)
-        answer(.success(ServerResponse(head.status, headers: head.headers, body: body)))
+        deliver(ServerResponse(head.status, headers: head.headers, body: body))
+        app.pool.flush()
     }
 
     private func finish() throws(PythonError) {
@@ -279,7 +283,7 @@ final class WSGICall: @unchecked Sendable {
         var response = ServerResponse(head.status, headers: head.headers)
         guard response.send(owning: copy, start..<end) else { return false }
         sent = end - start
-        answer(.success(response))
+        deliver(response)
         return true
     }
 

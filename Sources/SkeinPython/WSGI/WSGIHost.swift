@@ -21,7 +21,7 @@ final class WSGIHost: PythonHost {
     private let base: PythonObjectAddress
     let options: PythonOptions
     let logger: Logger
-    private let pool: PythonThreadPool
+    let pool: PythonThreadPool
 
     private init(
         _ app: PythonObjectAddress, base: PythonObjectAddress, _ options: PythonOptions, _ logger: Logger,

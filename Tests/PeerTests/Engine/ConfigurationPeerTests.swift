@@ -137,6 +137,8 @@ struct ConfigurationPeerTests {
         for name in ["public/index.html", "public/assets/a.js", "static/a.css"] {
             try name.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
         }
+        try "def app(environ, start):\n    start('200 OK', [])\n    return [b'an app of ' + environ['PATH_INFO'][1:].encode()]\n"
+            .write(toFile: "\(folder)/app.py", atomically: true, encoding: .utf8)
         let secret = "0123456789abcdef0123456789abcdef"
         let token = try TokenKey(secret: secret.utf8).sign([
             "sub": "ada", "aud": "orders", "roles": ["customer"], "exp": 10_000_000_000,
@@ -159,13 +161,14 @@ struct ConfigurationPeerTests {
                     ("/admin", ["-H", "Authorization: Bearer \(token)"], " 403"), ("/health", [], "ok 200"),
                 ]
             ),
-            (.python, [("/static/a.css", [], "static/a.css 200")]),
+            (.python, [("/static/a.css", [], "static/a.css 200"), ("/x", [], "an app of x 200")]),
         ] {
             let port = try await Ports.free()
             var text = example.text.replacingOccurrences(of: "127.0.0.1:8080", with: "127.0.0.1:\(port)")
             for number in [9000, 9001, 9002] { text = text.replacingOccurrences(of: ":\(number)", with: ":\(back)") }
             text = text.replacingOccurrences(of: "\"public", with: "\"\(folder)/public")
             text = text.replacingOccurrences(of: "files = \"static\"", with: "files = \"\(folder)/static\"")
+            text = text.replacingOccurrences(of: "python = ", with: "folder = \"\(folder)\"\npython = ")
             let file = try TestFolder.write(text, as: "toml")
             let skein = try PeerProcess(
                 CommandTests.skein, ["run", file], environment: ["TOKEN_SECRET": secret],
