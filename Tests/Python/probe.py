@@ -7,6 +7,7 @@ from skein import was
 
 state = {"closed": 0, "disconnected": 0, "cancelled": 0, "started": 0, "stopped": 0, "pulled": 0}
 COUNT = "probe.count"
+skein.register_states(COUNT)
 
 
 def text(start, *parts, status="200 OK", fields=()):
@@ -99,7 +100,7 @@ def app(environ, start):
         stream = environ["wsgi.input"]
         first = stream.readline()
         rest = [stream.read(2), *stream.readlines()]
-        return text(start, repr([first, rest, stream.read(), environ.get("CONTENT_LENGTH")]))
+        return text(start, repr([first, rest, stream.read(100), environ.get("CONTENT_LENGTH")]))
     if path == "/size":
         total = 0
         while True:

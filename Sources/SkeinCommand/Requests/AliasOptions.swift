@@ -57,19 +57,8 @@ struct AliasOptions: ParsableArguments {
             throw ValidationError("--alias takes '@name=MEMBER WEIGHT, MEMBER WEIGHT', not \(text.debugDescription).")
         }
         let members = parts[1].splitBytes(separator: ",").map { String($0.trimmingPrefix(" ")) }
-        var result = try Alias(Self.scheme(members.first ?? ""), members)
+        var result = try Alias(.of(member: members.first ?? ""), members)
         result.balancing.policy = balance.policy
         return (String(parts[0]), result)
-    }
-
-    private static func scheme(_ member: String) -> Alias.Scheme {
-        guard let end = member.rangeOfBytes("://") else { return member.hasBytePrefix("sqlite:") ? .sqlite : .http }
-        return switch member[..<end.lowerBound].lowercased() {
-        case "https", "wss": .https
-        case "postgres", "postgresql": .postgres
-        case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel": .redis
-        case "mongodb", "mongodb+srv": .mongo
-        default: .http
-        }
     }
 }

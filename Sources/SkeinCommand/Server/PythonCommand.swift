@@ -58,6 +58,13 @@ struct PythonCommand: EngineCommand {
             valueName: "seconds"))
     var requestTimeout: Double?
 
+    @Option(
+        help: ArgumentHelp(
+            "The largest content of a request; what does not fit into memory waits in a temporary file.", valueName: "MiB"))
+    var maxBody = 1024
+
+    @OptionGroup(title: "Back ends of skein.get and its like") var aliases: AliasOptions
+
     @OptionGroup var options: EngineOptions
 
     func validate() throws {
@@ -66,14 +73,16 @@ struct PythonCommand: EngineCommand {
         }
         for place in self.static { _ = try ServeCommand.place(place) }
         guard mount.hasPrefix("/") else { throw ValidationError("--mount begins with a slash.") }
-        guard appThreads ?? 1 > 0, maxAppThreads ?? 1 > 0, queue > 0, requestTimeout ?? 1 > 0 else {
-            throw ValidationError("--app-threads, --max-app-threads, --queue and --request-timeout are above 0.")
+        guard appThreads ?? 1 > 0, maxAppThreads ?? 1 > 0, queue > 0, requestTimeout ?? 1 > 0, maxBody > 0 else {
+            throw ValidationError(
+                "--app-threads, --max-app-threads, --queue, --request-timeout and --max-body are above 0.")
         }
     }
 
     var sourceFolders: [String] { ["."] }
 
     func mount(into engine: inout Engine) throws {
+        for (name, alias) in try aliases.all() { engine.alias(name, alias) }
         for place in self.static {
             let (path, folder) = try ServeCommand.place(place)
             engine.mount(path, .directory(folder))
@@ -86,6 +95,7 @@ struct PythonCommand: EngineCommand {
         python.requestTimeout = requestTimeout.map { .seconds($0) }
         python.showsTracebacks = options.processes.reload
         python.logger = engine.configuration.logger
+        engine.configuration.maximumBodySize = maxBody << 20
         // One thread of Python keeps one loop busy; more loops only take the processor from it.
         if options.threads == nil { engine.configuration.threads = 1 }
         engine.mount(mount, PythonApp(app ?? "", interface: interface, options: python))

@@ -218,12 +218,13 @@ struct EngineBuilder {
             if section.has("members") { section.complain("members", "an alias has one member at least") }
             return
         }
-        for member in members where (try? Alias(.http, [member.text])) == nil {
+        let scheme = Alias.Scheme.of(member: members[0].text)
+        for member in members where (try? Alias(scheme, [member.text])) == nil {
             section.complain(
                 at: member.position, "members",
                 "\(member.text.debugDescription) is no member; write \"http://HOST:PORT\", and a weight if it is not 1")
         }
-        guard var alias = try? Alias(.http, members.map(\.text)) else { return }
+        guard var alias = try? Alias(scheme, members.map(\.text)) else { return }
         let policies: [String: BalancingConfiguration.Policy] = [
             "peak-ewma": .peakEWMA, "round-robin": .roundRobin, "least-requests": .leastRequests,
             "consistent-hash": .consistentHash,

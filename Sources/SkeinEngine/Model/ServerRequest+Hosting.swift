@@ -35,6 +35,9 @@ extension ServerRequest {
         guard let stream = body.stream else { return ByteBuffer() }
         return stream.inlet.takeWhole(upTo: maximum)?.bytes
     }
+    /// The handler is cancelled some seconds after a client has ended its side of the connection, which most do when they leave. On the loop
+    /// only.
+    package func endWithClient() { channel?.endsWithClient() }
     /// The server's log.
     package var logger: Logger { scope.owner.context.configuration.logger }
     /// Bytes of content at most.

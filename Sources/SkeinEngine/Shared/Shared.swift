@@ -16,9 +16,18 @@ import Synchronization
 /// On one machine it is memory of all workers; ``ServerConfiguration/shared`` can name another place.
 public struct Shared: Sendable {
     let core: SharedCore
+    /// Whether states have to be defined by the engine; apps in Python define their own.
+    var isChecked = true
+
+    /// The same for somebody who looks at the names of states himself.
+    package var unchecked: Shared {
+        var shared = self
+        shared.isChecked = false
+        return shared
+    }
 
     private func check(_ state: String) throws(SkeinError) {
-        guard core.states.contains(ByteKey(state)) else {
+        guard !isChecked || core.states.contains(ByteKey(state)) else {
             throw SkeinError(
                 .exception,
                 because:

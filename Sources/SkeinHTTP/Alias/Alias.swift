@@ -29,6 +29,18 @@ public struct Alias: Sendable {
         public static let mongo = Scheme(description: "mongodb")
 
         var isHTTP: Bool { self == .http || self == .https }
+
+        /// The protocol that a member's URL names; HTTP for one without a scheme.
+        package static func of(member: String) -> Scheme {
+            guard let end = member.rangeOfBytes("://") else { return member.hasBytePrefix("sqlite:") ? .sqlite : .http }
+            return switch member[..<end.lowerBound].lowercased() {
+            case "https", "wss": .https
+            case "postgres", "postgresql": .postgres
+            case "redis", "rediss", "redis+unix", "redis+cluster", "redis+sentinel": .redis
+            case "mongodb", "mongodb+srv": .mongo
+            default: .http
+            }
+        }
     }
 
     /// One back end.

@@ -89,6 +89,7 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
         let facts = RequestFacts(request)
+        request.endWithClient()
         if request.wantsWebSocket { return try await SocketCall(request, facts, self).answer(on: loop) }
         return try await HTTPCall(request, facts, self).answer(on: loop)
     }

@@ -133,7 +133,7 @@ enum ClientCalls {
         }
         let number = Python.isNone(arguments[3]) ? 0 : Int(PyLong_AsLongLong(arguments[3]))
         if PyErr_Occurred() != nil { return nil }
-        let shared = request.shared
+        let shared = request.shared.unchecked
         return started(
             ClientTask.start(on: request.shard) {
                 var value = PythonValue.none

@@ -543,9 +543,24 @@ extension PythonSource {
             return later()
 
 
-        def getgs(name): return _state("get", [name])
-        def setgs(name, value): return _state("set", [name], int(value))
-        def addgs(name, number=1): return _state("add", [name], int(number))
+        _states = set()
+
+
+        def register_states(*names):
+            """Names the states that the processes of the server share, before they are used; also as a decorator."""
+            _states.update(names)
+            return lambda decorated: decorated
+
+
+        def _known(name):
+            if name not in _states:
+                raise Error(701, f"there is no state {name!r}; name it first: skein.register_states({name!r})")
+            return name
+
+
+        def getgs(name): return _state("get", [_known(name)])
+        def setgs(name, value): return _state("set", [_known(name)], int(value))
+        def addgs(name, number=1): return _state("add", [_known(name)], int(number))
         def setlu(*names): return [_state("touch", [name]) for name in names][-1]
 
 

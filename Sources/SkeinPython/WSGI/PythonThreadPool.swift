@@ -29,16 +29,13 @@ final class PythonThreadPool: Sendable {
     ///
     /// Unchecked: what changes is guarded by the pool's lock.
     private final class Worker: @unchecked Sendable {
-        let clock: clockid_t?
+        let usage: ThreadUsage?
         var call: WSGICall?
         var since = NIODeadline.now()
         var isLost = false
 
         /// The thread that calls.
-        init() {
-            var clock = clockid_t()
-            self.clock = pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : nil
-        }
+        init() { usage = ThreadUsage() }
     }
 
     /// How long a thread sleeps before it may end.
@@ -209,16 +206,16 @@ final class PythonThreadPool: Sendable {
     /// - Returns: whether there are calls; nil when the pool has ended.
     private func watch(_ meter: inout LoadMeter) -> Bool? {
         let now = NIODeadline.now()
-        let (clocks, isStarving, isBusy, isEnding, action) = state.withLock { state in
+        let (usages, isStarving, isBusy, isEnding, action) = state.withLock { state in
             let action = state.machine.tick()
             let isBusy = state.workers.contains { $0.call != nil } || !state.calls.isEmpty
-            return (state.workers.compactMap(\.clock), state.machine.isStarving, isBusy, state.isEnding, action)
+            return (state.workers.compactMap(\.usage), state.machine.isStarving, isBusy, state.isEnding, action)
         }
         deliveries.flush()
         if isEnding { return nil }
         perform(action)
         if isStarving {
-            if let load = meter.measure(clocks, at: now) {
+            if let load = meter.measure(usages, at: now) {
                 for _ in 0..<state.withLock({ $0.machine.measured(load: load) }) { spawn() }
             }
         } else {
@@ -239,32 +236,5 @@ final class PythonThreadPool: Sendable {
             onHang(call)
         }
         return isBusy
-    }
-}
-
-/// How much some threads compute.
-private struct LoadMeter {
-    private var last: [clockid_t: Int64] = [:]
-    private var time: NIODeadline?
-
-    /// What was measured counts no more.
-    mutating func stop() { time = nil }
-
-    /// The time of processors that the threads have used since the last time, for each second that has passed; nil when too little has passed.
-    mutating func measure(_ clocks: [clockid_t], at now: NIODeadline) -> Double? {
-        let passed = time.map { (now - $0).nanoseconds } ?? 0
-        guard time == nil || passed >= 1_000_000 else { return nil }
-        var used: Int64 = 0
-        var current: [clockid_t: Int64] = [:]
-        for clock in clocks {
-            var value = timespec()
-            guard clock_gettime(clock, &value) == 0 else { continue }
-            let nanoseconds = Int64(value.tv_sec) * 1_000_000_000 + Int64(value.tv_nsec)
-            current[clock] = nanoseconds
-            used += nanoseconds - (last[clock] ?? 0)
-        }
-        defer { (last, time) = (current, now) }
-        guard time != nil else { return nil }
-        return Double(used) / Double(passed)
     }
 }

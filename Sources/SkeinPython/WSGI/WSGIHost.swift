@@ -63,6 +63,7 @@ final class WSGIHost: PythonHost {
         let facts = RequestFacts(request)
         let content = try await RequestContent.read(
             request, memory: options.contentInMemory, folder: options.buffering.folder)
+        request.endWithClient()
         return try await WSGICall(request, facts, content, self).answer(by: pool)
     }
 
