@@ -185,7 +185,7 @@ def app(environ, start):
             db.execute("DROP TABLE IF EXISTS pets").commit()
             db.execute("CREATE TABLE pets (id INTEGER PRIMARY KEY, name TEXT, weight REAL, picture BLOB)").commit(timeout=2)
             db.execute("INSERT INTO pets VALUES ($1, $2, $3, $4)", 1, "Ada's \u20ac", 1.5, b"\0\1").commit()
-            rows = db.execute("SELECT id, name, weight, hex(picture) AS picture, NULL AS nothing FROM pets").fetch(timeout=2)
+            rows = db.execute("SELECT id, name, weight, hex(picture) AS picture, NULL AS empty FROM pets").fetch(timeout=2)
             one = db.execute("SELECT name FROM pets WHERE id = $1", 1).one()
             codes = []
             for statement in ("SELECT * FROM pets WHERE id = 2", "INSERT INTO pets (id) VALUES (1)", "SELEKT"):

@@ -196,7 +196,7 @@ struct ConfigurationTests {
         ("", "1:1: mount: this setting is required: an array of tables, each begun by its name in [[ ]]"),
         (
             "[[mount]]\npath = \"/\"",
-            "1:3: mount: nothing is served here; add one of files, upstream, redirect, text, status, metrics"
+            "1:3: mount: nothing is served here; add one of files, upstream, python, redirect, text, status, metrics"
         ),
         (
             "[[mount]]\npath = \"/\"\ntext = \"a\"\nstatus = true",

@@ -15,32 +15,34 @@ import NIOCore
 /// Unchecked: the descriptor is read by position only.
 final class ThreadUsage: @unchecked Sendable {
     private let clock: clockid_t
-    /// The scheduler's account of the thread; negative where there is none.
-    private let account: CInt
+    /// What the system says of the thread; negative where it says nothing.
+    private let status: CInt
 
     /// The use of the thread that calls; nil where the system does not tell.
     init?() {
         var clock = clockid_t()
         guard pthread_getcpuclockid(pthread_self(), &clock) == 0 else { return nil }
         self.clock = clock
-        account = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)
+        status = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC)
     }
 
-    deinit { if account >= 0 { close(account) } }
+    deinit { if status >= 0 { close(status) } }
 
-    /// Nanoseconds in which the thread has computed, or has waited for a processor: on a busy machine, one that waits computes, too.
+    /// Nanoseconds in which the thread has computed.
     var nanoseconds: Int64 {
-        if account >= 0 {
-            var text = [UInt8](repeating: 0, count: 64)
-            let count = pread(account, &text, 63, 0)
-            if count > 0 {
-                let numbers = text.prefix(count).split(separator: 0x20).prefix(2)
-                return numbers.reduce(0) { $0 + (Int64(String(decoding: $1, as: UTF8.self)) ?? 0) }
-            }
-        }
         var value = timespec()
         clock_gettime(clock, &value)
         return Int64(value.tv_sec) * 1_000_000_000 + Int64(value.tv_nsec)
+    }
+
+    /// Whether the thread computes now, or would if it had a processor.
+    var isRunnable: Bool {
+        guard status >= 0 else { return false }
+        var text = [UInt8](repeating: 0, count: 128)
+        let count = pread(status, &text, 128, 0)
+        // `NUMBER (NAME) STATE …`, and the name may have any character.
+        guard count > 0, let end = text.prefix(count).lastIndex(of: UInt8(ascii: ")")), end + 2 < count else { return false }
+        return text[end + 2] == UInt8(ascii: "R")
     }
 }
 
@@ -64,6 +66,8 @@ struct LoadMeter {
             used += nanoseconds - (last[ObjectIdentifier(thread)] ?? nanoseconds)
         }
         defer { (last, time) = (current, now) }
-        return time == nil ? nil : Double(used) / Double(passed)
+        if time == nil { return nil }
+        // On a busy machine, a thread that computes may not have had a processor in all this time.
+        return max(Double(used) / Double(passed), threads.contains(where: \.isRunnable) ? 1 : 0)
     }
 }

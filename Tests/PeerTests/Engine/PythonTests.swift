@@ -394,7 +394,7 @@ struct PythonClientTests {
         #expect(try await server.json("/client-fails") == [500, 714, 702, 701])
         #expect(try await server.json("/client-tasks") == [true, "probe", [200, 500], [1, 2], 5])
         let rows = try await server.json("/client-db")
-        #expect(rows[0] == [["id": 1, "name": "Ada's \u{20ac}", "weight": 1.5, "picture": "0001", "nothing": nil]])
+        #expect(rows[0] == [["id": 1, "name": "Ada's \u{20ac}", "weight": 1.5, "picture": "0001", "empty": nil]])
         #expect(rows[1] == ["name": "Ada's \u{20ac}"] && rows[2] == [410, 409, 500])
         #expect(try await server.json("/client-redis") == ["bar", ["2", "1"], nil])
         #expect(
