@@ -827,6 +827,78 @@ for name, secret in (("ES256", key), ("HS256", "s" * 32)):
     back.stop()
 
 
+PYTHON_APPS = """
+import time
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello world"]
+
+def sleeping(environ, start_response):
+    time.sleep(0.01)
+    return wsgi(environ, start_response)
+
+async def asgi(scope, receive, send):
+    if scope["type"] != "http":
+        raise ValueError("no lifespan")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"hello world"})
+"""
+
+
+def python(options, folder, results):
+    """Apps in Python, one worker of each server; the server alone on one core, the load on the others."""
+    with open(os.path.join(folder, "bench_app.py"), "w") as file:
+        file.write(PYTHON_APPS)
+    binaries = os.path.join(ROOT, ".build/peers/bin")
+    sources = os.path.join(ROOT, "Tests/Python")
+
+    def server(words, where=folder):
+        def start():
+            port = free_port()
+            command = ["taskset", "-c", "0"] if (os.cpu_count() or 1) > 1 else []
+            os.chdir(where)
+            return Server(command + [word.replace("PORT", str(port)) for word in words], port)
+        return start
+
+    def skein(app, where=folder, *more):
+        return server([SKEIN, "python", app, "--environment", os.path.join(ROOT, ".build/peers"), "--listen", "127.0.0.1:PORT", *more], where)
+
+    def granian(app, interface, *more):
+        return server([os.path.join(binaries, "granian"), "--interface", interface, "--no-ws", "--port", "PORT", "--log-level", "error", *more, app])
+
+    def gunicorn(app, where=folder):
+        return server([os.path.join(binaries, "gunicorn"), "-b", "127.0.0.1:PORT", app], where)
+
+    def compare(title, servers, bars, path="/", wrk=()):
+        taken = measure_cpu(options, title, path, servers, wrk)
+        for other, rate_bar, cpu_bar in bars:
+            if rate_bar is not None:
+                ratio_row(results, f"{title}: requests/s, skein / {other}", taken["skein"][0] / taken[other][0], rate_bar)
+            if cpu_bar is not None:
+                ratio_row(results, f"{title}: CPU, skein / {other}", taken["skein"][1] / taken[other][1], cpu_bar, at_most=True)
+
+    compare(
+        "WSGI hello", {
+            "skein": skein("bench_app:wsgi"), "granian": granian("bench_app:wsgi", "wsgi", "--blocking-threads", "1"),
+            "gunicorn": gunicorn("bench_app:wsgi")}, [("granian", 1.0, 1.0), ("gunicorn", 6.0, None)])
+    compare(
+        "WSGI, 10 ms of sleep, 256 clients", {
+            "skein": skein("bench_app:sleeping", folder, "--app-threads", "256"),
+            "granian": granian("bench_app:sleeping", "wsgi", "--blocking-threads", "256", "--backpressure", "512")},
+        [("granian", 1.0, None)], wrk=("-c", "256"))
+    compare(
+        "ASGI hello", {
+            "skein": skein("bench_app:asgi"), "granian": granian("bench_app:asgi", "asgi"),
+            "uvicorn": server([os.path.join(binaries, "uvicorn"), "--port", "PORT", "--log-level", "error", "bench_app:asgi"])},
+        [("granian", None, 1.0), ("uvicorn", None, 0.7)])
+    compare(
+        "A page of Django with a template", {
+            "skein": skein("django_app:application", sources), "gunicorn": gunicorn("django_app:application", sources)},
+        [("gunicorn", 1.3, None)], path="/page")
+    os.chdir(ROOT)
+
+
 def memory(options, folder, results):
     server = nginx(folder)
     report = json.loads(run([os.path.join(PEERS, "skein-probe"), "million", server.url, str(options.million)])[0])
@@ -1072,7 +1144,7 @@ def documents(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "proxy", "gateway", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "proxy", "gateway", "python", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -1085,7 +1157,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("proxy", proxy), ("gateway", gateway), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("proxy", proxy), ("gateway", gateway), ("python", python), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

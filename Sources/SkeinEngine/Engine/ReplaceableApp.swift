@@ -41,6 +41,7 @@ extension HTTPServer {
             for name in engine.configuration.aliases.map(\.name) { try Alias.check(name: name) }
             for (name, alias) in engine.configuration.aliases { try client.alias(name, alias) }
             replaceable.app = app
+            context.work = shutdown
             show(app)
         } catch {
             await shutdown.run()

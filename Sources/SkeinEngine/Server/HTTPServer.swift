@@ -124,6 +124,7 @@ public final class HTTPServer: Service {
             let shutdown = ShutdownWork(skein)
             state.withLock { $0.shutdown = [shutdown] }
             let app = try await app.bootstrap(at: .root(shutdown))
+            context.work = shutdown
             show((app as? ReplaceableApp)?.app ?? app)
             handling = .task(app)
         }

@@ -141,6 +141,7 @@ final class ServerContext: Sendable {
     /// The answers that are compressed while they are sent.
     let encoders: EncoderPermits
     private let mountPoints = Mutex<[MountPoint]>([])
+    private let appWork = Mutex<ShutdownWork?>(nil)
     private let namedCaches = Mutex<[(name: String, cache: HTTPCache)]>([])
     private let connections = Atomic<Int>(0)
     /// Connections by address, of those addresses that are counted.
@@ -202,6 +203,12 @@ final class ServerContext: Sendable {
     var mounts: [MountPoint] {
         get { mountPoints.withLock { $0 } }
         set { mountPoints.withLock { $0 = newValue } }
+    }
+
+    /// What belongs to the apps that are served.
+    var work: ShutdownWork? {
+        get { appWork.withLock { $0 } }
+        set { appWork.withLock { $0 = newValue } }
     }
 
     /// The caches of what is mounted, by the path of the first mount that has it.

@@ -47,6 +47,11 @@ public struct MetricsApp: App {
                 text.add("skein_cache_responses_total", "counter", labels: labels, Double(count))
             }
         }
+        let apps = request.scope.owner.context.work?.metrics ?? []
+        // The samples of one metric stand together.
+        for metric in apps.sorted(by: { $0.name < $1.name }) {
+            text.add(metric.name, metric.kind, labels: metric.labels, metric.value)
+        }
         if let memory = ProcessMemory.resident { text.add("process_resident_memory_bytes", "gauge", Double(memory)) }
         return ServerResponse(
             headers: ["Cache-Control": "no-store"],

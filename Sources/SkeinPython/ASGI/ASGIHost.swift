@@ -19,6 +19,7 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
     private var state: PythonObject?
     private var lifespan: PythonObject?
     private var exchanges: [ObjectIdentifier: ASGIExchange] = [:]
+    private let running = Atomic<Int>(0)
 
     private init(
         _ app: PythonObjectAddress, _ loop: ASGILoop, _ scopes: ASGIScopes, _ options: PythonOptions, _ logger: Logger
@@ -85,6 +86,10 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
         }
     }
 
+    func metrics(mount: String) -> [AppMetric] {
+        [AppMetric("skein_python_coroutines", mount: mount, Double(running.load(ordering: .relaxed)))]
+    }
+
     // MARK: Requests
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
@@ -99,8 +104,14 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
         try scopes.make(request, facts, state: state)
     }
 
-    func began(_ exchange: ASGIExchange) { exchanges[ObjectIdentifier(exchange)] = exchange }
-    func ended(_ exchange: ASGIExchange) { exchanges[ObjectIdentifier(exchange)] = nil }
+    func began(_ exchange: ASGIExchange) {
+        exchanges[ObjectIdentifier(exchange)] = exchange
+        running.add(1, ordering: .relaxed)
+    }
+
+    func ended(_ exchange: ASGIExchange) {
+        if exchanges.removeValue(forKey: ObjectIdentifier(exchange)) != nil { running.subtract(1, ordering: .relaxed) }
+    }
 
     /// What the client sees of an app that fails.
     func errorPage(_ error: PythonError) -> ServerResponse {

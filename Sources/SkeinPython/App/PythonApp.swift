@@ -75,6 +75,7 @@ public struct PythonApp: App {
             }
             PythonHosts.add(host, key)
         }
+        mount.addMetrics { [path = mount.path] in host.metrics(mount: path) }
         mount.atShutdown { await PythonHosts.letGo(of: key) }
         return host
     }

@@ -9,6 +9,8 @@ import Synchronization
 protocol PythonHost: App {
     /// Ends what the app has begun, when the last server that has it has stopped.
     func end() async
+    /// What is worth to be watched.
+    func metrics(mount: String) -> [AppMetric]
 }
 
 enum PythonHosts {
@@ -40,12 +42,14 @@ enum PythonHosts {
 
     /// Ends an app that nobody uses any more.
     static func letGo(of key: String) async {
-        let last = entries.withLock { entries -> (any PythonHost)? in
+        let (last, isEmpty) = entries.withLock { entries -> ((any PythonHost)?, Bool) in
             entries[key]?.uses -= 1
-            guard entries[key]?.uses == 0 else { return nil }
-            return entries.removeValue(forKey: key)?.host
+            guard entries[key]?.uses == 0 else { return (nil, false) }
+            let host = entries.removeValue(forKey: key)?.host
+            return (host, entries.isEmpty)
         }
         await last?.end()
+        if isEmpty { await PythonInterpreter.running?.leave() }
     }
 }
 

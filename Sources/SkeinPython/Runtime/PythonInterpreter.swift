@@ -132,6 +132,18 @@ final class PythonInterpreter: Sendable {
         }
     }
 
+    /// Calls what apps have registered for the end (`atexit`). The interpreter goes on: threads of Python may still run.
+    func leave() async {
+        _ = try? await onMain {
+            guard let leave = PythonModule.function(.leave) else { return }
+            do throws(PythonError) {
+                _ = try Python.call(leave)
+            } catch {
+                PythonLog.error("\(error)", to: PythonLog.logger.withLock { $0 })
+            }
+        }
+    }
+
     // MARK: Any thread
 
     /// Runs work with the lock, on a thread that has none.

@@ -22,6 +22,8 @@ final class PythonThreadPool: Sendable {
         var machine: ThreadPoolMachine
         var calls = Deque<WSGICall>()
         var workers: [Worker] = []
+        /// How long threads that were woken have waited for the interpreter's lock.
+        var lockWait = TimeAmount.zero
         var isEnding = false
     }
 
@@ -75,8 +77,12 @@ final class PythonThreadPool: Sendable {
     }
 
     /// Threads, and calls that wait.
-    var counts: (threads: Int, idle: Int, waiting: Int, lost: Int) {
-        state.withLock { ($0.machine.threads, $0.machine.idle, $0.machine.waiting, $0.machine.lost) }
+    var counts: (threads: Int, idle: Int, waiting: Int, lost: Int, calls: Int, lockWait: Double) {
+        state.withLock { state in
+            let machine = state.machine
+            let lockWait = Double(state.lockWait.nanoseconds) / 1e9
+            return (machine.threads, machine.idle, machine.waiting, machine.lost, machine.taken, lockWait)
+        }
     }
 
     /// Gives the pool a call.
@@ -155,7 +161,9 @@ final class PythonThreadPool: Sendable {
             }
             let thread = PyEval_SaveThread()
             let goesOn = sleep(worker)
+            let woken = NIODeadline.now()
             PyEval_RestoreThread(thread)
+            state.withLock { $0.lockWait = $0.lockWait + (NIODeadline.now() - woken) }
             if !goesOn { break }
             hasArrived = false
         }

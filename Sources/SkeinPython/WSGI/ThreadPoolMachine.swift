@@ -46,7 +46,7 @@ struct ThreadPoolMachine {
     /// How long calls take, as a moving average in nanoseconds.
     private var typical = 0.0
     /// Calls that were taken, and how many when the time was looked at last.
-    private var taken = 0
+    private(set) var taken = 0
     private var takenBefore = -1
 
     /// Calls shorter than this are short, in nanoseconds.

@@ -36,6 +36,18 @@ final class WSGIHost: PythonHost {
 
     func end() async { pool.end() }
 
+    func metrics(mount: String) -> [AppMetric] {
+        let counts = pool.counts
+        return [
+            AppMetric("skein_python_threads", mount: mount, Double(counts.threads)),
+            AppMetric("skein_python_idle_threads", mount: mount, Double(counts.idle)),
+            AppMetric("skein_python_hanging_threads", mount: mount, Double(counts.lost)),
+            AppMetric("skein_python_queued_requests", mount: mount, Double(counts.waiting)),
+            AppMetric("skein_python_calls_total", isCounter: true, mount: mount, Double(counts.calls)),
+            AppMetric("skein_python_lock_wait_seconds_total", isCounter: true, mount: mount, counts.lockWait),
+        ]
+    }
+
     static func make(
         _ app: PythonObjectAddress, _ interpreter: PythonInterpreter, _ options: PythonOptions, _ mount: MountPoint,
         _ logger: Logger

@@ -123,6 +123,9 @@ struct WSGITests {
                 [[mount]]
                 path = "/static"
                 files = "\(folder)"
+                [[mount]]
+                path = "/.metrics"
+                metrics = true
                 """)
         let environ = try await server.json("/caf%C3%A9/environ?q=1")
         #expect(environ["SCRIPT_NAME"] == "/caf\u{c3}\u{a9}")
@@ -134,6 +137,11 @@ struct WSGITests {
         #expect(scope["root_path"] == "/async" && scope["path"] == "/async/scope")
         #expect(try await server.text("/old") == "an old app")
         #expect(try await server.text("/static/grid.py").contains("import"))
+        let metrics = try await server.text("/.metrics")
+        for line in [
+            "skein_python_threads{mount=\"/flask\"} 1", "skein_python_calls_total{mount=\"/flask\"} 1",
+            "skein_python_queued_requests{mount=\"/flask\"} 0", "skein_python_coroutines{mount=\"/async\"} 0",
+        ] { #expect(metrics.contains(line), "\(metrics)") }
         await server.stop()
     }
 
@@ -349,6 +357,7 @@ struct ASGITests {
         #expect(!FileManager.default.fileExists(atPath: mark))
         await server.stop()
         #expect((try? String(contentsOfFile: mark, encoding: .utf8)) == "shut down")
+        #expect((try? String(contentsOfFile: mark + ".atexit", encoding: .utf8)) == "left")
         let failed = try await runToEnd(
             CommandTests.skein,
             [
