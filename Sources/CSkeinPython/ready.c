@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 // Numbers of slots and flags of the stable ABI (typeslots.h, object.h).
-enum { AM_AWAIT = 77, TP_DEALLOC = 52, TP_ITER = 62, TP_ITERNEXT = 63 };
+enum { AM_AWAIT = 77, TP_DEALLOC = 52, TP_ITER = 62, TP_ITERNEXT = 63, TP_METHODS = 64 };
+enum { METH_VARARGS = 1, METH_NOARGS = 4, METH_O = 8 };
 
 typedef struct {
     int slot;
@@ -48,7 +49,41 @@ static void dealloc(PyObject *self) {
     Py_DecRef(own);
 }
 
+// What makes a coroutine of it, for those that give it to a task.
+
+static PyObject *send_value(PyObject *self, PyObject *value) {
+    (void)value;
+    next(self);
+    if (!PyErr_Occurred()) PyErr_SetObject(skein_python.PyExc_StopIteration, skein_python._Py_NoneStruct);
+    return NULL;
+}
+
+static PyObject *throw_error(PyObject *self, PyObject *arguments) {
+    (void)self;
+    PyObject *error = PyTuple_GetItem(arguments, 0);
+    if (!error) return NULL;
+    if (PyObject_IsInstance(error, skein_python.PyExc_BaseException) == 1) {
+        PyErr_SetObject(skein_py_type(error), error);
+    } else {
+        PyErr_SetObject(error, PyTuple_Size(arguments) > 1 ? PyTuple_GetItem(arguments, 1) : skein_python._Py_NoneStruct);
+    }
+    return NULL;
+}
+
+static PyObject *end(PyObject *self, PyObject *none) {
+    (void)self;
+    (void)none;
+    return skein_py_none();
+}
+
+static PyMethodDef methods[] = {
+    {"send", (void *)send_value, METH_O, NULL}, {"throw", (void *)throw_error, METH_VARARGS, NULL},
+    {"close", (void *)end, METH_NOARGS, NULL},
+    {0},
+};
+
 static type_slot slots[] = {
+    {TP_METHODS, methods},
     {AM_AWAIT, (void *)itself}, {TP_DEALLOC, (void *)dealloc}, {TP_ITER, (void *)itself}, {TP_ITERNEXT, (void *)next}, {0, NULL},
 };
 

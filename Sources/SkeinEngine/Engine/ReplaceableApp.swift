@@ -35,7 +35,7 @@ extension HTTPServer {
             throw SkeinError(
                 .exception, because: "only the apps of a running server of Engine.replaceableServer() can be replaced")
         }
-        let shutdown = ShutdownWork(client)
+        let shutdown = ShutdownWork(client, within: context.configuration.shutdownTimeout)
         do {
             let app = try await engine.app.bootstrap(at: .root(shutdown))
             for name in engine.configuration.aliases.map(\.name) { try Alias.check(name: name) }

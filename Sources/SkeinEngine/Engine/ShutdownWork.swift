@@ -10,7 +10,13 @@ final class ShutdownWork: Sendable {
     /// The client of the server, which is there as long as this work is not done.
     let client: SkeinClient?
 
-    init(_ client: SkeinClient? = nil) { self.client = client }
+    /// How long it may take.
+    let timeout: Duration
+
+    init(_ client: SkeinClient?, within timeout: Duration) {
+        self.client = client
+        self.timeout = timeout
+    }
 
     func add(_ piece: @escaping @Sendable () async -> Void) { work.withLock { $0.append(piece) } }
 
@@ -19,8 +25,37 @@ final class ShutdownWork: Sendable {
     /// The numbers of the apps, as they are now.
     var metrics: [AppMetric] { numbers.withLock { $0 }.flatMap { $0() } }
 
-    /// Does it all, once.
+    /// Does it all, once. What takes longer than the timeout and some seconds is not waited for.
     func run() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let end = End(continuation)
+            Task {
+                await doAll()
+                end.reach()
+            }
+            Task {
+                try? await Task.sleep(for: timeout + .seconds(3))
+                end.reach()
+            }
+        }
+    }
+
+    /// Whichever comes first.
+    private final class End: Sendable {
+        private let continuation: Mutex<CheckedContinuation<Void, Never>?>
+
+        init(_ continuation: CheckedContinuation<Void, Never>) { self.continuation = Mutex(continuation) }
+
+        func reach() {
+            let first = continuation.withLock { continuation in
+                defer { continuation = nil }
+                return continuation
+            }
+            first?.resume()
+        }
+    }
+
+    private func doAll() async {
         let pieces = work.withLock { work in
             defer { work = [] }
             return work
@@ -49,11 +84,16 @@ package struct AppMetric: Sendable {
 }
 
 extension MountPoint {
+    /// How long the server lets apps end.
+    package var shutdownTimeout: Duration { shutdown?.timeout ?? .seconds(10) }
+
     /// Shows numbers of an app that is being made ready on the page of metrics.
     package func addMetrics(_ metrics: @escaping @Sendable () -> [AppMetric]) { shutdown?.add(metrics) }
 
     /// Registers work for the end of the server, for an app that is being made ready: `bootstrap(at:)` opens, this closes.
     ///
     /// It begins when the last request has been answered, and the server waits for it. Apps that were replaced end a minute later.
+    ///
+    /// It is not waited for much longer than ``ServerConfiguration/shutdownTimeout``.
     public func atShutdown(_ work: @escaping @Sendable () async -> Void) { shutdown?.add(work) }
 }

@@ -121,7 +121,7 @@ public final class HTTPServer: Service {
         let log = try context.configuration.requestLog.map { try RequestLog($0, logger: context.configuration.logger) }
         var handling = handling
         if case .task(let app) = handling {
-            let shutdown = ShutdownWork(skein)
+            let shutdown = ShutdownWork(skein, within: context.configuration.shutdownTimeout)
             state.withLock { $0.shutdown = [shutdown] }
             let app = try await app.bootstrap(at: .root(shutdown))
             context.work = shutdown

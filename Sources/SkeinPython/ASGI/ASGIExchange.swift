@@ -107,6 +107,26 @@ class ASGIExchange: @unchecked Sendable {
         ended(error.map { PythonError($0) })
     }
 
+    /// Lets go of futures that nobody waits for any more: an app may ask again and again whether its client is there.
+    private func dropGivenUp() {
+        guard let loop, !receivers.isEmpty else { return }
+        var kept: [PythonObject] = []
+        for future in receivers { if loop.isDone(future) { Py_DecRef(future) } else { kept.append(future) } }
+        receivers = kept
+    }
+
+    /// A coroutine that waits for a new future, as apps expect one; the future is one of some.
+    private func makeFuture(_ futures: inout [PythonObject]) -> PythonObject? {
+        guard let future = loop?.makeFuture(), let awaited = PythonModule.function(.awaited) else { return nil }
+        var argument = future
+        guard let coroutine = skein_py_call(awaited, &argument, 1) else {
+            Py_DecRef(future)
+            return nil
+        }
+        futures.append(future)
+        return coroutine
+    }
+
     // MARK: What the app calls
 
     private static func capsule(of exchange: ASGIExchange) -> PythonObject? {
@@ -124,11 +144,10 @@ class ASGIExchange: @unchecked Sendable {
         guard let exchange = exchange(of: own) else { return nil }
         do throws(PythonError) {
             if exchange.receivers.isEmpty, let message = try exchange.nextMessage() { return skein_py_ready(message) }
-            guard let future = exchange.loop?.makeFuture() else { return nil }
-            Py_IncRef(future)
-            exchange.receivers.append(future)
+            exchange.dropGivenUp()
+            guard let waiting = exchange.makeFuture(&exchange.receivers) else { return nil }
             exchange.isWanted()
-            return future
+            return waiting
         } catch {
             return Python.raise(skein_python.PyExc_RuntimeError, error.message)
         }
@@ -144,10 +163,7 @@ class ASGIExchange: @unchecked Sendable {
                 Py_IncRef(exchange.words.done)
                 return exchange.words.done
             }
-            guard let future = exchange.loop?.makeFuture() else { return nil }
-            Py_IncRef(future)
-            exchange.senders.append(future)
-            return future
+            return exchange.makeFuture(&exchange.senders)
         } catch {
             return Python.raise(error.isGone ? skein_python.PyExc_OSError : skein_python.PyExc_RuntimeError, error.message)
         }

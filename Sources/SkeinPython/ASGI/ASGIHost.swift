@@ -70,7 +70,12 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
     }
 
     /// Lets the app end what its lifespan has begun, and cancels what still runs.
-    func end() async {
+    func end(within timeout: Duration) async {
+        // Coroutines may work on behind their answer, as background tasks do.
+        let end = ContinuousClock.now + timeout
+        while running.load(ordering: .relaxed) > 0, ContinuousClock.now < end {
+            try? await Task.sleep(for: .milliseconds(20))
+        }
         try? await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             loop.interpreter.enqueue {
                 for exchange in self.exchanges.values { exchange.cancel() }

@@ -77,7 +77,9 @@ final class ASGILoop: @unchecked Sendable {
         interpreter.enqueue { loop.run() }
         interpreter.wake { loop.wake() }
         // Behind this, the loop runs.
-        _ = try await interpreter.onMain { true }
+        guard try await interpreter.onMain({ loop.objects != nil }) else {
+            throw SkeinError(.exception, because: "Python's event loop does not run; the log says why")
+        }
         return loop
     }
 
@@ -89,9 +91,10 @@ final class ASGILoop: @unchecked Sendable {
             let number = try PythonReference(Python.integer(Int(reading)))
             let drain = try PythonReference(Self.drain.make(self: own.object))
             let begun = try PythonReference(Self.begun.make(self: own.object))
-            _ = try Python.call(run, [number.object, drain.object, begun.object])
+            _ = try Python.call(run, [number.object, drain.object, begun.object, words.done])
         } catch {
-            PythonLog.logger.withLock { $0 }.critical("Python's event loop has ended: \(error)")
+            PythonLog.error("Python's event loop does not run: \(error)", to: PythonLog.logger.withLock { $0 })
+            interpreter.wakeAsBefore()
         }
     }
 
@@ -207,7 +210,7 @@ final class ASGILoop: @unchecked Sendable {
         return true
     }
 
-    private func isDone(_ future: PythonObject) -> Bool {
+    func isDone(_ future: PythonObject) -> Bool {
         guard let done = PyObject_GetAttrString(future, "done"), let answer = skein_py_call(done, nil, 0) else {
             PyErr_Clear()
             return true

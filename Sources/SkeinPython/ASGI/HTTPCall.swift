@@ -58,13 +58,16 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
                 let whole = request.takeContent(upTo: 256 << 10)
-                shared.withLock { shared in
+                let hasLeft = shared.withLock { shared in
+                    if shared.hasLeft { return true }
                     shared.continuation = continuation
-                    guard let whole else { return }
+                    guard let whole else { return false }
                     if whole.readableBytes > 0 { shared.content.pieces = [whole] }
                     shared.content.isComplete = true
                     shared.content.isBegun = true
+                    return false
                 }
+                if hasLeft { return continuation.resume(throwing: CancellationError()) }
                 loop.begin(self)
             }
         } onCancel: {
@@ -114,7 +117,9 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
             }
             shared.withLock { $0.content.isComplete = true }
         } catch {
+            // The app hears that nothing more comes, and the client why: its content may be too large, or too slow.
             shared.withLock { $0.hasLeft = true }
+            answer(.failure(error))
         }
         loop?.add(.wake(self))
     }
@@ -231,11 +236,12 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         var length: Int?
         try Self.readFields(event.value(words.headers), into: &headers) { name, value in
             if name.count == 14, Bytes.equal(name, 0, 14, lowercase: "content-length") {
-                length = Int(String(decoding: value, as: UTF8.self))
+                length = Int(String(decoding: value, as: UTF8.self)) ?? -1
                 return false
             }
             return !(name.count == 17 && Bytes.equal(name, 0, 17, lowercase: "transfer-encoding"))
         }
+        guard length ?? 0 >= 0 else { throw ASGIFault(message: "the Content-Length is no number of bytes") }
         if let problem = headers.problem {
             throw ASGIFault(message: "the field \(problem.name.debugDescription) cannot be sent: names are tokens, values have no control characters")
         }
@@ -265,12 +271,20 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
             return false
         }
         if inlet == nil { begin(head) }
-        let goesOn = bytes.readableBytes == 0 || request.method == .head || inlet?.push(bytes) ?? true
-        if !goesOn { shared.withLock { $0.isFull = !$0.hasLeft } }
+        let goesOn = bytes.readableBytes == 0 || request.method == .head || push(bytes)
         if isLast {
             if head.hasTrailers { awaitsTrailers = true } else { complete() }
         }
         return !goesOn && !isLast && !hasRoom
+    }
+
+    /// Sends a piece. Returns false when the client is behind, until it has caught up.
+    private func push(_ bytes: ByteBuffer) -> Bool {
+        // Before it is pushed: the client may have caught up when push() returns.
+        shared.withLock { $0.isFull = !$0.hasLeft }
+        guard inlet?.push(bytes) ?? true else { return false }
+        shared.withLock { $0.isFull = false }
+        return true
     }
 
     private func whole(_ head: Head, _ bytes: ByteBuffer) -> ServerResponse {

@@ -32,6 +32,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
     private struct Shared {
         var continuation: UnsafeContinuation<Decision, any Error>?
         var incoming = Deque<WebSocketMessage>()
+        var untaken = 0
         var reader: UnsafeContinuation<Void, Never>?
         var isConnected = false
         var ending: (code: Int, reason: String)?
@@ -39,6 +40,9 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         var unsent = 0
         var isSending = false
         var socket: WebSocket?
+
+        /// Whether the client has to wait until the app has taken something.
+        var isFull: Bool { incoming.count >= SocketCall.mostMessages || untaken >= SocketCall.highWater }
     }
 
     private enum Phase { case connecting, accepted, denying(HTTPStatus, Headers), closed }
@@ -53,7 +57,11 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
     func answer(on loop: ASGILoop) async throws -> ServerResponse {
         let decision = try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
-                shared.withLock { $0.continuation = continuation }
+                let hasLeft = shared.withLock { shared in
+                    if shared.ending == nil { shared.continuation = continuation }
+                    return shared.ending != nil
+                }
+                if hasLeft { return continuation.resume(throwing: CancellationError()) }
                 loop.begin(self)
             }
         } onCancel: {
@@ -66,13 +74,22 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
             var options = WebSocketOptions()
             options.subprotocols = subprotocol.map { [$0] } ?? []
             // The app sees the Origin field, and decides (ASGI has it so).
-            do {
-                return try request.webSocket(options, headers: headers, origins: ["*"]) { try await self.carry($0) }
-            } catch {
-                ended(with: 1006, "")
-                throw error
+            let acceptance = Acceptance(self)
+            return try request.webSocket(options, headers: headers, origins: ["*"]) { socket in
+                acceptance.isOpen.store(true, ordering: .relaxed)
+                try await self.carry(socket)
             }
         }
+    }
+
+    /// Tells the app of a socket that was accepted and is never opened: its client has left meanwhile.
+    private final class Acceptance: Sendable {
+        let isOpen = Atomic<Bool>(false)
+        private let call: SocketCall
+
+        init(_ call: SocketCall) { self.call = call }
+
+        deinit { if !isOpen.load(ordering: .relaxed) { call.ended(with: 1006, "") } }
     }
 
     private func decide(_ result: Result<Decision, any Error>) {
@@ -94,7 +111,8 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
             for try await message in socket {
                 let isFull = shared.withLock { shared in
                     shared.incoming.append(message)
-                    return shared.incoming.count >= Self.mostMessages
+                    shared.untaken += message.bytes.readableBytes
+                    return shared.isFull
                 }
                 loop?.add(.wake(self))
                 if isFull { await untilTaken() }
@@ -107,7 +125,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
     private func untilTaken() async {
         await withUnsafeContinuation { continuation in
             let goesOn = shared.withLock { shared in
-                if shared.incoming.count < Self.mostMessages || shared.ending != nil { return true }
+                if !shared.isFull || shared.ending != nil { return true }
                 shared.reader = continuation
                 return false
             }
@@ -166,8 +184,11 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         }
         let (message, reader, ending) = shared.withLock { shared in
             let message = shared.incoming.popFirst()
-            defer { if message != nil { shared.reader = nil } }
-            return (message, message == nil ? nil : shared.reader, message == nil ? shared.ending : nil)
+            guard let message else { return (WebSocketMessage?.none, UnsafeContinuation<Void, Never>?.none, shared.ending) }
+            shared.untaken -= message.bytes.readableBytes
+            guard !shared.isFull else { return (message, nil, nil) }
+            defer { shared.reader = nil }
+            return (message, shared.reader, nil)
         }
         reader?.resume()
         if let message {
@@ -205,6 +226,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         case (.connecting, .accept):
             var headers = Headers()
             try HTTPCall.readFields(event.value(words.headers), into: &headers)
+            try Self.check(headers)
             phase = .accepted
             decide(.success(.accept(subprotocol: event.string(words.subprotocol), headers)))
             return false
@@ -215,7 +237,10 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         case (.connecting, .denialStart):
             var headers = Headers()
             try HTTPCall.readFields(event.value(words.headers), into: &headers)
-            phase = .denying(HTTPStatus(event.integer(words.status) ?? 403), headers)
+            try Self.check(headers)
+            let status = event.integer(words.status) ?? 403
+            guard (200...599).contains(status) else { throw ASGIFault(message: "a denial has a status from 200 to 599") }
+            phase = .denying(HTTPStatus(status), headers)
             return false
         case (.denying(let status, let headers), .denialBody):
             if let body = event.value(words.body) { _ = Python.withBytes(body) { denial.writeBytes($0) } }
@@ -232,6 +257,12 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         case (.closed, _): throw ASGIFault(message: "the socket is closed", isGone: true)
         default:
             throw ASGIFault(message: "\((event.string(words.type) ?? "nothing").debugDescription) is not expected here")
+        }
+    }
+
+    private static func check(_ headers: Headers) throws(ASGIFault) {
+        if let problem = headers.problem {
+            throw ASGIFault(message: "the field \(problem.name.debugDescription) cannot be sent")
         }
     }
 

@@ -62,21 +62,27 @@ public struct PythonApp: App {
         let interpreter = try PythonInterpreter.started(
             environment: options.environment, folder: options.folder, logger: logger)
         if let client = mount.client { PythonHosts.client = client }
-        let key = "\(mount.path)\n\(options.folder)\n\(target)\n\(name)\n\(interface)"
-        let host: any PythonHost
-        if let known = PythonHosts.find(key) {
-            host = known
-        } else {
+        // An ASGI app has one lifespan, whatever its options; a WSGI app with other threads is called by others.
+        let place = "\(mount.path)\n\(options.folder)\n\(target)\n\(name)\n\(interface)"
+        var key = place
+        var host = PythonHosts.find(place)
+        if host == nil {
+            key = "\(place)\n\(options.ofThreads)"
+            host = PythonHosts.find(key)
+        }
+        if host == nil {
             do {
-                host = try await make(interpreter, options, mount, logger)
+                let made = try await make(interpreter, options, mount, logger)
+                if made is ASGIHost { key = place }
+                host = PythonHosts.add(made, key)
             } catch let error as SkeinError where options.showsTracebacks {
                 PythonLog.error(error.message, to: logger)
                 return BrokenApp(message: error.message)
             }
-            PythonHosts.add(host, key)
         }
+        guard let host else { throw ServerError(.serviceUnavailable) }
         mount.addMetrics { [path = mount.path] in host.metrics(mount: path) }
-        mount.atShutdown { await PythonHosts.letGo(of: key) }
+        mount.atShutdown { [key, timeout = mount.shutdownTimeout] in await PythonHosts.letGo(of: key, within: timeout) }
         return host
     }
 

@@ -8,7 +8,8 @@ import Synchronization
 /// A Python app that answers requests.
 protocol PythonHost: App {
     /// Ends what the app has begun, when the last server that has it has stopped.
-    func end() async
+    /// - Parameter timeout: how long what still runs may go on.
+    func end(within timeout: Duration) async
     /// What is worth to be watched.
     func metrics(mount: String) -> [AppMetric]
 }
@@ -36,19 +37,28 @@ enum PythonHosts {
         }
     }
 
-    static func add(_ host: any PythonHost, _ key: String) {
-        entries.withLock { $0[key] = Entry(host: host) }
+    /// Adds an app.
+    /// - Returns: the app of the key, which somebody may have added meanwhile.
+    static func add(_ host: any PythonHost, _ key: String) -> any PythonHost {
+        entries.withLock { entries in
+            if entries[key] != nil {
+                entries[key]?.uses += 1
+            } else {
+                entries[key] = Entry(host: host)
+            }
+            return entries[key]?.host ?? host
+        }
     }
 
     /// Ends an app that nobody uses any more.
-    static func letGo(of key: String) async {
+    static func letGo(of key: String, within timeout: Duration) async {
         let (last, isEmpty) = entries.withLock { entries -> ((any PythonHost)?, Bool) in
             entries[key]?.uses -= 1
             guard entries[key]?.uses == 0 else { return (nil, false) }
             let host = entries.removeValue(forKey: key)?.host
             return (host, entries.isEmpty)
         }
-        await last?.end()
+        await last?.end(within: timeout)
         if isEmpty { await PythonInterpreter.running?.leave() }
     }
 }

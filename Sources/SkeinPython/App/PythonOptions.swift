@@ -37,4 +37,9 @@ public struct PythonOptions: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// What differs between two hosts of one WSGI app.
+    var ofThreads: String {
+        "\(threads ?? 0) \(maximumThreads ?? 0) \(queue) \(requestTimeout ?? .zero) \(contentInMemory) \(buffering) \(showsTracebacks)"
+    }
 }

@@ -33,7 +33,9 @@ enum ClientCalls {
     private static func started(_ task: ClientTask) -> PythonObject? { task.object() }
 
     private static func timeout(_ object: PythonObject) -> Duration? {
-        Python.isNone(object) ? nil : .seconds(PyFloat_AsDouble(object))
+        guard !Python.isNone(object) else { return nil }
+        let seconds = PyFloat_AsDouble(object)
+        return seconds.isFinite && seconds < 1e6 ? .seconds(max(0, seconds)) : nil
     }
 
     /// `_http(current, method, url, headers, body, timeout, is_for_all)`

@@ -99,8 +99,8 @@ final class ClientTask: Sendable {
         }
         if let result { return result }
         PythonInterpreter.withoutLock {
-            if let timeout {
-                _ = ready.wait(timeout: .now() + max(0, min(timeout, 1e6)))
+            if let timeout, timeout < 1e6 {
+                _ = ready.wait(timeout: .now() + max(0, timeout))
             } else {
                 ready.wait()
             }

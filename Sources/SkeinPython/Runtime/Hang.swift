@@ -19,6 +19,10 @@ enum Hang {
     static func report(_ request: ServerRequest, _ logger: Logger, answer: () -> Void) {
         answer()
         logger.error("\(request.method) \(request.path): the app did not answer in time")
+        PythonThread.start("python hangs") { explain(logger) }
+    }
+
+    private static func explain(_ logger: Logger) {
         let done = DispatchSemaphore(value: 0)
         PythonThread.start("python stacks") {
             PythonInterpreter.withLock {

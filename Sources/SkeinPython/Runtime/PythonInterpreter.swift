@@ -125,6 +125,12 @@ final class PythonInterpreter: Sendable {
     /// The main thread is woken in another way from here on: an event loop runs on it.
     func wake(by wakeLoop: @escaping @Sendable () -> Void) { state.withLock { $0.wakeLoop = wakeLoop } }
 
+    /// No event loop runs on the main thread any more.
+    func wakeAsBefore() {
+        state.withLock { $0.wakeLoop = nil }
+        ready.signal()
+    }
+
     /// Runs work on the main thread, and waits for its result.
     func onMain<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await withCheckedThrowingContinuation { continuation in

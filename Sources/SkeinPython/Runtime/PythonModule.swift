@@ -23,6 +23,8 @@ enum PythonModule {
         case lifespan = "_lifespan"
         case dump = "_dump"
         case leave = "_leave"
+        case awaited = "_awaited"
+        case parallelism = "_parallelism"
         case special = "_special"
     }
 
@@ -34,6 +36,9 @@ enum PythonModule {
         guard let module = PyImport_AddModule("skein"), let scope = PyModule_GetDict(module) else {
             throw PythonError.taken()
         }
+        // Since 3.10, a module has them by itself.
+        let builtins = try PythonReference(PyImport_ImportModule("builtins"))
+        guard PyDict_SetItemString(scope, "__builtins__", builtins.object) == 0 else { throw PythonError.taken() }
         for (name, function) in natives { try add(name, function, to: scope) }
         try run(PythonSource.host, file: "skein/host.py", in: scope)
         try run(PythonSource.client, file: "skein/client.py", in: scope)

@@ -185,7 +185,9 @@ struct PythonError: Error, CustomStringConvertible {
             message = text.splitBytes(separator: "\n").last.map(String.init) ?? text
         } else {
             PyErr_Clear()
-            message = Python.typeName(exception)
+            let text = PyObject_Str(exception)
+            defer { Py_DecRef(text) }
+            message = "\(Python.typeName(exception)): \(text.flatMap { Python.string($0) } ?? "")"
             traceback = message
         }
     }

@@ -248,7 +248,7 @@ extension PythonSource {
                     _cancel(self._handle)
 
             def __await__(self):
-                return self._later(asyncio.get_running_loop(), None, lambda response: response, None, (200,)).__await__()
+                return self._then(None, lambda response: response).__await__()
 
 
         def _each(response, work):

@@ -3,7 +3,7 @@
 /// The sources of the module `skein`.
 enum PythonSource {
     static let host = #"""
-        import asyncio, atexit, contextvars, importlib, importlib.util, inspect, io, logging, os, signal, stat, sys, traceback, warnings
+        import asyncio, atexit, collections.abc, contextvars, importlib, importlib.util, inspect, io, logging, os, signal, stat, sys, tempfile, threading, traceback, warnings
 
         _current = contextvars.ContextVar("skein.current", default=None)
 
@@ -187,8 +187,17 @@ enum PythonSource {
                 raise StopIteration
 
 
+        def _is_plain(file):
+            # What reads other bytes than its descriptor has, such as gzip's files, is read.
+            if isinstance(file, tempfile._TemporaryFileWrapper):
+                file = file.file
+            return type(file) is io.FileIO or type(file) in (io.BufferedReader, io.BufferedRandom) and type(file.raw) is io.FileIO
+
+
         def _file_of(wrapper):
             try:
+                if not _is_plain(wrapper.filelike):
+                    return None
                 descriptor = wrapper.filelike.fileno()
                 state = os.fstat(descriptor)
                 if not stat.S_ISREG(state.st_mode):
@@ -199,10 +208,11 @@ enum PythonSource {
 
 
         class _Errors:
-            def __init__(self): self._rest = ""
+            def __init__(self): self._rest, self._lock = "", threading.Lock()
 
             def write(self, text):
-                *lines, self._rest = (self._rest + text).split("\n")
+                with self._lock:
+                    *lines, self._rest = (self._rest + text).split("\n")
                 for line in lines:
                     _log(logging.ERROR, "wsgi.errors", line)
                 return len(text)
@@ -212,8 +222,9 @@ enum PythonSource {
                     self.write(line)
 
             def flush(self):
-                if self._rest:
+                with self._lock:
                     rest, self._rest = self._rest, ""
+                if rest:
                     _log(logging.ERROR, "wsgi.errors", rest)
 
 
@@ -225,18 +236,36 @@ enum PythonSource {
         _loop = None
 
 
-        def _run_loop(descriptor, drain, begun):
+        def _run_loop(descriptor, drain, begun, done):
             global _loop
             try:
                 import uvloop
                 loop = uvloop.new_event_loop()
-            except ImportError:
+            except Exception as error:
+                if not isinstance(error, ImportError):
+                    _log(logging.WARNING, "asgi", "uvloop does not work here: " + _describe(error))
                 loop = asyncio.new_event_loop()
             asyncio.set_event_loop(loop)
             _loop = loop
             loop.add_reader(descriptor, drain)
+            collections.abc.Coroutine.register(type(done))
             begun(loop, loop.create_future, asyncio.Task, loop.call_soon)
-            loop.run_forever()
+            while True:
+                # A task that exits, or an app that stops the loop, does not end the server.
+                try:
+                    loop.run_forever()
+                    _log(logging.ERROR, "asgi", "an app has stopped the event loop; it goes on")
+                except BaseException as error:
+                    _log(logging.ERROR, "asgi", "a task has ended the event loop, which goes on: " + _describe(error))
+
+
+        async def _awaited(future):
+            return await future
+
+
+        def _parallelism():
+            """Threads that can run Python at the same time."""
+            return (os.cpu_count() or 1) if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled() else 1
 
 
         async def _serve(app, scope, receive, send, call):
@@ -256,21 +285,28 @@ enum PythonSource {
                 self.app, self.state, self.report = app, state, report
                 self.asked = asyncio.Queue()
                 self.asked.put_nowait({"type": "lifespan.startup"})
-                self.is_started = self.is_over = False
+                self.is_asked = self.is_started = self.is_over = False
                 self.task = asyncio.Task(self.run(), loop=_loop)
 
             async def run(self):
                 scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
                 try:
-                    await self.app(scope, self.asked.get, self.send)
+                    await self.app(scope, self.receive, self.send)
                 except BaseException as error:
                     # An app without a lifespan says so by raising.
                     if self.is_started:
                         _log(logging.ERROR, "asgi", _describe(error))
-                    elif getattr(error, "__traceback__", None) is not None:
+                    elif self.is_asked:
+                        _log(logging.WARNING, "asgi", "the app's startup has raised, and the app serves without: " + _describe(error))
+                    else:
                         _log(logging.DEBUG, "asgi", "the app has no lifespan: " + _describe(error))
                 self.is_over = True
                 self.tell(None)
+
+            async def receive(self):
+                event = await self.asked.get()
+                self.is_asked = True
+                return event
 
             async def send(self, event):
                 kind = event["type"]

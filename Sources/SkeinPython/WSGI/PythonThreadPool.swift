@@ -68,9 +68,12 @@ final class PythonThreadPool: Sendable {
             while let pool = self, let isBusy = pool.watch(&meter) {
                 quiet = isBusy ? 0 : quiet + 1
                 let sleeps = quiet > 50
-                if sleeps { pool.isWatched.store(false, ordering: .relaxed) }
+                if sleeps { pool.isWatched.store(false, ordering: .sequentiallyConsistent) }
+                // A call that has come before the line above has not signalled.
+                if sleeps, pool.hasCalls { pool.isWatched.store(true, ordering: .relaxed) }
+                let sleepsNow = sleeps && !pool.isWatched.load(ordering: .relaxed)
                 _ = consume pool
-                _ = watcher.wait(timeout: .now() + .milliseconds(sleeps ? 1000 : 2))
+                _ = watcher.wait(timeout: .now() + .milliseconds(sleepsNow ? 1000 : 2))
                 if sleeps { quiet = 0 }
             }
         }
@@ -85,10 +88,19 @@ final class PythonThreadPool: Sendable {
         }
     }
 
+    private var hasCalls: Bool { state.withLock { state in !state.calls.isEmpty || state.workers.contains { $0.call != nil } } }
+
+    /// Waits until no call runs, but not for long.
+    func untilIdle(within timeout: Duration) async {
+        let end = ContinuousClock.now + timeout
+        while hasCalls, ContinuousClock.now < end { try? await Task.sleep(for: .milliseconds(20)) }
+    }
+
     /// Gives the pool a call.
     /// - Throws: ``ServerError`` 503 when too many wait.
     func submit(_ call: WSGICall) throws(ServerError) {
-        let action = state.withLock { state in
+        let action: ThreadPoolMachine.Action = state.withLock { state in
+            if state.isEnding { return .refuse }
             let action = state.machine.submitted()
             if action != .refuse { state.calls.append(call) }
             return action
@@ -99,7 +111,7 @@ final class PythonThreadPool: Sendable {
         }
         // When the loop has done what it has: a thread that is woken now might take the processor from it, for one call.
         if action != .none { call.request.shard.eventLoop.execute { self.perform(action) } }
-        if !isWatched.load(ordering: .relaxed), !isWatched.exchange(true, ordering: .relaxed) { watcher.signal() }
+        if !isWatched.load(ordering: .sequentiallyConsistent), !isWatched.exchange(true, ordering: .relaxed) { watcher.signal() }
     }
 
     /// Sends an answer. While more calls wait and calls are short, several leave together; the watcher sees to it that none waits for long.
@@ -159,6 +171,7 @@ final class PythonThreadPool: Sendable {
                 PythonInterpreter.leaveIfForked()
                 continue
             }
+            deliveries.flush()
             let thread = PyEval_SaveThread()
             let goesOn = sleep(worker)
             let woken = NIODeadline.now()
@@ -194,7 +207,7 @@ final class PythonThreadPool: Sendable {
         while true {
             let result = sleepers.wait(timeout: .now() + Self.patience)
             let rest: ThreadPoolMachine.Rest? = state.withLock { state in
-                if state.isEnding { return .end }
+                if state.isEnding, state.calls.isEmpty { return .end }
                 guard result == .timedOut else { return nil }
                 return state.machine.sleptLong()
             }
@@ -233,7 +246,7 @@ final class PythonThreadPool: Sendable {
         let hanging = state.withLock { state in
             var found: [WSGICall] = []
             for worker in state.workers where !worker.isLost && now - worker.since >= TimeAmount(requestTimeout) {
-                guard let call = worker.call else { continue }
+                guard let call = worker.call, call.isAwaited else { continue }
                 worker.isLost = true
                 found.append(call)
             }

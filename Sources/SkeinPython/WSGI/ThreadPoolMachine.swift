@@ -102,7 +102,8 @@ struct ThreadPoolMachine {
     /// - Returns: how many threads begin now.
     mutating func measured(load: Double) -> Int {
         guard isStarving, load < 0.8 * Double(limits.parallelism) else { return 0 }
-        let more = min(waiting, max(1, threads), limits.maximum - threads)
+        let more = min(waiting, max(1, threads), limits.maximum - threads, 2 * limits.maximum - threads - lost)
+        guard more > 0 else { return 0 }
         threads += more
         coming += more
         return more
@@ -134,7 +135,7 @@ struct ThreadPoolMachine {
             coming += 1
             return .wake
         }
-        guard threads < limits.minimum else { return .none }
+        guard threads < limits.minimum, threads + lost < 2 * limits.maximum else { return .none }
         threads += 1
         coming += 1
         return .spawn

@@ -54,7 +54,11 @@ final class WSGICall: @unchecked Sendable {
     func answer(by pool: PythonThreadPool) async throws -> ServerResponse {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
-                waiting.withLock { $0.continuation = continuation }
+                let hasLeft = waiting.withLock { waiting in
+                    if !waiting.hasLeft { waiting.continuation = continuation }
+                    return waiting.hasLeft
+                }
+                if hasLeft { return continuation.resume(throwing: CancellationError()) }
                 do {
                     try pool.submit(self)
                 } catch {
@@ -88,6 +92,9 @@ final class WSGICall: @unchecked Sendable {
         waiting.withLock { $0.hasLeft = true }
         room.signal()
     }
+
+    /// Whether the client waits for the head of the answer.
+    var isAwaited: Bool { waiting.withLock { $0.continuation != nil } }
 
     private var hasLeft: Bool { waiting.withLock { $0.hasLeft } }
 
@@ -326,6 +333,7 @@ final class WSGICall: @unchecked Sendable {
         guard count == 1, let arguments, let bytes = Python.buffer(arguments[0]) else {
             return Python.raise(skein_python.PyExc_TypeError, "write(bytes)")
         }
+        if call.hasLeft { return Python.raise(skein_python.PyExc_BrokenPipeError, "the client has left") }
         do throws(PythonError) {
             if bytes.readableBytes > 0 { try call.send(bytes) }
             return skein_py_none()

@@ -41,6 +41,10 @@ struct WSGIHead {
         for index in 0..<PyList_Size(list) {
             guard let pair = PyList_GetItem(list, index), add(pair) else { return nil }
         }
+        guard contentLength ?? 0 >= 0 else {
+            _ = Python.raise(skein_python.PyExc_ValueError, "the Content-Length is no number of bytes")
+            return nil
+        }
         if let problem = headers.problem {
             _ = Python.raise(
                 skein_python.PyExc_ValueError,
@@ -95,7 +99,7 @@ struct WSGIHead {
 
     private mutating func add(_ name: String, _ value: UnsafeRawBufferPointer) {
         if name.utf8.count == 14, name.equalsIgnoringCase("content-length") {
-            contentLength = Int(String(decoding: value, as: UTF8.self))
+            contentLength = Int(String(decoding: value, as: UTF8.self)) ?? -1
             return
         }
         if Self.ignored.contains(where: { $0.utf8.count == name.utf8.count && name.equalsIgnoringCase($0) }) { return }

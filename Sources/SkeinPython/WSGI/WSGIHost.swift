@@ -34,7 +34,10 @@ final class WSGIHost: PythonHost {
         self.pool = pool
     }
 
-    func end() async { pool.end() }
+    func end(within timeout: Duration) async {
+        await pool.untilIdle(within: timeout)
+        pool.end()
+    }
 
     func metrics(mount: String) -> [AppMetric] {
         let counts = pool.counts
@@ -57,9 +60,15 @@ final class WSGIHost: PythonHost {
             return PythonObjectAddress(
                 try EnvironBuilder.base(root: root, isMultiprocess: WorkerLink.current != nil).release())
         }
-        let threads = max(1, options.threads ?? 1)
+        let parallelism = try await interpreter.onMain {
+            guard let function = PythonModule.function(.parallelism) else { throw PythonError.taken() }
+            let count = try Python.call(function)
+            return Int(PyLong_AsLongLong(count.object))
+        }
+        let threads = max(1, options.threads ?? parallelism)
         let limits = ThreadPoolMachine.Limits(
-            minimum: threads, maximum: max(threads, options.maximumThreads ?? max(64, threads)), queue: options.queue)
+            minimum: threads, maximum: max(threads, options.maximumThreads ?? 64), queue: options.queue,
+            parallelism: max(1, parallelism))
         let pool = PythonThreadPool(
             limits, name: "python \(mount.path.isEmpty ? "/" : mount.path)", requestTimeout: options.requestTimeout
         ) { call in Hang.report(call.request, logger) { call.answer(.failure(ServerError(504, "the app did not answer in time"))) } }
