@@ -119,7 +119,9 @@ public struct EngineProcess {
 
     // MARK: The master
 
-    private func master(_ first: Plan, _ watchedFiles: [String], _ sourceFolders: [String], _ plan: @escaping () throws -> Plan) throws -> Int32 {
+    private func master(
+        _ first: Plan, _ watchedFiles: [String], _ sourceFolders: [String], _ plan: @escaping () throws -> Plan
+    ) throws -> Int32 {
         if let mask = options.umask.flatMap({ UInt32($0, radix: 8) }) { umask(mode_t(mask)) }
         var settings = options.settings(drainTime: options.drainTime.map { .seconds($0) } ?? first.shutdownTimeout)
         settings.count = options.workers ?? first.workers ?? 1

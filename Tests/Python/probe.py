@@ -118,6 +118,27 @@ def app(environ, start):
         file = open(__file__, "rb")
         file.read(3)
         return environ["wsgi.file_wrapper"](file, 4096)
+    if path == "/packed":
+        import gzip, tempfile
+        folder = tempfile.mkdtemp()
+        with gzip.open(folder + "/a.gz", "wb") as file:
+            file.write(b"unpacked")
+        start("200 OK", [("Content-Type", "text/plain")])
+        return environ["wsgi.file_wrapper"](gzip.open(folder + "/a.gz"))
+    if path == "/negative":
+        start("200 OK", [("Content-Length", "-5")])
+        return [b""]
+    if path == "/ticks":
+        start("200 OK", [("Content-Type", "text/event-stream")])
+        return Closing([b"tick "] * 8, 0.25)
+    if path == "/written":
+        write = start("200 OK", [("Content-Type", "application/octet-stream")])
+        try:
+            while True:
+                write(b"x" * 65536)
+        except BrokenPipeError:
+            state["closed"] += 1
+            raise
     if path == "/zeros":
         count = int(environ["QUERY_STRING"])
         start("200 OK", [("Content-Type", "application/octet-stream")])
@@ -173,7 +194,7 @@ def app(environ, start):
         return text(start, environ["wsgi.input"].read(size), fields=[("X-Method", environ["REQUEST_METHOD"]), ("X-Transaction", environ.get("HTTP_X_GTXN_ID", ""))])
     if path == "/client-fails":
         outcomes = []
-        for url, timeout in ((base + "/twice", 3), ("http://127.0.0.1:1/", 3), (base + "/sleep?2", 0.1), ("@nobody/x", 1)):
+        for url, timeout in ((base + "/", float("inf")), (base + "/twice", 3), ("http://127.0.0.1:1/", 3), (base + "/sleep?2", 0.1), ("@nobody/x", 1)):
             try:
                 outcomes.append(skein.get(url).fetch(timeout=timeout))
             except skein.Error as error:
@@ -371,6 +392,27 @@ async def asgi(scope, receive, send):
     if path == "/sleep":
         await asyncio.sleep(float(scope["query_string"] or 1))
         return await answer("slept")
+    if path == "/pieces":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(int(scope["query_string"])):
+            await send({"type": "http.response.body", "body": b"x" * 300000, "more_body": True})
+        return await send({"type": "http.response.body"})
+    if path == "/tasks":
+        message = await asyncio.create_task(receive())
+        waiting = asyncio.create_task(receive())
+        done, _ = await asyncio.wait([waiting], timeout=0.1)
+        waiting.cancel()
+        number = await skein.Thread(lambda: 6)
+        return await answer(f"{message['type']} {len(done)} {number.data}")
+    if path == "/exit-task":
+        async def leave(): sys.exit(3)
+        asyncio.create_task(leave())
+        return await answer("leaving")
+    if path == "/background":
+        await answer("answered")
+        await asyncio.sleep(1)
+        open(os.environ["PROBE_SHUTDOWN"] + ".background", "w").write("done")
+        return
     if path == "/loop":
         return await answer(type(asyncio.get_running_loop()).__module__)
     if path == "/client":

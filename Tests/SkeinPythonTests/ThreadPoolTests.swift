@@ -174,7 +174,9 @@ struct ThreadPoolTests {
                 if pool.waiting > 0 { _ = pool.took(); working += 1 } else { pool.rests() }
             case 3 where working > 0:
                 pool.returned(after: random(2) == 0 ? 1000 : 50_000_000)
-                if pool.waiting > 0 { _ = pool.took() } else {
+                if pool.waiting > 0 {
+                    _ = pool.took()
+                } else {
                     working -= 1
                     pool.rests()
                 }

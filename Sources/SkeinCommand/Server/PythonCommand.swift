@@ -60,7 +60,8 @@ struct PythonCommand: EngineCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The largest content of a request; what does not fit into memory waits in a temporary file.", valueName: "MiB"))
+            "The largest content of a request; what does not fit into memory waits in a temporary file.",
+            valueName: "MiB"))
     var maxBody = 1024
 
     @OptionGroup(title: "Back ends of skein.get and its like") var aliases: AliasOptions
@@ -72,7 +73,7 @@ struct PythonCommand: EngineCommand {
             throw ValidationError("Name the app, such as app:app or mysite/wsgi.py:application.")
         }
         for place in self.static { _ = try ServeCommand.place(place) }
-        guard mount.hasPrefix("/") else { throw ValidationError("--mount begins with a slash.") }
+        guard mount.hasBytePrefix("/") else { throw ValidationError("--mount begins with a slash.") }
         guard appThreads ?? 1 > 0, maxAppThreads ?? 1 > 0, queue > 0, requestTimeout ?? 1 > 0, maxBody > 0 else {
             throw ValidationError(
                 "--app-threads, --max-app-threads, --queue, --request-timeout and --max-body are above 0.")

@@ -286,7 +286,8 @@ enum ConfigurationSchema {
             Setting(
                 "max_app_threads", .integer(1...1024), "64",
                 "Threads that call a WSGI app, at most: so many calls wait for databases and the like (python)."),
-            Setting("queue", .integer(1...100_000), "1024", "Requests that wait for a thread; others get 503 (python)."),
+            Setting(
+                "queue", .integer(1...100_000), "1024", "Requests that wait for a thread; others get 503 (python)."),
             Setting(
                 "request_timeout", .duration, "none",
                 "The longest call of a WSGI app. Then the client gets 504, and a worker is replaced (python)."),

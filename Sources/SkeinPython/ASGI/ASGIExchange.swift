@@ -131,7 +131,9 @@ class ASGIExchange: @unchecked Sendable {
 
     private static func capsule(of exchange: ASGIExchange) -> PythonObject? {
         PyCapsule_New(Unmanaged.passRetained(exchange).toOpaque(), nil) { capsule in
-            if let pointer = PyCapsule_GetPointer(capsule, nil) { Unmanaged<ASGIExchange>.fromOpaque(pointer).release() }
+            if let pointer = PyCapsule_GetPointer(capsule, nil) {
+                Unmanaged<ASGIExchange>.fromOpaque(pointer).release()
+            }
         }
     }
 
@@ -165,7 +167,8 @@ class ASGIExchange: @unchecked Sendable {
             }
             return exchange.makeFuture(&exchange.senders)
         } catch {
-            return Python.raise(error.isGone ? skein_python.PyExc_OSError : skein_python.PyExc_RuntimeError, error.message)
+            return Python.raise(
+                error.isGone ? skein_python.PyExc_OSError : skein_python.PyExc_RuntimeError, error.message)
         }
     }
 

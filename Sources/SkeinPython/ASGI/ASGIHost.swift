@@ -120,7 +120,8 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
 
     /// What the client sees of an app that fails.
     func errorPage(_ error: PythonError) -> ServerResponse {
-        .text((options.showsTracebacks ? error.traceback : "Internal Server Error") + "\n", status: .internalServerError)
+        .text(
+            (options.showsTracebacks ? error.traceback : "Internal Server Error") + "\n", status: .internalServerError)
     }
 
     /// A function that Python calls once, with a text or None.
@@ -132,7 +133,9 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
         static func make(_ closure: @escaping (String?) -> Void) throws(PythonError) -> PythonReference {
             let own = try PythonReference(
                 PyCapsule_New(Unmanaged.passRetained(Report(closure)).toOpaque(), nil) { capsule in
-                    if let pointer = PyCapsule_GetPointer(capsule, nil) { Unmanaged<Report>.fromOpaque(pointer).release() }
+                    if let pointer = PyCapsule_GetPointer(capsule, nil) {
+                        Unmanaged<Report>.fromOpaque(pointer).release()
+                    }
                 })
             return try PythonReference(definition.make(self: own.object))
         }

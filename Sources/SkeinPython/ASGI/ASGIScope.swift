@@ -20,7 +20,9 @@ struct ASGIScopes {
     ///   - state: what the app's lifespan has left; copied for each scope.
     init(_ words: ASGIWords, root: String) throws(PythonError) {
         self.words = words
-        http = try Self.base("http", "2.3", root, ["http.response.early_hint", "http.response.pathsend", "http.response.trailers", "http.response.push"])
+        http = try Self.base(
+            "http", "2.3", root,
+            ["http.response.early_hint", "http.response.pathsend", "http.response.trailers", "http.response.push"])
         webSocket = try Self.base("websocket", "2.4", root, ["websocket.http.response"])
     }
 
@@ -44,11 +46,15 @@ struct ASGIScopes {
     }
 
     /// The scope of a request; a new reference.
-    mutating func make(_ request: ServerRequest, _ facts: RequestFacts, state: PythonObject?) throws(PythonError) -> PythonReference {
+    mutating func make(_ request: ServerRequest, _ facts: RequestFacts, state: PythonObject?) throws(PythonError)
+        -> PythonReference
+    {
         let isSocket = request.wantsWebSocket
         let scope = try PythonReference(PyDict_Copy(isSocket ? webSocket : http))
         let (head, dictionary) = (request.head, scope.object)
-        func set(_ key: PythonObject, _ value: PythonObject?) { if let value { PyDict_SetItem(dictionary, key, value) } }
+        func set(_ key: PythonObject, _ value: PythonObject?) {
+            if let value { PyDict_SetItem(dictionary, key, value) }
+        }
         func set(_ key: PythonObject, new value: PythonObject?) throws(PythonError) {
             let value = try PythonReference(value)
             set(key, value.object)
@@ -64,7 +70,9 @@ struct ASGIScopes {
             }
         }
         let path = request.routedPath.withUnsafeReadableBytes { bytes -> (plain: PythonObject?, raw: PythonObject?) in
-            let plain = bytes.contains(UInt8(ascii: "%")) ? Percent.lenientBytes(bytes).withUnsafeBytes(Self.utf8) : Self.utf8(bytes)
+            let plain =
+                bytes.contains(UInt8(ascii: "%"))
+                ? Percent.lenientBytes(bytes).withUnsafeBytes(Self.utf8) : Self.utf8(bytes)
             return (plain, Python.bytes(bytes))
         }
         try set(words.path, new: path.plain)

@@ -184,7 +184,9 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         }
         let (message, reader, ending) = shared.withLock { shared in
             let message = shared.incoming.popFirst()
-            guard let message else { return (WebSocketMessage?.none, UnsafeContinuation<Void, Never>?.none, shared.ending) }
+            guard let message else {
+                return (WebSocketMessage?.none, UnsafeContinuation<Void, Never>?.none, shared.ending)
+            }
             shared.untaken -= message.bytes.readableBytes
             guard !shared.isFull else { return (message, nil, nil) }
             defer { shared.reader = nil }
@@ -212,16 +214,17 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
     private enum Kind { case accept, send, close, denialStart, denialBody, unknown }
 
     override func receive(_ event: ASGIEvent) throws(ASGIFault) -> Bool {
-        let kind = event.withType(words.type) { type -> Kind in
-            switch type {
-            case "websocket.send": .send
-            case "websocket.accept": .accept
-            case "websocket.close": .close
-            case "websocket.http.response.start": .denialStart
-            case "websocket.http.response.body": .denialBody
-            default: .unknown
-            }
-        } ?? .unknown
+        let kind =
+            event.withType(words.type) { type -> Kind in
+                switch type {
+                case "websocket.send": .send
+                case "websocket.accept": .accept
+                case "websocket.close": .close
+                case "websocket.http.response.start": .denialStart
+                case "websocket.http.response.body": .denialBody
+                default: .unknown
+                }
+            } ?? .unknown
         switch (phase, kind) {
         case (.connecting, .accept):
             var headers = Headers()
@@ -239,7 +242,9 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
             try HTTPCall.readFields(event.value(words.headers), into: &headers)
             try Self.check(headers)
             let status = event.integer(words.status) ?? 403
-            guard (200...599).contains(status) else { throw ASGIFault(message: "a denial has a status from 200 to 599") }
+            guard (200...599).contains(status) else {
+                throw ASGIFault(message: "a denial has a status from 200 to 599")
+            }
             phase = .denying(HTTPStatus(status), headers)
             return false
         case (.denying(let status, let headers), .denialBody):

@@ -53,10 +53,11 @@ public struct PythonApp: App {
     /// - Throws: code 701 with the traceback, when the app cannot be imported.
     public func bootstrap(at mount: MountPoint) async throws -> any App {
         var options = options
-        options.folder = realpath(options.folder, nil).map { path in
-            defer { free(path) }
-            return String(cString: path)
-        } ?? options.folder
+        options.folder =
+            realpath(options.folder, nil).map { path in
+                defer { free(path) }
+                return String(cString: path)
+            } ?? options.folder
         let logger = options.logger
         for (name, value) in options.variables { setenv(name, value, 1) }
         let interpreter = try PythonInterpreter.started(
@@ -109,7 +110,9 @@ public struct PythonApp: App {
                 guard let load = PythonModule.function(.loadApp) else { throw PythonError.taken() }
                 let paths = try PythonReference(PyList_New(0))
                 for path in options.paths { try paths.append(new: Python.text(path)) }
-                let arguments = try [target, name, options.folder].map { try PythonReference(Python.text($0)).release() }
+                let arguments = try [target, name, options.folder].map {
+                    try PythonReference(Python.text($0)).release()
+                }
                 let kind = try PythonReference(Python.text(interface.rawValue))
                 defer { for argument in arguments { Py_DecRef(argument) } }
                 let found = try Python.call(load, arguments + [paths.object, kind.object])

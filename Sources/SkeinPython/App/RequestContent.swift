@@ -45,7 +45,9 @@ enum RequestContent: Sendable {
         buffer = ByteBuffer()
         let loop = request.shard.eventLoop
         let written = try await NIOThreadPool.singleton.runIfActive(eventLoop: loop) { () -> SpillFile? in
-            guard let file = known?.file ?? SpillFile(folder), file.write(bytes, at: known?.count ?? 0) else { return nil }
+            guard let file = known?.file ?? SpillFile(folder), file.write(bytes, at: known?.count ?? 0) else {
+                return nil
+            }
             return file
         }.get()
         guard let written else {
@@ -73,7 +75,9 @@ enum RequestContent: Sendable {
         case .file(let file, _):
             guard let open = PythonModule.function(.rawInput) else { return nil }
             let copy = fcntl(file.descriptor, F_DUPFD_CLOEXEC, 3)
-            guard copy >= 0 else { throw PythonError(message: "too many files are open", traceback: "too many files are open") }
+            guard copy >= 0 else {
+                throw PythonError(message: "too many files are open", traceback: "too many files are open")
+            }
             return try Python.call(open, try PythonReference(Python.integer(Int(copy)))).release()
         }
     }

@@ -24,7 +24,8 @@ enum ClientCalls {
         if let request = request(own) { return (request.skein, request.shard) }
         guard let client = PythonHosts.client else {
             _ = Python.raise(
-                skein_python.PyExc_RuntimeError, "the client is there when the server has started, and not while the app is imported")
+                skein_python.PyExc_RuntimeError,
+                "the client is there when the server has started, and not while the app is imported")
             return nil
         }
         return (client, client.shards[0])
@@ -42,7 +43,10 @@ enum ClientCalls {
     static let http: PythonFunction = { _, arguments, count in
         guard count == 7, let arguments, let (client, shard) = client(arguments[0]),
             let method = Python.string(arguments[1]), let url = Python.string(arguments[2])
-        else { return PyErr_Occurred() == nil ? Python.raise(skein_python.PyExc_TypeError, "a method and a URL are str") : nil }
+        else {
+            return PyErr_Occurred() == nil
+                ? Python.raise(skein_python.PyExc_TypeError, "a method and a URL are str") : nil
+        }
         var headers = Headers()
         for index in 0..<PyList_Size(arguments[3]) {
             guard let pair = PyList_GetItem(arguments[3], index), PyTuple_Size(pair) == 2,
@@ -51,7 +55,8 @@ enum ClientCalls {
             else { return Python.raise(skein_python.PyExc_TypeError, "header fields are pairs of str") }
             headers.add(name, value)
         }
-        let body: HTTPBody = Python.isNone(arguments[4]) ? .none : Python.buffer(arguments[4]).map { .bytes($0) } ?? .none
+        let body: HTTPBody =
+            Python.isNone(arguments[4]) ? .none : Python.buffer(arguments[4]).map { .bytes($0) } ?? .none
         let timeout = timeout(arguments[5])
         if PyErr_Occurred() != nil { return nil }
         let isForAll = PyObject_IsTrue(arguments[6]) == 1
@@ -89,7 +94,8 @@ enum ClientCalls {
         var values: [SQLValue] = []
         for index in 0..<PyList_Size(arguments[3]) {
             guard let value = PyList_GetItem(arguments[3], index).flatMap({ PythonValue($0) }) else {
-                return Python.raise(skein_python.PyExc_TypeError, "parameter \(index + 1) of the statement is of no known type")
+                return Python.raise(
+                    skein_python.PyExc_TypeError, "parameter \(index + 1) of the statement is of no known type")
             }
             values.append(value.sqlValue)
         }
@@ -99,8 +105,11 @@ enum ClientCalls {
         return started(
             ClientTask.start(on: shard) {
                 let statement = parameters.isEmpty ? SQL(unsafe: text) : SQL(unsafe: text, parameters: parameters)
-                let isSQLite = client.alias(address).map { $0.scheme == .sqlite } ?? (address.hasBytePrefix("sqlite:") || !address.containsBytes("://"))
-                let response = isSQLite
+                let isSQLite =
+                    client.alias(address).map { $0.scheme == .sqlite }
+                    ?? (address.hasBytePrefix("sqlite:") || !address.containsBytes("://"))
+                let response =
+                    isSQLite
                     ? await (try client.sqlite(address)).execute(statement, timeout: timeout).dispatch()
                     : await (try client.postgres(address)).execute(statement, timeout: timeout).dispatch()
                 return ClientResult(response)
@@ -111,7 +120,10 @@ enum ClientCalls {
     static let redis: PythonFunction = { _, arguments, count in
         guard count == 3, let arguments, let (client, shard) = client(arguments[0]),
             let address = Python.string(arguments[1]), case .list(let words)? = PythonValue(arguments[2])
-        else { return PyErr_Occurred() == nil ? Python.raise(skein_python.PyExc_TypeError, "arguments of a command are text, bytes and numbers") : nil }
+        else {
+            return PyErr_Occurred() == nil
+                ? Python.raise(skein_python.PyExc_TypeError, "arguments of a command are text, bytes and numbers") : nil
+        }
         guard case .text(let name)? = words.first else {
             return Python.raise(skein_python.PyExc_TypeError, "a command has a name")
         }
@@ -128,7 +140,8 @@ enum ClientCalls {
 
     /// `_shared(current, operation, name, number)`
     static let shared: PythonFunction = { _, arguments, count in
-        guard count == 4, let arguments, let operation = Python.string(arguments[1]), let name = Python.string(arguments[2])
+        guard count == 4, let arguments, let operation = Python.string(arguments[1]),
+            let name = Python.string(arguments[2])
         else { return Python.raise(skein_python.PyExc_TypeError, "a state has a name") }
         guard let request = request(arguments[0]) else {
             return Python.raise(skein_python.PyExc_RuntimeError, "states are there while a request is answered")

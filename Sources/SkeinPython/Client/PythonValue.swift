@@ -47,7 +47,9 @@ indirect enum PythonValue: Sendable {
             for entry in entries {
                 let key = try PythonReference(try entry.0.object())
                 let value = try PythonReference(try entry.1.object())
-                guard PyDict_SetItem(dictionary.object, key.object, value.object) == 0 else { throw PythonError.taken() }
+                guard PyDict_SetItem(dictionary.object, key.object, value.object) == 0 else {
+                    throw PythonError.taken()
+                }
             }
             return dictionary.release()
         case .special(let kind, let text):
@@ -112,7 +114,8 @@ extension PythonValue {
         case .text(let text): self = .text(text)
         case .bytes(let bytes): self = .bytes(ByteBuffer(bytes: bytes))
         case .uuid(let uuid): self = .special("uuid", uuid.uuidString)
-        case .timestamp(let time): self = .special(time.isZoned ? "timestamptz" : "timestamp", String(time.microseconds))
+        case .timestamp(let time):
+            self = .special(time.isZoned ? "timestamptz" : "timestamp", String(time.microseconds))
         case .date(let date): self = .special("date", "\(date)")
         case .time(let time): self = .special("time", "\(time)")
         case .interval(let interval): self = .text("\(interval)")
@@ -148,7 +151,8 @@ extension PythonValue {
     init(_ value: RedisValue) {
         switch value {
         case .null: self = .none
-        case .string(let bytes): self = String(validating: bytes.readableBytesView, as: UTF8.self).map { .text($0) } ?? .bytes(bytes)
+        case .string(let bytes):
+            self = String(validating: bytes.readableBytesView, as: UTF8.self).map { .text($0) } ?? .bytes(bytes)
         case .integer(let value): self = .integer(value)
         case .double(let value): self = .double(value)
         case .bool(let value): self = .bool(value)

@@ -33,7 +33,8 @@ enum Hang {
             done.signal()
         }
         if done.wait(timeout: .now() + 2) == .timedOut {
-            logger.error("a thread of Python holds the interpreter's lock and does not let go of it; no stack can be shown")
+            logger.error(
+                "a thread of Python holds the interpreter's lock and does not let go of it; no stack can be shown")
         }
         // The master starts another worker when this one has finished what it can.
         if WorkerLink.current != nil { kill(getpid(), SIGTERM) }

@@ -86,7 +86,8 @@ struct PythonLibrary: Equatable {
         guard
             let found = path.splitBytes(separator: ":").map({ "\($0)/python3" }).first(where: isProgram)
         else {
-            throw SkeinError(.exception, because: "there is no python3 on the PATH; install it, or name a virtual environment")
+            throw SkeinError(
+                .exception, because: "there is no python3 on the PATH; install it, or name a virtual environment")
         }
         return found
     }

@@ -41,7 +41,9 @@ enum PythonModule {
         guard PyDict_SetItemString(scope, "__builtins__", builtins.object) == 0 else { throw PythonError.taken() }
         for (name, function) in natives { try add(name, function, to: scope) }
         try run(PythonSource.host, file: "skein/host.py", in: scope)
+        try run(PythonSource.loop, file: "skein/loop.py", in: scope)
         try run(PythonSource.client, file: "skein/client.py", in: scope)
+        try run(PythonSource.calls, file: "skein/calls.py", in: scope)
         for name in Name.allCases {
             guard let function = PyDict_GetItemString(scope, name.rawValue) else {
                 throw PythonError(message: "no \(name.rawValue)", traceback: "no \(name.rawValue)")

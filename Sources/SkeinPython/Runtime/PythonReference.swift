@@ -119,7 +119,8 @@ enum Python {
     }
 
     /// Calls an object.
-    static func call(_ callable: PythonObject, _ arguments: [PythonObject] = []) throws(PythonError) -> PythonReference {
+    static func call(_ callable: PythonObject, _ arguments: [PythonObject] = []) throws(PythonError) -> PythonReference
+    {
         try PythonReference(skein_py_call(callable, arguments, arguments.count))
     }
 

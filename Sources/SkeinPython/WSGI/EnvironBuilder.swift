@@ -75,7 +75,8 @@ struct EnvironBuilder {
             if let object = PythonModule.function(name) { try base.set(key, object) }
         }
         for (key, text) in [
-            ("wsgi.url_scheme", "http"), ("SERVER_SOFTWARE", "skein"), ("SERVER_PROTOCOL", "HTTP/1.1"), ("QUERY_STRING", ""),
+            ("wsgi.url_scheme", "http"), ("SERVER_SOFTWARE", "skein"), ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("QUERY_STRING", ""),
         ] { try base.set(key, new: Python.text(text)) }
         try base.set("SCRIPT_NAME", new: Array(root.utf8).withUnsafeBytes { Python.latin1($0) })
         return base
@@ -119,7 +120,9 @@ struct EnvironBuilder {
         if let input { PyDict_SetItem(dictionary, keys.input, input) }
         try addFields(head.headers, to: dictionary, keys)
         // Chunked content has a length now.
-        if let contentLength, !head.headers.known.contains(.contentLength) { try set(dictionary, keys.contentLength, Python.text(String(contentLength))) }
+        if let contentLength, !head.headers.known.contains(.contentLength) {
+            try set(dictionary, keys.contentLength, Python.text(String(contentLength)))
+        }
         return environ
     }
 
@@ -146,7 +149,9 @@ struct EnvironBuilder {
         if let failure { throw failure }
     }
 
-    private mutating func add(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, to dictionary: PythonObject)
+    private mutating func add(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, to dictionary: PythonObject
+    )
         throws(PythonError)
     {
         // `X_User` and `X-User` would be one variable, and a client could write what only a proxy may; `Proxy` would be HTTP_PROXY.

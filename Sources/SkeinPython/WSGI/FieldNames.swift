@@ -53,7 +53,8 @@ struct FieldNames {
         if form == .lowercaseBytes { return name.map { Bytes.lowercased($0) }.withUnsafeBytes { Python.bytes($0) } }
         var text = Array("HTTP_".utf8)
         for byte in name {
-            text.append(byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : (0x61...0x7A).contains(byte) ? byte & 0xDF : byte)
+            text.append(
+                byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : (0x61...0x7A).contains(byte) ? byte & 0xDF : byte)
         }
         return text.withUnsafeBytes { Python.latin1($0) }
     }

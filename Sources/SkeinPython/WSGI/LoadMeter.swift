@@ -41,7 +41,9 @@ final class ThreadUsage: @unchecked Sendable {
         var text = [UInt8](repeating: 0, count: 128)
         let count = pread(status, &text, 128, 0)
         // `NUMBER (NAME) STATE …`, and the name may have any character.
-        guard count > 0, let end = text.prefix(count).lastIndex(of: UInt8(ascii: ")")), end + 2 < count else { return false }
+        guard count > 0, let end = text.prefix(count).lastIndex(of: UInt8(ascii: ")")), end + 2 < count else {
+            return false
+        }
         return text[end + 2] == UInt8(ascii: "R")
     }
 }

@@ -88,7 +88,9 @@ final class PythonThreadPool: Sendable {
         }
     }
 
-    private var hasCalls: Bool { state.withLock { state in !state.calls.isEmpty || state.workers.contains { $0.call != nil } } }
+    private var hasCalls: Bool {
+        state.withLock { state in !state.calls.isEmpty || state.workers.contains { $0.call != nil } }
+    }
 
     /// Waits until no call runs, but not for long.
     func untilIdle(within timeout: Duration) async {
@@ -111,7 +113,9 @@ final class PythonThreadPool: Sendable {
         }
         // When the loop has done what it has: a thread that is woken now might take the processor from it, for one call.
         if action != .none { call.request.shard.eventLoop.execute { self.perform(action) } }
-        if !isWatched.load(ordering: .sequentiallyConsistent), !isWatched.exchange(true, ordering: .relaxed) { watcher.signal() }
+        if !isWatched.load(ordering: .sequentiallyConsistent), !isWatched.exchange(true, ordering: .relaxed) {
+            watcher.signal()
+        }
     }
 
     /// Sends an answer. While more calls wait and calls are short, several leave together; the watcher sees to it that none waits for long.

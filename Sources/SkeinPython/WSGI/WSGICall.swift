@@ -29,17 +29,17 @@ final class WSGICall: @unchecked Sendable {
     let request: ServerRequest
     private let facts: RequestFacts
     private let content: RequestContent
-    private let app: WSGIHost
+    let app: WSGIHost
     private let waiting = Mutex(Waiting())
-    private let room = DispatchSemaphore(value: 0)
+    let room = DispatchSemaphore(value: 0)
 
     // MARK: The thread's own
 
-    private var head: WSGIHead?
-    private var isOver = false
+    var head: WSGIHead?
+    var isOver = false
     /// What has left of the content; nil before the head has.
-    private var sent: Int?
-    private var inlet: ByteStreamInlet<Headers?>?
+    var sent: Int?
+    var inlet: ByteStreamInlet<Headers?>?
 
     init(_ request: ServerRequest, _ facts: RequestFacts, _ content: RequestContent, _ app: WSGIHost) {
         self.request = request
@@ -76,7 +76,7 @@ final class WSGICall: @unchecked Sendable {
     func answer(_ result: Result<ServerResponse, any Error>) { takeContinuation()?.resume(with: result) }
 
     /// The same from the thread that runs the call, together with the answers of other calls.
-    private func deliver(_ response: ServerResponse) {
+    func deliver(_ response: ServerResponse) {
         guard let continuation = takeContinuation() else { return }
         app.pool.deliver(Delivery(shard: request.shard, continuation: continuation, result: .success(response)))
     }
@@ -88,7 +88,7 @@ final class WSGICall: @unchecked Sendable {
         }
     }
 
-    private func leave() {
+    func leave() {
         waiting.withLock { $0.hasLeft = true }
         room.signal()
     }
@@ -96,7 +96,7 @@ final class WSGICall: @unchecked Sendable {
     /// Whether the client waits for the head of the answer.
     var isAwaited: Bool { waiting.withLock { $0.continuation != nil } }
 
-    private var hasLeft: Bool { waiting.withLock { $0.hasLeft } }
+    var hasLeft: Bool { waiting.withLock { $0.hasLeft } }
 
     // MARK: The thread's side
 
@@ -155,212 +155,9 @@ final class WSGICall: @unchecked Sendable {
             deliver(app.errorPage(error))
         }
     }
-
-    // MARK: The answer
-
-    private func send(_ answer: PythonObject) throws(PythonError) {
-        let type = skein_py_type(answer)
-        if type == skein_python.PyList_Type || type == skein_python.PyTuple_Type {
-            return try sendAll(answer, isList: type == skein_python.PyList_Type)
-        }
-        if type == PythonModule.function(.fileWrapper), try sendFile(answer) { return }
-        let iterator = try PythonReference(PyObject_GetIter(answer))
-        while let item = PyIter_Next(iterator.object) {
-            defer { Py_DecRef(item) }
-            try send(piece: item)
-            if isComplete { break }
-        }
-        if PyErr_Occurred() != nil { throw PythonError.taken() }
-        try finish()
-    }
-
-    /// Whether nothing that the app could add would be sent.
-    private var isComplete: Bool { hasLeft || sent != nil && request.method == .head }
-
-    /// What is all there is sent in one piece, with its length.
-    private func sendAll(_ list: PythonObject, isList: Bool) throws(PythonError) {
-        var whole = ByteBuffer()
-        for index in 0..<(isList ? PyList_Size(list) : PyTuple_Size(list)) {
-            guard let item = isList ? PyList_GetItem(list, index) : PyTuple_GetItem(list, index) else {
-                throw PythonError.taken()
-            }
-            guard Python.withBytes(item, { whole.writeBytes($0) }) != nil else { throw Self.notBytes(item) }
-        }
-        if sent != nil {
-            if whole.readableBytes > 0 { try send(whole) }
-            return try finish()
-        }
-        try answer(whole: whole)
-    }
-
-    private func send(piece item: PythonObject) throws(PythonError) {
-        guard let bytes = Python.buffer(item) else { throw Self.notBytes(item) }
-        if bytes.readableBytes > 0 { try send(bytes) }
-    }
-
-    private static func notBytes(_ item: PythonObject) -> PythonError {
-        let message = "TypeError: the content of an answer is bytes, not \(Python.typeName(item))"
-        return PythonError(message: message, traceback: message)
-    }
-
-    private func requiredHead() throws(PythonError) -> WSGIHead {
-        guard let head else {
-            let message = "AssertionError: the app has sent content before it has called start_response()"
-            throw PythonError(message: message, traceback: message)
-        }
-        return head
-    }
-
-    /// Sends a piece, and waits while the client is behind.
-    private func send(_ bytes: ByteBuffer) throws(PythonError) {
-        let head = try requiredHead()
-        var bytes = bytes
-        let before = sent ?? 0
-        if let length = head.contentLength, before + bytes.readableBytes > length {
-            app.logger.warning("\(request.path): the app sends more than the Content-Length of \(length) that it has announced")
-            bytes.moveWriterIndex(to: bytes.readerIndex + max(0, length - before))
-        }
-        if sent == nil {
-            if head.contentLength == bytes.readableBytes { return try answer(whole: bytes) }
-            begin(head)
-        }
-        sent = before + bytes.readableBytes
-        guard let inlet, bytes.readableBytes > 0, request.method != .head, !inlet.push(bytes), !hasLeft else { return }
-        PythonInterpreter.withoutLock { room.wait() }
-    }
-
-    private func answer(whole bytes: ByteBuffer) throws(PythonError) {
-        let head = try requiredHead()
-        sent = bytes.readableBytes
-        guard let length = head.contentLength, length != bytes.readableBytes else {
-            return deliver(ServerResponse(head.status, headers: head.headers, body: .bytes(bytes)))
-        }
-        if request.method == .head || head.status == 304 {
-            return deliver(ServerResponse(head.status, headers: head.headers, body: .announced(length)))
-        }
-        guard bytes.readableBytes < length else {
-            sent = nil
-            try send(bytes)
-            return
-        }
-        let message = "the app has announced a Content-Length of \(length) and sent \(bytes.readableBytes) bytes"
-        throw PythonError(message: message, traceback: message)
-    }
-
-    /// Sends the head, with content that follows.
-    private func begin(_ head: WSGIHead) {
-        if request.method == .head {
-            let body = head.contentLength.map { HTTPBody.announced($0) } ?? .none
-            return deliver(ServerResponse(head.status, headers: head.headers, body: body))
-        }
-        let stream = BodyStream(source: self)
-        inlet = stream.inlet
-        let isEvents = head.headers["Content-Type"]?.hasBytePrefix("text/event-stream") ?? false
-        let taken = isEvents ? stream : ResponseBuffer.start(stream, app.options.buffering, on: request.shard)
-        let body = HTTPBody.stream(taken, length: head.contentLength)
-        deliver(ServerResponse(head.status, headers: head.headers, body: body))
-        app.pool.flush()
-    }
-
-    private func finish() throws(PythonError) {
-        guard let sent else { return try answer(whole: ByteBuffer()) }
-        guard let length = head?.contentLength, sent < length, let inlet, !hasLeft else { return }
-        let message = "the app has announced a Content-Length of \(length) and sent \(sent) bytes"
-        app.logger.error("\(request.path): \(message)")
-        inlet.fail(SkeinError(.exception, because: message))
-    }
-
-    /// Lets the system send a file; false when it is none that it can.
-    private func sendFile(_ wrapper: PythonObject) throws(PythonError) -> Bool {
-        let head = try requiredHead()
-        guard sent == nil, let fileOf = PythonModule.function(.fileOf) else { return false }
-        let found = try Python.call(fileOf, PythonReference(to: wrapper))
-        if Python.isNone(found.object) { return false }
-        let numbers = (0..<3).map { index in
-            PyTuple_GetItem(found.object, index).map { Int(PyLong_AsLongLong($0)) } ?? 0
-        }
-        let copy = fcntl(CInt(numbers[0]), F_DUPFD_CLOEXEC, 3)
-        guard copy >= 0 else { return false }
-        let start = min(numbers[1], numbers[2])
-        let end = head.contentLength.map { min(numbers[2], start + $0) } ?? numbers[2]
-        guard head.contentLength.map({ $0 == end - start }) ?? true else {
-            Glibc.close(copy)
-            return false
-        }
-        var response = ServerResponse(head.status, headers: head.headers)
-        guard response.send(owning: copy, start..<end) else { return false }
-        sent = end - start
-        deliver(response)
-        return true
-    }
-
-    // MARK: What the app calls
-
-    private static func capsule(of call: WSGICall) -> PythonObject? {
-        PyCapsule_New(Unmanaged.passRetained(call).toOpaque(), nil) { capsule in
-            if let pointer = PyCapsule_GetPointer(capsule, nil) { Unmanaged<WSGICall>.fromOpaque(pointer).release() }
-        }
-    }
-
-    private static func call(of capsule: PythonObject?) -> WSGICall? {
-        guard let capsule, let pointer = PyCapsule_GetPointer(capsule, nil) else { return nil }
-        let call = Unmanaged<WSGICall>.fromOpaque(pointer).takeUnretainedValue()
-        guard !call.isOver else {
-            return Python.raise(skein_python.PyExc_RuntimeError, "the request is over").flatMap { _ in nil }
-        }
-        return call
-    }
-
-    private static let startResponse = PythonDefinition("start_response") { own, arguments, count in
-        guard let call = call(of: own) else { return nil }
-        guard count == 2 || count == 3, let arguments else {
-            return Python.raise(skein_python.PyExc_TypeError, "start_response(status, headers, exc_info=None)")
-        }
-        if count == 3, !Python.isNone(arguments[2]) {
-            // After the head has left, there is no other way to tell the client than to cut it off.
-            if call.sent != nil { return reraise(arguments[2]) }
-        } else if call.head != nil {
-            return Python.raise(
-                skein_python.PyExc_AssertionError, "start_response() was called a second time, without exc_info")
-        }
-        guard let head = WSGIHead(arguments[0], arguments[1]) else { return nil }
-        call.head = head
-        return write.make(self: own)
-    }
-
-    private static let write = PythonDefinition("write") { own, arguments, count in
-        guard let call = call(of: own) else { return nil }
-        guard count == 1, let arguments, let bytes = Python.buffer(arguments[0]) else {
-            return Python.raise(skein_python.PyExc_TypeError, "write(bytes)")
-        }
-        if call.hasLeft { return Python.raise(skein_python.PyExc_BrokenPipeError, "the client has left") }
-        do throws(PythonError) {
-            if bytes.readableBytes > 0 { try call.send(bytes) }
-            return skein_py_none()
-        } catch {
-            return Python.raise(skein_python.PyExc_RuntimeError, error.message)
-        }
-    }
-
-    private static func reraise(_ information: PythonObject) -> PythonObject? {
-        guard skein_py_type(information) == skein_python.PyTuple_Type, PyTuple_Size(information) == 3 else {
-            return Python.raise(skein_python.PyExc_TypeError, "exc_info is a tuple of three")
-        }
-        let parts = (0..<3).map { PyTuple_GetItem(information, $0) }
-        for part in parts { Py_IncRef(part) }
-        PyErr_Restore(parts[0], parts[1], parts[2])
-        return nil
-    }
 }
 
 extension WSGICall: ByteStreamSource {
     func streamWantsMore() { room.signal() }
     func streamWasCancelled() { leave() }
-}
-
-extension HTTPBody {
-    /// No content, and the length that it would have: for HEAD.
-    static func announced(_ length: Int) -> HTTPBody {
-        HTTPBody(.stream(length: length, .never) { AsyncThrowingChunks { nil } }, contentType: nil)
-    }
 }

@@ -25,7 +25,8 @@ struct WSGIHead {
         guard let code = Self.code(status) else {
             let text = Python.string(status) ?? ""
             _ = Python.raise(
-                skein_python.PyExc_ValueError, "\(text.debugDescription) is no status; write three digits, a space and a reason: 200 OK")
+                skein_python.PyExc_ValueError,
+                "\(text.debugDescription) is no status; write three digits, a space and a reason: 200 OK")
             return nil
         }
         self.status = HTTPStatus(code)
@@ -48,7 +49,8 @@ struct WSGIHead {
         if let problem = headers.problem {
             _ = Python.raise(
                 skein_python.PyExc_ValueError,
-                "the field \(problem.name.debugDescription) cannot be sent: names are tokens, values have no control characters")
+                "the field \(problem.name.debugDescription) cannot be sent: names are tokens, values have no control characters"
+            )
             return nil
         }
     }

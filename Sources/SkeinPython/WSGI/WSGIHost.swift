@@ -71,7 +71,11 @@ final class WSGIHost: PythonHost {
             parallelism: max(1, parallelism))
         let pool = PythonThreadPool(
             limits, name: "python \(mount.path.isEmpty ? "/" : mount.path)", requestTimeout: options.requestTimeout
-        ) { call in Hang.report(call.request, logger) { call.answer(.failure(ServerError(504, "the app did not answer in time"))) } }
+        ) { call in
+            Hang.report(call.request, logger) {
+                call.answer(.failure(ServerError(504, "the app did not answer in time")))
+            }
+        }
         return WSGIHost(app, base: base, options, logger, pool)
     }
 

@@ -23,7 +23,8 @@ enum SourceFiles {
         while let folder = folders.popLast(), found.count < limit {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
             if names.contains("pyvenv.cfg") { continue }
-            for name in names.sorted() where !name.hasBytePrefix(".") && !["node_modules", "__pycache__"].contains(name) {
+            for name in names.sorted()
+            where !name.hasBytePrefix(".") && !["node_modules", "__pycache__"].contains(name) {
                 let path = "\(folder)/\(name)"
                 if endings.contains(where: { name.hasByteSuffix($0) }) {
                     found.append(path)

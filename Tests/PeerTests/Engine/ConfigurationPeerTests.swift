@@ -137,7 +137,8 @@ struct ConfigurationPeerTests {
         for name in ["public/index.html", "public/assets/a.js", "static/a.css"] {
             try name.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
         }
-        try "def app(environ, start):\n    start('200 OK', [])\n    return [b'an app of ' + environ['PATH_INFO'][1:].encode()]\n"
+        try
+            "def app(environ, start):\n    start('200 OK', [])\n    return [b'an app of ' + environ['PATH_INFO'][1:].encode()]\n"
             .write(toFile: "\(folder)/app.py", atomically: true, encoding: .utf8)
         let secret = "0123456789abcdef0123456789abcdef"
         let token = try TokenKey(secret: secret.utf8).sign([

@@ -40,7 +40,9 @@ struct WSGITests {
         #expect(grid.count >= 60, "\(finished.errors)")
         for difference in grid.differences {
             // Chunked content has a length here, which gunicorn does not tell; Django and Bottle see none of it there.
-            if reference == "gunicorn", difference.request == "chunked content", difference.skein.contains("200") { continue }
+            if reference == "gunicorn", difference.request == "chunked content", difference.skein.contains("200") {
+                continue
+            }
             Issue.record("\(difference.request), \(difference.of): \(difference.skein) and not \(difference.other)")
         }
         await server.stop()
@@ -60,12 +62,13 @@ struct WSGITests {
         let wrapped = try await server.text("/wrapped")
         #expect(
             try wrapped == String(contentsOfFile: "\(PythonServer.folder)/probe.py", encoding: .utf8).dropFirst(3))
+        #expect(try await server.text("/packed") == "unpacked")
         let input = try await server.text("/input", .post, .text("first\nsecond\nthird"))
         #expect(input == #"[b'first\n', [b'se', b'cond\n', b'third'], b'', '18']"#)
         for (path, reason) in [
             ("/twice", "second time"), ("/no-start", "before it has called start_response"),
             ("/str", "is bytes, not str"), ("/bad-status", "is no status"), ("/bad-field", "cannot be sent"),
-            ("/exit", "SystemExit"),
+            ("/exit", "SystemExit"), ("/negative", "no number of bytes"),
         ] {
             let response = try await server.ask(path)
             #expect(try response.statusCode == 500 && response.text() == "Internal Server Error\n", "\(path)")
@@ -73,7 +76,8 @@ struct WSGITests {
         }
         // The head has left: the client can only be cut off.
         for path in ["/closing-error", "/too-late"] {
-            let run = try await runToEnd("curl", ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "\(server.url)\(path)"])
+            let run = try await runToEnd(
+                "curl", ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "\(server.url)\(path)"])
             #expect(run.code != 0, "\(path) \(run.output)")
         }
         #expect(try await server.json("/state")["closed"] == 2)
@@ -222,9 +226,14 @@ struct WSGITests {
         #expect(download.output == "\(100 << 20)", "\(download.errors)")
         let grown = try server.process.residentBytes - before
         #expect(grown < 64 << 20, "\(grown >> 20) MiB")
-        let endless = try await runToEnd("curl", ["-sS", "--max-time", "1", "-o", "/dev/null", "\(server.url)/endless"])
+        let endless = try await runToEnd(
+            "curl", ["-sS", "--max-time", "1", "-o", "/dev/null", "\(server.url)/endless"])
         #expect(endless.code == 28)
         try await server.until("the end of what was made") { try await server.json("/state")["closed"] == 1 }
+        let written = try await runToEnd(
+            "curl", ["-sS", "--max-time", "1", "-o", "/dev/null", "\(server.url)/written"])
+        #expect(written.code == 28)
+        try await server.until("the end of what was written") { try await server.json("/state")["closed"] == 2 }
         try? FileManager.default.removeItem(atPath: file)
         await server.stop()
     }
@@ -245,7 +254,8 @@ struct ASGITests {
         #expect(try sent.text() == "[3000000, true]")
         #expect(try await server.text("/stream") == "0 1 2 3 4 5 6 7 8 9 ")
         let trailers = try await runToEnd("curl", ["-sSi", "--raw", "\(server.url)/trailers"])
-        #expect(trailers.output.contains("with trailers") && trailers.output.contains("x-sum: 42"), "\(trailers.output)")
+        #expect(
+            trailers.output.contains("with trailers") && trailers.output.contains("x-sum: 42"), "\(trailers.output)")
         #expect(try await server.text("/path").contains("Apps for the tests"))
         let hinted = try await runToEnd("curl", ["-sSi", "\(server.url)/hint"])
         #expect(
@@ -268,7 +278,8 @@ struct ASGITests {
     func leaving() async throws {
         let server = try await PythonServer("probe:asgi")
         for path in ["/wait", "/endless"] {
-            let run = try await runToEnd("curl", ["-sS", "--max-time", "0.5", "-o", "/dev/null", "\(server.url)\(path)"])
+            let run = try await runToEnd(
+                "curl", ["-sS", "--max-time", "0.5", "-o", "/dev/null", "\(server.url)\(path)"])
             #expect(run.code == 28)
         }
         try await server.until("both are told") { try await server.json("/state")["disconnected"] == 2 }
@@ -288,6 +299,61 @@ struct ASGITests {
         let pulled = try #require(try await server.json("/state")["pulled"]?.integer) - before
         #expect(pulled < 400, "\(pulled) pieces of 64 KiB")
         await server.stop()
+    }
+
+    @Test("clients that leave before they are answered leave nothing behind", arguments: ["probe:app", "probe:asgi"])
+    func dropped(app: String) async throws {
+        let server = try await PythonServer(app)
+        func descriptors() throws -> Int {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc/\(server.process.id)/fd").count
+        }
+        _ = try await server.text("/")
+        let before = try descriptors()
+        let run = try await runToEnd(
+            Peers.python(),
+            [
+                "-c",
+                """
+                import socket, struct
+                content = b"x" * 600000
+                for number in range(300):
+                    s = socket.create_connection(("127.0.0.1", \(server.port)))
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    try:
+                        s.sendall(b"POST /body HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 600000\\r\\n\\r\\n" + content)
+                    except OSError: pass
+                    s.close()
+                """,
+            ])
+        #expect(run.code == 0, "\(run.errors)")
+        try await server.until("all is given back") { try descriptors() <= before + 8 }
+        #expect(try await server.text("/") == "probe")
+        await server.stop()
+    }
+
+    @Test("long downloads end; content that is too large is refused; an app that leaves does not end the server")
+    func ends() async throws {
+        let mark = TestFolder.path("background")
+        let server = try await PythonServer("probe:asgi", "--max-body", "1", environment: ["PROBE_SHUTDOWN": mark])
+        for _ in 0..<4 {
+            let download = try await runToEnd(
+                "curl",
+                ["-sS", "--max-time", "30", "-o", "/dev/null", "-w", "%{size_download}", "\(server.url)/pieces?400"])
+            #expect(download.output == "120000000", "\(download.errors)")
+        }
+        let large = try await runToEnd(
+            "sh",
+            [
+                "-c",
+                "head -c 3000000 /dev/zero | curl -sS --max-time 10 -H 'Transfer-Encoding: chunked' --data-binary @- -o /dev/null -w '%{http_code}' \(server.url)/body",
+            ])
+        #expect(large.output == "413", "\(large.errors)")
+        #expect(try await server.text("/tasks") == "http.request 0 6")
+        #expect(try await server.text("/exit-task") == "leaving")
+        #expect(try await server.text("/") == "probe")
+        #expect(try await server.text("/background") == "answered")
+        await server.stop()
+        #expect((try? String(contentsOfFile: mark + ".background", encoding: .utf8)) == "done")
     }
 
     @Test("WebSockets over HTTP/1.1 and HTTP/2: echo, subprotocols, denials, codes, a flood")
@@ -347,10 +413,12 @@ struct ASGITests {
         await server.stop()
     }
 
-    @Test("a lifespan starts before the first request, ends behind the last, and keeps the server from starting when it fails")
+    @Test(
+        "a lifespan starts before the first request, ends behind the last, and keeps the server from starting when it fails"
+    )
     func lifespan() async throws {
         let mark = TestFolder.path("shutdown")
-        let server = try await PythonServer("probe:asgi", environment: ["PROBE_SHUTDOWN": mark])
+        let server = try await PythonServer("probe:asgi", "--drain-time", "1", environment: ["PROBE_SHUTDOWN": mark])
         let forever = Task { try? await server.ask("/forever") }
         try await Task.sleep(for: .milliseconds(300))
         _ = forever
@@ -400,7 +468,7 @@ struct PythonClientTests {
         let post = try await server.json("/client-post")
         #expect(post[0] == true && post[1] == 200 && post[2] == "OK" && post[3] == "text/plain")
         #expect(post[4] == #"{"user": "Hans Roh", "comment": "Hello"}"#)
-        #expect(try await server.json("/client-fails") == [500, 714, 702, 701])
+        #expect(try await server.json("/client-fails") == ["probe", 500, 714, 702, 701])
         #expect(try await server.json("/client-tasks") == [true, "probe", [200, 500], [1, 2], 5])
         let rows = try await server.json("/client-db")
         #expect(rows[0] == [["id": 1, "name": "Ada's \u{20ac}", "weight": 1.5, "picture": "0001", "empty": nil]])
@@ -450,6 +518,9 @@ struct PythonCareTests {
         try await server.until("another worker") { try await server.text("/pid") != first }
         #expect(server.process.output.contains("SIGSEGV"))
         let second = try await server.text("/pid")
+        // What is being answered does not hang, however long it takes.
+        #expect(try await server.text("/ticks") == String(repeating: "tick ", count: 8))
+        #expect(try await server.text("/pid") == second)
         let hanging = try await server.ask("/sleep?30")
         #expect(hanging.statusCode == 504)
         try await server.until("the stacks") { server.process.output.contains("time.sleep(float(") }
@@ -466,15 +537,23 @@ struct PythonCareTests {
         let broken = try folder("import nothing_of_that_name\n")
         let failed = try await runToEnd(
             CommandTests.skein,
-            ["python", "site_app:app", "--environment", PythonServer.environment, "--chdir", broken, "--listen", "127.0.0.1:0"])
-        #expect(failed.code == 1 && failed.errors.contains("No module named 'nothing_of_that_name'"), "\(failed.errors)")
+            [
+                "python", "site_app:app", "--environment", PythonServer.environment, "--chdir", broken, "--listen",
+                "127.0.0.1:0",
+            ])
+        #expect(
+            failed.code == 1 && failed.errors.contains("No module named 'nothing_of_that_name'"), "\(failed.errors)")
         for (app, text) in [
-            ("site_app:other", "has no 'other'"), ("none:app", "No module named 'none'"), ("none.py:app", "there is no file"),
+            ("site_app:other", "has no 'other'"), ("none:app", "No module named 'none'"),
+            ("none.py:app", "there is no file"),
         ] {
             try Self.app("x").write(toFile: "\(broken)/site_app.py", atomically: true, encoding: .utf8)
             let run = try await runToEnd(
                 CommandTests.skein,
-                ["python", app, "--environment", PythonServer.environment, "--chdir", broken, "--listen", "127.0.0.1:0"])
+                [
+                    "python", app, "--environment", PythonServer.environment, "--chdir", broken, "--listen",
+                    "127.0.0.1:0",
+                ])
             #expect(run.code == 1 && run.errors.contains(text), "\(app): \(run.errors)")
         }
         let folder = try folder(Self.app("one"))
@@ -517,11 +596,13 @@ struct PythonCareTests {
         await server.stop()
     }
 
-    @Test("the command says what is wrong with its words", arguments: [
-        ([], "Name the app"), (["app:app", "--static", "x"], "write /path=folder"),
-        (["app:app", "--environment", "/nowhere"], "neither a virtual environment nor a Python program"),
-        (["app:app", "--app-threads", "0"], "above 0"),
-    ])
+    @Test(
+        "the command says what is wrong with its words",
+        arguments: [
+            ([], "Name the app"), (["app:app", "--static", "x"], "write /path=folder"),
+            (["app:app", "--environment", "/nowhere"], "neither a virtual environment nor a Python program"),
+            (["app:app", "--app-threads", "0"], "above 0"),
+        ])
     func words(arguments: [String], text: String) async throws {
         let run = try await runToEnd(
             CommandTests.skein, ["python"] + arguments + ["--listen", "127.0.0.1:0"])
