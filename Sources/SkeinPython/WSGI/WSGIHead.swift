@@ -12,7 +12,7 @@ struct WSGIHead {
     /// The length that the app has announced.
     private(set) var contentLength: Int?
 
-    /// Fields about the connection are the server's (PEP 3333, "Other HTTP Features"); Connection is kept, since `close` is a wish.
+    /// Fields about the connection are the server's (PEP 3333, "Other HTTP Features"); Connection is kept, for `close`.
     private static let ignored = ["keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
 
     /// Reads a status and a list of fields.
