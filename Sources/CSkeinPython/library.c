@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <locale.h>
 #include <pthread.h>
+#include <signal.h>
 
 skein_python_library skein_python;
 
@@ -14,7 +15,18 @@ static _Thread_local void *current;
 void *skein_python_current(void) { return current; }
 void skein_python_set_current(void *value) { current = value; }
 
-static void forked(void) { is_forked = true; }
+// A child has its own life: signals that the engine's threads block or ignore are for the engine.
+static void forked(void) {
+    is_forked = true;
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action;
+        if (number == SIGPIPE || sigaction(number, NULL, &action) != 0) continue;
+        if (!(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN) signal(number, SIG_DFL);
+    }
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
 
 bool skein_python_is_forked(void) { return is_forked; }
 

@@ -172,6 +172,23 @@ def app(environ, start):
         if os.fork() == 0:
             return text(start, "the child")
         return text(start, "the parent")
+    if path == "/children":
+        import subprocess
+        codes = []
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            child = subprocess.Popen(["sleep", "20"])
+            child.send_signal(number)
+            codes.append(child.wait(5))
+        spawned = os.posix_spawnp("sleep", ["sleep", "20"], os.environ)
+        os.kill(spawned, signal.SIGTERM)
+        codes.append(os.WTERMSIG(os.waitpid(spawned, 0)[1]))
+        forked = os.fork()
+        if forked == 0:
+            signal.alarm(1)
+            time.sleep(20)
+            os._exit(0)
+        codes.append(os.WTERMSIG(os.waitpid(forked, 0)[1]))
+        return text(start, json.dumps(codes))
     if path == "/signal":
         signal_number = signal.SIGTERM
         try:

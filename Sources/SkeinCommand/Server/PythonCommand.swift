@@ -13,7 +13,7 @@ struct PythonCommand: EngineCommand {
         abstract: "Serve an app in Python: Flask, Django, FastAPI and others of WSGI or ASGI.",
         discussion: """
             The app is named by its module or file: `app:app`, `mysite/wsgi.py:application`, `shop.main:create_app()`. It runs unchanged; \
-            HTTP, TLS, files, compression and slow clients are the engine's, outside of the interpreter's lock. Which Python runs it: \
+            HTTP, TLS, files and slow clients are the engine's, outside of the interpreter's lock. Which Python runs it: \
             --environment, or VIRTUAL_ENV, .venv and venv in the folder, or python3 on the PATH. The module `skein` gives the app the \
             engine's client.
 
@@ -64,6 +64,9 @@ struct PythonCommand: EngineCommand {
             valueName: "MiB"))
     var maxBody = 1024
 
+    @Flag(help: "Compress texts that the app answers with, for clients that take them so.")
+    var compress = false
+
     @OptionGroup(title: "Back ends of skein.get and its like") var aliases: AliasOptions
 
     @OptionGroup var options: EngineOptions
@@ -99,6 +102,7 @@ struct PythonCommand: EngineCommand {
         engine.configuration.maximumBodySize = maxBody << 20
         // One thread of Python keeps one loop busy; more loops only take the processor from it.
         if options.threads == nil { engine.configuration.threads = 1 }
-        engine.mount(mount, PythonApp(app ?? "", interface: interface, options: python))
+        let app = PythonApp(app ?? "", interface: interface, options: python)
+        if compress { engine.mount(mount, app.inside(Compression())) } else { engine.mount(mount, app) }
     }
 }

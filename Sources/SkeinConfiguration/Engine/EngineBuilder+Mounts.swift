@@ -139,6 +139,15 @@ extension EngineBuilder {
                 section.complain("folder", "\(folder.debugDescription) is no folder that can be read")
             }
         }
+        if let environment = options.environment, !FileManager.default.fileExists(atPath: environment) {
+            section.complain("environment", "\(environment.debugDescription) is neither a folder nor a program")
+        }
+        let file = String(target.prefix(before: ":"))
+        if file.hasByteSuffix(".py"),
+            !FileManager.default.fileExists(atPath: file.hasBytePrefix("/") ? file : "\(options.folder)/\(file)")
+        {
+            section.complain("python", "there is no file \(file.debugDescription)")
+        }
         for (name, value) in section.fields("variables") { options.variables[name] = value }
         options.threads = section.integer("app_threads")
         options.maximumThreads = section.integer("max_app_threads")

@@ -20,7 +20,8 @@ public struct Compression: Middleware {
         var response = try await next.respond(to: request)
         let type = response.headers["Content-Type"] ?? response.body.contentType ?? ""
         guard FileApp.isCompressible(type), !response.headers.contains("Content-Encoding"),
-            !response.headers.contains("Content-Range"), response.upgrade == nil
+            !response.headers.contains("Content-Range"), response.upgrade == nil,
+            !type.hasBytePrefix("text/event-stream")  // an event is of use only as it comes
         else { return response }
         if case .known(let length) = response.body.length, length < threshold { return response }
         guard response.body.length != .none else { return response }

@@ -64,7 +64,9 @@ extension HTTP1ServerConnection {
             case .unwanted: break
             case .failed(let fault):
                 // The client can tell from the missing end that the content is not whole.
-                self.configuration.logger.error("a response body failed: \(fault)")
+                if self.context != nil, !Task.isCancelled {
+                    self.configuration.logger.error("a response body failed: \(fault)")
+                }
                 self.cutOff()
             }
         }

@@ -154,7 +154,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             case .sent: self.finish(nil)
             case .unwanted: break
             case .failed(let fault):
-                self.configuration.logger.error("a response body failed: \(fault)")
+                if !Task.isCancelled { self.configuration.logger.error("a response body failed: \(fault)") }
                 self.driver.cancel(self.stream, .internalError)
                 self.connection.forget(self.stream)
             }

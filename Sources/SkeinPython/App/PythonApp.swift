@@ -71,7 +71,11 @@ public struct PythonApp: App {
             key = "\(place)\n\(options.ofThreads)"
             host = PythonHosts.find(key)
         }
-        if host == nil {
+        if host != nil {
+            logger.warning(
+                "\(target) is loaded already, and Python loads it once a process: changed code needs a new worker (--workers 1, reload) or a restart"
+            )
+        } else {
             do {
                 let made = try await make(interpreter, options, mount, logger)
                 if made is ASGIHost { key = place }

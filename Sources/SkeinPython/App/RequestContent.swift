@@ -26,6 +26,14 @@ enum RequestContent: Sendable {
     ///   - folder: where the file is.
     static func read(_ request: ServerRequest, memory: Int, folder: String) async throws -> RequestContent {
         if let whole = request.takeContent(upTo: memory) { return whole.readableBytes == 0 ? .none : .memory(whole) }
+        do {
+            return try await readAll(request, memory: memory, folder: folder)
+        } catch let error as SkeinError where error.code == .channelClosed {
+            throw CancellationError()  // the client has left, which is no failure
+        }
+    }
+
+    private static func readAll(_ request: ServerRequest, memory: Int, folder: String) async throws -> RequestContent {
         var buffer = ByteBuffer()
         var file: (file: SpillFile, count: Int)?
         for try await piece in request.body {

@@ -101,9 +101,10 @@ struct PythonLibrary: Equatable {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = ["-c", question]
+        process.arguments = ["-I", "-c", question]
         process.standardOutput = output
         process.standardInput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
         do {
             try process.run()
         } catch {
@@ -112,7 +113,7 @@ struct PythonLibrary: Equatable {
         let answer = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
-            throw SkeinError(.exception, because: "\(program) ended with \(process.terminationStatus)")
+            throw SkeinError(.exception, because: "\(program) is no Python: it does not run a line of it")
         }
         return answer
     }

@@ -24,6 +24,7 @@ enum PythonModule {
         case dump = "_dump"
         case leave = "_leave"
         case awaited = "_awaited"
+        case nameThread = "_name_thread"
         case parallelism = "_parallelism"
         case special = "_special"
     }

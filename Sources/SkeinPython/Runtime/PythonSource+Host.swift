@@ -3,7 +3,7 @@
 /// The sources of the module `skein`.
 enum PythonSource {
     static let host = #"""
-        import asyncio, atexit, collections.abc, contextvars, importlib, importlib.util, inspect, io, logging, os, signal, stat, sys, tempfile, threading, traceback, warnings
+        import asyncio, atexit, collections.abc, contextvars, importlib, importlib.machinery, importlib.util, inspect, io, logging, os, signal, stat, subprocess, sys, tempfile, threading, traceback, warnings
 
         _current = contextvars.ContextVar("skein.current", default=None)
 
@@ -51,14 +51,37 @@ enum PythonSource {
 
 
         signal.signal = _set_signal
+        # Programs that apps start get their signals: fork() has a place to see to it (in C), vfork() has none.
+        subprocess._USE_VFORK = False
+
+
+        def _spawning(spawn):
+            def started(*arguments, **named):
+                named.setdefault("setsigmask", [])
+                named.setdefault("setsigdef", _engine_signals)
+                return spawn(*arguments, **named)
+            return started
+
+
+        os.posix_spawn, os.posix_spawnp = _spawning(os.posix_spawn), _spawning(os.posix_spawnp)
 
 
         # Apps
 
         def _module(target, folder):
-            if not target.endswith(".py"):
+            if not target:
+                raise ValueError("name the app's module or file: app:app")
+            is_file = target.endswith(".py") or "/" in target or os.path.isfile(os.path.join(folder, target))
+            if not is_file:
                 if folder not in sys.path:
                     sys.path.insert(0, folder)
+                top = target.partition(".")[0]
+                known, meant = sys.modules.get(top), importlib.machinery.PathFinder.find_spec(top, [folder])
+                places = [getattr(each, name, None) for each, name in ((known, "__file__"), (meant, "origin"))]
+                if all(places) and os.path.realpath(places[0]) != os.path.realpath(places[1]):
+                    raise ImportError(
+                        f"a module {top!r} is loaded from {places[0]}, and one process has one of a name; "
+                        f"name the app by its file, {target}.py, or serve it by a process of its own")
                 return importlib.import_module(target)
             path = os.path.realpath(target if os.path.isabs(target) else os.path.join(folder, target))
             if not os.path.isfile(path):
@@ -81,11 +104,11 @@ enum PythonSource {
             known = sys.modules.get(name)
             if known is not None and os.path.realpath(getattr(known, "__file__", None) or path) == path:
                 return known
-            if known is None and all(part.isidentifier() for part in parts):
+            if known is None and path.endswith(".py") and all(part.isidentifier() for part in parts):
                 return importlib.import_module(name)
             # Two apps whose files have one name, or a name that is none in Python.
             name = "skein_app_%x" % (hash(path) & 0xFFFFFFFF)
-            spec = importlib.util.spec_from_file_location(name, path)
+            spec = importlib.util.spec_from_file_location(name, path, loader=importlib.machinery.SourceFileLoader(name, path))
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
             try:
@@ -208,24 +231,18 @@ enum PythonSource {
 
 
         class _Errors:
-            def __init__(self): self._rest, self._lock = "", threading.Lock()
-
             def write(self, text):
-                with self._lock:
-                    *lines, self._rest = (self._rest + text).split("\n")
-                for line in lines:
-                    _log(logging.ERROR, "wsgi.errors", line)
+                # At once: a line that is kept until its end comes could meet that of another request.
+                for line in text.split("\n"):
+                    if line.strip():
+                        _log(logging.ERROR, "wsgi.errors", line)
                 return len(text)
 
             def writelines(self, lines):
                 for line in lines:
                     self.write(line)
 
-            def flush(self):
-                with self._lock:
-                    rest, self._rest = self._rest, ""
-                if rest:
-                    _log(logging.ERROR, "wsgi.errors", rest)
+            def flush(self): pass
 
 
         _errors = _Errors()

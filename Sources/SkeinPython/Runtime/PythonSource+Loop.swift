@@ -110,11 +110,14 @@ extension PythonSource {
         # Care
 
         def _dump():
-            import threading
             names = {thread.ident: thread.name for thread in threading.enumerate()}
             return "\n".join(
                 f"thread {names.get(number, number)}:\n" + "".join(traceback.format_stack(frame)).rstrip()
                 for number, frame in sys._current_frames().items())
+
+
+        def _name_thread(name):
+            threading.current_thread().name = name
 
 
         def _leave():

@@ -3,6 +3,7 @@
 import CSkeinPython
 import DequeModule
 import Dispatch
+import Logging
 import NIOCore
 import SkeinCore
 import SkeinEngine
@@ -25,6 +26,9 @@ final class PythonThreadPool: Sendable {
         /// How long threads that were woken have waited for the interpreter's lock.
         var lockWait = TimeAmount.zero
         var isEnding = false
+        /// Requests that were refused since the log has told of it.
+        var refused = 0
+        var refusalNoted: NIODeadline?
     }
 
     /// One thread, and what it does.
@@ -51,15 +55,17 @@ final class PythonThreadPool: Sendable {
     private let deliveries = Deliveries()
     private let requestTimeout: Duration?
     private let name: String
+    private let logger: Logger
     /// Called when a call has taken too long.
     private let onHang: @Sendable (WSGICall) -> Void
 
     init(
-        _ limits: ThreadPoolMachine.Limits, name: String, requestTimeout: Duration?,
+        _ limits: ThreadPoolMachine.Limits, name: String, requestTimeout: Duration?, logger: Logger,
         onHang: @escaping @Sendable (WSGICall) -> Void
     ) {
         state = Mutex(State(machine: ThreadPoolMachine(limits)))
         self.name = name
+        self.logger = logger
         self.requestTimeout = requestTimeout
         self.onHang = onHang
         PythonThread.start("\(name) watcher") { [weak self, watcher] in
@@ -108,6 +114,7 @@ final class PythonThreadPool: Sendable {
             return action
         }
         guard action != .refuse else {
+            noteRefusal()
             throw ServerError(
                 .serviceUnavailable, "too many requests wait for this app", headers: ["Retry-After": "1"])
         }
@@ -116,6 +123,20 @@ final class PythonThreadPool: Sendable {
         if !isWatched.load(ordering: .sequentiallyConsistent), !isWatched.exchange(true, ordering: .relaxed) {
             watcher.signal()
         }
+    }
+
+    /// Says in the log that requests are refused, once in ten seconds.
+    private func noteRefusal() {
+        let now = NIODeadline.now()
+        let count: Int? = state.withLock { state in
+            state.refused += 1
+            if let last = state.refusalNoted, now - last < .seconds(10) { return nil }
+            state.refusalNoted = now
+            defer { state.refused = 0 }
+            return state.refused
+        }
+        guard let count else { return }
+        logger.warning("\(name): all threads are busy, and the queue is full; \(count) requests were answered with 503")
     }
 
     /// Sends an answer. While more calls wait and calls are short, several leave together; the watcher sees to it that none waits for long.
@@ -164,6 +185,11 @@ final class PythonThreadPool: Sendable {
         let worker = Worker()
         state.withLock { $0.workers.append(worker) }
         let interpreterState = PyGILState_Ensure()
+        if let nameThread = PythonModule.function(.nameThread), let own = Python.text(name) {
+            var argument = own
+            if let none = skein_py_call(nameThread, &argument, 1) { Py_DecRef(none) } else { PyErr_Clear() }
+            Py_DecRef(own)
+        }
         var environ = EnvironBuilder()
         var hasArrived = false
         while true {

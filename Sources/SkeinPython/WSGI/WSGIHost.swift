@@ -70,7 +70,8 @@ final class WSGIHost: PythonHost {
             minimum: threads, maximum: max(threads, options.maximumThreads ?? 64), queue: options.queue,
             parallelism: max(1, parallelism))
         let pool = PythonThreadPool(
-            limits, name: "python \(mount.path.isEmpty ? "/" : mount.path)", requestTimeout: options.requestTimeout
+            limits, name: "python \(mount.path.isEmpty ? "/" : mount.path)", requestTimeout: options.requestTimeout,
+            logger: logger
         ) { call in
             Hang.report(call.request, logger) {
                 call.answer(.failure(ServerError(504, "the app did not answer in time")))

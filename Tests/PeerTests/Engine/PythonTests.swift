@@ -86,6 +86,7 @@ struct WSGITests {
             "wsgi.errors: to the errors", "probe: to logging", "a warning of the app", "to standard output",
             "app: to the engine's log",
         ] { #expect(server.process.output.contains(line), "\(line)") }
+        #expect(try await server.json("/children") == [-15, -2, -1, 15, 14])
         #expect(try await server.text("/signal") == "set")
         await server.stop()  // by SIGTERM, which is still the engine's
     }
@@ -544,7 +545,8 @@ struct PythonCareTests {
         #expect(
             failed.code == 1 && failed.errors.contains("No module named 'nothing_of_that_name'"), "\(failed.errors)")
         for (app, text) in [
-            ("site_app:other", "has no 'other'"), ("none:app", "No module named 'none'"),
+            (":app", "name the app's module"), ("site_app:other", "has no 'other'"),
+            ("none:app", "No module named 'none'"),
             ("none.py:app", "there is no file"),
         ] {
             try Self.app("x").write(toFile: "\(broken)/site_app.py", atomically: true, encoding: .utf8)
@@ -567,6 +569,32 @@ struct PythonCareTests {
         server.process.send(SIGHUP)
         try await server.until("the new app") { try await server.text("/") == "two" }
         await server.stop()
+    }
+
+    @Test("two modules of one name: the second one is refused, and served by its file")
+    func names() async throws {
+        let (one, two) = (try folder(Self.app("one")), try folder(Self.app("two")))
+        func text(_ second: String) -> String {
+            """
+            [[mount]]
+            path = "/one"
+            python = "site_app:app"
+            folder = "\(one)"
+            environment = "\(PythonServer.environment)"
+            [[mount]]
+            path = "/two"
+            python = "\(second)"
+            folder = "\(two)"
+            """
+        }
+        let server = try await PythonServer(configuration: text("site_app.py:app"))
+        #expect(try await server.text("/one") == "one")
+        #expect(try await server.text("/two") == "two")
+        await server.stop()
+        let file = try TestFolder.write(
+            "[[listen]]\naddress = \"127.0.0.1:0\"\n\(text("site_app:app"))", as: "toml")
+        let refused = try await runToEnd(CommandTests.skein, ["run", file])
+        #expect(refused.code != 0 && refused.errors.contains("one process has one of a name"), "\(refused.errors)")
     }
 
     @Test("--reload loads the app again when a file has changed, and shows the traceback of one that fails")
