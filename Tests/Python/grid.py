@@ -1,8 +1,8 @@
 """Asks two servers of one app the same, and says where their answers differ: grid.py URL URL"""
 import http.client, json, socket, sys, urllib.parse
 
-# What belongs to the server and not to the app.
-OWN = {"date", "server", "connection", "transfer-encoding", "keep-alive", "content-length"}
+# What belongs to the server and not to the app, and what tells the time: the two are asked one after the other.
+OWN = {"date", "expires", "server", "connection", "transfer-encoding", "keep-alive", "content-length"}
 BOUNDARY = "boundary"
 UPLOAD = (
     f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="field"\r\n\r\nvalue\r\n'

@@ -198,8 +198,8 @@ def app(environ, start):
         return text(start, "set")
     # The client
     if path == "/client":
-        first = skein.get(base + "/sleep?0.4")
-        second = skein.get(base + "/sleep?0.4")
+        first = skein.get(base + "/sleep?1")
+        second = skein.get(base + "/sleep?1")
         begun = time.monotonic()
         answers = [first.fetch(timeout=5), second.dispatch(timeout=5).data]
         return text(start, json.dumps({"answers": answers, "time": time.monotonic() - begun, "gtxid": skein.gtxid(), "ltxid": skein.ltxid()}))
@@ -433,8 +433,8 @@ async def asgi(scope, receive, send):
     if path == "/loop":
         return await answer(type(asyncio.get_running_loop()).__module__)
     if path == "/client":
-        first = skein.get(base + "/sleep?0.4")
-        second = skein.get(base + "/sleep?0.4")
+        first = skein.get(base + "/sleep?1")
+        second = skein.get(base + "/sleep?1")
         begun = time.monotonic()
         answers = [await first.fetch(timeout=5), (await second).data, *await skein.tasks(skein.get(base + "/"), skein.get(base + "/")).fetch()]
         failed = None

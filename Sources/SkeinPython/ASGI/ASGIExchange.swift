@@ -13,7 +13,8 @@ class ASGIExchange: @unchecked Sendable {
     let request: ServerRequest
     let facts: RequestFacts
     let app: ASGIHost
-    private(set) var loop: ASGILoop?
+    /// Set before the request is left to it.
+    var loop: ASGILoop?
     private var task: PythonObject?
     /// Futures of `receive()` that wait.
     private var receivers: [PythonObject] = []
@@ -47,7 +48,6 @@ class ASGIExchange: @unchecked Sendable {
 
     /// Begins the app's coroutine.
     func begin(on loop: ASGILoop) {
-        self.loop = loop
         do throws(PythonError) {
             let scope = try app.makeScope(request, facts)
             let own = try PythonReference(Self.capsule(of: self))

@@ -105,6 +105,7 @@ final class ASGILoop: @unchecked Sendable {
 
     /// Leaves a request; on the loop of its connection.
     func begin(_ exchange: ASGIExchange) {
+        exchange.loop = self
         // When that loop has done what it has, so that several begin together.
         if append(.begin(exchange)) { exchange.request.shard.eventLoop.execute { self.wake() } }
     }

@@ -80,7 +80,7 @@ final class PythonThreadPool: Sendable {
                 let sleepsNow = sleeps && !pool.isWatched.load(ordering: .relaxed)
                 _ = consume pool
                 _ = watcher.wait(timeout: .now() + .milliseconds(sleepsNow ? 1000 : 2))
-                if sleeps { quiet = 0 }
+                if sleeps { quiet = 50 }  // one look, unless there is something
             }
         }
     }

@@ -188,7 +188,7 @@ struct WSGITests {
             ])
         #expect(slow.code == 0, "\(slow.errors) \(server.process.output.suffix(1000))")
         let times = slow.output.split(separator: " ").compactMap { Double($0.trimmingCharacters(in: .newlines)) }
-        #expect(times.count == 2 && times[0] < 0.2 && times[1] < 2, "\(slow.output)")
+        #expect(times.count == 2 && times[0] < 1 && times[1] < 8, "\(slow.output)")
         await server.stop()
     }
 
@@ -464,7 +464,7 @@ struct PythonClientTests {
         let calls = try await server.json("/client")
         #expect(calls["answers"] == ["slept", "slept"])
         guard case .number(let time)? = calls["time"] else { throw PeerError("\(calls)") }
-        #expect(time.double < 0.75, "\(time)")
+        #expect(time.double < 1.8, "\(time)")
         #expect(calls["gtxid"]?.string?.hasPrefix("GTID-C") == true && calls["ltxid"] == 1000)
         let post = try await server.json("/client-post")
         #expect(post[0] == true && post[1] == 200 && post[2] == "OK" && post[3] == "text/plain")
@@ -489,7 +489,7 @@ struct PythonClientTests {
         let calls = try await server.json("/client")
         #expect(calls["answers"] == ["slept", "slept", "probe", "probe"], "\(calls)")
         guard case .number(let time)? = calls["time"] else { throw PeerError("\(calls)") }
-        #expect(time.double < 0.9, "\(time)")
+        #expect(time.double < 1.9, "\(time)")
         #expect(calls["failed"] == 702 && calls["rows"] == [["one": 1]] && calls["number"] == 2 && calls["thread"] == 5)
         await server.stop()
     }
