@@ -1,6 +1,6 @@
 // CPython's functions, found at run time in the library of whichever Python the apps are for. Nothing is linked, and no header of Python
 // is needed: all that is used is of the stable ABI (PEP 384) or has been exported unchanged since 3.9, and no layout is assumed but those
-// that the stable ABI fixes. So one program serves with Python 3.9 to 3.14, free-threaded builds included.
+// that the stable ABI fixes. So one program serves with Python 3.9 to 3.13; where a free-threaded build differs, it is asked.
 #pragma once
 
 #include <stdbool.h>
@@ -149,9 +149,8 @@ enum {
 
 // Variables of the library that point to objects.
 #define SKEIN_PYTHON_EXCEPTIONS(X) \
-    X(PyExc_BaseException) X(PyExc_Exception) X(PyExc_StopIteration) X(PyExc_TypeError) X(PyExc_ValueError) \
-    X(PyExc_RuntimeError) X(PyExc_AssertionError) X(PyExc_OSError) X(PyExc_BrokenPipeError) X(PyExc_SystemExit) \
-    X(PyExc_KeyboardInterrupt) X(PyExc_MemoryError) X(PyExc_TimeoutError)
+    X(PyExc_BaseException) X(PyExc_StopIteration) X(PyExc_TypeError) X(PyExc_ValueError) X(PyExc_RuntimeError) \
+    X(PyExc_AssertionError) X(PyExc_OSError) X(PyExc_BrokenPipeError)
 
 typedef struct {
 #define SKEIN_FIELD(result, name, parameters, arguments) result (*_Nonnull name) parameters;

@@ -20,7 +20,6 @@ class ASGIExchange: @unchecked Sendable {
     private var receivers: [PythonObject] = []
     /// Futures of `send()` that wait until the client has caught up.
     private var senders: [PythonObject] = []
-    private(set) var hasEnded = false
 
     init(_ request: ServerRequest, _ facts: RequestFacts, _ app: ASGIHost) {
         self.request = request
@@ -59,7 +58,6 @@ class ASGIExchange: @unchecked Sendable {
             task = try loop.start(coroutine).release()
             app.began(self)
         } catch {
-            hasEnded = true
             ended(error)
         }
     }
@@ -97,7 +95,6 @@ class ASGIExchange: @unchecked Sendable {
     }
 
     fileprivate func end(_ error: PythonObject?) {
-        hasEnded = true
         for future in receivers + senders { Py_DecRef(future) }
         receivers = []
         senders = []

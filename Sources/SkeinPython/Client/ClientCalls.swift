@@ -48,7 +48,7 @@ enum ClientCalls {
                 ? Python.raise(skein_python.PyExc_TypeError, "a method and a URL are str") : nil
         }
         var headers = Headers()
-        for index in 0..<PyList_Size(arguments[3]) {
+        for index in 0..<max(0, PyList_Size(arguments[3])) {
             guard let pair = PyList_GetItem(arguments[3], index), PyTuple_Size(pair) == 2,
                 let name = PyTuple_GetItem(pair, 0).flatMap({ Python.string($0) }),
                 let value = PyTuple_GetItem(pair, 1).flatMap({ Python.string($0) })
@@ -92,7 +92,7 @@ enum ClientCalls {
             let address = Python.string(arguments[1]), let text = Python.string(arguments[2])
         else { return PyErr_Occurred() == nil ? Python.raise(skein_python.PyExc_TypeError, "a statement is str") : nil }
         var values: [SQLValue] = []
-        for index in 0..<PyList_Size(arguments[3]) {
+        for index in 0..<max(0, PyList_Size(arguments[3])) {
             guard let value = PyList_GetItem(arguments[3], index).flatMap({ PythonValue($0) }) else {
                 return Python.raise(
                     skein_python.PyExc_TypeError, "parameter \(index + 1) of the statement is of no known type")

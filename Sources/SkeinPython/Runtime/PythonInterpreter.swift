@@ -176,11 +176,7 @@ final class PythonInterpreter: Sendable {
 
     /// A process that an app has forked, and that has come back from the app's code, must not go on as the server.
     static func leaveIfForked() {
-        if skein_python_is_forked() { Process.leave() }
-    }
-
-    private enum Process {
-        static func leave() -> Never { _exit(0) }
+        if skein_python_is_forked() { _exit(0) }
     }
 }
 

@@ -141,7 +141,7 @@ extension WSGICall {
         let copy = fcntl(CInt(numbers[0]), F_DUPFD_CLOEXEC, 3)
         guard copy >= 0 else { return false }
         let start = min(numbers[1], numbers[2])
-        let end = head.contentLength.map { min(numbers[2], start + $0) } ?? numbers[2]
+        let end = head.contentLength.map { start + min(numbers[2] - start, $0) } ?? numbers[2]
         guard head.contentLength.map({ $0 == end - start }) ?? true else {
             Glibc.close(copy)
             return false

@@ -629,7 +629,8 @@ struct PythonCareTests {
         arguments: [
             ([], "Name the app"), (["app:app", "--static", "x"], "write /path=folder"),
             (["app:app", "--environment", "/nowhere"], "neither a virtual environment nor a Python program"),
-            (["app:app", "--app-threads", "0"], "above 0"),
+            (["app:app", "--app-threads", "0"], "from 1 to 1024"),
+            (["app:app", "--request-timeout", "inf"], "a number of seconds"),
         ])
     func words(arguments: [String], text: String) async throws {
         let run = try await runToEnd(
