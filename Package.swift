@@ -29,6 +29,7 @@ let package = Package(
         .library(name: "SkeinEngine", targets: ["SkeinEngine"]),
         .library(name: "SkeinWork", targets: ["SkeinWork"]),
         .library(name: "SkeinPython", targets: ["SkeinPython"]),
+        .library(name: "SkeinMail", targets: ["SkeinMail"]),
         .library(name: "SkeinSharedRedis", targets: ["SkeinSharedRedis"]),
         .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
         .library(name: "SkeinACME", targets: ["SkeinACME"]),
@@ -53,6 +54,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
@@ -124,6 +126,15 @@ let package = Package(
                 "SkeinSQL", "SkeinPostgres", "SkeinSQLite", "SkeinRedis", logging, collections,
             ]),
         .target(
+            name: "SkeinMail",
+            dependencies: nio + [
+                "SkeinCore", "SkeinTransport", "SkeinHTTP", "SkeinWorkers", logging, collections,
+                .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
+                .product(name: "Mustache", package: "swift-mustache"),
+            ]),
+        .target(
             name: "SkeinSharedRedis",
             dependencies: nio + ["SkeinCore", "SkeinWorkers", "SkeinEngine", "SkeinRedis"]),
         .target(
@@ -189,8 +200,9 @@ let package = Package(
             name: "SkeinCommand",
             dependencies: nio + databases + [
                 "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinConfiguration", "SkeinACME", "SkeinGRPC",
-                "SkeinTransport", "SkeinWorkers", "SkeinPython",
+                "SkeinTransport", "SkeinWorkers", "SkeinPython", "SkeinMail",
                 logging,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -246,6 +258,7 @@ let package = Package(
         .testTarget(
             name: "SkeinWorkersTests", dependencies: ["SkeinWorkers", "CSkeinWorkers", "SkeinCore", logging]),
         .testTarget(name: "SkeinPythonTests", dependencies: ["SkeinPython"]),
+        .testTarget(name: "SkeinMailTests", dependencies: nio + ["SkeinMail", "SkeinCore", "PeerSupport"]),
         .testTarget(name: "SimulationTests", dependencies: ["SkeinSimulation"]),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", "PeerSupport", logging]),
         .testTarget(name: "SkeinWireTests", dependencies: ["SkeinWire", "PeerSupport"]),
@@ -269,7 +282,7 @@ let package = Package(
                 "SkeinCommand",
                 logging, "SkeinHummingbird",
                 "worker-probe", "SkeinWorkers", "SkeinSharedRedis",
-                "SkeinWork", "SkeinPython", "PeerSupport",
+                "SkeinWork", "SkeinPython", "SkeinMail", "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
@@ -278,7 +291,7 @@ let package = Package(
 )
 
 // An asynchronous function stays where its caller is: no hop, and no question whether one is needed.
-for target in package.targets where ["SkeinCore", "SkeinCommand"].contains(target.name) {
+for target in package.targets where ["SkeinCore", "SkeinCommand", "SkeinMail"].contains(target.name) {
     target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
 }
 

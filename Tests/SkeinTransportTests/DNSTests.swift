@@ -73,7 +73,7 @@ struct DNSTests {
             ])
         let message = try DNSResponse(bytes)
         #expect(message.question == question)
-        #expect(message.answer(to: question) == .addresses([[1, 2, 3, 4], [5, 6, 7, 8]], timeToLive: 30))
+        #expect(message.answer(to: question) == .records([.address([1, 2, 3, 4]), .address([5, 6, 7, 8])], timeToLive: 30))
         // Cut anywhere, it is an error and nothing worse.
         for length in 0..<bytes.readableBytes {
             #expect(throws: DNSError.self) { try DNSResponse(bytes.getSlice(at: 0, length: length) ?? ByteBuffer()) }
@@ -87,7 +87,7 @@ struct DNSTests {
         #expect(alias.answer(to: question) == .alias(try #require(DNSName("b")), timeToLive: 9))
         let circle = try DNSResponse(
             response(question, answers: [([0xC0, 12], 5, 9, [1, 98, 0]), ([1, 98, 0], 5, 9, [0xC0, 12])]))
-        if case .addresses = circle.answer(to: question) { Issue.record("a circle has no address") }
+        if case .records = circle.answer(to: question) { Issue.record("a circle has no address") }
     }
 
     @Test("nothing is kept for as long as the authority says")

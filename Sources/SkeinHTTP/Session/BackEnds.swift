@@ -25,7 +25,7 @@ package final class BackEnds: Sendable {
     }
 
     /// The client of an address, made when it is asked for first.
-    fileprivate func client<Client: BackEnd>(
+    package func client<Client: BackEnd>(
         _ key: String, _ make: () throws(SkeinError) -> Client
     ) throws(SkeinError) -> Client {
         if let client = clients.withLock({ $0?[key] }) as? Client { return client }
@@ -39,6 +39,9 @@ package final class BackEnds: Sendable {
         guard let kept else { throw SkeinError(.shuttingDown, because: "the client is shut down") }
         return kept
     }
+
+    /// Puts a client in the place of whatever would be made for an address.
+    package func set(_ client: any BackEnd, as key: String) { clients.withLock { $0?[key] = client } }
 
     func shutdown() async {
         let all = clients.withLock { clients in

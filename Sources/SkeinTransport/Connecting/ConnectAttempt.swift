@@ -2,7 +2,6 @@
 
 import NIOCore
 import NIOPosix
-import NIOSSL
 import SkeinCore
 
 /// An attempt to connect, with one time limit for all of its steps.
@@ -170,23 +169,7 @@ final class ConnectAttempt: @unchecked Sendable {
         guard isWanted, let tls = options.tls else {
             return eventLoop.makeSucceededFuture(Connected(channel: channel, tls: nil, timings: timings))
         }
-        let promise = eventLoop.makePromise(of: TLSInfo.self)
-        do {
-            let name = IPAddress.withoutZone(tls.options.serverName ?? endpoint.host)
-            let isAddress = IPAddress.bytes(name) != nil
-            let handler = try NIOSSLClientHandler(
-                context: tls.client.context(tls.options, protocols: tls.protocols),
-                serverHostname: isAddress || name.isEmpty ? nil : name)
-            try channel.pipeline.syncOperations.addHandlers([
-                handler,
-                TLSHandshake(
-                    handler, host: name, verifiesHost: tls.options.verify != .none, peer: endpoint.description,
-                    promise: promise),
-            ])
-        } catch {
-            promise.fail(error)
-        }
-        return promise.futureResult.map { info in
+        return TLSHandshake.begin(on: channel, tls, host: endpoint.host, peer: endpoint.description).map { info in
             self.timings.tls = self.step()
             return Connected(channel: channel, tls: info, timings: self.timings)
         }

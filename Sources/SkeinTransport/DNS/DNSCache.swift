@@ -4,9 +4,15 @@ import NIOCore
 
 /// What became of a question.
 package enum DNSOutcome: Hashable, Sendable {
-    case addresses([[UInt8]])
+    case records([DNSRecord.Content])
     /// The name, or this kind of record of it, does not exist.
     case nothing
+
+    /// The addresses among the records; nil when there is nothing.
+    var addresses: [[UInt8]]? {
+        guard case .records(let records) = self else { return nil }
+        return records.compactMap { if case .address(let bytes) = $0 { bytes } else { nil } }
+    }
 }
 
 /// Answers with the moment of their end. A value without a clock.

@@ -10,6 +10,8 @@ package struct DNSRecordType: RawRepresentable, Hashable, Sendable {
     package static let a = DNSRecordType(rawValue: 1)
     package static let cname = DNSRecordType(rawValue: 5)
     package static let soa = DNSRecordType(rawValue: 6)
+    package static let mx = DNSRecordType(rawValue: 15)
+    package static let txt = DNSRecordType(rawValue: 16)
     package static let aaaa = DNSRecordType(rawValue: 28)
     static let opt = DNSRecordType(rawValue: 41)
 }
@@ -33,6 +35,10 @@ package struct DNSRecord: Hashable, Sendable {
         case alias(DNSName)
         /// How long an answer that there is nothing may be kept (RFC 2308).
         case authority(minimum: Int)
+        /// A host that takes mail (RFC 5321, section 5.1); nil for the root, which says that there is none (RFC 7505).
+        case exchange(preference: Int, DNSName?)
+        /// The bytes of a text, its parts joined.
+        case text([UInt8])
         case other
     }
 
@@ -120,6 +126,18 @@ package struct DNSResponse: Sendable {
                 data.moveReaderIndex(forwardBy: min(16, data.readableBytes))
                 guard let minimum = data.readInteger(as: UInt32.self) else { throw .malformedRecord }
                 content = .authority(minimum: Int(minimum))
+            case .mx:
+                guard let preference = data.readInteger(as: UInt16.self) else { throw .malformedRecord }
+                let isRoot = data.readableBytesView.first == 0
+                content = .exchange(
+                    preference: Int(preference), isRoot ? nil : try DNSName(from: &data, message: message))
+            case .txt:
+                var text: [UInt8] = []
+                while let count = data.readInteger(as: UInt8.self) {
+                    guard let part = data.readBytes(length: Int(count)) else { throw .malformedRecord }
+                    text += part
+                }
+                content = .text(text)
             default: content = .other
             }
             // A time with its top bit set is no time at all (RFC 2181, section 8).
@@ -130,7 +148,7 @@ package struct DNSResponse: Sendable {
 
     /// The answer to a question, its aliases followed.
     package enum Answer: Equatable {
-        case addresses([[UInt8]], timeToLive: Int)
+        case records([DNSRecord.Content], timeToLive: Int)
         /// The name is another one's alias, and the message does not say what that has.
         case alias(DNSName, timeToLive: Int)
         case nothing(timeToLive: Int?)
@@ -140,19 +158,20 @@ package struct DNSResponse: Sendable {
     package func answer(to question: DNSQuestion) -> Answer {
         var name = question.name
         var time = Int.max
-        let length = question.type == .a ? 4 : 16
         for _ in 0...answers.count {
-            var addresses: [[UInt8]] = []
+            var found: [DNSRecord.Content] = []
             var alias: DNSName?
             for record in answers where record.name == name {
-                switch record.content {
-                case .address(let bytes) where bytes.count == length: addresses.append(bytes)
-                case .alias(let target): alias = target
-                default: continue
+                if case .alias(let target) = record.content {
+                    alias = target
+                } else if record.content.answers(question.type) {
+                    found.append(record.content)
+                } else {
+                    continue
                 }
                 time = min(time, record.timeToLive)
             }
-            if !addresses.isEmpty { return .addresses(addresses, timeToLive: time) }
+            if !found.isEmpty { return .records(found, timeToLive: time) }
             guard let alias else { break }
             name = alias
         }
@@ -162,6 +181,18 @@ package struct DNSResponse: Sendable {
             return min(minimum, record.timeToLive)
         }.first
         return .nothing(timeToLive: authority)
+    }
+}
+
+extension DNSRecord.Content {
+    /// Whether it is what a question of a type asks for.
+    fileprivate func answers(_ type: DNSRecordType) -> Bool {
+        switch self {
+        case .address(let bytes): type == .a && bytes.count == 4 || type == .aaaa && bytes.count == 16
+        case .exchange: type == .mx
+        case .text: type == .txt
+        case .alias, .authority, .other: false
+        }
     }
 }
 

@@ -72,10 +72,24 @@ package final class DNSResolver: @unchecked Sendable {
         let length = type == .a ? 4 : 16
         if let known = hosts.addresses(name) { return loop.makeSucceededFuture(known.filter { $0.count == length }) }
         let candidates = candidates(name, isComplete: host.hasByteSuffix("."))
-        if let first = candidates.first, case .addresses(let found)? = cached(DNSQuestion(first, type)) {
+        if let first = candidates.first, let found = cached(DNSQuestion(first, type))?.addresses {
             return loop.makeSucceededFuture(found)
         }
         return eventLoop.flatSubmit { self.firstOf(candidates[...], type) }.hop(to: loop)
+    }
+
+    /// The records of a name of which no file knows, such as its hosts for mail; the name is a whole one.
+    /// - Returns: none when there are no such records; fails with code 704 when no server has answered, or the name is none.
+    package func records(_ host: String, _ type: DNSRecordType, on loop: any EventLoop) -> EventLoopFuture<
+        [DNSRecord.Content]
+    > {
+        guard let name = DNSName(host) else {
+            return loop.makeFailedFuture(
+                SkeinError(.dnsNotFound, peer: host, because: "this is not a host name; check its spelling"))
+        }
+        return eventLoop.flatSubmit { self.outcome(DNSQuestion(name, type), depth: 0) }.map { outcome in
+            if case .records(let found) = outcome { found } else { [] }
+        }.hop(to: loop)
     }
 
     /// The names to ask for, in order: with search domains before or behind the name itself (resolv.conf(5), ndots).
@@ -88,7 +102,7 @@ package final class DNSResolver: @unchecked Sendable {
     private func firstOf(_ names: ArraySlice<DNSName>, _ type: DNSRecordType) -> EventLoopFuture<[[UInt8]]> {
         guard let name = names.first else { return eventLoop.makeSucceededFuture([]) }
         return outcome(DNSQuestion(name, type), depth: 0).flatMap { outcome in
-            if case .addresses(let found) = outcome { return self.eventLoop.makeSucceededFuture(found) }
+            if let found = outcome.addresses { return self.eventLoop.makeSucceededFuture(found) }
             return self.firstOf(names.dropFirst(), type)
         }
     }
@@ -111,9 +125,9 @@ package final class DNSResolver: @unchecked Sendable {
         _ answer: DNSResponse.Answer, _ question: DNSQuestion, _ depth: Int
     ) -> EventLoopFuture<DNSOutcome> {
         switch answer {
-        case .addresses(let found, let time):
+        case .records(let found, let time):
             let time = min(max(.seconds(time), configuration.minimumTimeToLive), configuration.maximumTimeToLive)
-            return keep(.addresses(found), question, time)
+            return keep(.records(found), question, time)
         case .nothing(let time):
             return keep(.nothing, question, min(.seconds(time ?? 5), configuration.negativeTimeToLive))
         case .alias(let name, let time):
@@ -123,7 +137,7 @@ package final class DNSResolver: @unchecked Sendable {
             }
             return outcome(DNSQuestion(name, question.type), depth: depth + 1).flatMap { outcome in
                 let time = max(.seconds(time), self.configuration.minimumTimeToLive)
-                guard case .addresses = outcome else { return self.eventLoop.makeSucceededFuture(outcome) }
+                guard case .records = outcome else { return self.eventLoop.makeSucceededFuture(outcome) }
                 return self.keep(outcome, question, min(time, self.configuration.maximumTimeToLive))
             }
         }

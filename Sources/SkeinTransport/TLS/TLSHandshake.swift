@@ -6,8 +6,8 @@ import NIOTLS
 import SkeinCore
 
 /// Sits behind the TLS handler until the handshake is over. Touched on its channel's loop only.
-final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
+package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
+    package typealias InboundIn = ByteBuffer
 
     private let tls: NIOSSLClientHandler
     private let host: String
@@ -15,6 +15,30 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
     private let peer: String
     private let promise: EventLoopPromise<TLSInfo>
     private var isOver = false
+
+    /// Begins TLS on a connection, before all of its handlers.
+    /// - Parameter host: the name or address that is asked for, unless the options name another one.
+    package static func begin(
+        on channel: any Channel, _ tls: ConnectOptions.TLS, host: String, peer: String
+    ) -> EventLoopFuture<TLSInfo> {
+        let promise = channel.eventLoop.makePromise(of: TLSInfo.self)
+        do {
+            let name = IPAddress.withoutZone(tls.options.serverName ?? host)
+            let isAddress = IPAddress.bytes(name) != nil
+            let handler = try NIOSSLClientHandler(
+                context: tls.client.context(tls.options, protocols: tls.protocols),
+                serverHostname: isAddress || name.isEmpty ? nil : name)
+            try channel.pipeline.syncOperations.addHandlers(
+                [
+                    handler,
+                    TLSHandshake(
+                        handler, host: name, verifiesHost: tls.options.verify != .none, peer: peer, promise: promise),
+                ], position: .first)
+        } catch {
+            promise.fail(error)
+        }
+        return promise.futureResult
+    }
 
     /// - Parameter host: the name or address for which the certificate has to be.
     init(
@@ -27,7 +51,7 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
         self.promise = promise
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .handshakeCompleted(let protocolName)? = event as? TLSUserEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
@@ -45,14 +69,14 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
         promise.succeed(info)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !isOver {
             fail(TLSFailure.explain(error, tls.peerCertificate.map(PeerCertificate.init), host: host, peer: peer))
         }
         context.close(promise: nil)
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         fail(
             SkeinError(
                 .tlsHandshakeFailed, peer: peer,

@@ -20,7 +20,7 @@ package struct PidFile: Sendable {
 
     /// Makes the file and locks it.
     /// - Throws: code 701 when another process has it, or it cannot be made.
-    init(locking path: String) throws(SkeinError) {
+    package init(locking path: String) throws(SkeinError) {
         while true {
             let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
             guard descriptor >= 0 else {
@@ -61,7 +61,7 @@ package struct PidFile: Sendable {
     }
 
     /// Removes the file if it is this process's.
-    func remove() {
+    package func remove() {
         if Self.read(path) == getpid() { unlink(path) }
         close(descriptor)
     }

@@ -40,17 +40,17 @@ struct SignalPipe {
 }
 
 /// Tells whoever has started this process in the background that it serves.
-struct Readiness {
+package struct Readiness {
     static let variable = "SKEIN_READY"
 
     private let descriptor: CInt?
 
-    init() {
+    package init() {
         descriptor = getenv(Self.variable).flatMap { CInt(String(cString: $0)) }.map(FileNumbers.raised)
         unsetenv(Self.variable)
     }
 
-    func tell() {
+    package func tell() {
         guard let descriptor else { return }
         _ = write(descriptor, "R", 1)
         close(descriptor)

@@ -1,0 +1,212 @@
+// What is delivered next, and to whom how many at a time: a value without clock and network.
+
+import HeapModule
+import SkeinCore
+
+/// The messages of a spool, by the destinations that they wait for.
+struct DeliverySchedule {
+    struct Limits: Sendable {
+        /// Deliveries to a destination that answers for the first time. Default: 5.
+        var initial = 5
+        /// Deliveries to a destination at most. Default: 20.
+        var maximum = 20
+        /// Deliveries to all destinations. Default: 100.
+        var total = 100
+        /// Milliseconds between two deliveries to a destination at least. Default: 0.
+        var interval = 0
+        /// How long a destination is left alone that could not be reached.
+        var rest = Backoff(first: .seconds(60), longest: .seconds(1800))
+    }
+
+    /// What waits: a message, or its part for one destination.
+    struct Entry: Sendable, Hashable {
+        let id: MailID
+        /// In milliseconds since 1970.
+        var due: Int
+        /// In seconds since 1970.
+        let expires: UInt32
+        /// Which time the message was taken in: an entry of an earlier one is void.
+        let serial: UInt32
+        var attempts: UInt16
+        let priority: UInt8
+    }
+
+    /// How a delivery went, as far as its destination is concerned.
+    enum Verdict: Sendable {
+        /// The destination works, whatever it has said about the message.
+        case good
+        /// It wants less at a time.
+        case throttled
+        /// It cannot be reached.
+        case unreachable
+        /// Nothing was sent.
+        case void
+    }
+
+    fileprivate struct Ready: Comparable {
+        let entry: Entry
+        static func < (left: Ready, right: Ready) -> Bool {
+            (left.entry.priority, left.entry.due) < (right.entry.priority, right.entry.due)
+        }
+    }
+
+    fileprivate struct Later: Comparable {
+        let entry: Entry
+        static func < (left: Later, right: Later) -> Bool { left.entry.due < right.entry.due }
+    }
+
+    fileprivate struct Destination {
+        var ready = Heap<Ready>()
+        var later = Heap<Later>()
+        var running = 0
+        var window: Double
+        var failures = 0
+        /// Before when nothing is started, in milliseconds since 1970.
+        var restsUntil = 0
+        /// Whether it could not be reached the last time.
+        var isResting = false
+        var lastStart = 0
+
+        var isEmpty: Bool { ready.isEmpty && later.isEmpty && running == 0 }
+    }
+
+    let limits: Limits
+    private var destinations: [ByteKey: Destination] = [:]
+    private(set) var running = 0
+    /// Destinations in the order of their turns.
+    private var turns: [ByteKey] = []
+    private var turn = 0
+
+    init(_ limits: Limits) { self.limits = limits }
+
+    /// Messages that wait, each as often as it has destinations.
+    var count: Int { destinations.values.reduce(0) { $0 + $1.ready.count + $1.later.count } }
+
+    /// Adds what is to be delivered to a destination.
+    mutating func add(_ entry: Entry, to name: ByteKey) {
+        if destinations[name] == nil {
+            destinations[name] = Destination(window: Double(limits.initial))
+            turns.append(name)
+        }
+        destinations[name]?.later.insert(Later(entry: entry))
+    }
+
+    /// What begins now, in turn from each destination.
+    mutating func start(at now: Int) -> [(ByteKey, Entry)] {
+        var started: [(ByteKey, Entry)] = []
+        var idle = 0
+        while running < limits.total, idle < turns.count {
+            turn = turn < turns.count ? turn : 0
+            let name = turns[turn]
+            if let entry = destinations[name]?.next(at: now, limits) {
+                running += 1
+                idle = 0
+                started.append((name, entry))
+            } else {
+                idle += 1
+            }
+            turn += 1
+        }
+        return started
+    }
+
+    /// A delivery has ended.
+    /// - Returns: what waits for the destination and has run out of time while it cannot be reached.
+    mutating func ended(_ name: ByteKey, _ verdict: Verdict, at now: Int) -> [Entry] {
+        running -= 1
+        guard destinations[name] != nil else { return [] }
+        var expired: [Entry] = []
+        destinations[name]?.end(verdict, at: now, limits, &expired)
+        return expired
+    }
+
+    /// Forgets destinations for which nothing waits, and which need no rest.
+    mutating func tidy(at now: Int) {
+        let unused = destinations.filter { $0.value.isEmpty && $0.value.restsUntil <= now }
+        guard !unused.isEmpty else { return }
+        for name in unused.keys { destinations[name] = nil }
+        turns.removeAll { unused[$0] != nil }
+        turn = 0
+    }
+
+    /// Destinations with what waits for each and how many deliveries are under way, those with the most first.
+    func overview(limit: Int, at now: Int) -> [(name: String, waiting: Int, running: Int, isResting: Bool)] {
+        destinations.map { name, destination in
+            (name.text, destination.ready.count + destination.later.count, destination.running, destination.restsUntil > now)
+        }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.prefix(limit).map { $0 }
+    }
+}
+
+extension DeliverySchedule.Destination {
+    fileprivate mutating func next(at now: Int, _ limits: DeliverySchedule.Limits) -> DeliverySchedule.Entry? {
+        // A clock that was set back must not hold up what was due already.
+        if restsUntil - now > 4 * 3600 * 1000 { restsUntil = now }
+        if lastStart > now { lastStart = 0 }
+        while let first = later.min, first.entry.due <= now {
+            later.removeMin()
+            ready.insert(.init(entry: first.entry))
+        }
+        guard running < Int(window), restsUntil <= now, lastStart + limits.interval <= now else { return nil }
+        // After a rest, one finds out whether it was long enough.
+        guard !isResting || running == 0 else { return nil }
+        guard let entry = ready.popMin()?.entry else { return nil }
+        running += 1
+        lastStart = now
+        return entry
+    }
+
+    fileprivate mutating func end(
+        _ verdict: DeliverySchedule.Verdict, at now: Int, _ limits: DeliverySchedule.Limits,
+        _ expired: inout [DeliverySchedule.Entry]
+    ) {
+        running -= 1
+        switch verdict {
+        case .void: break
+        case .good:
+            failures = 0
+            isResting = false
+            // One more when all of the window went well.
+            window = min(Double(limits.maximum), window + 1 / window)
+        case .throttled:
+            window = max(1, window / 2)
+        case .unreachable:
+            window = Double(limits.initial)
+            if restsUntil <= now {
+                failures += 1
+                restsUntil = now + Int(limits.rest.delay(after: failures) / .milliseconds(1))
+            }
+            isResting = true
+            let seconds = UInt32(clamping: now / 1000)
+            guard ready.unordered.contains(where: { $0.entry.expires < seconds }) else { return }
+            let all = ready.unordered
+            expired += all.filter { $0.entry.expires < seconds }.map(\.entry)
+            ready = Heap(all.filter { $0.entry.expires >= seconds })
+        }
+    }
+}
+
+/// When a message is tried again, and when no more.
+package struct RetryPolicy: Sendable {
+    /// The first wait, and the longest. Default: 5 min, and 4 h.
+    package var backoff = Backoff(first: .seconds(300), longest: .seconds(4 * 3600))
+
+    package init() {}
+
+    package enum Decision: Equatable, Sendable {
+        /// In milliseconds since 1970.
+        case at(Int)
+        case never
+    }
+
+    /// - Parameters:
+    ///   - attempts: how often it was tried.
+    ///   - isGreylisted: whether the server only wants to see whether it is tried again, for which most want five minutes.
+    ///   - expires: when it is not worth it any more, in milliseconds since 1970.
+    package func decision(attempts: Int, isGreylisted: Bool = false, expires: Int, now: Int) -> Decision {
+        if now >= expires { return .never }
+        let delay = isGreylisted && attempts <= 2 ? backoff.first * Double.random(in: 1.02...1.2) : backoff.delay(after: attempts)
+        let wait = Int(delay / .milliseconds(1))
+        // The last attempt is just before the end, rather than not at all.
+        return .at(max(now + 1000, min(now + wait, expires)))
+    }
+}

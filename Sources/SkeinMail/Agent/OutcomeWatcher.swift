@@ -1,0 +1,47 @@
+// How an app hears of its messages: files that the agent has written for it.
+
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Looks once a second for what the agent has written. Of several processes of an app, one at a time does.
+struct OutcomeWatcher: Sendable {
+    let folder: String
+
+    /// Hands on each outcome, and then removes it, until the task is cancelled.
+    func run(_ handle: (MailOutcome) async -> Void) async {
+        mkdir(folder, 0o700)
+        let lock = open("\(folder)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        defer { close(lock) }
+        while !Task.isCancelled {
+            if flock(lock, LOCK_EX | LOCK_NB) == 0 {
+                for name in names where !Task.isCancelled {
+                    let path = "\(folder)/\(name)"
+                    if let outcome = Self.read(path) { await handle(outcome) }
+                    unlink(path)
+                }
+            }
+            try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    private var names: [String] {
+        var names: [String] = []
+        MailSpool.eachName(folder) { name in
+            if name.hasByteSuffix(".json") { names.append(name) }
+            return names.count < 1000
+        }
+        return names.sorted()
+    }
+
+    private static func read(_ path: String) -> MailOutcome? {
+        guard let file = try? MailFile(reading: path), let bytes = try? file.read(upTo: 4 << 20) else { return nil }
+        return try? JSON.decode(MailOutcome.self, from: bytes)
+    }
+}

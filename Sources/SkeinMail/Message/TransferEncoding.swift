@@ -1,0 +1,130 @@
+// How content becomes lines of ASCII (RFC 2045, section 6).
+
+import SkeinCore
+
+/// An encoding of content.
+enum TransferEncoding: String, Sendable {
+    case sevenBit = "7bit"
+    case quotedPrintable = "quoted-printable"
+    case base64
+
+    /// The encoding that makes the least of a text, whose ends of lines are LF or CR LF.
+    init(text: [UInt8]) {
+        var special = 0
+        var length = 0
+        var isPlain = true
+        for (index, byte) in text.enumerated() {
+            if byte == Bytes.lf {
+                length = 0
+                continue
+            }
+            length += 1
+            let isEnd = byte == Bytes.cr && index + 1 < text.count && text[index + 1] == Bytes.lf
+            if byte > 0x7E || byte < 0x20 && byte != Bytes.tab && !isEnd {
+                special += 1
+                isPlain = false
+            } else if length > 900 {
+                isPlain = false
+            }
+        }
+        self = isPlain ? .sevenBit : special * 3 > text.count ? .base64 : .quotedPrintable
+    }
+
+    /// A text with lines that end with CR LF.
+    static func lines(_ text: [UInt8]) -> [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity(text.count + text.count / 32)
+        for (index, byte) in text.enumerated() {
+            if byte == Bytes.lf, index == 0 || text[index - 1] != Bytes.cr { output.append(Bytes.cr) }
+            output.append(byte)
+        }
+        return output
+    }
+
+    /// A text of lines that end with CR LF as quoted-printable (RFC 2045, section 6.7).
+    static func quoted(_ text: [UInt8]) -> [UInt8] {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var output: [UInt8] = []
+        output.reserveCapacity(text.count + text.count / 4)
+        var column = 0
+        for (index, byte) in text.enumerated() {
+            let isEnd = byte == Bytes.cr && index + 1 < text.count && text[index + 1] == Bytes.lf
+            if isEnd || byte == Bytes.lf && index > 0 && text[index - 1] == Bytes.cr {
+                output.append(byte)
+                column = 0
+                continue
+            }
+            // A blank at the end of a line would be lost on the way; a dot at its beginning and "From " are changed by some.
+            let next = index + 1 < text.count ? text[index + 1] : Bytes.cr
+            let isBlankAtEnd = (byte == Bytes.space || byte == Bytes.tab) && (next == Bytes.cr || next == Bytes.lf)
+            let isRisky = column == 0 && (byte == UInt8(ascii: ".") || byte == UInt8(ascii: "F"))
+            let isPlain =
+                (byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "=") || byte == Bytes.tab) && !isBlankAtEnd && !isRisky
+            let cost = isPlain ? 1 : 3
+            if column + cost > 75 {
+                output += [UInt8(ascii: "="), Bytes.cr, Bytes.lf]
+                column = 0
+            }
+            if isPlain {
+                output.append(byte)
+            } else {
+                output += [UInt8(ascii: "="), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+            column += cost
+        }
+        return output
+    }
+}
+
+/// Base64 in lines of 76 (RFC 2045, section 6.8), a piece at a time.
+struct Base64Lines {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    private var rest: [UInt8] = []
+
+    /// Encodes the whole lines of what is there.
+    mutating func append(_ bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) {
+        var start = 0
+        if !rest.isEmpty {
+            let missing = min(57 - rest.count, bytes.count)
+            rest += bytes[..<missing]
+            start = missing
+            guard rest.count == 57 else { return }
+            rest.withUnsafeBytes { Self.encode($0, &output) }
+            rest = []
+        }
+        while bytes.count - start >= 57 {
+            Self.encode(UnsafeRawBufferPointer(rebasing: bytes[start..<(start + 57)]), &output)
+            start += 57
+        }
+        rest += bytes[start...]
+    }
+
+    mutating func end(_ output: inout [UInt8]) {
+        if !rest.isEmpty { rest.withUnsafeBytes { Self.encode($0, &output) } }
+        rest = []
+    }
+
+    private static func encode(_ bytes: UnsafeRawBufferPointer, _ output: inout [UInt8]) {
+        alphabet.withUnsafeBufferPointer { alphabet in
+            var index = 0
+            while index + 3 <= bytes.count {
+                let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+                output.append(alphabet[Int(group >> 18)])
+                output.append(alphabet[Int(group >> 12 & 63)])
+                output.append(alphabet[Int(group >> 6 & 63)])
+                output.append(alphabet[Int(group & 63)])
+                index += 3
+            }
+            let left = bytes.count - index
+            if left > 0 {
+                let group = UInt32(bytes[index]) << 16 | (left > 1 ? UInt32(bytes[index + 1]) << 8 : 0)
+                output.append(alphabet[Int(group >> 18)])
+                output.append(alphabet[Int(group >> 12 & 63)])
+                output.append(left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
+                output.append(UInt8(ascii: "="))
+            }
+        }
+        output.append(Bytes.cr)
+        output.append(Bytes.lf)
+    }
+}

@@ -1,0 +1,43 @@
+// The content of a message that is too long for memory, read while it is sent.
+
+import NIOCore
+import NIOPosix
+import SkeinCore
+
+/// A message in the spool, a piece at a time. What was sent must be what was stored: when the checksum is wrong, the content fails at
+/// its end, so that no server takes it for whole. Used on one loop.
+final class FileContent: SMTPContent, @unchecked Sendable {
+    private static let pieceLength = 256 << 10
+
+    let size: Int
+    private let file: SpoolFile
+    private let pool: NIOThreadPool
+    private var prefix: ByteBuffer?
+    private var offset = 0
+    private var check = SpoolFile.Check()
+
+    init(_ file: SpoolFile, _ pool: NIOThreadPool) {
+        self.file = file
+        self.pool = pool
+        size = file.size
+        let fields = file.envelope.prefix
+        prefix = fields.isEmpty ? nil : ByteBuffer(string: fields)
+    }
+
+    func next(on loop: any EventLoop) -> EventLoopFuture<ByteBuffer?> {
+        if let prefix {
+            self.prefix = nil
+            return loop.makeSucceededFuture(prefix)
+        }
+        // The next call comes when this one has ended, so that nothing is touched by two threads.
+        return pool.runIfActive(eventLoop: loop) {
+            let bytes = try self.file.content(at: self.offset, count: Self.pieceLength)
+            self.offset += bytes.count
+            self.check.update(bytes)
+            if bytes.isEmpty, !self.file.isIntact(self.check) {
+                throw SkeinError(.bodyError, because: "the message in the spool is not what was stored")
+            }
+            return bytes.isEmpty ? nil : ByteBuffer(bytes: bytes)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+// A server that takes mail, as a URL.
+
+import SkeinCore
+import SkeinTransport
+
+/// A server that takes mail for others, or a folder.
+///
+/// `smtp://host`, `smtp://user:password@host:587`, `smtps://host` (TLS from the first byte), `lmtp://host:24`, `smtp+unix:///path`,
+/// `lmtp+unix:///path`, `file:///folder`. Behind a `?`: `tls=none|opportunistic|required`, `verify=none|full`, `ca=FILE`,
+/// `auth=PLAIN|LOGIN|CRAM-MD5|SCRAM-SHA-256|XOAUTH2` (with XOAUTH2 the password is the token), `name=HELLO`, `chunking=no`.
+///
+/// With credentials, TLS is required and the server's certificate is checked, unless the server is on this machine; without, TLS is used
+/// where the server offers it, and its certificate is not looked at, as between all servers of mail.
+public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
+    enum Target: Sendable, Hashable {
+        case server(Endpoint, isLMTP: Bool)
+        /// Each message becomes a file, for tests.
+        case folder(String)
+    }
+
+    let target: Target
+    let usesTLSAtOnce: Bool
+    let tls: SMTPClientMachine.TLSUse
+    let tlsOptions: TLSOptions
+    let credentials: MailCredentials?
+    let mechanism: SMTPMechanism?
+    /// What the client calls itself; nil for the host's name.
+    let name: String?
+    let usesChunking: Bool
+    /// The address without the password.
+    public let description: String
+
+    /// Reads a URL.
+    /// - Throws: code 701 that says what is wrong with it.
+    public init(_ url: String) throws(SkeinError) {
+        func fail(_ message: String) -> SkeinError {
+            SkeinError(.exception, because: "\(Self.shown(url).debugDescription) is no server for mail: \(message)")
+        }
+        guard let colon = url.rangeOfBytes("://") else {
+            throw fail("smtp://host, smtps://host, lmtp://host or file:///folder is expected")
+        }
+        let scheme = url[..<colon.lowerBound].asciiLowercased
+        let parts = url[colon.upperBound...].splitBytes(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let options = parts.count == 2 ? Percent.decodeForm(parts[1]) : []
+        let place = parts[0]
+        let at = place.lastByte("@")
+        let (user, secret) = try at.map { (at) throws(SkeinError) in try Self.credentials(place[..<at], fail) } ?? (nil, nil)
+        let isUnix = scheme.hasByteSuffix("+unix")
+        let isLMTP = scheme.hasBytePrefix("lmtp")
+        usesTLSAtOnce = scheme.equalsBytes("smtps")
+        let server = at.map { place.text(after: $0) } ?? place
+        switch scheme {
+        case "file":
+            guard server.hasBytePrefix("/") else { throw fail("the folder has to begin with /: file:///folder") }
+            target = .folder(Percent.decode(server) ?? String(server))
+        case "smtp+unix", "lmtp+unix":
+            guard server.hasBytePrefix("/") else { throw fail("the path has to begin with /: \(scheme):///path") }
+            target = .server(.unix(path: Percent.decode(server) ?? String(server)), isLMTP: isLMTP)
+        case "smtp", "smtps", "lmtp":
+            let standard = usesTLSAtOnce ? 465 : isLMTP ? 24 : user == nil ? 25 : 587
+            let (host, port) = try Self.host(server.prefix(before: "/"), standard, fail)
+            target = .server(.host(host, port: port), isLMTP: isLMTP)
+        default: throw fail("\(scheme) is not known; smtp, smtps, lmtp, smtp+unix, lmtp+unix and file are")
+        }
+        let isLocal: Bool =
+            switch target {
+            case .server(.host(let host, _), _):
+                host.equalsBytes("localhost") || IPAddress.bytes(host).map(IPAddress.isLoopback) == true
+            default: true
+            }
+        var tls: SMTPClientMachine.TLSUse = user != nil && !isLocal ? .required : .opportunistic
+        var verifies: Bool?
+        var (roots, mechanism, name, usesChunking) = (TLSOptions.Roots.system, SMTPMechanism?.none, String?.none, true)
+        for (key, value) in options {
+            switch (key, value) {
+            case ("tls", "none"): tls = .asItIs
+            case ("tls", "opportunistic"): tls = .opportunistic
+            case ("tls", "required"): tls = .required
+            case ("verify", "none"): verifies = false
+            case ("verify", "full"): verifies = true
+            case ("ca", _): roots = .file(value)
+            case ("auth", _):
+                mechanism = SMTPMechanism(rawValue: value.asciiUppercased)
+                if mechanism == nil { throw fail("auth=\(value) is not known") }
+            case ("name", _):
+                guard MailAddress("a@\(value)").problem == nil else { throw fail("name=\(value) is no name of a host") }
+                name = value
+            case ("chunking", "no"): usesChunking = false
+            default: throw fail("\(key)=\(value) is not known")
+            }
+        }
+        self.tls = isUnix || usesTLSAtOnce ? .asItIs : tls
+        let checks = verifies ?? (usesTLSAtOnce && !isLocal || tls == .required || roots != .system)
+        tlsOptions = TLSOptions(verify: checks ? .full : .none, roots: roots)
+        (self.mechanism, self.name, self.usesChunking) = (mechanism, name, usesChunking)
+        switch (user, secret) {
+        case (let user?, let secret?):
+            credentials = mechanism == .xoauth2 ? .token(user: user, token: secret) : .password(user: user, password: secret)
+        case (nil, nil): credentials = nil
+        default: throw fail("a user needs a password: user:password@host")
+        }
+        description = Self.shown(url)
+    }
+
+    /// The server for a domain, found in the DNS: whoever answers may be asked for TLS, and nobody is asked for a proof.
+    init(exchange host: String, port: Int, requiresTLS: Bool) {
+        target = .server(.host(host, port: port), isLMTP: false)
+        usesTLSAtOnce = false
+        tls = requiresTLS ? .required : .opportunistic
+        tlsOptions = TLSOptions(verify: requiresTLS ? .full : .none)
+        (credentials, mechanism, name, usesChunking) = (nil, nil, nil, true)
+        description = "\(host):\(port)"
+    }
+
+    /// Whether the connection does not leave this machine.
+    var isLocal: Bool {
+        switch target {
+        case .server(.host(let host, _), _):
+            host.equalsBytes("localhost") || IPAddress.bytes(host).map(IPAddress.isLoopback) == true
+        case .server(.unix, _), .folder: true
+        }
+    }
+
+    private static func credentials(
+        _ text: Substring, _ fail: (String) -> SkeinError
+    ) throws(SkeinError) -> (String?, String?) {
+        let parts = text.splitBytes(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        let decoded = parts.compactMap { Percent.decode($0) }
+        guard decoded.count == parts.count, !decoded[0].isEmpty else { throw fail("the user or the password is malformed") }
+        return (decoded[0], decoded.count == 2 ? decoded[1] : nil)
+    }
+
+    private static func host(
+        _ text: Substring, _ standard: Int, _ fail: (String) -> SkeinError
+    ) throws(SkeinError) -> (String, Int) {
+        var host = text
+        var port = standard
+        if let colon = text.lastByte(":"), text.lastByte("]").map({ $0 < colon }) ?? true {
+            guard let number = Int(text.text(after: colon)), (1...65535).contains(number) else {
+                throw fail("a port is from 1 to 65535")
+            }
+            (host, port) = (text[..<colon], number)
+        }
+        if host.hasBytePrefix("["), host.hasByteSuffix("]") { host = host.droppingBytes(first: 1, last: 1) }
+        guard !host.isEmpty, IPAddress.bytes(String(host)) != nil || DNSName(String(host)) != nil else {
+            throw fail("\(host.debugDescription) is no host")
+        }
+        return (String(host), port)
+    }
+
+    /// The URL without the password, for logs.
+    private static func shown(_ url: String) -> String {
+        guard let scheme = url.rangeOfBytes("://"), let at = url.prefix(before: "?").lastByte("@"), scheme.upperBound <= at
+        else { return url }
+        let user = url[scheme.upperBound..<at].prefix(before: ":")
+        return "\(url[..<scheme.upperBound])\(user)\(url[at...])"
+    }
+}

@@ -1,0 +1,112 @@
+// What a server is told about a message, and what it says about each recipient.
+
+import SkeinCore
+
+/// From whom and to whom a message goes, which need not be what its header says.
+public struct SMTPEnvelope: Sendable, Hashable {
+    /// When the sender wants to hear of a message (RFC 3461).
+    public struct Notification: OptionSet, Sendable, Hashable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// When it was delivered.
+        public static let success = Notification(rawValue: 1)
+        /// When it could not be delivered.
+        public static let failure = Notification(rawValue: 2)
+        /// When it is late.
+        public static let delay = Notification(rawValue: 4)
+    }
+
+    /// The address that reports go to; empty for a report itself.
+    public var sender: String
+    /// The addresses of the recipients.
+    public var recipients: [String]
+    /// Bytes of the message, for servers that have a limit (RFC 1870).
+    public var size: Int
+    /// Whether the message has bytes above 127 (8BITMIME, RFC 6152).
+    public var isEightBit: Bool
+    /// Whether addresses or header fields have characters beyond ASCII (SMTPUTF8, RFC 6531).
+    public var needsUTF8: Bool
+    /// When the next server is to send a report; nil for its default.
+    public var notify: Notification?
+    /// What reports of the next server name the message by; nil for nothing.
+    public var envelopeID: String?
+
+    /// An envelope of text in ASCII, without requests for reports.
+    public init(sender: String, recipients: [String], size: Int = 0) {
+        self.sender = sender
+        self.recipients = recipients
+        self.size = size
+        isEightBit = false
+        needsUTF8 = false
+    }
+}
+
+/// What became of one recipient of a message.
+public enum SMTPResult: Sendable, Hashable {
+    /// The server has taken the message.
+    case delivered(SMTPReply)
+    /// The server has not taken it; it may later.
+    case deferred(SMTPReply)
+    /// The server will never take it.
+    case refused(SMTPReply)
+
+    init(_ reply: SMTPReply) {
+        self = reply.isPositive ? .delivered(reply) : reply.isTemporary ? .deferred(reply) : .refused(reply)
+    }
+
+    /// What the server has said.
+    public var reply: SMTPReply {
+        switch self {
+        case .delivered(let reply), .deferred(let reply), .refused(let reply): reply
+        }
+    }
+}
+
+/// What became of a message on a connection.
+struct SMTPOutcome: Sendable {
+    /// For each recipient, in the order of the envelope.
+    var results: [SMTPResult]
+    /// Whether the connection ended behind the last byte of the content, so that the server may have taken the message all the same.
+    var isUncertain = false
+}
+
+/// The commands of a transaction.
+enum SMTPCommand {
+    /// `MAIL FROM` with what the server can be told.
+    static func mail(_ envelope: SMTPEnvelope, _ extensions: SMTPExtensions) -> String {
+        var command = "MAIL FROM:<\(envelope.sender)>"
+        if extensions.offersSize, envelope.size > 0 { command += " SIZE=\(envelope.size)" }
+        if extensions.eightBitMIME, envelope.isEightBit || envelope.needsUTF8 { command += " BODY=8BITMIME" }
+        if extensions.smtpUTF8, envelope.needsUTF8 { command += " SMTPUTF8" }
+        if extensions.dsn, envelope.notify != nil { command += " RET=HDRS" }
+        if extensions.dsn, let id = envelope.envelopeID { command += " ENVID=\(xtext(id))" }
+        return command + "\r\n"
+    }
+
+    static func recipient(_ address: String, _ envelope: SMTPEnvelope, _ extensions: SMTPExtensions) -> String {
+        var command = "RCPT TO:<\(address)>"
+        if extensions.dsn, let notify = envelope.notify {
+            var words: [String] = []
+            if notify.contains(.success) { words.append("SUCCESS") }
+            if notify.contains(.failure) { words.append("FAILURE") }
+            if notify.contains(.delay) { words.append("DELAY") }
+            command += " NOTIFY=\(words.isEmpty ? "NEVER" : words.joined(separator: ","))"
+            if address.utf8.allSatisfy({ $0 < 0x80 }) { command += " ORCPT=rfc822;\(xtext(address))" }
+        }
+        return command + "\r\n"
+    }
+
+    /// Text of printable ASCII as a value of a parameter (RFC 3461, section 4).
+    private static func xtext(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in text.utf8 {
+            if (0x21...0x7E).contains(byte), byte != UInt8(ascii: "+"), byte != UInt8(ascii: "=") {
+                bytes.append(byte)
+            } else {
+                bytes.append(UInt8(ascii: "+"))
+                bytes += Hex.encode([byte]).asciiUppercased.utf8
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,125 @@
+// Files as the spool uses them: every failure is an error with the file's name.
+
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// An open file. Used by one thread at a time.
+final class MailFile: Sendable {
+    let path: String
+    private let descriptor: CInt
+
+    private init(_ path: String, _ flags: CInt) throws(SkeinError) {
+        self.path = path
+        descriptor = open(path, flags | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Self.failure(path, "it cannot be opened") }
+    }
+
+    convenience init(reading path: String) throws(SkeinError) {
+        try self.init(path, O_RDONLY)
+        guard isRegular else { throw SkeinError(.exception, peer: path, because: "it is no file") }
+    }
+
+    /// A file that is there; it can be changed.
+    convenience init(changing path: String) throws(SkeinError) { try self.init(path, O_RDWR | O_NOFOLLOW) }
+
+    /// A file that must not be there.
+    convenience init(creating path: String) throws(SkeinError) { try self.init(path, O_RDWR | O_CREAT | O_EXCL) }
+
+    /// A file that is made when it is not there.
+    convenience init(changingOrCreating path: String) throws(SkeinError) {
+        try self.init(path, O_RDWR | O_CREAT | O_NOFOLLOW)
+    }
+
+    deinit { close(descriptor) }
+
+    private var isRegular: Bool {
+        var facts = stat()
+        return fstat(descriptor, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG
+    }
+
+    /// Bytes of it.
+    var size: Int {
+        var facts = stat()
+        return fstat(descriptor, &facts) == 0 ? Int(facts.st_size) : 0
+    }
+
+    /// The next bytes; nil at the end.
+    func read(upTo count: Int) throws(SkeinError) -> [UInt8]? {
+        let bytes = try pieces(count) { readSome(descriptor, $0) }
+        return bytes.isEmpty ? nil : bytes
+    }
+
+    /// Bytes at a place; fewer at the end of the file.
+    func read(at offset: Int, count: Int) throws(SkeinError) -> [UInt8] {
+        try pieces(count) { pread(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
+    }
+
+    private func pieces(_ count: Int, _ get: (UnsafeMutableRawBufferPointer) -> Int) throws(SkeinError) -> [UInt8] {
+        guard count > 0 else { return [] }
+        var failed = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { target, made in
+            let got = get(UnsafeMutableRawBufferPointer(target))
+            failed = got < 0
+            made = max(0, got)
+        }
+        if failed { throw Self.failure(path, "it cannot be read") }
+        return bytes
+    }
+
+    /// Appends bytes where the file is.
+    func write(_ bytes: UnsafeRawBufferPointer) throws(SkeinError) {
+        var start = 0
+        while start < bytes.count {
+            let count = writeSome(descriptor, UnsafeRawBufferPointer(rebasing: bytes[start...]))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw Self.failure(path, "it cannot be written") }
+            start += count
+        }
+    }
+
+    /// Writes bytes at a place.
+    func write(_ bytes: [UInt8], at offset: Int) throws(SkeinError) {
+        let count = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
+        guard count == bytes.count else { throw Self.failure(path, "it cannot be written") }
+    }
+
+    /// Returns when the disk has it.
+    func synchronize() throws(SkeinError) {
+        guard fsync(descriptor) == 0 else { throw Self.failure(path, "the disk does not take it") }
+    }
+
+    /// Does something while no other process that asks has the file.
+    func locked<Value>(_ work: () throws(SkeinError) -> Value) throws(SkeinError) -> Value {
+        while flock(descriptor, LOCK_EX) != 0 {
+            guard errno == EINTR else { throw Self.failure(path, "it cannot be locked") }
+        }
+        defer { flock(descriptor, LOCK_UN) }
+        return try work()
+    }
+
+    static func failure(_ path: String, _ what: String) -> SkeinError {
+        let number = errno
+        return SkeinError(
+            .exception, peer: path, because: "\(what): \(String(cString: strerror(number)))",
+            cause: MailFileError(number: number))
+    }
+}
+
+/// What the system has said.
+struct MailFileError: Error {
+    let number: CInt
+}
+
+private func readSome(_ descriptor: CInt, _ target: UnsafeMutableRawBufferPointer) -> Int {
+    read(descriptor, target.baseAddress, target.count)
+}
+private func writeSome(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+    write(descriptor, bytes.baseAddress, bytes.count)
+}

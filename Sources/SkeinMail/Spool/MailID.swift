@@ -1,0 +1,55 @@
+// Names of messages in a spool.
+
+import Crypto
+import SkeinCore
+
+/// The name of a message in its spool: 24 hexadecimal digits.
+public struct MailID: Hashable, Sendable, CustomStringConvertible {
+    private let high: UInt64
+    private let low: UInt32
+
+    /// Reads a name; nil for what is none.
+    public init?(_ text: some StringProtocol) {
+        let digits = text.utf8.compactMap(Bytes.hexValue)
+        guard digits.count == 24, text.utf8.count == 24, text.equalsBytes(text.asciiLowercased) else { return nil }
+        high = digits[..<16].reduce(0) { $0 << 4 | UInt64($1) }
+        low = digits[16...].reduce(0) { $0 << 4 | UInt32($1) }
+    }
+
+    private init(_ bytes: some Sequence<UInt8>) {
+        let bytes = Array(bytes)
+        high = bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }
+        low = bytes[8..<12].reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// A new one: the time, and random bits.
+    /// - Parameter moment: milliseconds since 1970.
+    init(at moment: Int) {
+        self.init(withUnsafeBytes(of: UInt64(max(0, moment)).bigEndian) { Array($0[2...]) } + RandomBytes.make(6))
+    }
+
+    /// That of the one message with a key.
+    init(key: String) { self.init(SHA256.hash(data: Array(key.utf8)).prefix(12)) }
+
+    /// The digits.
+    public var description: String {
+        Hex.encode(withUnsafeBytes(of: high.bigEndian) { Array($0) } + withUnsafeBytes(of: low.bigEndian) { Array($0) })
+    }
+}
+
+extension CivilTime {
+    /// Milliseconds since 1970.
+    static var milliseconds: Int {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int(time.tv_sec) * 1000 + Int(time.tv_nsec) / 1_000_000
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

@@ -1,0 +1,138 @@
+// What people and the agent do with the messages of a spool.
+
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+extension MailSpool {
+    /// The names of the messages in a state, in no order.
+    /// - Parameter limit: so many at most.
+    package func names(_ state: State, limit: Int = .max) -> [MailID] {
+        var names: [MailID] = []
+        Self.eachName("\(folder)/\(state.rawValue)") { name in
+            if let id = MailID(name) { names.append(id) }
+            return names.count < limit
+        }
+        return names
+    }
+
+    /// Calls a closure with each name of a folder, until it returns false.
+    static func eachName(_ folder: String, _ work: (String) -> Bool) {
+        guard let stream = opendir(folder) else { return }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard !name.hasBytePrefix(".") else { continue }
+            guard work(name) else { return }
+        }
+    }
+
+    /// Opens a message of any state; nil when there is none of the name.
+    package func open(_ id: MailID) throws(SkeinError) -> (state: State, file: SpoolFile)? {
+        for state in [State.new, .queue, .hold, .failed, .queue] where access(path(state, id), F_OK) == 0 {
+            do throws(SkeinError) {
+                return (state, try SpoolFile(path(state, id)))
+            } catch {
+                // It may have moved on since.
+                if (error.cause as? MailFileError)?.number != ENOENT { throw error }
+            }
+        }
+        return nil
+    }
+
+    /// Moves a message.
+    /// - Returns: whether it was there.
+    func move(_ id: MailID, from: State, to: State) -> Bool { rename(path(from, id), path(to, id)) == 0 }
+
+    /// Removes a message.
+    /// - Returns: whether it was there.
+    func remove(_ id: MailID, from state: State, bytes: Int) -> Bool {
+        guard unlink(path(state, id)) == 0 else { return false }
+        usage.remove(count: 1, bytes: bytes)
+        return true
+    }
+
+    /// Remembers that the message with a key was delivered, before its file goes.
+    func rememberKey(_ id: MailID) { _ = try? MailFile(changingOrCreating: "\(folder)/keys/\(id)") }
+
+    // MARK: For people
+
+    /// Lets a message be tried at once.
+    /// - Returns: whether there is one that can be.
+    package func retry(_ id: MailID) throws(SkeinError) -> Bool {
+        guard let (state, file) = try open(id) else { return false }
+        if state == .failed {
+            var changes: [Int: SpoolFile.Mark] = [:]
+            for (index, mark) in file.marks.enumerated() where mark == .failed { changes[index] = .pending }
+            try file.mark(changes)
+        }
+        try file.schedule(attempts: state == .failed ? 0 : file.attempts, due: 0)
+        // The agent looks at what is new.
+        return state == .new || move(id, from: state, to: .new)
+    }
+
+    /// Keeps a message back.
+    package func hold(_ id: MailID) -> Bool { move(id, from: .queue, to: .hold) || move(id, from: .new, to: .hold) }
+
+    /// Removes a message for good.
+    package func delete(_ id: MailID) throws(SkeinError) -> Bool {
+        guard let (state, file) = try open(id) else { return false }
+        return remove(id, from: state, bytes: file.storedLength)
+    }
+
+    // MARK: Order
+
+    /// Counts what is there, and removes what was never finished and what nobody needs any more.
+    /// - Parameter failedFor: how long messages that were given up are kept.
+    package func tidy(failedFor: Duration = .seconds(30 * 86_400)) {
+        let now = CivilTime.now
+        Self.removeOld("\(folder)/tmp", before: now - 86_400)
+        Self.removeOld("\(folder)/keys", before: now - 7 * 86_400)
+        Self.removeOld("\(folder)/failed", before: now - Int(failedFor / .seconds(1)))
+        Self.eachName("\(folder)/reports") { name in
+            Self.removeOld("\(folder)/reports/\(name)", before: now - 7 * 86_400)
+            return true
+        }
+        var (count, bytes) = (0, 0)
+        for state in State.allCases {
+            let folder = "\(folder)/\(state.rawValue)"
+            Self.eachName(folder) { name in
+                var facts = stat()
+                if lstat("\(folder)/\(name)", &facts) == 0 {
+                    count += 1
+                    bytes += Int(facts.st_size)
+                }
+                return true
+            }
+        }
+        usage.set(count: count, bytes: bytes)
+    }
+
+    private static func removeOld(_ folder: String, before moment: Int) {
+        eachName(folder) { name in
+            var facts = stat()
+            let path = "\(folder)/\(name)"
+            if lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, Int(facts.modified) < moment { unlink(path) }
+            return true
+        }
+    }
+}
+
+extension stat {
+    /// When the file was changed, in seconds since 1970.
+    fileprivate var modified: Int {
+        #if canImport(Darwin)
+            st_mtimespec.tv_sec
+        #else
+            st_mtim.tv_sec
+        #endif
+    }
+}

@@ -1,0 +1,239 @@
+// A folder in which messages wait until they are delivered.
+
+import SkeinCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A folder with a file for each message. Many processes may store messages; one agent delivers them.
+///
+/// A message is written to `tmp/`, synchronized with the disk, and moved to `new/`, so that it is there whole or not at all. The agent
+/// moves it to `queue/`; a person may move it to `hold/`; what cannot be delivered ends in `failed/`.
+public final class MailSpool: Sendable {
+    /// What a spool may hold.
+    public struct Limits: Sendable, Hashable {
+        /// Messages at one time. Default: 1 000 000.
+        public var count = 1_000_000
+        /// Bytes of all messages. Default: 20 GiB.
+        public var bytes = 20 << 30
+        /// Bytes of a message. Default: 2 GiB.
+        public var message = 2 << 30
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// Where a message is.
+    public enum State: String, Sendable, CaseIterable {
+        /// Stored, and not seen by the agent.
+        case new
+        /// The agent's.
+        case queue
+        /// Kept back until somebody lets it go.
+        case hold
+        /// Given up.
+        case failed
+    }
+
+    /// How a message is stored.
+    public struct Options: Sendable {
+        /// Storing another message with the key of one that was stored before does nothing; keys are remembered for a week.
+        public var key: String?
+        /// How long it waits before it is sent. Default: not at all.
+        public var delay: Duration = .zero
+        /// How long it is worth sending. Default: five days, then its sender gets a report.
+        public var lifetime: Duration = .seconds(5 * 86_400)
+        /// The server that it is sent to, `smtp://user:password@host:587`. Default: the agent's.
+        public var relay: String?
+        /// When the last server is to report (RFC 3461). Default: when it fails, by its own choice.
+        public var notify: SMTPEnvelope.Notification?
+        /// The name under which the app looks for what has become of it.
+        public var report: String?
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// The folder.
+    public let folder: String
+    /// What it may hold.
+    public let limits: Limits
+    /// The keys that sign, each for its domain.
+    public let keys: [DKIMKey]
+    let usage: SpoolUsage
+
+    /// Opens a spool; the folder is made when it is not there.
+    /// - Throws: code 701 when it cannot be, or is another user's.
+    public init(_ folder: String, limits: Limits = Limits(), keys: [DKIMKey] = []) throws(SkeinError) {
+        self.folder = folder.hasByteSuffix("/") && folder.utf8.count > 1 ? String(folder.droppingBytes(last: 1)) : folder
+        self.limits = limits
+        self.keys = keys
+        try Self.makeFolder(self.folder, withParents: true)
+        for name in State.allCases.map(\.rawValue) + ["tmp", "keys", "reports"] {
+            try Self.makeFolder("\(self.folder)/\(name)", withParents: false)
+        }
+        usage = try SpoolUsage("\(self.folder)/usage")
+    }
+
+    /// Where the spool is by default: `/var/spool/skein` for root, the state folder of the user for others; `SKEIN_MAIL_SPOOL` names
+    /// another one.
+    public static var standardFolder: String {
+        if let named = getenv("SKEIN_MAIL_SPOOL"), named.pointee != 0 { return String(cString: named) }
+        if getuid() == 0 { return "/var/spool/skein" }
+        if let state = getenv("XDG_STATE_HOME"), state.pointee != 0 { return "\(String(cString: state))/skein/mail" }
+        return "\(getenv("HOME").map { String(cString: $0) } ?? "/tmp")/.local/state/skein/mail"
+    }
+
+    private static func makeFolder(_ path: String, withParents: Bool) throws(SkeinError) {
+        if mkdir(path, 0o700) != 0, errno == ENOENT, withParents, let slash = path.lastByte("/"), slash > path.startIndex {
+            try makeFolder(String(path[..<slash]), withParents: true)
+            mkdir(path, 0o700)
+        }
+        var facts = stat()
+        guard lstat(path, &facts) == 0 else { throw MailFile.failure(path, "the folder cannot be made") }
+        guard facts.st_mode & S_IFMT == S_IFDIR || withParents && facts.st_mode & S_IFMT == S_IFLNK else {
+            throw SkeinError(.exception, peer: path, because: "it is no folder")
+        }
+        guard withParents || facts.st_uid == getuid() || getuid() == 0 else {
+            throw SkeinError(.exception, peer: path, because: "the folder is another user's")
+        }
+    }
+
+    func path(_ state: State, _ id: MailID) -> String { "\(folder)/\(state.rawValue)/\(id)" }
+
+    // MARK: Storing
+
+    /// Stores a message, and returns when the disk has it. Blocks the thread.
+    /// - Returns: its name; that of the message that was stored before, when it has the same key.
+    /// - Throws: code 701 for a message that cannot be sent, 703 when the spool is full, 719 for one that is too large.
+    public func store(_ message: MailMessage, _ options: Options = Options()) throws(SkeinError) -> MailID {
+        let composed = try ComposedMessage(message)
+        return try store(options) { (path, now) throws(SkeinError) in
+            // What stands behind the header counts for a signature.
+            let signing = keys.filter { $0.signs(for: composed.domain) }
+            var bodyHash = RelaxedBodyHash()
+            var isHeader = true
+            return try SpoolFile.write(path, limit: limits.message) { (output) throws(SkeinError) in
+                try composed.write { (bytes) throws(SkeinError) in
+                    if !isHeader, !signing.isEmpty { bodyHash.append(bytes) }
+                    isHeader = false
+                    try output(bytes)
+                }
+            } envelope: { () throws(SkeinError) in
+                var envelope = SpooledEnvelope(
+                    sender: composed.sender, recipients: composed.recipients, created: now, lifetime: options.lifetime)
+                let hash = bodyHash.finish()
+                for key in signing {
+                    envelope.prefix += try key.signature(header: composed.header, bodyHash: hash, now: now / 1000)
+                }
+                envelope.priority = message.priority
+                envelope.needsUTF8 = composed.needsUTF8
+                envelope.subject = message.subject
+                envelope.messageID = composed.messageID
+                return envelope.with(options)
+            }
+        }
+    }
+
+    /// Stores a message that was put together elsewhere, and returns when the disk has it. Blocks the thread. Its ends of lines become
+    /// CR LF.
+    /// - Parameters:
+    ///   - content: the message with its header.
+    ///   - sender: the address for reports; empty for none.
+    ///   - recipients: those who get it.
+    public func store(
+        _ content: [UInt8], from sender: String, to recipients: [String], _ options: Options = Options()
+    ) throws(SkeinError) -> MailID {
+        var addresses: [MailAddress] = []
+        for text in recipients + (sender.isEmpty ? [] : [sender]) {
+            let address = MailAddress(name: nil, text)
+            if let problem = address.problem { throw SkeinError(.exception, because: problem) }
+            addresses.append(address)
+        }
+        guard (1...10_000).contains(recipients.count) else {
+            throw SkeinError(.exception, because: "a message has from 1 to 10 000 recipients")
+        }
+        var endings = LineEndings()
+        let lines = content.withUnsafeBytes { endings.normalized($0) } + endings.end()
+        return try store(options) { (path, now) throws(SkeinError) in
+            try SpoolFile.write(path, limit: limits.message) { (output) throws(SkeinError) in
+                try lines.give(to: output)
+            } envelope: { () throws(SkeinError) in
+                var envelope = SpooledEnvelope(
+                    sender: sender.isEmpty ? "" : addresses[addresses.count - 1].mailbox,
+                    recipients: addresses.prefix(recipients.count).map(\.mailbox), created: now, lifetime: options.lifetime)
+                envelope.isEightBit = lines.contains { $0 >= 0x80 }
+                envelope.needsUTF8 = addresses.contains { $0.needsUTF8 }
+                let header = RelaxedHeader.fields(Array(lines.prefix(16 << 10)))
+                envelope.subject = header.first { $0.name.equalsIgnoringCase("subject") }.map {
+                    String($0.value.trimmingBlanks().prefix(before: "\r"))
+                } ?? ""
+                return envelope.with(options)
+            }
+        }
+    }
+
+    /// Writes a message beside the others, and then lets it appear among them.
+    /// - Parameter write: writes it to a path, and returns its bytes.
+    private func store(
+        _ options: Options, _ write: (String, _ now: Int) throws(SkeinError) -> Int
+    ) throws(SkeinError) -> MailID {
+        if let relay = options.relay { _ = try MailRelay(relay) }
+        let now = CivilTime.milliseconds
+        let id = options.key.map { MailID(key: $0) } ?? MailID(at: now)
+        if options.key != nil, isKnown(id) { return id }
+        let temporary = "\(folder)/tmp/\(id).\(getpid()).\(Hex.random(4))"
+        try usage.add(count: 1, bytes: 0, limits: limits)
+        var counted = 0
+        var isStored = false
+        defer {
+            unlink(temporary)
+            if !isStored { usage.remove(count: 1, bytes: counted) }
+        }
+        let stored = try write(temporary, now)
+        try usage.add(count: 0, bytes: stored, limits: limits)
+        counted = stored
+        // Not rename(2): of two messages with one key the second one must not take the place of the first.
+        if link(temporary, path(.new, id)) != 0 {
+            if errno == EEXIST, options.key != nil { return id }
+            throw MailFile.failure(path(.new, id), "the message cannot be stored")
+        }
+        isStored = true
+        try Self.synchronizeFolder("\(folder)/new")
+        return id
+    }
+
+    /// Whether the message with a key was stored before. Looked for on its way, so that it is not missed while it moves.
+    private func isKnown(_ id: MailID) -> Bool {
+        let places = [State.new, .queue, .hold, .failed].map { path($0, id) } + ["\(folder)/keys/\(id)", path(.queue, id)]
+        return places.contains { access($0, F_OK) == 0 }
+    }
+
+    static func synchronizeFolder(_ path: String) throws(SkeinError) {
+        let descriptor = openFile(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw MailFile.failure(path, "the folder cannot be opened") }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw MailFile.failure(path, "the disk does not take the folder") }
+    }
+}
+
+extension SpooledEnvelope {
+    /// The envelope with what was asked for when the message was stored.
+    fileprivate func with(_ options: MailSpool.Options) -> SpooledEnvelope {
+        var envelope = self
+        envelope.isKeyed = options.key != nil
+        envelope.notBefore = created + Int(options.delay / .milliseconds(1))
+        envelope.relay = options.relay
+        envelope.notify = options.notify
+        envelope.report = options.report
+        return envelope
+    }
+}
+
+/// open(2), whose name the type has taken.
+private func openFile(_ path: String, _ flags: CInt) -> CInt { open(path, flags) }

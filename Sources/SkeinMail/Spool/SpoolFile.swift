@@ -1,0 +1,248 @@
+// The file of a message: its bytes, its envelope, and what has become of each recipient.
+//
+//     SkeinMail1 CONTENT-LENGTH ENVELOPE-LENGTH SHA-256      fixed width
+//     content                                                 as it is sent, but for the fields in front
+//     envelope                                                a document of JSON
+//     ATTEMPTS DUE MARKS                                      fixed width; a byte for each recipient
+//     notes                                                   lines of JSON, one for each answer that was no yes
+//
+// All but the last two never change, and the checksum is theirs. Marks are overwritten in place, so that a full disk cannot keep the
+// spool from remembering that a message was delivered; a note that does not fit on the disk is left out.
+
+import Crypto
+import SkeinCore
+
+/// A message in a spool. Used by one thread at a time.
+package final class SpoolFile: @unchecked Sendable {
+    /// What has become of a recipient.
+    package enum Mark: UInt8, Sendable {
+        case pending = 0x2D
+        case delivered = 0x64
+        case failed = 0x66
+    }
+
+    /// Something that was said about a message.
+    package struct Note: Sendable, Equatable {
+        /// Milliseconds since 1970.
+        package var moment: Int
+        package var recipient: String
+        package var text: String
+    }
+
+    static let headerLength = 11 + 17 + 11 + 65
+    private static let marksLength = 7 + 14
+    /// Bytes that are read at once: most messages are whole in them.
+    package static let firstRead = 48 << 10
+    private static let noteLimit = 64 << 10
+
+    package let envelope: SpooledEnvelope
+    /// Bytes of the message without the fields in front.
+    package let contentLength: Int
+    /// How often it was tried.
+    package private(set) var attempts: Int
+    /// When it is tried next, in milliseconds since 1970.
+    package private(set) var due: Int
+    package private(set) var marks: [Mark]
+    private let file: MailFile
+    private let checksum: String
+    private let envelopeLength: Int
+    /// The beginning of the file.
+    private let start: [UInt8]
+
+    // MARK: Writing
+
+    /// Writes a message to a new file, and returns when the disk has it.
+    /// - Parameters:
+    ///   - limit: bytes of the message at most.
+    ///   - write: writes the content.
+    ///   - envelope: makes the envelope when the content is written.
+    /// - Returns: bytes of the file.
+    static func write(
+        _ path: String, limit: Int, _ write: (MIMEOutput) throws(SkeinError) -> Void,
+        envelope: () throws(SkeinError) -> SpooledEnvelope
+    ) throws(SkeinError) -> Int {
+        let file = try MailFile(creating: path)
+        var hash = SHA256()
+        var length = 0
+        // Most messages go to the disk in one piece.
+        var waiting = [UInt8](repeating: Bytes.space, count: headerLength)
+        try write { (bytes) throws(SkeinError) in
+            length += bytes.count
+            guard length <= limit else {
+                throw SkeinError(.contentTooLarge, because: "the message is larger than the limit of \(limit) bytes")
+            }
+            hash.update(bufferPointer: bytes)
+            waiting += bytes
+            if waiting.count > 256 << 10 {
+                try waiting.give { (bytes) throws(SkeinError) in try file.write(bytes) }
+                waiting.removeAll(keepingCapacity: true)
+            }
+        }
+        let envelope = try envelope()
+        let document = envelope.document
+        document.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        let state =
+            "\n\(Self.state(attempts: 0, due: envelope.notBefore))\(String(repeating: "-", count: envelope.recipients.count))\n"
+        waiting += document
+        waiting += state.utf8
+        let header = Array(
+            "SkeinMail1 \(padded(length, 16)) \(padded(document.count, 10)) \(Hex.encode(hash.finalize()))\n".utf8)
+        let isWhole = waiting.count == headerLength + length + document.count + state.utf8.count
+        if isWhole { waiting.replaceSubrange(..<headerLength, with: header) }
+        try waiting.give { (bytes) throws(SkeinError) in try file.write(bytes) }
+        if !isWhole { try file.write(header, at: 0) }
+        try file.synchronize()
+        return headerLength + length + document.count + state.utf8.count
+    }
+
+    private static func state(attempts: Int, due: Int) -> String { "\(padded(attempts, 6)) \(padded(due, 13)) " }
+
+    private static func padded(_ number: Int, _ width: Int) -> String { CivilTime.padded(Int64(max(0, number)), to: width) }
+
+    // MARK: Reading
+
+    /// Opens a file and reads its envelope and marks.
+    /// - Parameter ahead: bytes that are read at once; content within them need not be read again.
+    /// - Throws: code 701 when it cannot be opened, 707 when it is no whole message.
+    package init(_ path: String, readingAhead ahead: Int = firstRead) throws(SkeinError) {
+        file = try MailFile(changing: path)
+        start = try file.read(at: 0, count: ahead)
+        func broken() -> SkeinError {
+            SkeinError(.bodyError, peer: path, because: "this is no whole message of a spool")
+        }
+        guard start.count >= Self.headerLength, start[Self.headerLength - 1] == Bytes.lf else { throw broken() }
+        let words = String(decoding: start[..<(Self.headerLength - 1)], as: UTF8.self).splitBytes(separator: " ")
+        guard words.count == 4, words[0].equalsBytes("SkeinMail1"), let content = Int(words[1]), let envelope = Int(words[2]),
+            content >= 0, (1...(64 << 20)).contains(envelope)
+        else { throw broken() }
+        contentLength = content
+        envelopeLength = envelope
+        checksum = String(words[3])
+        let place = Self.headerLength + content
+        let wanted = envelope + 1 + Self.marksLength
+        var end = place + wanted <= start.count ? Array(start[place..<(place + wanted)]) : try file.read(at: place, count: wanted)
+        guard end.count == wanted, let read = SpooledEnvelope(document: Array(end[..<envelope])) else { throw broken() }
+        self.envelope = read
+        let count = read.recipients.count
+        end += try file.read(at: place + wanted, count: count)
+        let numbers = String(decoding: end[(envelope + 1)..<wanted], as: UTF8.self).splitBytes(separator: " ")
+        let marks = end[wanted...].compactMap(Mark.init(rawValue:))
+        guard numbers.count == 2, let attempts = Int(numbers[0]), let due = Int(numbers[1]), marks.count == count else {
+            throw broken()
+        }
+        self.attempts = attempts
+        self.due = due
+        self.marks = marks
+    }
+
+    /// Bytes of the message with the fields in front.
+    package var size: Int { envelope.prefix.utf8.count + contentLength }
+    /// Bytes of the file without its notes.
+    var storedLength: Int { notesStart }
+
+    private var stateStart: Int { Self.headerLength + contentLength + envelopeLength + 1 }
+    private var notesStart: Int { stateStart + Self.marksLength + marks.count + 1 }
+
+    /// The whole message without the fields in front, when it is short enough to have been read at once.
+    var shortContent: ArraySlice<UInt8>? {
+        let end = Self.headerLength + contentLength
+        return end <= start.count ? start[Self.headerLength..<end] : nil
+    }
+
+    /// Bytes of the message without the fields in front.
+    func content(at offset: Int, count: Int) throws(SkeinError) -> [UInt8] {
+        let count = min(count, contentLength - offset)
+        let bytes = try file.read(at: Self.headerLength + offset, count: count)
+        guard bytes.count == max(0, count) else {
+            throw SkeinError(.bodyError, peer: file.path, because: "the message ends before its length")
+        }
+        return bytes
+    }
+
+    /// Checks bytes of the file against its checksum as they are read.
+    struct Check {
+        fileprivate var hash = SHA256()
+        mutating func update(_ bytes: some Collection<UInt8>) {
+            bytes.withContiguousStorageIfAvailable { hash.update(bufferPointer: UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    /// Whether the content that was read, and the envelope, are what was written.
+    func isIntact(_ check: Check) -> Bool {
+        var check = check
+        guard let document = try? file.read(at: Self.headerLength + contentLength, count: envelopeLength) else { return false }
+        check.update(document)
+        return Hex.encode(check.hash.finalize()).equalsBytes(checksum)
+    }
+
+    /// Writes the message with the fields in front to a file of a folder.
+    /// - Returns: its path.
+    func export(to folder: String) throws(SkeinError) -> String {
+        let path = "\(folder)/\(Hex.random(8))"
+        let target = try MailFile(creating: "\(path).tmp")
+        try Array(envelope.prefix.utf8).give { (bytes) throws(SkeinError) in try target.write(bytes) }
+        var offset = 0
+        while offset < contentLength {
+            let piece = try content(at: offset, count: 256 << 10)
+            try piece.give { (bytes) throws(SkeinError) in try target.write(bytes) }
+            offset += piece.count
+        }
+        guard rename("\(path).tmp", "\(path).eml") == 0 else { throw MailFile.failure(path, "it cannot be renamed") }
+        return "\(path).eml"
+    }
+
+    /// What was said about it, the oldest first.
+    package var notes: [Note] {
+        let bytes = (try? file.read(at: notesStart, count: Self.noteLimit * 2)) ?? []
+        return bytes.split(separator: Bytes.lf).compactMap { line in
+            guard let value = try? JSONValue(json: line), let moment = value["at"]?.integer,
+                let recipient = value["to"]?.string, let text = value["said"]?.string
+            else { return nil }
+            return Note(moment: moment, recipient: recipient, text: text)
+        }
+    }
+
+    // MARK: Changing
+
+    /// Takes note of what has become of recipients.
+    func mark(_ changes: [Int: Mark]) throws(SkeinError) {
+        // Each by itself: other deliveries of the message may be marking other recipients.
+        for (index, mark) in changes {
+            marks[index] = mark
+            try file.write([mark.rawValue], at: stateStart + Self.marksLength + index)
+        }
+    }
+
+    /// Says when it is tried next.
+    package func schedule(attempts: Int, due: Int) throws(SkeinError) {
+        self.attempts = min(attempts, 999_999)
+        self.due = min(due, 9_999_999_999_999)
+        try file.write(Array(Self.state(attempts: self.attempts, due: self.due).utf8), at: stateStart)
+    }
+
+    /// Appends what was said; nothing is done when there is no room.
+    func note(_ notes: [Note]) {
+        let length = file.size
+        guard length - notesStart < Self.noteLimit else { return }
+        var bytes: [UInt8] = []
+        for note in notes.prefix(50) {
+            let object: JSONValue = [
+                "at": .integer(note.moment), "to": .string(note.recipient), "said": .string(note.text),
+            ]
+            bytes += object.json.utf8
+            bytes.append(Bytes.lf)
+        }
+        try? file.write(bytes, at: max(length, notesStart))
+    }
+
+    /// Returns when the disk has the marks.
+    func synchronize() throws(SkeinError) { try file.synchronize() }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

@@ -1,0 +1,51 @@
+// How much is in a spool, known to all its processes without looking at each file.
+
+import SkeinCore
+
+/// A file with two numbers: messages and bytes. Counted up before a message is stored and down after it is gone; the agent counts anew
+/// when it starts, since a process may end between both.
+struct SpoolUsage: Sendable {
+    private static let length = 12 + 1 + 18 + 1
+
+    private let file: MailFile
+
+    init(_ path: String) throws(SkeinError) { file = try MailFile(changingOrCreating: path) }
+
+    /// What is there.
+    func read() throws(SkeinError) -> (count: Int, bytes: Int) {
+        let text = String(decoding: try file.read(at: 0, count: Self.length), as: UTF8.self)
+        let words = text.splitAtBlanks().compactMap { Int($0) }
+        return words.count == 2 ? (words[0], words[1]) : (0, 0)
+    }
+
+    /// Adds a message unless there are too many.
+    /// - Throws: code 703 when it does not fit.
+    func add(count: Int, bytes: Int, limits: MailSpool.Limits) throws(SkeinError) {
+        try file.locked { () throws(SkeinError) in
+            let now = try read()
+            guard now.count + count <= limits.count, now.bytes + bytes <= limits.bytes else {
+                throw SkeinError(
+                    .socketPanic,
+                    because: "the spool is full: \(now.count) of \(limits.count) messages, \(now.bytes) of \(limits.bytes) bytes; is the agent running?"
+                )
+            }
+            try write(now.count + count, now.bytes + bytes)
+        }
+    }
+
+    /// Takes away what is gone.
+    func remove(count: Int, bytes: Int) {
+        try? file.locked { () throws(SkeinError) in
+            let now = try read()
+            try write(now.count - count, now.bytes - bytes)
+        }
+    }
+
+    /// Sets what was counted.
+    func set(count: Int, bytes: Int) { try? file.locked { () throws(SkeinError) in try write(count, bytes) } }
+
+    private func write(_ count: Int, _ bytes: Int) throws(SkeinError) {
+        let text = "\(CivilTime.padded(Int64(max(0, count)), to: 12)) \(CivilTime.padded(Int64(max(0, bytes)), to: 18))\n"
+        try file.write(Array(text.utf8), at: 0)
+    }
+}

@@ -1,0 +1,88 @@
+// What the spool keeps of a message beside its bytes: to whom it goes, when, and how.
+
+import SkeinCore
+
+/// The envelope of a message in the spool.
+public struct SpooledEnvelope: Sendable, Equatable {
+    /// The address for reports; empty for a report itself.
+    public var sender: String
+    /// The addresses it goes to.
+    public var recipients: [String]
+    /// When it was stored, in milliseconds since 1970.
+    public var created: Int
+    /// Before when it is not sent, in milliseconds since 1970.
+    public var notBefore: Int
+    /// After when it is not sent any more, in milliseconds since 1970.
+    public var expires: Int
+    /// How soon it is sent, compared with others.
+    public var priority = MailMessage.Priority.normal
+    /// The server that it is sent to, as a URL; nil for the agent's.
+    public var relay: String?
+    /// Whether an equal key stands for the same message.
+    public var isKeyed = false
+    /// Whether it has bytes above 127.
+    public var isEightBit = false
+    /// Whether servers need SMTPUTF8 for it.
+    public var needsUTF8 = false
+    /// When the last server is to report.
+    public var notify: SMTPEnvelope.Notification?
+    /// Fields that go before the message, such as signatures.
+    public var prefix = ""
+    /// What it is about, for lists.
+    public var subject = ""
+    /// Its identifier, without angle brackets.
+    public var messageID = ""
+    /// Where the app looks for what has become of it; nil when it does not.
+    public var report: String?
+
+    /// - Parameter moment: milliseconds since 1970.
+    public init(sender: String, recipients: [String], created moment: Int, lifetime: Duration) {
+        self.sender = sender
+        self.recipients = recipients
+        created = moment
+        notBefore = moment
+        expires = moment + Int(lifetime / .milliseconds(1))
+    }
+
+    /// The envelope as a document.
+    var document: [UInt8] {
+        var object: JSONObject = [
+            "from": .string(sender), "to": .array(recipients.map { .string($0) }), "created": .integer(created),
+            "notBefore": .integer(notBefore), "expires": .integer(expires), "priority": .integer(priority.rawValue),
+        ]
+        if let relay { object["relay"] = .string(relay) }
+        if isKeyed { object["keyed"] = true }
+        if isEightBit { object["eightBit"] = true }
+        if needsUTF8 { object["utf8"] = true }
+        if let notify { object["notify"] = .integer(Int(notify.rawValue)) }
+        if !prefix.isEmpty { object["prefix"] = .string(prefix) }
+        if !subject.isEmpty { object["subject"] = .string(subject) }
+        if !messageID.isEmpty { object["messageID"] = .string(messageID) }
+        if let report { object["report"] = .string(report) }
+        return Array(JSONValue.object(object).json.utf8)
+    }
+
+    /// Reads a document; nil when it is none.
+    init?(document: [UInt8]) {
+        guard let value = try? JSONValue(json: document), let sender = value["from"]?.string,
+            let recipients = value["to"]?.elements?.compactMap(\.string), !recipients.isEmpty,
+            let created = value["created"]?.integer, let notBefore = value["notBefore"]?.integer,
+            let expires = value["expires"]?.integer
+        else { return nil }
+        self.sender = sender
+        self.recipients = recipients
+        self.created = created
+        self.notBefore = notBefore
+        self.expires = expires
+        priority = value["priority"]?.integer.flatMap(MailMessage.Priority.init(rawValue:)) ?? .normal
+        relay = value["relay"]?.string
+        isKeyed = value["keyed"]?.bool ?? false
+        isEightBit = value["eightBit"]?.bool ?? false
+        needsUTF8 = value["utf8"]?.bool ?? false
+        notify = value["notify"]?.integer.flatMap { UInt8(exactly: $0) }.map { .init(rawValue: $0) }
+        prefix = value["prefix"]?.string ?? ""
+        subject = value["subject"]?.string ?? ""
+        messageID = value["messageID"]?.string ?? ""
+        report = value["report"]?.string
+    }
+}
