@@ -24,7 +24,7 @@ struct SkeinCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             CertificateCommand.self, CheckCommand.self, DemoCommand.self, DynamoDBCommand.self, LoadCommand.self,
-            MongoDBCommand.self,
+            MailCommand.self, MongoDBCommand.self,
             ProxyCommand.self, PythonCommand.self,
             ResolveCommand.self,
             RespondCommand.self, RunCommand.self, ServeCommand.self, ServiceCommand.self, RPCCommand.self,

@@ -36,7 +36,8 @@ public final class MailPost: BackEnd {
             Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || $0 == UInt8(ascii: "-")
         }
         guard isSound, (1...64).contains(name.utf8.count) else {
-            throw SkeinError(.exception, because: "\(name.debugDescription) is no name: letters, digits and hyphens are")
+            throw SkeinError(
+                .exception, because: "\(name.debugDescription) is no name: letters, digits and hyphens are")
         }
         self.spool = spool
         self.relay = relay
@@ -102,7 +103,8 @@ extension SkeinClient {
     ///   703 when the spool is full, and 719 for one that is too large. A message that is being stored is stored, even if the corequest is cancelled.
     @discardableResult
     public func mail(
-        _ message: MailMessage, _ options: MailSpool.Options = MailSpool.Options(), meta: RequestMetadata = RequestMetadata()
+        _ message: MailMessage, _ options: MailSpool.Options = MailSpool.Options(),
+        meta: RequestMetadata = RequestMetadata()
     ) -> Corequest<ValueResponse<MailID>> {
         let logger = session.logger
         let post: Result<MailPost, SkeinError> = Result { () throws(SkeinError) in

@@ -43,7 +43,8 @@ extension MailSpool {
         let failed = whole == nil ? file.marks.indices.filter { file.marks[$0] == .failed } : []
         let notes = failed.isEmpty ? [] : file.notes
         func reason(_ index: Int) -> String {
-            notes.last { $0.recipient.equalsBytes(envelope.recipients[index]) }?.text ?? "450 4.4.7 it could not be delivered in time"
+            notes.last { $0.recipient.equalsBytes(envelope.recipients[index]) }?.text
+                ?? "450 4.4.7 it could not be delivered in time"
         }
         if let report = envelope.report {
             let recipients = envelope.recipients.indices.map { index in
@@ -52,7 +53,8 @@ extension MailSpool {
                     address: envelope.recipients[index], isDelivered: !isFailed, reason: isFailed ? reason(index) : "")
             }
             try write(
-                MailOutcome(id: "\(id)", messageID: envelope.messageID, subject: envelope.subject, recipients: recipients),
+                MailOutcome(
+                    id: "\(id)", messageID: envelope.messageID, subject: envelope.subject, recipients: recipients),
                 to: report)
         }
         if envelope.isKeyed { rememberKey(id) }
@@ -86,7 +88,7 @@ extension MailSpool {
         unlink("\(path).tmp")
         let file = try MailFile(creating: "\(path).tmp")
         guard let document = try? JSON.encode(outcome) else { return }
-        try document.give { (bytes) throws(SkeinError) in try file.write(bytes) }
+        try document.give(to: file.write)
         guard rename("\(path).tmp", "\(path).json") == 0 else { throw MailFile.failure(path, "it cannot be renamed") }
     }
 
@@ -143,7 +145,8 @@ struct DeliveryReport {
             text += "\nIt will not be tried again. The fields of the message are attached.\n"
             let parts: [MIMEPart] = [
                 .text(
-                    type: "text/plain", parameters: [("charset", "utf-8")], fields: "Content-Description: Notification\r\n",
+                    type: "text/plain", parameters: [("charset", "utf-8")],
+                    fields: "Content-Description: Notification\r\n",
                     Array(text.utf8)),
                 .message(
                     type: "message/delivery-status", parameters: [], fields: "Content-Description: Delivery report\r\n",
@@ -153,7 +156,8 @@ struct DeliveryReport {
                     Array(Self.ascii(header).utf8)),
             ]
             let body = MIMEPart.parts(
-                kind: "report", parameters: [("report-type", "delivery-status")], boundary: "=_\(Hex.random(12))", parts)
+                kind: "report", parameters: [("report-type", "delivery-status")], boundary: "=_\(Hex.random(12))", parts
+            )
             var content = Array(
                 ("Date: \(Self.date(now))\r\n"
                     + HeaderText.addresses("From", [MailAddress(name: "Mail Delivery System", "mailer-daemon@\(name)")])

@@ -132,7 +132,10 @@ struct DeliverySchedule {
     /// Destinations with what waits for each and how many deliveries are under way, those with the most first.
     func overview(limit: Int, at now: Int) -> [(name: String, waiting: Int, running: Int, isResting: Bool)] {
         destinations.map { name, destination in
-            (name.text, destination.ready.count + destination.later.count, destination.running, destination.restsUntil > now)
+            (
+                name.text, destination.ready.count + destination.later.count, destination.running,
+                destination.restsUntil > now
+            )
         }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.prefix(limit).map { $0 }
     }
 }
@@ -204,7 +207,9 @@ package struct RetryPolicy: Sendable {
     ///   - expires: when it is not worth it any more, in milliseconds since 1970.
     package func decision(attempts: Int, isGreylisted: Bool = false, expires: Int, now: Int) -> Decision {
         if now >= expires { return .never }
-        let delay = isGreylisted && attempts <= 2 ? backoff.first * Double.random(in: 1.02...1.2) : backoff.delay(after: attempts)
+        let delay =
+            isGreylisted && attempts <= 2
+            ? backoff.first * Double.random(in: 1.02...1.2) : backoff.delay(after: attempts)
         let wait = Int(delay / .milliseconds(1))
         // The last attempt is just before the end, rather than not at all.
         return .at(max(now + 1000, min(now + wait, expires)))

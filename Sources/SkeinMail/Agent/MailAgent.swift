@@ -100,7 +100,9 @@ public actor MailAgent {
         limits.maximum = max(limits.initial, configuration.concurrency.upperBound)
         limits.total = max(1, configuration.totalConcurrency)
         limits.interval = configuration.rate.map { Int(1000 / max(0.001, $0)) } ?? 0
-        limits.rest = Backoff(first: min(.seconds(60), configuration.firstRetry), longest: min(.seconds(1800), configuration.longestRetry))
+        limits.rest = Backoff(
+            first: min(.seconds(60), configuration.firstRetry), longest: min(.seconds(1800), configuration.longestRetry)
+        )
         schedule = DeliverySchedule(limits)
     }
 
@@ -113,7 +115,8 @@ public actor MailAgent {
         defer { lock.remove() }
         pool.start()
         logger.info(
-            "mail agent of \(spool.folder), \(configuration.relay.map { (try? MailRelay($0)).map { "by \($0)" } ?? "" } ?? "to the servers of each domain")")
+            "mail agent of \(spool.folder), \(configuration.relay.map { (try? MailRelay($0)).map { "by \($0)" } ?? "" } ?? "to the servers of each domain")"
+        )
         started()
         try await onDisk { [spool, configuration] in spool.tidy(failedFor: configuration.failedFor) }
         let scan = Task { await self.scan() }
@@ -152,7 +155,9 @@ public actor MailAgent {
         isStopping = true
         connections.close()
         let end = ContinuousClock.now + .seconds(30)
-        while running > 0, ContinuousClock.now < end { try? await Task { try await Task.sleep(for: .milliseconds(20)) }.value }
+        while running > 0, ContinuousClock.now < end {
+            try? await Task { try await Task.sleep(for: .milliseconds(20)) }.value
+        }
         await writeStatus(isEnd: true)
     }
 
@@ -235,7 +240,9 @@ public actor MailAgent {
                 id: id, due: file.due, attempts: file.attempts, expires: envelope.expires, priority: envelope.priority)
             // A clock that was set back must not hold a message up for longer than any wait.
             let now = CivilTime.milliseconds
-            if file.attempts > 0 || envelope.notBefore == envelope.created { taken.due = min(taken.due, now + 5 * 3600 * 1000) }
+            if file.attempts > 0 || envelope.notBefore == envelope.created {
+                taken.due = min(taken.due, now + 5 * 3600 * 1000)
+            }
             var seen: Set<ByteKey> = []
             for (index, mark) in file.marks.enumerated() where mark == .pending {
                 let destination = destination(of: envelope.recipients[index], envelope, relay)
@@ -358,20 +365,29 @@ public actor MailAgent {
                     connection = try await connections.connect(servers)
                 }
             } catch {
-                return (all(Self.result(of: error)), (error as? SkeinError)?.code == .dnsNotFound ? .good : .unreachable)
+                return (
+                    all(Self.result(of: error)), (error as? SkeinError)?.code == .dnsNotFound ? .good : .unreachable
+                )
             }
             let isReused = connection.count > 0
             guard let content = content(of: file) else {
                 connections.giveBack(connection, to: destination)
-                return (all(.refused(SMTPReply(code: 554, lines: ["5.3.0 the message in the spool is not what was stored"]))), .good)
+                return (
+                    all(
+                        .refused(SMTPReply(code: 554, lines: ["5.3.0 the message in the spool is not what was stored"]))
+                    ), .good
+                )
             }
             guard let outcome = try? await connection.send(envelope, content).get() else { continue }
-            if isReused, !isFresh, !connection.isIdle, !outcome.isUncertain, outcome.results.allSatisfy(\.isLost) { continue }
+            if isReused, !isFresh, !connection.isIdle, !outcome.isUncertain, outcome.results.allSatisfy(\.isLost) {
+                continue
+            }
             connections.giveBack(connection, to: destination)
             if outcome.isUncertain {
                 counters.uncertain += 1
                 logger.warning(
-                    "\(connection.peer) has ended the connection behind the message: it may have taken it, and will get it again")
+                    "\(connection.peer) has ended the connection behind the message: it may have taken it, and will get it again"
+                )
             }
             return (outcome.results, Self.verdict(outcome))
         }
@@ -406,7 +422,8 @@ public actor MailAgent {
     private static func verdict(_ outcome: SMTPOutcome) -> DeliverySchedule.Verdict {
         let isThrottled = outcome.results.allSatisfy { result in
             guard case .deferred(let reply) = result, !reply.isGreylisting else { return false }
-            return reply.code == 421 || ["4.3.", "4.4.", "4.7."].contains { reply.enhancedCode?.hasBytePrefix($0) == true }
+            return reply.code == 421
+                || ["4.3.", "4.4.", "4.7."].contains { reply.enhancedCode?.hasBytePrefix($0) == true }
         }
         return isThrottled ? .throttled : .good
     }
@@ -437,7 +454,9 @@ public actor MailAgent {
         }
         if retry == nil { pending = [] }
         let isLast = retry == nil && messages[entry.id]?.pending == 1
-        let (due, isWhole) = (retry, isLast && results.values.allSatisfy(\.isDelivered) && results.count == part.file.marks.count)
+        let (due, isWhole) = (
+            retry, isLast && results.values.allSatisfy(\.isDelivered) && results.count == part.file.marks.count
+        )
         do {
             // A message that was delivered to all goes at once, without marks.
             if !isWhole { try await onDisk { try Self.write(part, results, due: due, attempts: attempts, now) } }
@@ -496,11 +515,13 @@ public actor MailAgent {
                 file: file,
                 recipients: file.marks.indices.filter {
                     file.marks[$0] == .pending
-                        && Self.destination(of: file.envelope.recipients[$0], file.envelope, relay).equalsBytes(destination.text)
+                        && Self.destination(of: file.envelope.recipients[$0], file.envelope, relay).equalsBytes(
+                            destination.text)
                 })
         }
         guard let part else { return release(entry.id, isGone: true) }
-        let reply = SMTPReply(code: 450, lines: ["4.4.7 the destination could not be reached until the message expired"])
+        let reply = SMTPReply(
+            code: 450, lines: ["4.4.7 the destination could not be reached until the message expired"])
         await finish(
             entry, part, Dictionary(uniqueKeysWithValues: part.recipients.map { ($0, .deferred(reply)) }), destination)
     }
@@ -566,7 +587,7 @@ public actor MailAgent {
             let path = "\(spool.folder)/status.json"
             unlink("\(path).tmp")
             let file = try MailFile(creating: "\(path).tmp")
-            try document.give { (bytes) throws(SkeinError) in try file.write(bytes) }
+            try document.give(to: file.write)
             rename("\(path).tmp", path)
         }
     }
@@ -587,7 +608,9 @@ extension SMTPReply {
     var isGreylisting: Bool {
         isTemporary
             && lines.contains { line in
-                ["greylist", "graylist", "grey-list", "gray-list", "grey list"].contains { line.asciiLowercased.containsBytes($0) }
+                ["greylist", "graylist", "grey-list", "gray-list", "grey list"].contains {
+                    line.asciiLowercased.containsBytes($0)
+                }
             }
     }
 }

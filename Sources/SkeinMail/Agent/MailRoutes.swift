@@ -31,7 +31,9 @@ struct MailRoutes: Sendable {
         if exchanges.isEmpty {
             // Without such records, the domain is its own server.
             for type in [DNSRecordType.a, .aaaa] {
-                if try await !resolver.resolve("\(destination).", type, on: loop).get().isEmpty { return [relay(destination)] }
+                if try await !resolver.resolve("\(destination).", type, on: loop).get().isEmpty {
+                    return [relay(destination)]
+                }
             }
             throw Self.refusal("5.1.2 the domain \(destination) does not exist, or takes no mail")
         }

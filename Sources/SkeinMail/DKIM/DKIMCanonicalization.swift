@@ -87,7 +87,8 @@ enum RelaxedHeader {
         func take() {
             guard let colon = line.firstIndex(of: Bytes.colon) else { return }
             fields.append(
-                (String(decoding: line[..<colon], as: UTF8.self), String(decoding: line[(colon + 1)...], as: UTF8.self)))
+                (String(decoding: line[..<colon], as: UTF8.self), String(decoding: line[(colon + 1)...], as: UTF8.self))
+            )
         }
         for (index, byte) in header.enumerated() {
             line.append(byte)

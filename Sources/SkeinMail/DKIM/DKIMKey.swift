@@ -43,7 +43,8 @@ public struct DKIMKey: Sendable {
             key = .ed25519(ed25519)
         } else {
             throw SkeinError(
-                .exception, because: "the key of \(domain) is no private key of RSA (1024 bits and more) or Ed25519 in PEM form")
+                .exception,
+                because: "the key of \(domain) is no private key of RSA (1024 bits and more) or Ed25519 in PEM form")
         }
     }
 
@@ -64,7 +65,9 @@ public struct DKIMKey: Sendable {
     /// The seed in a key of PKCS #8 (RFC 8410, section 7).
     private static func seed(_ pem: String) -> Data? {
         let body = pem.lines().filter { !$0.hasBytePrefix("-----") }.joined()
-        let prefix: [UInt8] = [0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20]
+        let prefix: [UInt8] = [
+            0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+        ]
         guard let der = Data(base64Encoded: body), der.count == 48, der.starts(with: prefix) else { return nil }
         return der.suffix(32)
     }

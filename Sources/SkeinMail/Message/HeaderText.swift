@@ -99,7 +99,9 @@ enum HeaderText {
     /// A name of a person as atoms, in quotation marks, or as encoded words.
     private static func phrase(_ name: String) -> [String] {
         let words = name.splitBytes(separator: " ", omittingEmptySubsequences: false)
-        if words.allSatisfy({ !$0.isEmpty && $0.utf8.count < 60 && $0.utf8.allSatisfy(isAtom) }), !name.containsBytes("=?") {
+        if words.allSatisfy({ !$0.isEmpty && $0.utf8.count < 60 && $0.utf8.allSatisfy(isAtom) }),
+            !name.containsBytes("=?")
+        {
             return words.map(String.init)
         }
         if name.utf8.count < 60, name.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }), !name.containsBytes("=?") {
@@ -133,7 +135,8 @@ enum HeaderText {
         }
         for scalar in text.unicodeScalars {
             let bytes = Array(String(scalar).utf8)
-            let more = usesBase64 ? bytes.count : bytes.reduce(0) { $0 + (isPlainInWord($1) || $1 == Bytes.space ? 1 : 3) }
+            let more =
+                usesBase64 ? bytes.count : bytes.reduce(0) { $0 + (isPlainInWord($1) || $1 == Bytes.space ? 1 : 3) }
             if cost + more > limit, !current.isEmpty {
                 words.append(word(current))
                 current = []

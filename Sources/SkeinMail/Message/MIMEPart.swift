@@ -42,7 +42,9 @@ indirect enum MIMEPart {
     private static func typeOfFile(_ attachment: MailAttachment) -> (String, [(String, String)]) {
         let (type, attributes) = MediaType.split(attachment.type)
         // Text in Base64 may be of any character set: what the name suggests is not known of its bytes.
-        let parameters = attributes.filter { !$0.key.equalsBytes("name") && $0.key.utf8.allSatisfy { Bytes.isToken($0) } }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        let parameters = attributes.filter {
+            !$0.key.equalsBytes("name") && $0.key.utf8.allSatisfy { Bytes.isToken($0) }
+        }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         return (type, parameters)
     }
 

@@ -96,7 +96,8 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         let ascii: String
         if domain.hasBytePrefix("["), domain.hasByteSuffix("]") {
             let address = String(domain.droppingBytes(first: 1, last: 1))
-            let bare = address.asciiLowercased.hasBytePrefix("ipv6:") ? String(address.droppingBytes(first: 5)) : address
+            let bare =
+                address.asciiLowercased.hasBytePrefix("ipv6:") ? String(address.droppingBytes(first: 5)) : address
             guard IPAddress.bytes(bare) != nil else { throw fail("the address behind the @ is none") }
             ascii = domain
         } else {
@@ -119,7 +120,8 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         let isQuoted = local.utf8.count > 2 && local.hasBytePrefix("\"") && local.hasByteSuffix("\"")
         if isQuoted {
             return local.droppingBytes(first: 1, last: 1).utf8.allSatisfy {
-                $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: "<")
+                $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+                    && $0 != UInt8(ascii: "<")
                     && $0 != UInt8(ascii: ">")
             }
         }

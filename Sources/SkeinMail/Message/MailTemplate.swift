@@ -21,7 +21,9 @@ public struct MailTemplate: Sendable {
         self.html = try Self.template(html, "HTML", isHTML: true)
     }
 
-    private static func template(_ source: String?, _ name: String, isHTML: Bool) throws(SkeinError) -> MustacheTemplate? {
+    private static func template(_ source: String?, _ name: String, isHTML: Bool) throws(SkeinError)
+        -> MustacheTemplate?
+    {
         guard let source else { return nil }
         do {
             return try MustacheTemplate(string: isHTML ? source : "{{% CONTENT_TYPE:TEXT}}" + source)

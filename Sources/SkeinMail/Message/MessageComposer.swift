@@ -23,7 +23,8 @@ struct ComposedMessage {
 
     /// Names of fields that a message has by itself.
     private static let own: Set<String> = [
-        "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "content-type",
+        "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version",
+        "content-type",
         "content-transfer-encoding", "in-reply-to", "references", "list-unsubscribe", "list-unsubscribe-post",
         "return-path", "dkim-signature", "received",
     ]
@@ -36,7 +37,8 @@ struct ComposedMessage {
         _ message: MailMessage, now: Int = CivilTime.now, random: @escaping () -> String = { Hex.random(12) }
     ) throws(SkeinError) {
         let recipients = message.recipients
-        let people = [message.from, message.sender, message.returnPath].compactMap(\.self) + recipients + message.replyTo
+        let people =
+            [message.from, message.sender, message.returnPath].compactMap(\.self) + recipients + message.replyTo
         if let problem = people.compactMap(\.problem).first { throw SkeinError(.exception, because: problem) }
         guard (1...10_000).contains(recipients.count) else {
             throw SkeinError(
@@ -91,8 +93,11 @@ struct ComposedMessage {
             guard words.count == 2, words.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { Bytes.isToken($0) } }),
                 !HeaderText.hasControl(attachment.type)
             else { throw fail("\(attachment.type.debugDescription) is no content type, such as image/png") }
-            guard !type.asciiLowercased.hasBytePrefix("message/"), !type.asciiLowercased.hasBytePrefix("multipart/") else {
-                throw fail("\(attachment.name) cannot be attached as \(type), which may not be encoded; use application/octet-stream")
+            guard !type.asciiLowercased.hasBytePrefix("message/"), !type.asciiLowercased.hasBytePrefix("multipart/")
+            else {
+                throw fail(
+                    "\(attachment.name) cannot be attached as \(type), which may not be encoded; use application/octet-stream"
+                )
             }
         }
         if let calendar = message.calendar {
@@ -144,7 +149,8 @@ struct ComposedMessage {
         if let mailbox = unsubscribe.mailbox {
             let address = MailAddress(mailbox)
             if let problem = address.problem { throw SkeinError(.exception, because: problem) }
-            places.append("<mailto:\(Percent.encode(address.mailbox) { Percent.isUnreserved($0) || $0 == UInt8(ascii: "@") })>")
+            places.append(
+                "<mailto:\(Percent.encode(address.mailbox) { Percent.isUnreserved($0) || $0 == UInt8(ascii: "@") })>")
         }
         guard !places.isEmpty else {
             throw SkeinError(.exception, because: "to unsubscribe, there must be an HTTPS address or a mailbox")
@@ -171,7 +177,8 @@ private struct Parts {
             let part = text("text/html", html)
             alternatives.append(
                 embedded.isEmpty
-                    ? part : group("related", [("type", "text/html")], [part] + embedded.map { file($0, isInline: true) }))
+                    ? part
+                    : group("related", [("type", "text/html")], [part] + embedded.map { file($0, isInline: true) }))
         }
         if let calendar = message.calendar {
             alternatives.append(

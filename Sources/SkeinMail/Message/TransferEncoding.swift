@@ -59,7 +59,8 @@ enum TransferEncoding: String, Sendable {
             let isBlankAtEnd = (byte == Bytes.space || byte == Bytes.tab) && (next == Bytes.cr || next == Bytes.lf)
             let isRisky = column == 0 && (byte == UInt8(ascii: ".") || byte == UInt8(ascii: "F"))
             let isPlain =
-                (byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "=") || byte == Bytes.tab) && !isBlankAtEnd && !isRisky
+                (byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "=") || byte == Bytes.tab) && !isBlankAtEnd
+                && !isRisky
             let cost = isPlain ? 1 : 3
             if column + cost > 75 {
                 output += [UInt8(ascii: "="), Bytes.cr, Bytes.lf]

@@ -44,7 +44,8 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         let options = parts.count == 2 ? Percent.decodeForm(parts[1]) : []
         let place = parts[0]
         let at = place.lastByte("@")
-        let (user, secret) = try at.map { (at) throws(SkeinError) in try Self.credentials(place[..<at], fail) } ?? (nil, nil)
+        let (user, secret) =
+            try at.map { (at) throws(SkeinError) in try Self.credentials(place[..<at], fail) } ?? (nil, nil)
         let isUnix = scheme.hasByteSuffix("+unix")
         let isLMTP = scheme.hasBytePrefix("lmtp")
         usesTLSAtOnce = scheme.equalsBytes("smtps")
@@ -95,7 +96,8 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         (self.mechanism, self.name, self.usesChunking) = (mechanism, name, usesChunking)
         switch (user, secret) {
         case (let user?, let secret?):
-            credentials = mechanism == .xoauth2 ? .token(user: user, token: secret) : .password(user: user, password: secret)
+            credentials =
+                mechanism == .xoauth2 ? .token(user: user, token: secret) : .password(user: user, password: secret)
         case (nil, nil): credentials = nil
         default: throw fail("a user needs a password: user:password@host")
         }
@@ -126,7 +128,9 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     ) throws(SkeinError) -> (String?, String?) {
         let parts = text.splitBytes(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let decoded = parts.compactMap { Percent.decode($0) }
-        guard decoded.count == parts.count, !decoded[0].isEmpty else { throw fail("the user or the password is malformed") }
+        guard decoded.count == parts.count, !decoded[0].isEmpty else {
+            throw fail("the user or the password is malformed")
+        }
         return (decoded[0], decoded.count == 2 ? decoded[1] : nil)
     }
 
@@ -150,7 +154,8 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
 
     /// The URL without the password, for logs.
     private static func shown(_ url: String) -> String {
-        guard let scheme = url.rangeOfBytes("://"), let at = url.prefix(before: "?").lastByte("@"), scheme.upperBound <= at
+        guard let scheme = url.rangeOfBytes("://"), let at = url.prefix(before: "?").lastByte("@"),
+            scheme.upperBound <= at
         else { return url }
         let user = url[scheme.upperBound..<at].prefix(before: ":")
         return "\(url[..<scheme.upperBound])\(user)\(url[at...])"

@@ -81,7 +81,9 @@ private actor SenderLoop {
             let outcome = try await connection.send(part, FileContent(file, .singleton)).get()
             sent += zip(recipients, outcome.results).map { .init(recipient: $0, result: $1) }
             guard connection.isIdle || start + 50 >= envelope.recipients.count else {
-                throw SkeinError(.channelClosed, peer: "\(relay)", because: "the server has ended the connection: \(outcome.results)")
+                throw SkeinError(
+                    .channelClosed, peer: "\(relay)", because: "the server has ended the connection: \(outcome.results)"
+                )
             }
         }
         return sent

@@ -64,7 +64,8 @@ struct SMTPAuthentication {
         let fitting: [SMTPMechanism] =
             switch credentials {
             // With TLS, PLAIN is what servers test most; without it the password must not be seen.
-            case .password: isProtected ? [.scramSHA256, .plain, .login, .cramMD5] : [.scramSHA256, .cramMD5, .plain, .login]
+            case .password:
+                isProtected ? [.scramSHA256, .plain, .login, .cramMD5] : [.scramSHA256, .cramMD5, .plain, .login]
             case .token: [.xoauth2]
             }
         let known = fitting.filter { offered.contains($0.rawValue) && (wanted == nil || $0 == wanted) }
@@ -139,8 +140,10 @@ struct SMTPAuthentication {
         switch state {
         case .scramFinal(let client):
             // Additional data with success (RFC 4954, section 4) is not used by SMTP: the proof may stand in the text.
-            guard let word = reply.lines.first?.splitAtBlanks().last, let data = Data(base64Encoded: String(word)) else {
-                throw SkeinError(.unknownAuthentication, because: "the server has not proved that it knows the password")
+            guard let word = reply.lines.first?.splitAtBlanks().last, let data = Data(base64Encoded: String(word))
+            else {
+                throw SkeinError(
+                    .unknownAuthentication, because: "the server has not proved that it knows the password")
             }
             try client.verify(String(decoding: data, as: UTF8.self))
         case .scram:

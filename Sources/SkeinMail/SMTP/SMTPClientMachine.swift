@@ -30,7 +30,8 @@ struct SMTPClientMachine {
 
     /// What the connection is doing, which says how long it may take.
     enum Phase: Sendable, Hashable, CaseIterable {
-        case greeting, hello, startTLS, handshake, authentication, idle, mail, recipients, data, content, final, reset, leaving
+        case greeting, hello, startTLS, handshake, authentication, idle, mail, recipients, data, content, final, reset,
+            leaving
         case closed
     }
 
@@ -114,7 +115,8 @@ struct SMTPClientMachine {
         case (.idle, .leave):
             phase = .leaving
             return [.write("QUIT\r\n")]
-        case (_, .leave): return end(SkeinError(.shuttingDown, because: "the client is shut down"), reply: nil) + [.close]
+        case (_, .leave):
+            return end(SkeinError(.shuttingDown, because: "the client is shut down"), reply: nil) + [.close]
         case (.idle, .send(let envelope)): return begin(envelope)
         case (.handshake, .secured):
             isSecure = true
@@ -141,7 +143,8 @@ struct SMTPClientMachine {
             }
             guard settings.tls == .opportunistic else {
                 return end(
-                    SkeinError(.tlsHandshakeFailed, because: "the server does not begin TLS, which is required: \(reply)"),
+                    SkeinError(
+                        .tlsHandshakeFailed, because: "the server does not begin TLS, which is required: \(reply)"),
                     reply: nil) + [.close]
             }
             return authenticate()
@@ -151,9 +154,12 @@ struct SMTPClientMachine {
             guard reply.isPositive else { return end(Self.refusal(reply), reply: reply) + [.close] }
             phase = .idle
             return [.ready]
-        case .leaving: return end(SkeinError(.channelClosed, because: "the connection has ended"), reply: nil) + [.close]
+        case .leaving:
+            return end(SkeinError(.channelClosed, because: "the connection has ended"), reply: nil) + [.close]
         case .idle, .handshake, .closed:
-            return end(SkeinError(.responseHeaderError, because: "the server answered what was not asked: \(reply)"), reply: nil)
+            return end(
+                SkeinError(.responseHeaderError, because: "the server answered what was not asked: \(reply)"),
+                reply: nil)
                 + [.close]
         }
     }
@@ -186,7 +192,8 @@ struct SMTPClientMachine {
             return end(
                 SkeinError(
                     .tlsHandshakeFailed,
-                    because: "the server does not offer TLS, which is required; ?tls=none goes on in clear text"), reply: nil)
+                    because: "the server does not offer TLS, which is required; ?tls=none goes on in clear text"),
+                reply: nil)
                 + [.close]
         }
         return authenticate()
@@ -302,7 +309,9 @@ struct SMTPClientMachine {
     private mutating func receiveInTransaction(_ reply: SMTPReply) -> [Action] {
         guard var transaction else { return [] }
         guard let expected = transaction.expected.popFirst() ?? nextOfLMTP(&transaction) else {
-            return end(SkeinError(.responseHeaderError, because: "the server answered what was not asked: \(reply)"), reply: nil)
+            return end(
+                SkeinError(.responseHeaderError, because: "the server answered what was not asked: \(reply)"),
+                reply: nil)
                 + [.close]
         }
         var actions: [Action] = []
@@ -356,7 +365,9 @@ struct SMTPClientMachine {
             }
         case .final(let index):
             let reply = reply.code < 400 && !reply.isPositive ? Self.unexpected(reply) : reply
-            for place in transaction.accepted where index == nil || index == place { transaction.results[place] = reply }
+            for place in transaction.accepted where index == nil || index == place {
+                transaction.results[place] = reply
+            }
             if phase == .content, !transaction.isContentWritten {
                 // The server does not want the rest, and the connection is in the middle of it.
                 transaction.refuseAll(reply)
@@ -411,7 +422,8 @@ struct SMTPClientMachine {
     }
 
     private static func refusal(_ reply: SMTPReply) -> SkeinError {
-        SkeinError(.connectionFailed, because: "the server refuses the connection: \(reply)", cause: SMTPRefusal(reply: reply))
+        SkeinError(
+            .connectionFailed, because: "the server refuses the connection: \(reply)", cause: SMTPRefusal(reply: reply))
     }
 
     private static func unexpected(_ reply: SMTPReply) -> SMTPReply {

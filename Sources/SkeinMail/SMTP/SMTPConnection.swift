@@ -172,14 +172,18 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
         guard let context, let tls, !decoder.hasRest else {
             return perform(
                 .lost(
-                    SkeinError(.tlsHandshakeFailed, peer: peer, because: "bytes in clear text came behind the answer to STARTTLS")))
+                    SkeinError(
+                        .tlsHandshakeFailed, peer: peer,
+                        because: "bytes in clear text came behind the answer to STARTTLS")))
         }
-        TLSHandshake.begin(on: context.channel, tls, host: tlsName, peer: peer).assumeIsolated().whenComplete { result in
+        TLSHandshake.begin(on: context.channel, tls, host: tlsName, peer: peer).assumeIsolated().whenComplete {
+            result in
             switch result {
             case .success: self.perform(.secured)
             case .failure(let error):
                 self.perform(
-                    .lost(error as? SkeinError ?? SkeinError(.tlsHandshakeFailed, peer: self.peer, because: "\(error)")))
+                    .lost(error as? SkeinError ?? SkeinError(.tlsHandshakeFailed, peer: self.peer, because: "\(error)"))
+                )
                 context.close(promise: nil)
             }
         }
@@ -195,7 +199,9 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
             switch result {
             case .failure(let error):
                 self.perform(
-                    .contentFailed(error as? SkeinError ?? SkeinError(.exception, because: "the message cannot be read: \(error)")))
+                    .contentFailed(
+                        error as? SkeinError ?? SkeinError(.exception, because: "the message cannot be read: \(error)"))
+                )
             case .success(let piece?):
                 var bytes = piece
                 if self.stuffing != nil {

@@ -25,7 +25,8 @@ public struct SMTPReply: Sendable, Hashable, CustomStringConvertible {
         guard let word = lines.first?.splitBytes(separator: " ", maxSplits: 1).first else { return nil }
         let parts = word.splitBytes(separator: ".", omittingEmptySubsequences: false)
         let isSound =
-            parts.count == 3 && parts.allSatisfy { (1...3).contains($0.utf8.count) && $0.utf8.allSatisfy(Bytes.isDigit) }
+            parts.count == 3
+            && parts.allSatisfy { (1...3).contains($0.utf8.count) && $0.utf8.allSatisfy(Bytes.isDigit) }
         guard isSound, Int(parts[0]) == code / 100 else { return nil }
         return String(word)
     }
@@ -59,7 +60,9 @@ struct SMTPReplyDecoder {
             guard bytes.count >= 3, bytes[0...2].allSatisfy(Bytes.isDigit), (0x32...0x35).contains(bytes[0]),
                 bytes.count == 3 || bytes[3] == UInt8(ascii: " ") || bytes[3] == UInt8(ascii: "-"),
                 let number = Int(String(decoding: bytes[0...2], as: UTF8.self)), code ?? number == number
-            else { throw Self.malformed("the server's answer is no reply of SMTP: \(line.prefix(80).debugDescription)") }
+            else {
+                throw Self.malformed("the server's answer is no reply of SMTP: \(line.prefix(80).debugDescription)")
+            }
             lines.append(String(line.droppingBytes(first: min(4, bytes.count))))
             code = number
             if bytes.count == 4, bytes[3] == UInt8(ascii: "-") {
@@ -78,7 +81,9 @@ struct SMTPReplyDecoder {
     private mutating func nextLine() throws(SkeinError) -> String? {
         let view = buffer.readableBytesView
         guard let end = view.firstIndex(of: Bytes.lf) else {
-            guard view.count <= Self.lineLimit else { throw Self.malformed("a line of the server's reply does not end") }
+            guard view.count <= Self.lineLimit else {
+                throw Self.malformed("a line of the server's reply does not end")
+            }
             return nil
         }
         var line = view[..<end]
@@ -91,5 +96,7 @@ struct SMTPReplyDecoder {
         return text
     }
 
-    private static func malformed(_ message: String) -> SkeinError { SkeinError(.responseHeaderError, because: message) }
+    private static func malformed(_ message: String) -> SkeinError {
+        SkeinError(.responseHeaderError, because: message)
+    }
 }

@@ -142,7 +142,8 @@ enum EncodedWords {
         var wasWord = false
         while let start = rest.rangeOfBytes("=?") {
             let between = rest[..<start.lowerBound]
-            let parts = rest[start.upperBound...].splitBytes(separator: "?", maxSplits: 3, omittingEmptySubsequences: false)
+            let parts = rest[start.upperBound...].splitBytes(
+                separator: "?", maxSplits: 3, omittingEmptySubsequences: false)
             guard parts.count == 4, parts[3].hasBytePrefix("="), let bytes = decoded(parts[1], parts[2]) else {
                 output += rest[..<start.upperBound].utf8
                 rest = rest[start.upperBound...]
@@ -181,7 +182,9 @@ enum QuotedPrintable {
                 output.append(byte)
                 continue
             }
-            if index + 1 < bytes.endIndex, let high = Bytes.hexValue(bytes[index]), let low = Bytes.hexValue(bytes[index + 1]) {
+            if index + 1 < bytes.endIndex, let high = Bytes.hexValue(bytes[index]),
+                let low = Bytes.hexValue(bytes[index + 1])
+            {
                 output.append(UInt8(high << 4 | low))
                 index += 2
             } else if index < bytes.endIndex, bytes[index] == Bytes.lf {

@@ -52,7 +52,8 @@ public final class MailSink: Sendable {
             state.withLock { $0.channel = channel }
             return channel.localAddress?.port ?? port
         } catch {
-            throw SkeinError(.connectionFailed, peer: "\(host):\(port)", because: "it cannot listen there: \(error)", cause: error)
+            throw SkeinError(
+                .connectionFailed, peer: "\(host):\(port)", because: "it cannot listen there: \(error)", cause: error)
         }
     }
 

@@ -157,7 +157,9 @@ struct SMTPServerMachine {
     private mutating func mail(_ argument: String) -> [Action] {
         guard hasGreeted else { return mistake("503 5.5.1 EHLO comes first") }
         guard sender == nil else { return mistake("503 5.5.1 there is a sender already") }
-        guard let (path, parameters) = Self.path(argument, "FROM:") else { return mistake("501 5.5.4 MAIL FROM:<address> is expected") }
+        guard let (path, parameters) = Self.path(argument, "FROM:") else {
+            return mistake("501 5.5.4 MAIL FROM:<address> is expected")
+        }
         for parameter in parameters where parameter.asciiUppercased.hasBytePrefix("SIZE=") {
             if let size = Int(parameter.droppingBytes(first: 5)), size > limits.message {
                 return [.reply("552 5.3.4 a message has at most \(limits.message) bytes\r\n")]
@@ -172,7 +174,9 @@ struct SMTPServerMachine {
         guard let (path, _) = Self.path(argument, "TO:"), !path.isEmpty else {
             return mistake("501 5.5.4 RCPT TO:<address> is expected")
         }
-        guard recipients.count < limits.recipients else { return [.reply("452 4.5.3 there are too many recipients\r\n")] }
+        guard recipients.count < limits.recipients else {
+            return [.reply("452 4.5.3 there are too many recipients\r\n")]
+        }
         recipients.append(path)
         return [.reply("250 2.1.5 the recipient is taken\r\n")]
     }
@@ -256,7 +260,9 @@ struct SMTPServerMachine {
 
     private mutating func readChunk(_ count: Int, _ isLast: Bool) -> [Action]? {
         if count > 0 {
-            guard let bytes = buffer.readBytes(length: min(count, buffer.readableBytes)), !bytes.isEmpty else { return nil }
+            guard let bytes = buffer.readBytes(length: min(count, buffer.readableBytes)), !bytes.isEmpty else {
+                return nil
+            }
             if sender != nil, !recipients.isEmpty { add(bytes) }
             state = .chunk(count - bytes.count, isLast: isLast)
             return []

@@ -120,7 +120,9 @@ extension MailSpool {
         eachName(folder) { name in
             var facts = stat()
             let path = "\(folder)/\(name)"
-            if lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, Int(facts.modified) < moment { unlink(path) }
+            if lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, Int(facts.modified) < moment {
+                unlink(path)
+            }
             return true
         }
     }

@@ -70,7 +70,8 @@ public final class MailSpool: Sendable {
     /// Opens a spool; the folder is made when it is not there.
     /// - Throws: code 701 when it cannot be, or is another user's.
     public init(_ folder: String, limits: Limits = Limits(), keys: [DKIMKey] = []) throws(SkeinError) {
-        self.folder = folder.hasByteSuffix("/") && folder.utf8.count > 1 ? String(folder.droppingBytes(last: 1)) : folder
+        self.folder =
+            folder.hasByteSuffix("/") && folder.utf8.count > 1 ? String(folder.droppingBytes(last: 1)) : folder
         self.limits = limits
         self.keys = keys
         try Self.makeFolder(self.folder, withParents: true)
@@ -90,7 +91,9 @@ public final class MailSpool: Sendable {
     }
 
     private static func makeFolder(_ path: String, withParents: Bool) throws(SkeinError) {
-        if mkdir(path, 0o700) != 0, errno == ENOENT, withParents, let slash = path.lastByte("/"), slash > path.startIndex {
+        if mkdir(path, 0o700) != 0, errno == ENOENT, withParents, let slash = path.lastByte("/"),
+            slash > path.startIndex
+        {
             try makeFolder(String(path[..<slash]), withParents: true)
             mkdir(path, 0o700)
         }
@@ -166,13 +169,15 @@ public final class MailSpool: Sendable {
             } envelope: { () throws(SkeinError) in
                 var envelope = SpooledEnvelope(
                     sender: sender.isEmpty ? "" : addresses[addresses.count - 1].mailbox,
-                    recipients: addresses.prefix(recipients.count).map(\.mailbox), created: now, lifetime: options.lifetime)
+                    recipients: addresses.prefix(recipients.count).map(\.mailbox), created: now,
+                    lifetime: options.lifetime)
                 envelope.isEightBit = lines.contains { $0 >= 0x80 }
                 envelope.needsUTF8 = addresses.contains { $0.needsUTF8 }
                 let header = RelaxedHeader.fields(Array(lines.prefix(16 << 10)))
-                envelope.subject = header.first { $0.name.equalsIgnoringCase("subject") }.map {
-                    String($0.value.trimmingBlanks().prefix(before: "\r"))
-                } ?? ""
+                envelope.subject =
+                    header.first { $0.name.equalsIgnoringCase("subject") }.map {
+                        String($0.value.trimmingBlanks().prefix(before: "\r"))
+                    } ?? ""
                 return envelope.with(options)
             }
         }
@@ -210,7 +215,8 @@ public final class MailSpool: Sendable {
 
     /// Whether the message with a key was stored before. Looked for on its way, so that it is not missed while it moves.
     private func isKnown(_ id: MailID) -> Bool {
-        let places = [State.new, .queue, .hold, .failed].map { path($0, id) } + ["\(folder)/keys/\(id)", path(.queue, id)]
+        let places =
+            [State.new, .queue, .hold, .failed].map { path($0, id) } + ["\(folder)/keys/\(id)", path(.queue, id)]
         return places.contains { access($0, F_OK) == 0 }
     }
 

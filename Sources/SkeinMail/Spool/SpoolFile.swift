@@ -74,7 +74,7 @@ package final class SpoolFile: @unchecked Sendable {
             hash.update(bufferPointer: bytes)
             waiting += bytes
             if waiting.count > 256 << 10 {
-                try waiting.give { (bytes) throws(SkeinError) in try file.write(bytes) }
+                try waiting.give(to: file.write)
                 waiting.removeAll(keepingCapacity: true)
             }
         }
@@ -89,7 +89,7 @@ package final class SpoolFile: @unchecked Sendable {
             "SkeinMail1 \(padded(length, 16)) \(padded(document.count, 10)) \(Hex.encode(hash.finalize()))\n".utf8)
         let isWhole = waiting.count == headerLength + length + document.count + state.utf8.count
         if isWhole { waiting.replaceSubrange(..<headerLength, with: header) }
-        try waiting.give { (bytes) throws(SkeinError) in try file.write(bytes) }
+        try waiting.give(to: file.write)
         if !isWhole { try file.write(header, at: 0) }
         try file.synchronize()
         return headerLength + length + document.count + state.utf8.count
@@ -97,7 +97,9 @@ package final class SpoolFile: @unchecked Sendable {
 
     private static func state(attempts: Int, due: Int) -> String { "\(padded(attempts, 6)) \(padded(due, 13)) " }
 
-    private static func padded(_ number: Int, _ width: Int) -> String { CivilTime.padded(Int64(max(0, number)), to: width) }
+    private static func padded(_ number: Int, _ width: Int) -> String {
+        CivilTime.padded(Int64(max(0, number)), to: width)
+    }
 
     // MARK: Reading
 
@@ -112,7 +114,8 @@ package final class SpoolFile: @unchecked Sendable {
         }
         guard start.count >= Self.headerLength, start[Self.headerLength - 1] == Bytes.lf else { throw broken() }
         let words = String(decoding: start[..<(Self.headerLength - 1)], as: UTF8.self).splitBytes(separator: " ")
-        guard words.count == 4, words[0].equalsBytes("SkeinMail1"), let content = Int(words[1]), let envelope = Int(words[2]),
+        guard words.count == 4, words[0].equalsBytes("SkeinMail1"), let content = Int(words[1]),
+            let envelope = Int(words[2]),
             content >= 0, (1...(64 << 20)).contains(envelope)
         else { throw broken() }
         contentLength = content
@@ -120,7 +123,9 @@ package final class SpoolFile: @unchecked Sendable {
         checksum = String(words[3])
         let place = Self.headerLength + content
         let wanted = envelope + 1 + Self.marksLength
-        var end = place + wanted <= start.count ? Array(start[place..<(place + wanted)]) : try file.read(at: place, count: wanted)
+        var end =
+            place + wanted <= start.count
+            ? Array(start[place..<(place + wanted)]) : try file.read(at: place, count: wanted)
         guard end.count == wanted, let read = SpooledEnvelope(document: Array(end[..<envelope])) else { throw broken() }
         self.envelope = read
         let count = read.recipients.count
@@ -170,9 +175,22 @@ package final class SpoolFile: @unchecked Sendable {
     /// Whether the content that was read, and the envelope, are what was written.
     func isIntact(_ check: Check) -> Bool {
         var check = check
-        guard let document = try? file.read(at: Self.headerLength + contentLength, count: envelopeLength) else { return false }
+        guard let document = try? file.read(at: Self.headerLength + contentLength, count: envelopeLength) else {
+            return false
+        }
         check.update(document)
         return Hex.encode(check.hash.finalize()).equalsBytes(checksum)
+    }
+
+    /// Gives the message with the fields in front, a piece at a time.
+    package func eachPiece(_ work: (UnsafeRawBufferPointer) throws(SkeinError) -> Void) throws(SkeinError) {
+        try Array(envelope.prefix.utf8).give(to: work)
+        var offset = 0
+        while offset < contentLength {
+            let piece = try content(at: offset, count: 256 << 10)
+            try piece.give(to: work)
+            offset += piece.count
+        }
     }
 
     /// Writes the message with the fields in front to a file of a folder.
@@ -180,13 +198,7 @@ package final class SpoolFile: @unchecked Sendable {
     func export(to folder: String) throws(SkeinError) -> String {
         let path = "\(folder)/\(Hex.random(8))"
         let target = try MailFile(creating: "\(path).tmp")
-        try Array(envelope.prefix.utf8).give { (bytes) throws(SkeinError) in try target.write(bytes) }
-        var offset = 0
-        while offset < contentLength {
-            let piece = try content(at: offset, count: 256 << 10)
-            try piece.give { (bytes) throws(SkeinError) in try target.write(bytes) }
-            offset += piece.count
-        }
+        try eachPiece(target.write)
         guard rename("\(path).tmp", "\(path).eml") == 0 else { throw MailFile.failure(path, "it cannot be renamed") }
         return "\(path).eml"
     }

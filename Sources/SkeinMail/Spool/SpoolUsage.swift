@@ -26,7 +26,8 @@ struct SpoolUsage: Sendable {
             guard now.count + count <= limits.count, now.bytes + bytes <= limits.bytes else {
                 throw SkeinError(
                     .socketPanic,
-                    because: "the spool is full: \(now.count) of \(limits.count) messages, \(now.bytes) of \(limits.bytes) bytes; is the agent running?"
+                    because:
+                        "the spool is full: \(now.count) of \(limits.count) messages, \(now.bytes) of \(limits.bytes) bytes; is the agent running?"
                 )
             }
             try write(now.count + count, now.bytes + bytes)
@@ -45,7 +46,8 @@ struct SpoolUsage: Sendable {
     func set(count: Int, bytes: Int) { try? file.locked { () throws(SkeinError) in try write(count, bytes) } }
 
     private func write(_ count: Int, _ bytes: Int) throws(SkeinError) {
-        let text = "\(CivilTime.padded(Int64(max(0, count)), to: 12)) \(CivilTime.padded(Int64(max(0, bytes)), to: 18))\n"
+        let text =
+            "\(CivilTime.padded(Int64(max(0, count)), to: 12)) \(CivilTime.padded(Int64(max(0, bytes)), to: 18))\n"
         try file.write(Array(text.utf8), at: 0)
     }
 }

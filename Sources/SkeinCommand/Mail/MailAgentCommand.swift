@@ -1,0 +1,273 @@
+// skein mail agent: the process that delivers.
+
+import ArgumentParser
+import Logging
+import SkeinCore
+import SkeinEngine
+import SkeinMail
+import SkeinWorkers
+import UnixSignals
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+struct MailAgentCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agent",
+        abstract: "Deliver what is in the spool.",
+        discussion: """
+            One agent at a time works on a spool. It outlives the apps that store messages, and can be ended and started at any time: \
+            nothing is lost.
+
+              skein mail agent start --relay smtp://user:password@mail.example.org:587
+              skein mail agent status --json
+              skein mail agent stop
+            """,
+        subcommands: [Run.self, Start.self, Stop.self, Restart.self, Status.self], defaultSubcommand: Status.self)
+
+    /// How mail is delivered.
+    struct Options: ParsableArguments {
+        @OptionGroup var spool: SpoolOption
+
+        @Option(
+            help: ArgumentHelp(
+                "Send all mail to this server, for example smtp://user:password@host:587. Default: SKEIN_MAIL_RELAY, or the servers of each domain.",
+                valueName: "url"))
+        var relay: String?
+
+        @Option(help: ArgumentHelp("What the agent calls itself. Default: the name of this host.", valueName: "host"))
+        var name: String?
+
+        @Option(help: ArgumentHelp("Deliveries to a destination at one time.", valueName: "count"))
+        var concurrency = 20
+
+        @Option(help: ArgumentHelp("Deliveries to all destinations at one time.", valueName: "count"))
+        var totalConcurrency = 100
+
+        @Option(help: ArgumentHelp("Messages a second to a destination. Default: no limit.", valueName: "number"))
+        var rate: Double?
+
+        @Option(
+            help: ArgumentHelp(
+                "The wait after the first failure; each further one is twice as long.", valueName: "seconds"))
+        var firstRetry = 300.0
+
+        @Option(help: ArgumentHelp("The longest wait.", valueName: "seconds"))
+        var longestRetry = 14_400.0
+
+        @Flag(help: "Send nothing to servers found in the DNS that do not speak TLS and prove who they are.")
+        var requireTLS = false
+
+        @Option(help: ArgumentHelp("Ask this DNS server; may be repeated.", valueName: "address[:port]"))
+        var dns: [String] = []
+
+        @Option(help: ArgumentHelp("The port of servers found in the DNS.", valueName: "number"))
+        var port = 25
+
+        @Option(
+            help: ArgumentHelp(
+                "Show how it goes at this address: a page, and /.metrics for Prometheus.", valueName: "[host:]port"))
+        var page: String?
+
+        @Flag(help: "Say more.")
+        var verbose = false
+
+        func validate() throws {
+            guard (1...1000).contains(concurrency), (1...10_000).contains(totalConcurrency), rate ?? 1 > 0,
+                rate ?? 1 < 1e6,
+                (0.01...1e7).contains(firstRetry), (0.01...1e7).contains(longestRetry), (1...65535).contains(port)
+            else { throw ValidationError("Counts, times, rates and ports are numbers above 0.") }
+            if let page { _ = try PageAddress.read(page) }
+        }
+
+        var configuration: MailAgent.Configuration {
+            let environment = ProcessInfo.processInfo.environment["SKEIN_MAIL_RELAY"] ?? ""
+            var configuration = MailAgent.Configuration(relay: relay ?? (environment.isEmpty ? nil : environment))
+            if let name { configuration.name = name }
+            configuration.concurrency = min(5, concurrency)...concurrency
+            configuration.totalConcurrency = totalConcurrency
+            configuration.rate = rate
+            configuration.firstRetry = .seconds(firstRetry)
+            configuration.longestRetry = .seconds(longestRetry)
+            configuration.requiresTLS = requireTLS
+            configuration.port = port
+            if !dns.isEmpty { configuration.dns.servers = dns }
+            configuration.logger.logLevel = verbose ? .debug : .info
+            return configuration
+        }
+
+        /// The arguments with which the same agent runs in the background.
+        var arguments: [String] {
+            var words = ["mail", "agent", "run", "--spool", spool.folder]
+            // Not on the command line, which everybody on this machine can read.
+            if let name { words += ["--name", name] }
+            words += ["--concurrency", "\(concurrency)", "--total-concurrency", "\(totalConcurrency)"]
+            if let rate { words += ["--rate", "\(rate)"] }
+            words += ["--first-retry", "\(firstRetry)", "--longest-retry", "\(longestRetry)", "--port", "\(port)"]
+            if requireTLS { words.append("--require-tls") }
+            for server in dns { words += ["--dns", server] }
+            if let page { words += ["--page", page] }
+            if verbose { words.append("--verbose") }
+            return words
+        }
+
+        var daemon: Daemon { Daemon(pidFile: "\(spool.folder)/agent.pid") }
+
+        func start() throws -> Int32 {
+            _ = try spool.open()
+            if let relay {
+                do { _ = try MailRelay(relay) } catch { throw CommandFailure("\(error)") }
+                setenv("SKEIN_MAIL_RELAY", relay, 1)
+            }
+            do {
+                return try daemon.start(arguments, within: .seconds(30))
+            } catch {
+                throw CommandFailure(error.message)
+            }
+        }
+    }
+
+    struct Run: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Deliver in the foreground, until a signal ends it.")
+        @OptionGroup var options: Options
+
+        func run() async throws {
+            let readiness = Readiness()
+            let notifier = ServiceNotifier()
+            let spool = try options.spool.open()
+            let agent = MailAgent(spool, options.configuration)
+            let server = try await options.page.map { try PageAddress.read($0) }.asyncMap {
+                try await AgentPage.serve(agent, at: $0)
+            }
+            let delivering = Task {
+                try await agent.run {
+                    readiness.tell()
+                    notifier.ready()
+                }
+            }
+            let signals = Task {
+                for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) { delivering.cancel() }
+            }
+            defer { signals.cancel() }
+            do {
+                try await delivering.value
+            } catch let error as SkeinError {
+                throw CommandFailure("\(error)")
+            }
+            await server?.stop()
+        }
+    }
+
+    struct Start: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Deliver in the background.")
+        @OptionGroup var options: Options
+
+        func run() async throws {
+            let process = try options.start()
+            Terminal.say(
+                "the agent of \(options.spool.folder) runs as process \(process); its log: \(options.daemon.log)")
+        }
+    }
+
+    struct Stop: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "End the agent; what is under way is finished.")
+        @OptionGroup var spool: SpoolOption
+
+        func run() async throws {
+            let daemon = Daemon(pidFile: "\(spool.folder)/agent.pid")
+            do {
+                Terminal.say(
+                    try daemon.stop() ? "the agent of \(spool.folder) has ended" : "no agent of \(spool.folder) runs")
+            } catch {
+                throw CommandFailure(error.message)
+            }
+        }
+    }
+
+    struct Restart: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "End the agent, and start another one.")
+        @OptionGroup var options: Options
+
+        func run() async throws {
+            do { _ = try options.daemon.stop() } catch { throw CommandFailure(error.message) }
+            let process = try options.start()
+            Terminal.say(
+                "the agent of \(options.spool.folder) runs as process \(process); its log: \(options.daemon.log)")
+        }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say how the agent is doing.",
+            discussion: "The exit code is 0 when it runs, and 1 when it does not.")
+        @OptionGroup var spool: SpoolOption
+
+        @Flag(help: "Print JSON.")
+        var json = false
+
+        func run() async throws {
+            let folder = spool.folder
+            let process = Daemon(pidFile: "\(folder)/agent.pid").processID
+            let document = FileManager.default.contents(atPath: "\(folder)/status.json")
+            let status = document.flatMap { try? JSON.decode(AgentStatus.self, from: Array($0)) }
+            guard let process else {
+                Terminal.say(json ? "{\"running\":false}" : "no agent of \(folder) runs")
+                throw ExitCode(1)
+            }
+            if json {
+                var object: JSONValue = ["running": true, "process": .integer(Int(process))]
+                if let document, let read = try? JSONValue(json: Array(document)), case .object(var members) = read {
+                    members["running"] = true
+                    object = .object(members)
+                }
+                return Terminal.say(object.json)
+            }
+            Terminal.say("the agent of \(folder) runs as process \(process)")
+            guard let status else { return }
+            let counters = status.counters
+            Terminal.say(
+                "\(status.messages) messages, \(status.running) deliveries under way, \(status.connections) connections so far"
+            )
+            Terminal.say(
+                "delivered \(counters.delivered), tried again \(counters.deferred), given up \(counters.failed) (for want of time \(counters.expired)), perhaps twice \(counters.uncertain)"
+            )
+            for destination in status.destinations {
+                Terminal.say(
+                    "  \(destination.name): \(destination.waiting) wait, \(destination.running) under way\(destination.isResting ? ", cannot be reached" : "")"
+                )
+            }
+        }
+    }
+}
+
+/// Addresses of pages on the command line.
+enum PageAddress {
+    /// `8025`, `127.0.0.1:8025` or `[::1]:8025`.
+    static func read(_ text: String) throws -> (host: String, port: Int) {
+        let colon = text.lastByte(":")
+        var host = colon.map { String(text[..<$0]) } ?? "127.0.0.1"
+        if host.isEmpty { host = "0.0.0.0" }
+        if host.hasBytePrefix("["), host.hasByteSuffix("]") { host = String(host.droppingBytes(first: 1, last: 1)) }
+        guard let port = Int(colon.map { text.text(after: $0) } ?? text[...]), (0...65535).contains(port) else {
+            throw ValidationError("\(text.debugDescription) is no address; write PORT or HOST:PORT.")
+        }
+        return (host, port)
+    }
+}
+
+extension Optional {
+    fileprivate func asyncMap<Other>(_ work: (Wrapped) async throws -> Other) async rethrows -> Other? {
+        if let value = self { try await work(value) } else { nil }
+    }
+}
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

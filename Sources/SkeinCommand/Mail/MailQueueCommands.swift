@@ -1,0 +1,234 @@
+// skein mail queue, show, retry, hold, delete, flush: what people do with the messages of a spool.
+
+import ArgumentParser
+import SkeinCore
+import SkeinMail
+
+/// A message as lists have it.
+struct SpooledRecord: Encodable {
+    let id: String
+    let state: String
+    let from: String
+    let pending: [String]
+    let delivered: [String]
+    let failed: [String]
+    let subject: String
+    let messageID: String
+    let bytes: Int
+    let priority: String
+    let created: String
+    let attempts: Int
+    let next: String?
+    let expires: String
+    let relay: String?
+    let last: String?
+
+    init(_ id: MailID, _ state: MailSpool.State, _ file: SpoolFile) {
+        let envelope = file.envelope
+        func recipients(_ mark: SpoolFile.Mark) -> [String] {
+            zip(envelope.recipients, file.marks).filter { $1 == mark }.map(\.0)
+        }
+        self.id = "\(id)"
+        self.state = state.rawValue
+        from = envelope.sender
+        pending = recipients(.pending)
+        delivered = recipients(.delivered)
+        failed = recipients(.failed)
+        subject = envelope.subject
+        messageID = envelope.messageID
+        bytes = file.size
+        priority = "\(envelope.priority)"
+        created = MailTime.text(envelope.created)
+        attempts = file.attempts
+        next = state == .queue || state == .new ? MailTime.text(file.due) : nil
+        expires = MailTime.text(envelope.expires)
+        relay = envelope.relay.flatMap { (try? MailRelay($0))?.description }
+        last = file.notes.last.map { "\($0.recipient): \($0.text)" }
+    }
+
+    var json: String { (try? JSON.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "null" }
+}
+
+struct MailQueueCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "queue", abstract: "List the messages of the spool.",
+        discussion: """
+            A line for each message: its name, its state (new, queue, hold, failed), how long it has been there, how often it was \
+            tried, who gets it, and what was said last.
+
+              skein mail queue --state failed
+              skein mail queue --json | jq .subject
+            """)
+
+    @OptionGroup var spool: SpoolOption
+
+    @Option(help: "Only those in a state: new, queue, hold or failed; may be repeated.")
+    var state: [MailSpool.State] = []
+
+    @Option(help: ArgumentHelp("So many messages at most.", valueName: "count"))
+    var limit = 1000
+
+    @Flag(help: "Print a JSON record for each message.")
+    var json = false
+
+    func run() async throws {
+        let spool = try spool.open()
+        let now = CivilTime.now * 1000
+        var shown = 0
+        var all = 0
+        for state in state.isEmpty ? MailSpool.State.allCases : state {
+            let names = spool.names(state).sorted { "\($0)" < "\($1)" }
+            all += names.count
+            for id in names.prefix(max(0, limit - shown)) {
+                guard let (state, file) = try? spool.open(id) else { continue }
+                shown += 1
+                let record = SpooledRecord(id, state, file)
+                if json {
+                    Terminal.say(record.json)
+                } else {
+                    let to = (record.pending + record.failed).prefix(3).joined(separator: ", ")
+                    let more = record.pending.count + record.failed.count > 3 ? ", …" : ""
+                    let age = MailTime.span(now - file.envelope.created)
+                    let last = record.last.map { "\n    \($0)" } ?? ""
+                    Terminal.say("\(id)  \(state.rawValue)  \(age)  \(file.attempts) attempts  \(to)\(more)\(last)")
+                }
+            }
+        }
+        if !json {
+            Terminal.say(all == shown ? "\(all) messages" : "\(all) messages, \(shown) of them shown; see --limit")
+        }
+    }
+}
+
+extension MailSpool.State: ExpressibleByArgument {}
+
+struct MailShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show a message of the spool, and what was said about it.")
+
+    @OptionGroup var spool: SpoolOption
+
+    @Argument(help: "The name of the message.")
+    var id: String
+
+    @Flag(help: "Print the message as it is sent, and nothing else.")
+    var message = false
+
+    @Flag(help: "Print what is known of it as JSON.")
+    var json = false
+
+    func run() async throws {
+        let spool = try spool.open()
+        let id = try MailNames.read(id)
+        guard let (state, file) = try spool.open(id) else { throw CommandFailure("There is no message \(id).") }
+        if message {
+            try file.eachPiece { bytes in Terminal.emit(bytes) }
+            return
+        }
+        let record = SpooledRecord(id, state, file)
+        if json { return Terminal.say(record.json) }
+        var lines = [
+            "\(id)  \(state.rawValue)  \(file.size) bytes, priority \(record.priority)",
+            "From:     \(record.from.isEmpty ? "(a report)" : record.from)", "Subject:  \(record.subject)",
+            "Stored:   \(record.created) UTC", "Expires:  \(record.expires) UTC",
+        ]
+        if let next = record.next { lines.append("Next:     \(next) UTC, after \(file.attempts) attempts") }
+        if let relay = record.relay { lines.append("Server:   \(relay)") }
+        for (address, mark) in zip(file.envelope.recipients, file.marks) {
+            lines.append("To:       \(address): \(mark)")
+        }
+        for note in file.notes.suffix(50) {
+            lines.append("\(MailTime.text(note.moment))  \(note.recipient): \(note.text)")
+        }
+        for line in lines { Terminal.say(line) }
+    }
+}
+
+/// Names of messages on the command line.
+enum MailNames {
+    static func read(_ text: String) throws -> MailID {
+        guard let id = MailID(text) else {
+            throw ValidationError("\(text.debugDescription) is no name of a message: 24 hexadecimal digits.")
+        }
+        return id
+    }
+
+    /// Does something with each message of some names, and says which were not there.
+    static func each(_ texts: [String], _ done: String, _ work: (MailID) throws -> Bool) throws {
+        var missing = false
+        for text in texts {
+            let id = try read(text)
+            if try work(id) {
+                Terminal.say("\(id) \(done)")
+            } else {
+                missing = true
+                Terminal.complain("There is no message \(id).")
+            }
+        }
+        if missing { throw ExitCode(1) }
+    }
+}
+
+struct MailRetryCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retry", abstract: "Let messages be tried at once, also those that are on hold or were given up.")
+
+    @OptionGroup var spool: SpoolOption
+    @Argument(help: "Names of messages.")
+    var ids: [String]
+
+    func run() async throws {
+        let spool = try spool.open()
+        try MailNames.each(ids, "is tried") { try spool.retry($0) }
+    }
+}
+
+struct MailHoldCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hold", abstract: "Keep messages back, until `retry` lets them go.")
+
+    @OptionGroup var spool: SpoolOption
+    @Argument(help: "Names of messages.")
+    var ids: [String]
+
+    func run() async throws {
+        let spool = try spool.open()
+        try MailNames.each(ids, "is on hold") { spool.hold($0) }
+    }
+}
+
+struct MailDeleteCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "delete", abstract: "Remove messages for good.")
+
+    @OptionGroup var spool: SpoolOption
+
+    @Option(help: "All messages in a state: new, queue, hold or failed.")
+    var all: MailSpool.State?
+
+    @Argument(help: "Names of messages.")
+    var ids: [String] = []
+
+    func validate() throws {
+        guard all != nil || !ids.isEmpty else { throw ValidationError("Name messages, or a state by --all.") }
+    }
+
+    func run() async throws {
+        let spool = try spool.open()
+        let names = all.map { spool.names($0).map { "\($0)" } } ?? []
+        try MailNames.each(ids + names, "is gone") { try spool.delete($0) }
+    }
+}
+
+struct MailFlushCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "flush", abstract: "Let all messages of the queue be tried at once.")
+
+    @OptionGroup var spool: SpoolOption
+
+    func run() async throws {
+        let spool = try spool.open()
+        var count = 0
+        for id in spool.names(.queue) where try spool.retry(id) { count += 1 }
+        Terminal.say("\(count) messages are tried")
+    }
+}

@@ -1,0 +1,203 @@
+// skein mail send: a message of the command line.
+
+import ArgumentParser
+import SkeinCore
+import SkeinMail
+import SkeinWorkers
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+extension MailMessage.Priority: ExpressibleByArgument {
+    public init?(argument: String) {
+        switch argument {
+        case "high": self = .high
+        case "normal": self = .normal
+        case "low": self = .low
+        default: return nil
+        }
+    }
+}
+
+struct MailSendCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "send",
+        abstract: "Send a message.",
+        discussion: """
+            With --smtp, the message goes to the server at once, and what the server says of each recipient is printed; the exit code \
+            is 1 when it was not taken for all. Without, it is stored in the spool, and its name is printed. TEXT is text, @FILE, or - \
+            for standard input.
+
+              skein mail send --to ada@example.org --subject "Your invoice" --text @letter.txt --attach invoice.pdf \\
+                --smtp smtp://user:password@mail.example.org:587
+              skein mail send --to ada@example.org --subject Hello --text Hi --in 3600
+            """)
+
+    @Option(help: ArgumentHelp("Who has written it. Default: this user at this host.", valueName: "address"))
+    var from: String?
+
+    @Option(help: ArgumentHelp("Who is to get it; commas separate addresses; may be repeated.", valueName: "addresses"))
+    var to: [String] = []
+
+    @Option(help: ArgumentHelp("Who is to know of it.", valueName: "addresses"))
+    var cc: [String] = []
+
+    @Option(help: ArgumentHelp("Who gets it without the others knowing.", valueName: "addresses"))
+    var bcc: [String] = []
+
+    @Option(help: ArgumentHelp("Where answers go.", valueName: "addresses"))
+    var replyTo: [String] = []
+
+    @Option(help: ArgumentHelp("Where reports of failure go. Default: who has written it.", valueName: "address"))
+    var returnPath: String?
+
+    @Option(help: "What it is about.")
+    var subject = ""
+
+    @Option(help: ArgumentHelp("The text: TEXT, @FILE, or - for standard input.", valueName: "text"))
+    var text: String?
+
+    @Option(help: ArgumentHelp("The same in HTML.", valueName: "text"))
+    var html: String?
+
+    @Option(help: ArgumentHelp("Attach a file; may be repeated.", valueName: "file"))
+    var attach: [String] = []
+
+    @Option(
+        help: ArgumentHelp("Put a file into the HTML, which shows it by cid:ID; may be repeated.", valueName: "id=file")
+    )
+    var embed: [String] = []
+
+    @Option(
+        name: [.customShort("H"), .long],
+        help: ArgumentHelp("A field of the header; may be repeated.", valueName: "name: value"))
+    var header: [String] = []
+
+    @Option(
+        help: ArgumentHelp("Send it to this server now, for example smtp://user:password@host:587.", valueName: "url"))
+    var smtp: String?
+
+    @OptionGroup var spool: SpoolOption
+
+    @Option(help: ArgumentHelp("With the spool: send it to this server, and not the agent's.", valueName: "url"))
+    var relay: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "With the spool: a message with a key that was there before is not stored again.", valueName: "text"))
+    var key: String?
+
+    @Option(
+        name: .customLong("in"), help: ArgumentHelp("With the spool: send it after this time.", valueName: "seconds"))
+    var delay: Int?
+
+    @Option(help: ArgumentHelp("With the spool: give up after this time. Default: five days.", valueName: "seconds"))
+    var lifetime: Int?
+
+    @Option(help: "With the spool: high, normal or low.")
+    var priority: MailMessage.Priority = .normal
+
+    @OptionGroup var signing: SigningOptions
+
+    @Flag(help: "Print what has become of it as JSON.")
+    var json = false
+
+    func validate() throws {
+        guard !(to + cc + bcc).isEmpty else { throw ValidationError("Say who is to get it: --to ADDRESS.") }
+        guard smtp == nil || relay == nil && key == nil && delay == nil && lifetime == nil && spool.spool == nil else {
+            throw ValidationError("--spool, --relay, --key, --in and --lifetime are for the spool, and not for --smtp.")
+        }
+        guard (0...31_536_000).contains(delay ?? 0), (1...31_536_000).contains(lifetime ?? 1) else {
+            throw ValidationError("--in and --lifetime are seconds, at most a year.")
+        }
+        for text in embed where !text.containsByte("=") {
+            throw ValidationError("\(text.debugDescription): write ID=FILE.")
+        }
+        for text in header where !text.containsByte(":") {
+            throw ValidationError("\(text.debugDescription): write \"Name: value\".")
+        }
+    }
+
+    func run() async throws {
+        let message = try message
+        do throws(SkeinError) {
+            if let smtp { try await send(message, smtp) } else { try store(message) }
+        } catch {
+            throw CommandFailure("\(error)")
+        }
+    }
+
+    private var message: MailMessage {
+        get throws {
+            let author = from ?? "\(ProcessInfo.processInfo.environment["USER"] ?? "root")@\(SystemName.host)"
+            func addresses(_ texts: [String]) -> [MailAddress] { texts.flatMap { MailAddress.list($0) } }
+            var message = MailMessage(from: MailAddress(author), to: addresses(to), subject: subject)
+            message.cc = addresses(cc)
+            message.bcc = addresses(bcc)
+            message.replyTo = addresses(replyTo)
+            message.returnPath = returnPath.map { MailAddress($0) }
+            message.text = try text.map { try InputFile.utf8($0) }
+            message.html = try html.map { try InputFile.utf8($0) }
+            message.priority = priority
+            for file in attach { message.attach(file: file) }
+            for pair in embed {
+                let parts = pair.splitBytes(separator: "=", maxSplits: 1).map(String.init)
+                guard parts.count == 2 else { throw ValidationError("\(pair.debugDescription): write ID=FILE.") }
+                message.embed(file: parts[1], as: parts[0])
+            }
+            for field in header {
+                let colon = field.firstByte(":") ?? field.startIndex
+                message.headers.append((String(field[..<colon]), String(field.text(after: colon).trimmingBlanks())))
+            }
+            return message
+        }
+    }
+
+    private struct Record: Encodable {
+        let recipient: String
+        let result: String
+        let reply: String
+    }
+
+    private func send(_ message: MailMessage, _ server: String) async throws(SkeinError) {
+        let keys: [DKIMKey]
+        do { keys = try signing.read() } catch { throw SkeinError(.exception, because: "\(error)") }
+        let sent = try await MailSender(server, keys: keys).send(message)
+        var isWhole = true
+        for one in sent {
+            let word: String
+            switch one.result {
+            case .delivered: word = "sent"
+            case .deferred: word = "not taken now"
+            case .refused: word = "refused"
+            }
+            if case .delivered = one.result {} else { isWhole = false }
+            let record = Record(recipient: one.recipient, result: word, reply: "\(one.result.reply)")
+            Terminal.say(json ? Self.line(record) : "\(one.recipient): \(word): \(one.result.reply)")
+        }
+        if !isWhole { Terminal.leave(1) }
+    }
+
+    private func store(_ message: MailMessage) throws(SkeinError) {
+        var options = MailSpool.Options()
+        options.key = key
+        options.relay = relay
+        if let delay { options.delay = .seconds(delay) }
+        if let lifetime { options.lifetime = .seconds(lifetime) }
+        let keys: [DKIMKey]
+        do { keys = try signing.read() } catch { throw SkeinError(.exception, because: "\(error)") }
+        let spool = try MailSpool(spool.folder, keys: keys)
+        let id = try spool.store(message, options)
+        Terminal.say(json ? Self.line(["id": "\(id)"]) : "\(id)")
+        if Daemon(pidFile: "\(spool.folder)/agent.pid").processID == nil {
+            Terminal.complain("No agent delivers what is in \(spool.folder); start one: skein mail agent start")
+        }
+    }
+
+    private static func line(_ value: some Encodable) -> String {
+        (try? JSON.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
+    }
+}
