@@ -12,8 +12,8 @@ public struct MountPoint: Sendable {
     var aliasPolicies: [(name: String, policy: AccessPolicy)] = []
     /// What is done when the server has stopped, for apps that are being made ready.
     var shutdown: ShutdownWork?
-    /// The client of the server, for apps that are being made ready.
-    package var client: SkeinClient? { shutdown?.client }
+    /// The client of the server, for apps that are being made ready; nil at other times.
+    public var client: SkeinClient? { shutdown?.client }
 
     static let root = MountPoint(normalised: "", host: nil)
 

@@ -108,7 +108,7 @@ enum HeaderText {
             let escaped = name.replacingBytes("\\", with: "\\\\").replacingBytes("\"", with: "\\\"")
             return ["\"\(escaped)\""]
         }
-        return encodedWords(name, first: 60)
+        return encodedWords(name, first: 75)
     }
 
     /// Text as encoded words of at most 75 bytes, each of whole characters (RFC 2047, section 5).

@@ -1,6 +1,7 @@
 // Files as the spool uses them: every failure is an error with the file's name.
 
 import SkeinCore
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -14,6 +15,7 @@ import SkeinCore
 final class MailFile: Sendable {
     let path: String
     private let descriptor: CInt
+    private let threads = Mutex<Void>(())
 
     private init(_ path: String, _ flags: CInt) throws(SkeinError) {
         self.path = path
@@ -95,13 +97,16 @@ final class MailFile: Sendable {
         guard fsync(descriptor) == 0 else { throw Self.failure(path, "the disk does not take it") }
     }
 
-    /// Does something while no other process that asks has the file.
-    func locked<Value>(_ work: () throws(SkeinError) -> Value) throws(SkeinError) -> Value {
-        while flock(descriptor, LOCK_EX) != 0 {
-            guard errno == EINTR else { throw Self.failure(path, "it cannot be locked") }
+    /// Does something while nobody else who asks has the file, in this process or another one.
+    func locked<Value>(_ work: () throws(SkeinError) -> sending Value) throws(SkeinError) -> Value {
+        // For the system, all threads of a process that share the descriptor are one.
+        try threads.withLock { (_) throws(SkeinError) in
+            while flock(descriptor, LOCK_EX) != 0 {
+                guard errno == EINTR else { throw Self.failure(path, "it cannot be locked") }
+            }
+            defer { flock(descriptor, LOCK_UN) }
+            return try work()
         }
-        defer { flock(descriptor, LOCK_UN) }
-        return try work()
     }
 
     static func failure(_ path: String, _ what: String) -> SkeinError {

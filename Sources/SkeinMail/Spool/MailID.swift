@@ -4,7 +4,7 @@ import Crypto
 import SkeinCore
 
 /// The name of a message in its spool: 24 hexadecimal digits.
-public struct MailID: Hashable, Sendable, CustomStringConvertible {
+public struct MailID: Hashable, Sendable, Codable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt32
 
@@ -30,6 +30,22 @@ public struct MailID: Hashable, Sendable, CustomStringConvertible {
 
     /// That of the one message with a key.
     init(key: String) { self.init(SHA256.hash(data: Array(key.utf8)).prefix(12)) }
+
+    /// Reads a name.
+    /// - Throws: `DecodingError` for what is none.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let id = MailID(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "this is no name of a message")
+        }
+        self = id
+    }
+
+    /// Writes the digits.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode("\(self)")
+    }
 
     /// The digits.
     public var description: String {

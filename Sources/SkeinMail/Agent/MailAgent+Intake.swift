@@ -1,0 +1,108 @@
+// How messages of the spool become the agent's.
+
+import Logging
+import SkeinCore
+
+extension MailAgent {
+    /// A message with the destinations that it waits for.
+    struct Taken: Sendable {
+        let id: MailID
+        var due = 0
+        var attempts = 0
+        var expires = 0
+        var priority = MailMessage.Priority.normal
+        var destinations: [String] = []
+    }
+
+    /// Takes in what was in the queue when the agent began.
+    func scan() async {
+        let names = (try? await onDisk { [spool] in spool.names(.queue) }) ?? []
+        for start in stride(from: 0, to: names.count, by: 200) where !Task.isCancelled {
+            let part = Array(names[start..<min(start + 200, names.count)]).filter { messages[$0] == nil }
+            await take(part, from: .queue)
+        }
+    }
+
+    /// Takes in what is new.
+    /// - Returns: whether there may be more.
+    func takeIn() async -> Bool {
+        let limit = 500
+        let names = (try? await onDisk { [spool] in spool.names(.new, limit: limit) }) ?? []
+        // A message that is being delivered, and was let go of again by a person, waits for its end.
+        let free = names.filter { messages[$0]?.running ?? 0 == 0 }
+        await take(free, from: .new)
+        return names.count == limit && !free.isEmpty
+    }
+
+    func take(_ names: [MailID], from state: MailSpool.State) async {
+        guard !names.isEmpty else { return }
+        let relay = configuration.relay
+        let taken: [Taken]? = try? await onDisk { [spool, logger] in
+            names.compactMap { Self.take($0, from: state, spool, relay, logger) }
+        }
+        for message in taken ?? [] {
+            guard !message.destinations.isEmpty else {
+                messages[message.id] = Message(serial: 0, running: 1, pending: 0)
+                Task { await self.settle(message.id) }
+                continue
+            }
+            serial &+= 1
+            messages[message.id] = Message(serial: serial, pending: UInt16(clamping: message.destinations.count))
+            for destination in message.destinations {
+                let entry = DeliverySchedule.Entry(
+                    id: message.id, due: message.due, expires: UInt32(clamping: message.expires / 1000), serial: serial,
+                    attempts: UInt16(clamping: message.attempts), priority: UInt8(message.priority.rawValue))
+                schedule.add(entry, to: ByteKey(destination))
+            }
+        }
+    }
+
+    /// Moves a message into the queue, and reads where it goes. On a thread.
+    static func take(
+        _ id: MailID, from state: MailSpool.State, _ spool: MailSpool, _ relay: String?, _ logger: Logger
+    ) -> Taken? {
+        do throws(SkeinError) {
+            let file = try SpoolFile(spool.path(state, id), readingAhead: 4 << 10)
+            let envelope = file.envelope
+            if state == .new {
+                // Of two messages with one key, the first one counts.
+                if envelope.isKeyed, file.attempts == 0, file.due != 0, spool.isKeyKnown(id) {
+                    _ = spool.remove(id, from: .new, bytes: file.storedLength)
+                    return nil
+                }
+                guard spool.move(id, from: .new, to: .queue) else { return nil }
+            }
+            var taken = Taken(
+                id: id, due: file.due, attempts: file.attempts, expires: envelope.expires, priority: envelope.priority)
+            // A clock that was set back must not hold a message up for longer than any wait.
+            let now = CivilTime.milliseconds
+            if file.attempts > 0 || envelope.notBefore == envelope.created {
+                taken.due = min(taken.due, now + 5 * 3600 * 1000)
+            }
+            var seen: Set<ByteKey> = []
+            for (index, mark) in file.marks.enumerated() where mark == .pending {
+                let destination = destination(of: envelope.recipients[index], envelope, relay)
+                if seen.insert(ByteKey(destination)).inserted { taken.destinations.append(destination) }
+            }
+            return taken
+        } catch {
+            giveUp(id, in: state, spool, error, logger)
+            return nil
+        }
+    }
+
+    /// A file that is no message is put aside, where people can look at it.
+    static func giveUp(
+        _ id: MailID, in state: MailSpool.State, _ spool: MailSpool, _ error: SkeinError, _ logger: Logger
+    ) {
+        guard error.code == .bodyError else { return }
+        logger.error("\(id) is put aside: \(error)")
+        _ = spool.move(id, from: state, to: .failed)
+    }
+
+    /// Where mail for a recipient goes: a URL or a domain.
+    static func destination(of recipient: String, _ envelope: SpooledEnvelope, _ relay: String?) -> String {
+        if let relay = envelope.relay ?? relay { return relay }
+        return recipient.lastByte("@").map { String(recipient.text(after: $0)) } ?? recipient
+    }
+}

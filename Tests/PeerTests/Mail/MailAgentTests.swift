@@ -1,0 +1,400 @@
+import Foundation
+import PeerSupport
+import SkeinCore
+import SkeinEngine
+import SkeinMail
+import Synchronization
+import Testing
+
+/// The agent beside servers that fail in every way, and beside dnsmasq.
+@Suite("Mail: the agent", .serialized, .inTurn, .timeLimit(.minutes(4)))
+struct MailAgentTests {
+    private static func message(_ to: MailAddress..., subject: String = "subject") -> MailMessage {
+        MailMessage(from: "a@example.org", to: to, subject: subject, text: "text")
+    }
+
+    private final class Counter: Sendable {
+        private let value = Mutex(0)
+        var count: Int { value.withLock { $0 } }
+        func add() { value.withLock { $0 += 1 } }
+    }
+
+    /// An agent with short waits.
+    static func agent(
+        _ spool: MailSpool, to server: MailServer? = nil, _ change: (inout MailAgent.Configuration) -> Void = { _ in }
+    ) -> MailAgent {
+        var configuration = MailAgent.Configuration(relay: server?.url)
+        configuration.firstRetry = .milliseconds(200)
+        configuration.longestRetry = .seconds(1)
+        configuration.name = "agent.test"
+        configuration.logger = .silent
+        change(&configuration)
+        return MailAgent(spool, configuration)
+    }
+
+    /// Lets an agent run while something is done.
+    static func deliver<Value>(
+        _ spool: MailSpool, to server: MailServer? = nil, _ change: (inout MailAgent.Configuration) -> Void = { _ in },
+        _ work: (MailAgent) async throws -> Value
+    ) async throws -> Value {
+        let agent = agent(spool, to: server, change)
+        let running = Task { try await agent.run() }
+        do {
+            let value = try await work(agent)
+            running.cancel()
+            try await running.value
+            return value
+        } catch {
+            running.cancel()
+            _ = await running.result
+            throw error
+        }
+    }
+
+    static func deliver(_ spool: MailSpool, to server: MailServer, _ work: () async throws -> Void) async throws {
+        try await deliver(spool, to: server) { _ in try await work() }
+    }
+
+    private static func isEmpty(_ spool: MailSpool) -> Bool {
+        // A message that goes on leaves a report behind, which is looked for after it.
+        [MailSpool.State.new, .queue, .hold, .new, .queue].allSatisfy { spool.names($0).isEmpty }
+    }
+
+    @Test("what fails for now is tried again, what fails for good is told to the sender, and nobody gets it twice")
+    func failures() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        let all: [MailAddress] = [
+            "ok@x.test", "later@x.test", "grey@x.test", "drop@x.test", "never@x.test", "busy@x.test", "ok@y.test",
+            "never-2@y.test",
+        ]
+        for address in all { _ = try spool.store(Self.message(address, subject: "one \(address.mailbox)")) }
+        var many = Self.message(subject: "many")
+        many.to = ["ok-m@x.test", "later-m@x.test", "never-m@y.test", "grey-m@y.test"]
+        _ = try spool.store(many)
+        let status = try await Self.deliver(spool, to: server) { agent in
+            try await wait("an empty spool") { Self.isEmpty(spool) }
+            return await agent.status
+        }
+        let kept = server.kept
+        func count(_ recipient: String) -> Int { kept.filter { $0.to.contains(recipient) }.count }
+        for recipient in [
+            "ok@x.test", "later@x.test", "grey@x.test", "drop@x.test", "busy@x.test", "ok@y.test", "ok-m@x.test",
+            "later-m@x.test", "grey-m@y.test",
+        ] {
+            #expect(count(recipient) == 1, "\(recipient)")
+        }
+        #expect(count("never@x.test") == 0 && status.counters.failed == 3)
+        // Two messages of their own, and the one of many.
+        let reports = kept.filter { $0.from == "" }
+        #expect(reports.count == 3 && reports.allSatisfy { $0.to == ["a@example.org"] })
+        #expect(spool.names(.failed).count == 3)
+        let report = try #require(reports.first { $0.text.contains("\"many\"") })
+        let read = try await runToEnd(
+            Peers.python(),
+            [
+                "-c",
+                """
+                import email, email.policy, sys
+                m = email.message_from_string(sys.stdin.read(), policy=email.policy.default)
+                parts = list(m.iter_parts())
+                print(m.get_content_type(), m.get_param("report-type"), [p.get_content_type() for p in parts], m.defects)
+                fields = parts[1].get_payload()
+                print(fields[0]["Reporting-MTA"], len(fields), fields[1]["Final-Recipient"], fields[1]["Action"], fields[1]["Status"])
+                print(fields[1]["Diagnostic-Code"])
+                print(email.message_from_string(parts[2].get_payload())["Subject"])
+                """,
+            ], input: report.text.replacingOccurrences(of: "\r\n", with: "\n"))
+        #expect(
+            read.output == """
+                multipart/report delivery-status ['text/plain', 'message/delivery-status', 'text/rfc822-headers'] []
+                dns; agent.test 2 rfc822; never-m@y.test failed 5.1.1
+                smtp; 550 5.1.1 there is nobody of that name
+                many
+
+                """, "\(read.output) \(read.errors)")
+        await server.process.stop()
+    }
+
+    @Test("a connection that ends behind the message may have delivered it: it is sent again, and counted")
+    func uncertain() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        _ = try spool.store(Self.message("dropend@x.test"))
+        let status = try await Self.deliver(spool, to: server) { agent in
+            try await wait("an empty spool") { Self.isEmpty(spool) }
+            return await agent.status
+        }
+        #expect(server.kept.count == 2 && status.counters.uncertain == 1)
+        await server.process.stop()
+    }
+
+    @Test("what has no time left is given up, and its sender is told; a report that fails is the end")
+    func expired() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        var options = MailSpool.Options()
+        options.lifetime = .milliseconds(600)
+        _ = try spool.store(Self.message("full@x.test"), options)
+        var unknown = Self.message("full@x.test")
+        unknown.returnPath = "never@x.test"
+        _ = try spool.store(unknown, options)
+        let status = try await Self.deliver(spool, to: server) { agent in
+            try await wait("an empty spool") { Self.isEmpty(spool) && spool.names(.failed).count == 3 }
+            return await agent.status
+        }
+        #expect(server.kept.map(\.to) == [["a@example.org"]])
+        #expect(status.counters.expired == 2 && status.counters.failed == 3)
+        await server.process.stop()
+    }
+
+    @Test("a server that is away is waited for; delayed messages wait for their time, and urgent ones go first")
+    func away() async throws {
+        let port = try await Ports.free()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        var low = Self.message("ok-low@x.test")
+        low.priority = .low
+        var high = Self.message("ok-high@x.test")
+        high.priority = .high
+        var later = MailSpool.Options()
+        later.delay = .seconds(3)
+        let began = ContinuousClock.now
+        _ = try spool.store(Self.message("ok-later@x.test"), later)
+        for message in [low, Self.message("ok-normal@x.test"), high] { _ = try spool.store(message) }
+        let agent = Self.agent(spool) { configuration in
+            configuration.relay = "smtp://127.0.0.1:\(port)"
+            configuration.concurrency = 1...1
+        }
+        let running = Task { try await agent.run() }
+        try await wait("a failure") { await agent.status.counters.deferred > 0 }
+        let server = try await MailServer(port: port)
+        _ = try await server.untilKept(4)
+        running.cancel()
+        try await running.value
+        #expect(server.kept.last?.to == ["ok-later@x.test"] && began.duration(to: .now) >= .seconds(3))
+        await server.process.stop()
+    }
+
+    @Test("of two agents one has the spool; people hold, let go, delete")
+    func people() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        let ids = try (0..<3).map { _ in try spool.store(Self.message("full@x.test")) }
+        try await Self.deliver(spool, to: server) { agent in
+            await #expect(throws: SkeinError.self) { try await Self.agent(spool, to: server).run() }
+            try await wait("attempts") { await agent.status.counters.deferred >= 3 }
+            try await wait("hold") { spool.hold(ids[0]) }
+            try await wait("delete") { try spool.delete(ids[1]) }
+            #expect(try spool.open(ids[0])?.state == .hold)
+            #expect(try spool.retry(ids[2]))
+            try await wait("no more of what is gone") { await agent.status.messages == 1 }
+            #expect(try spool.open(ids[1]) == nil)
+        }
+        #expect(server.kept.isEmpty)
+        await server.process.stop()
+    }
+
+    @Test("a message that was changed on the disk is sent to nobody")
+    func changed() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        var large = Self.message("ok-large@x.test")
+        large.attach([UInt8](repeating: 5, count: 300_000), as: "x")
+        for message in [Self.message("ok-small@x.test"), large] {
+            let id = try spool.store(message)
+            let path = "\(spool.folder)/new/\(id)"
+            var data = try #require(FileManager.default.contents(atPath: path))
+            data[data.count / 3] ^= 1
+            try data.write(to: URL(filePath: path))
+        }
+        _ = try spool.store(Self.message("ok@x.test"))
+        try await Self.deliver(spool, to: server) { agent in
+            _ = try await server.untilKept(1)
+            try await wait("the others") { await agent.status.counters.failed + agent.status.counters.deferred >= 2 }
+        }
+        #expect(!server.kept.contains { $0.to.contains { $0.contains("small") || $0.contains("large") } })
+        await server.process.stop()
+    }
+
+    /// An app that sends mail.
+    private struct Shop: App {
+        let post: MailPost
+
+        func bootstrap(at mount: MountPoint) async throws -> any App {
+            mount.client?.useMail(post)
+            return self
+        }
+
+        func respond(to request: ServerRequest) async throws -> ServerResponse {
+            let recipients = MailAddress.list(String(buffer: try await request.body.collect()))
+            let message = MailMessage(from: "shop@example.org", to: recipients, subject: "Your order", text: "It is on its way.")
+            do {
+                return .text("\(try await request.skein.mail(message).fetch(MailID.self))")
+            } catch let error as SkeinError where error.code == .exception {
+                return .text(error.message, status: .badRequest)
+            }
+        }
+    }
+
+    @Test("the app is told of what was delivered and what was not")
+    func outcomes() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        final class Heard: Sendable {
+            let outcomes = Mutex<[MailOutcome]>([])
+        }
+        let heard = Heard()
+        let post = try MailPost(
+            spool, name: "shop", onDelivered: { outcome in heard.outcomes.withLock { $0.append(outcome) } },
+            onBounced: { outcome in heard.outcomes.withLock { $0.append(outcome) } })
+        var engine = Engine()
+        engine.mount("/", Shop(post: post))
+        let client = try await TestClient.onPort(engine)
+        let answer = try await client.post("/order", body: .text("ok@x.test, never@x.test"))
+        #expect(try await client.post("/order", body: .text("nobody")).status == .badRequest)
+        try await Self.deliver(spool, to: server) { _ in
+            try await wait("the outcome") { heard.outcomes.withLock { !$0.isEmpty } }
+        }
+        let outcome = try #require(heard.outcomes.withLock { $0.first })
+        #expect(
+            outcome.id == answer.text && outcome.failed.map(\.address) == ["never@x.test"] && outcome.subject == "Your order")
+        #expect(outcome.failed.first?.reason.contains("550 5.1.1") == true)
+        await client.stop()
+        await server.process.stop()
+    }
+
+    @Test("each domain's servers are found in the DNS, in the order of their preference")
+    func exchanges() async throws {
+        let server = try await MailServer()
+        let dns = try await Ports.free()
+        let dnsmasq = try PeerProcess(
+            "dnsmasq",
+            [
+                "--no-daemon", "--port=\(dns)", "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv",
+                "--no-hosts",
+                "--conf-file=/dev/null", "--pid-file", "--user=root", "--local=/test/",
+                "--mx-host=two.test,dead.test,10",
+                "--mx-host=two.test,mail.test,20", "--host-record=mail.test,127.0.0.1",
+                "--host-record=dead.test,127.0.0.3",
+                "--mx-host=null.test,.,0", "--host-record=plain.test,127.0.0.1", "--mx-host=other.test,mail.test,5",
+            ], log: TestFolder.path("dnsmasq.log"))
+        try await Ports.untilOpen(dns)
+        let spool = try MailSpool(TestFolder.path("spool"))
+        var message = Self.message(
+            "ok@two.test", "ok-2@two.test", "ok@plain.test", "ok@null.test", "ok@nowhere.test", "ok@other.test",
+            "ok@[127.0.0.1]")
+        message.returnPath = "back@plain.test"
+        _ = try spool.store(message)
+        try await Self.deliver(spool) { configuration in
+            configuration.port = server.port
+            configuration.dns.servers = ["127.0.0.1:\(dns)"]
+            configuration.dns.searchDomains = []
+            configuration.dns.hostsFile = nil
+        } _: { _ in
+            try await wait("an empty spool") { Self.isEmpty(spool) }
+        }
+        let to = server.kept.map(\.to)
+        for recipients in [["ok@two.test", "ok-2@two.test"], ["ok@plain.test"], ["ok@other.test"], ["ok@[127.0.0.1]"]] {
+            #expect(to.filter { $0 == recipients }.count == 1, "\(to)")
+        }
+        let report = try #require(server.kept.first { $0.from == "" })
+        #expect(report.to == ["back@plain.test"] && report.text.contains("5.1.10") && report.text.contains("5.1.2"))
+        await dnsmasq.stop()
+        await server.process.stop()
+    }
+
+    @Test("nothing is lost while the agent and the server are killed, and the server fails at random")
+    func chaos() async throws {
+        let count = ProcessInfo.processInfo.environment["SKEIN_MAIL_CHAOS"].flatMap { Int($0) } ?? 600
+        let spoolFolder = TestFolder.path("spool")
+        let spool = try MailSpool(spoolFolder)
+        let port = try await Ports.free()
+        let log = TestFolder.path("mails")
+        var random = SeededGenerator(seed: 11)
+        let stored = Counter()
+        let storing = Task {
+            for number in 0..<count {
+                var message = MailMessage(
+                    from: "a@example.org", to: [MailAddress("ok-\(number)@x.test")], subject: "number \(number)", text: "text")
+                if number % 7 == 0 { message.to.append(MailAddress("ok-\(number)@y.test")) }
+                if number % 50 == 0 { message.attach([UInt8](repeating: 1, count: 200_000), as: "x") }
+                message.headers = [("X-Number", "\(number)")]
+                _ = try spool.store(message)
+                stored.add()
+            }
+        }
+        func startAgent() throws -> PeerProcess {
+            try PeerProcess(
+                CommandTests.skein,
+                [
+                    "mail", "agent", "run", "--spool", spoolFolder, "--relay", "smtp://127.0.0.1:\(port)",
+                    "--first-retry", "0.3",
+                    "--longest-retry", "1",
+                ], log: TestFolder.path("agent.log"))
+        }
+        var agent = try startAgent()
+        var server = try await MailServer("--chaos", "1", port: port, log: log)
+        let end = ContinuousClock.now + .seconds(count > 1000 ? 600 : 90)
+        var kills = 0
+        while ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(random.number(200...1200)))
+            if kills > 3, stored.count == count, Self.isEmpty(spool) { break }
+            switch random.number(0...3) {
+            case 0:
+                kills += 1
+                await agent.stop(SIGKILL)
+                agent = try startAgent()
+            case 1:
+                kills += 1
+                await server.process.stop(SIGKILL)
+                server = try await MailServer("--chaos", "\(random.number(1...1000))", port: port, log: log)
+            default: break
+            }
+        }
+        try await storing.value
+        try await wait("an empty spool") { Self.isEmpty(spool) }
+        await agent.stop()
+        await server.process.stop()
+        var got: [String: Int] = [:]
+        for kept in server.kept { for recipient in kept.to { got["\(recipient)", default: 0] += 1 } }
+        var lost: [String] = []
+        for number in 0..<count {
+            if got["ok-\(number)@x.test"] == nil { lost.append("ok-\(number)@x.test") }
+            if number % 7 == 0, got["ok-\(number)@y.test"] == nil { lost.append("ok-\(number)@y.test") }
+        }
+        #expect(lost.isEmpty, "lost: \(lost.prefix(5))")
+        let twice = got.values.reduce(0) { $0 + $1 - 1 }
+        print("mail: \(count) messages, \(kills) kills, \(lost.count) lost, \(twice) duplicates")
+        // Each kill and each connection that ends behind the message can leave as many as were under way.
+        #expect(kills > 3 && twice <= kills * 20 + count / 20)
+        #expect(spool.names(.failed).isEmpty)
+    }
+
+    @Test("the agent is started, asked and ended in the background, and outlives who has started it")
+    func background() async throws {
+        let server = try await MailServer()
+        let folder = TestFolder.path("spool")
+        let page = try await Ports.free()
+        func skein(_ arguments: String...) async throws -> Finished {
+            try await runToEnd(CommandTests.skein, ["mail"] + arguments + ["--spool", folder])
+        }
+        #expect(try await skein("agent", "status").code == 1)
+        let started = try await skein("agent", "start", "--relay", server.url, "--page", "\(page)")
+        #expect(started.code == 0, "\(started.errors)")
+        let again = try await skein("agent", "start", "--relay", server.url)
+        #expect(again.code == 1 && again.errors.contains("runs already"))
+        #expect(try await skein("send", "--from", "a@x.test", "--to", "ok@x.test", "--text", "hello").code == 0)
+        _ = try await server.untilKept(1)
+        try await wait("status") {
+            try await skein("agent", "status", "--json").output.contains("\"delivered\":1")
+        }
+        let shown = try await runToEnd("curl", ["-s", "http://127.0.0.1:\(page)/.metrics"])
+        #expect(shown.output.contains("skein_mail_delivered_total 1"))
+        #expect(try await skein("agent", "restart", "--relay", server.url).code == 0)
+        #expect(try await skein("agent", "stop").output.contains("has ended"))
+        #expect(try await skein("agent", "stop").output.contains("no agent"))
+        let wrong = try await skein("agent", "start", "--relay", "nonsense")
+        #expect(wrong.code == 1 && wrong.errors.contains("is no server for mail"))
+        await server.process.stop()
+    }
+}
