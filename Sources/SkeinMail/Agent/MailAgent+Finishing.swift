@@ -72,7 +72,7 @@ extension MailAgent {
             }
         }
         if !changes.isEmpty { try file.mark(changes) }
-        if let due { try file.schedule(attempts: attempts, due: due) }
+        try file.schedule(attempts: attempts, due: due ?? file.due)
         file.note(notes)
         if !changes.isEmpty { try file.synchronize() }
     }

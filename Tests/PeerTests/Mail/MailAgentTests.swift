@@ -86,7 +86,7 @@ struct MailAgentTests {
         }
         #expect(count("never@x.test") == 0 && status.counters.failed == 3)
         // Two messages of their own, and the one of many.
-        let reports = kept.filter { $0.from == "" }
+        let reports = kept.filter { $0.from == "<>" }
         #expect(reports.count == 3 && reports.allSatisfy { $0.to == ["a@example.org"] })
         #expect(spool.names(.failed).count == 3)
         let report = try #require(reports.first { $0.text.contains("\"many\"") })
@@ -297,7 +297,7 @@ struct MailAgentTests {
         for recipients in [["ok@two.test", "ok-2@two.test"], ["ok@plain.test"], ["ok@other.test"], ["ok@[127.0.0.1]"]] {
             #expect(to.filter { $0 == recipients }.count == 1, "\(to)")
         }
-        let report = try #require(server.kept.first { $0.from == "" })
+        let report = try #require(server.kept.first { $0.from == "<>" })
         #expect(report.to == ["back@plain.test"] && report.text.contains("5.1.10") && report.text.contains("5.1.2"))
         await dnsmasq.stop()
         await server.process.stop()
