@@ -123,7 +123,7 @@ let package = Package(
             name: "SkeinPython",
             dependencies: nio + [
                 "CSkeinPython", "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", "SkeinEngine", "SkeinWorkers",
-                "SkeinSQL", "SkeinPostgres", "SkeinSQLite", "SkeinRedis", logging, collections,
+                "SkeinSQL", "SkeinPostgres", "SkeinSQLite", "SkeinRedis", "SkeinMail", logging, collections,
             ]),
         .target(
             name: "SkeinMail",

@@ -243,6 +243,36 @@ struct MailAgentCommand: AsyncParsableCommand {
     }
 }
 
+/// The agent beside a server.
+struct MailAgentOption: ParsableArguments {
+    @Flag(help: "Start the mail agent of this user's spool, unless one runs; it goes on when the server ends.")
+    var mailAgent = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The server that the agent sends all mail to. Default: SKEIN_MAIL_RELAY, or the servers of each domain.",
+            valueName: "url"))
+    var mailRelay: String?
+
+    func validate() throws {
+        guard mailAgent || mailRelay == nil else { throw ValidationError("--mail-relay needs --mail-agent.") }
+    }
+
+    func start() throws {
+        guard mailAgent else { return }
+        var words: [String] = []
+        if let mailRelay { words = ["--relay", mailRelay] }
+        let options = try MailAgentCommand.Options.parse(words)
+        guard options.daemon.processID == nil else { return }
+        do {
+            _ = try options.start()
+        } catch {
+            // Another worker may have been faster.
+            if options.daemon.processID == nil { throw error }
+        }
+    }
+}
+
 /// Addresses of pages on the command line.
 enum PageAddress {
     /// `8025`, `127.0.0.1:8025` or `[::1]:8025`.

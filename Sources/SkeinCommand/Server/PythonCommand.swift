@@ -69,6 +69,8 @@ struct PythonCommand: EngineCommand {
 
     @OptionGroup(title: "Back ends of skein.get and its like") var aliases: AliasOptions
 
+    @OptionGroup(title: "Mail") var mail: MailAgentOption
+
     @OptionGroup var options: EngineOptions
 
     func validate() throws {
@@ -94,6 +96,7 @@ struct PythonCommand: EngineCommand {
     var sourceFolders: [String] { ["."] }
 
     func mount(into engine: inout Engine) throws {
+        try mail.start()
         for (name, alias) in try aliases.all() { engine.alias(name, alias) }
         for place in self.static {
             let (path, folder) = try ServeCommand.place(place)

@@ -37,6 +37,8 @@ struct RunCommand: AsyncParsableCommand {
         help: "Print a file to start from: \(ConfigurationExample.allCases.map(\.rawValue).joined(separator: ", ")).")
     var printExample: ConfigurationExample?
 
+    @OptionGroup(title: "Mail") var mail: MailAgentOption
+
     @OptionGroup(title: "Processes") var processes: ProcessOptions
 
     func validate() throws {
@@ -62,6 +64,7 @@ struct RunCommand: AsyncParsableCommand {
                 shutdownTimeout: read.engine.configuration.shutdownTimeout, workers: read.workers)
         }
         guard isServing else { return }
+        try mail.start()
         let kept = KeptStates()
         let read = try CheckCommand.read(file, keeping: kept)
         var engine = read.engine

@@ -20,7 +20,7 @@ enum ClientCalls {
 
     /// The client for a call: that of the request, which tells back ends its transaction; or the server's.
     /// - Returns: nil with an exception set.
-    private static func client(_ own: PythonObject) -> (SkeinClient, Shard)? {
+    static func client(_ own: PythonObject) -> (SkeinClient, Shard)? {
         if let request = request(own) { return (request.skein, request.shard) }
         guard let client = PythonHosts.client else {
             _ = Python.raise(
@@ -31,7 +31,7 @@ enum ClientCalls {
         return (client, client.shards[0])
     }
 
-    private static func started(_ task: ClientTask) -> PythonObject? { task.object() }
+    static func started(_ task: ClientTask) -> PythonObject? { task.object() }
 
     private static func timeout(_ object: PythonObject) -> Duration? {
         guard !Python.isNone(object) else { return nil }

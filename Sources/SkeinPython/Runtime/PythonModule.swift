@@ -45,6 +45,7 @@ enum PythonModule {
         try run(PythonSource.loop, file: "skein/loop.py", in: scope)
         try run(PythonSource.client, file: "skein/client.py", in: scope)
         try run(PythonSource.calls, file: "skein/calls.py", in: scope)
+        try run(PythonSource.mail, file: "skein/mail.py", in: scope)
         for name in Name.allCases {
             guard let function = PyDict_GetItemString(scope, name.rawValue) else {
                 throw PythonError(message: "no \(name.rawValue)", traceback: "no \(name.rawValue)")
@@ -74,6 +75,7 @@ enum PythonModule {
     private static let natives: [(String, PythonFunction)] = [
         ("_log", PythonLog.write), ("_asgi_end", ASGIExchange.end),
         ("_http", ClientCalls.http), ("_sql", ClientCalls.sql), ("_redis", ClientCalls.redis),
+        ("_mail", ClientCalls.mail),
         ("_shared", ClientCalls.shared), ("_transaction", ClientCalls.transaction), ("_wait", ClientTask.wait),
         ("_notify", ClientTask.notify), ("_cancel", ClientTask.cancel),
     ]
