@@ -899,6 +899,12 @@ def python(options, folder, results):
     os.chdir(ROOT)
 
 
+def mail(options, folder, results):
+    import mail as bench
+
+    bench.measure(options, folder, results, SKEIN, free_port, median, table, ratio_row)
+
+
 def memory(options, folder, results):
     server = nginx(folder)
     report = json.loads(run([os.path.join(PEERS, "skein-probe"), "million", server.url, str(options.million)])[0])
@@ -1144,7 +1150,7 @@ def documents(options, folder, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "proxy", "gateway", "python", "memory", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["http1", "http2", "bodies", "tls", "dns", "pipelining", "websocket", "grpc", "databases", "documents", "engine", "proxy", "gateway", "python", "mail", "memory", "all"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--million", type=int, default=1_000_000)
@@ -1157,7 +1163,7 @@ def main():
     results = []
     folder = tempfile.mkdtemp(prefix="skein-bench-")
     try:
-        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("proxy", proxy), ("gateway", gateway), ("python", python), ("memory", memory)):
+        for name, measure in (("http1", http1), ("http2", http2), ("bodies", bodies), ("tls", tls), ("dns", dns), ("pipelining", pipelining), ("websocket", websocket), ("grpc", grpc), ("databases", databases), ("documents", documents), ("engine", engine), ("proxy", proxy), ("gateway", gateway), ("python", python), ("mail", mail), ("memory", memory)):
             if options.what in (name, "all"):
                 measure(options, folder, results)
     finally:

@@ -38,7 +38,13 @@ extension MailSpool {
     /// - Parameter whole: the message, when all have got it and it has no marks.
     /// - Returns: how many have not got it.
     func settle(_ id: MailID, isDelivered whole: SpoolFile?, name: String, _ logger: Logger) throws(SkeinError) -> Int {
-        let file = if let whole { whole } else { try SpoolFile(path(.queue, id)) }
+        let file: SpoolFile
+        do throws(SkeinError) {
+            file = if let whole { whole } else { try SpoolFile(path(.queue, id)) }
+        } catch  where error.isMissingFile {
+            // Somebody keeps it back or has removed it.
+            return 0
+        }
         let envelope = file.envelope
         let failed = whole == nil ? file.marks.indices.filter { file.marks[$0] == .failed } : []
         let notes = failed.isEmpty ? [] : file.notes

@@ -36,7 +36,7 @@ extension MailAgent {
 
     func deliver(_ entry: DeliverySchedule.Entry, to destination: ByteKey) async -> DeliverySchedule.Verdict {
         let (relay, logger) = (configuration.relay, logger)
-        let loaded: Part? = try? await onDisk { [spool] in
+        let loaded: Result<Part, SkeinError>? = try? await onDisk { [spool] in
             do throws(SkeinError) {
                 let file = try SpoolFile(spool.path(.queue, entry.id))
                 let recipients = file.marks.indices.filter { index in
@@ -44,15 +44,23 @@ extension MailAgent {
                         && Self.destination(of: file.envelope.recipients[index], file.envelope, relay)
                             .equalsBytes(destination.text)
                 }
-                return Part(file: file, recipients: recipients)
+                return .success(Part(file: file, recipients: recipients))
             } catch {
                 Self.giveUp(entry.id, in: .queue, spool, error, logger)
-                return nil
+                return .failure(error)
             }
         }
-        guard let part = loaded else {
-            // Somebody has taken it away.
-            release(entry.id, isGone: true)
+        guard case .success(let part)? = loaded else {
+            if case .failure(let error)? = loaded, error.code == .bodyError || error.isMissingFile {
+                // Somebody has taken it away, or it was put aside.
+                release(entry.id, isGone: true)
+            } else {
+                // The disk, or the limit of open files: the message is still there.
+                var entry = entry
+                entry.due = CivilTime.milliseconds + 60_000
+                schedule.add(entry, to: destination)
+                release(entry.id, isGone: false)
+            }
             return .void
         }
         guard !part.recipients.isEmpty else {
@@ -97,9 +105,9 @@ extension MailAgent {
                     connection = try await connections.connect(servers)
                 }
             } catch {
-                return (
-                    all(Self.result(of: error)), (error as? SkeinError)?.code == .dnsNotFound ? .good : .unreachable
-                )
+                let result = Self.result(of: error)
+                if case .refused = result { return (all(result), .good) }
+                return (all(result), .unreachable)
             }
             let isReused = connection.count > 0
             guard let content = content(of: file) else {

@@ -41,6 +41,10 @@ extension MailAgent {
             names.compactMap { Self.take($0, from: state, spool, relay, logger) }
         }
         for message in taken ?? [] {
+            // What began meanwhile goes on as it is.
+            guard state == .queue ? messages[message.id] == nil : messages[message.id]?.running ?? 0 == 0 else {
+                continue
+            }
             guard !message.destinations.isEmpty else {
                 messages[message.id] = Message(serial: 0, running: 1, pending: 0)
                 Task { await self.settle(message.id) }

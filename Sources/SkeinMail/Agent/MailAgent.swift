@@ -109,6 +109,8 @@ public actor MailAgent {
             if abs(now - lastOrder) >= 3600 * 1000 {
                 lastOrder = now
                 try? await onDisk { [spool, configuration] in spool.tidy(failedFor: configuration.failedFor) }
+                // What could not be read before.
+                await scan()
             }
             if !more { try? await Task.sleep(for: tick) }
         }

@@ -122,6 +122,11 @@ struct MailFileError: Error {
     let number: CInt
 }
 
+extension SkeinError {
+    /// Whether it is that a file is not there.
+    var isMissingFile: Bool { (cause as? MailFileError)?.number == ENOENT }
+}
+
 private func readSome(_ descriptor: CInt, _ target: UnsafeMutableRawBufferPointer) -> Int {
     read(descriptor, target.baseAddress, target.count)
 }

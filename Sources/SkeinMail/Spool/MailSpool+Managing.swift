@@ -42,7 +42,7 @@ extension MailSpool {
                 return (state, try SpoolFile(path(state, id)))
             } catch {
                 // It may have moved on since.
-                if (error.cause as? MailFileError)?.number != ENOENT { throw error }
+                if !error.isMissingFile { throw error }
             }
         }
         return nil

@@ -175,8 +175,8 @@ struct MailAgentTests {
         let spool = try MailSpool(TestFolder.path("spool"))
         let ids = try (0..<3).map { _ in try spool.store(Self.message("full@x.test")) }
         try await Self.deliver(spool, to: server) { agent in
-            await #expect(throws: SkeinError.self) { try await Self.agent(spool, to: server).run() }
             try await wait("attempts") { await agent.status.counters.deferred >= 3 }
+            await #expect(throws: SkeinError.self) { try await Self.agent(spool, to: server).run() }
             try await wait("hold") { spool.hold(ids[0]) }
             try await wait("delete") { try spool.delete(ids[1]) }
             #expect(try spool.open(ids[0])?.state == .hold)
