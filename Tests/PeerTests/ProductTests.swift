@@ -47,7 +47,7 @@ struct ProductTests {
         "a back end brings no other one",
         arguments: [
             ("SkeinHTTP", []), ("Skein", ["SkeinRPC"]), ("SkeinRedis", []), ("SkeinPostgres", ["SkeinSQL"]),
-            ("SkeinMongo", []), ("SkeinAWS", []), ("SkeinRPC", []), ("SkeinEngine", ["SkeinRPC"]),
+            ("SkeinMongo", []), ("SkeinAWS", []), ("SkeinMail", []), ("SkeinRPC", []), ("SkeinEngine", ["SkeinRPC"]),
         ])
     func backEnd(target: String, allowed: [String]) async throws {
         let needed = try await closure(target)

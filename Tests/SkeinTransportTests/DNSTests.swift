@@ -73,7 +73,9 @@ struct DNSTests {
             ])
         let message = try DNSResponse(bytes)
         #expect(message.question == question)
-        #expect(message.answer(to: question) == .records([.address([1, 2, 3, 4]), .address([5, 6, 7, 8])], timeToLive: 30))
+        #expect(
+            message.answer(to: question)
+                == .records([.address([1, 2, 3, 4]), .address([5, 6, 7, 8])], timeToLive: 30))
         // Cut anywhere, it is an error and nothing worse.
         for length in 0..<bytes.readableBytes {
             #expect(throws: DNSError.self) { try DNSResponse(bytes.getSlice(at: 0, length: length) ?? ByteBuffer()) }
