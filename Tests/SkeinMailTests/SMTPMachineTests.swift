@@ -21,7 +21,7 @@ struct SMTPMachineTests {
             case .startTLS: "(TLS)"
             case .ready: "(ready)"
             case .writeContent(let dotStuffed): dotStuffed ? "(content)" : "(chunk)"
-            case .finish(let results, let isUncertain):
+            case .finish(let results, let fate):
                 "("
                     + results.map { result in
                         switch result {
@@ -29,7 +29,8 @@ struct SMTPMachineTests {
                         case .deferred(let reply): "deferred \(reply.code)"
                         case .refused(let reply): "refused \(reply.code)"
                         }
-                    }.joined(separator: ", ") + (isUncertain ? ", uncertain)" : ")")
+                    }.joined(separator: ", ")
+                    + (fate == .uncertain ? ", uncertain)" : fate == .notBegun ? ", not begun)" : ")")
             case .fail(let error): "(fail \(error.code.rawValue))"
             case .close: "(close)"
             }
@@ -114,14 +115,14 @@ struct SMTPMachineTests {
         follow(
             Self.offering("PIPELINING", "CHUNKING") + [
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|", "S: 250 ok", "S: 250 ok", "C: BDAT 99999 LAST| (chunk)",
-                "(written)", "S: 452 full", "C: (deferred 452) RSET|", "S: 250 ok", "C: (ready)",
+                "(written)", "S: 452 full", "C: RSET|", "S: 250 ok", "C: (deferred 452) (ready)",
             ], size: 99999)
         // Nobody is to get the chunk, and its refusal says nothing new.
         follow(
             Self.offering("PIPELINING", "CHUNKING") + [
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|BDAT 100 LAST| (chunk)", "(written)", "S: 250 ok",
                 "S: 550 no",
-                "S: 503 no recipients", "C: (refused 550) RSET|", "S: 250 ok", "C: (ready)",
+                "S: 503 no recipients", "C: RSET|", "S: 250 ok", "C: (refused 550) (ready)",
             ])
     }
 
@@ -130,7 +131,7 @@ struct SMTPMachineTests {
         follow(
             Self.offering("PIPELINING") + [
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|DATA|", "S: 250 ok", "S: 450 later", "S: 354 go", "C: .|",
-                "S: 554 no recipients", "C: (deferred 450) RSET|", "S: 250 ok", "C: (ready)",
+                "S: 554 no recipients", "C: RSET|", "S: 250 ok", "C: (deferred 450) (ready)",
             ])
     }
 
@@ -138,7 +139,7 @@ struct SMTPMachineTests {
     func sender() {
         follow(
             Self.plain + [
-                "(send)", "C: MAIL FROM:<a@x>|", "S: 553 no", "C: (refused 553) RSET|", "S: 250 ok", "C: (ready)",
+                "(send)", "C: MAIL FROM:<a@x>|", "S: 553 no", "C: RSET|", "S: 250 ok", "C: (refused 553) (ready)",
             ])
         follow(
             Self.offering("PIPELINING") + [
@@ -147,7 +148,7 @@ struct SMTPMachineTests {
         follow(
             Self.offering("PIPELINING") + [
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|DATA|", "S: 451 later", "S: 250 ok", "S: 503 no",
-                "C: (deferred 451) RSET|", "S: 250 ok", "C: (ready)",
+                "C: RSET|", "S: 250 ok", "C: (deferred 451) (ready)",
             ])
     }
 

@@ -27,7 +27,7 @@ struct SpoolTests {
         #expect(state == .new && MailID("\(id)") == id)
         let envelope = file.envelope
         #expect(envelope.sender == "a@b.c" && envelope.recipients == ["d@e.f", "g@h.i"] && envelope.subject == "Größe")
-        #expect(envelope.notBefore == envelope.created + 60_000 && envelope.expires == envelope.created + 432_000_000)
+        #expect(envelope.notBefore == envelope.created + 60_000 && envelope.expires == envelope.notBefore + 432_000_000)
         #expect(envelope.relay == options.relay && envelope.notify == options.notify)
         #expect(file.due == envelope.notBefore && file.attempts == 0 && file.marks == [.pending, .pending])
         var check = SpoolFile.Check()
@@ -46,7 +46,7 @@ struct SpoolTests {
         let file = try SpoolFile(path)
         try file.mark([1: .delivered])
         try file.schedule(attempts: 3, due: 1_800_000_000_000)
-        file.note([.init(moment: 5, recipient: "d@e.f", text: "450 4.2.0 \"später\"")])
+        file.note([.init(moment: 5, recipient: "d@e.f", text: "450 4.2.0 \"später\"")], areLast: false)
         let again = try SpoolFile(path)
         #expect(again.marks == [.pending, .delivered] && again.attempts == 3 && again.due == 1_800_000_000_000)
         #expect(again.notes == [.init(moment: 5, recipient: "d@e.f", text: "450 4.2.0 \"später\"")])
@@ -88,7 +88,7 @@ struct SpoolTests {
         #expect(spool.names(.new).count == 1)
         #expect(spool.move(id, from: .new, to: .queue))
         #expect(try spool.store(message, options) == id && spool.names(.new).isEmpty)
-        spool.rememberKey(id)
+        try spool.rememberKey(id)
         #expect(spool.remove(id, from: .queue, bytes: 0))
         #expect(try spool.store(message, options) == id && spool.names(.new).isEmpty)
         options.key = "order 43"

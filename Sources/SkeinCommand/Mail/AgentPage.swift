@@ -24,7 +24,7 @@ enum AgentPage {
         do {
             _ = try await server.start()
         } catch let error as SkeinError {
-            throw CommandFailure("\(error)")
+            throw CommandFailure(error)
         }
         return server
     }

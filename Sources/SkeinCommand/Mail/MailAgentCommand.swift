@@ -5,6 +5,7 @@ import Logging
 import SkeinCore
 import SkeinEngine
 import SkeinMail
+import SkeinTransport
 import SkeinWorkers
 import UnixSignals
 
@@ -20,7 +21,9 @@ struct MailAgentCommand: AsyncParsableCommand {
         abstract: "Deliver what is in the spool.",
         discussion: """
             One agent at a time works on a spool. It outlives the apps that store messages, and can be ended and started at any time: \
-            nothing is lost.
+            nothing is lost. `restart` without options takes those of the last start.
+
+            \(MailArguments.servers)
 
               skein mail agent start --relay smtp://user:password@mail.example.org:587
               skein mail agent status --json
@@ -75,17 +78,29 @@ struct MailAgentCommand: AsyncParsableCommand {
         @Flag(help: "Say more.")
         var verbose = false
 
+        @Option(
+            help: ArgumentHelp(
+                "Write what happens to this file, which is replaced when it has 10 MiB.", valueName: "file"))
+        var log: String?
+
         func validate() throws {
             guard (1...1000).contains(concurrency), (1...10_000).contains(totalConcurrency), rate ?? 1 > 0,
                 rate ?? 1 < 1e6,
                 (0.01...1e7).contains(firstRetry), (0.01...1e7).contains(longestRetry), (1...65535).contains(port)
             else { throw ValidationError("Counts, times, rates and ports are numbers above 0.") }
             if let page { _ = try PageAddress.read(page) }
+            _ = try MailArguments.server(relay)
+            if let name { try MailArguments.check([MailAddress(name: nil, "a@\(name)")]) }
+            for server in dns where IPAddress.server(server, port: 53) == nil {
+                throw ValidationError(
+                    "\(server.debugDescription) is no address of a DNS server; write ADDRESS or ADDRESS:PORT.")
+            }
         }
 
-        var configuration: MailAgent.Configuration {
+        func configuration() throws -> MailAgent.Configuration {
             let environment = ProcessInfo.processInfo.environment["SKEIN_MAIL_RELAY"] ?? ""
-            var configuration = MailAgent.Configuration(relay: relay ?? (environment.isEmpty ? nil : environment))
+            var configuration = MailAgent.Configuration(
+                relay: try MailArguments.server(relay) ?? (environment.isEmpty ? nil : environment))
             if let name { configuration.name = name }
             configuration.concurrency = min(5, concurrency)...concurrency
             configuration.totalConcurrency = totalConcurrency
@@ -95,13 +110,14 @@ struct MailAgentCommand: AsyncParsableCommand {
             configuration.requiresTLS = requireTLS
             configuration.port = port
             if !dns.isEmpty { configuration.dns.servers = dns }
+            if let log { configuration.logger = try .file(log, label: "mail") }
             configuration.logger.logLevel = verbose ? .debug : .info
             return configuration
         }
 
         /// The arguments with which the same agent runs in the background.
         var arguments: [String] {
-            var words = ["mail", "agent", "run", "--spool", spool.folder]
+            var words = ["mail", "agent", "run", "--spool", spool.folder, "--log", log ?? "\(spool.folder)/agent.log"]
             // Not on the command line, which everybody on this machine can read.
             if let name { words += ["--name", name] }
             words += ["--concurrency", "\(concurrency)", "--total-concurrency", "\(totalConcurrency)"]
@@ -114,19 +130,39 @@ struct MailAgentCommand: AsyncParsableCommand {
             return words
         }
 
-        var daemon: Daemon { Daemon(pidFile: "\(spool.folder)/agent.pid") }
+        /// What was said at the last start, for the next one.
+        private struct Saved: Codable {
+            let arguments: [String]
+            let relay: String?
+        }
 
-        func start() throws -> Int32 {
-            _ = try spool.open()
-            if let relay {
-                do { _ = try MailRelay(relay) } catch { throw CommandFailure("\(error)") }
-                setenv("SKEIN_MAIL_RELAY", relay, 1)
+        private var file: String { "\(spool.folder)/agent.json" }
+        /// Whether nothing but the spool was named.
+        private var isPlain: Bool {
+            relay == nil && (try? Options.parse(["--spool", spool.folder]))?.arguments == arguments
+        }
+
+        func start(again: Bool = false) throws {
+            let daemon = try spool.agent()
+            var saved = Saved(arguments: arguments, relay: try MailArguments.server(relay))
+            if again, isPlain, let document = FileManager.default.contents(atPath: file),
+                let read = try? JSON.decode(Saved.self, from: Array(document))
+            {
+                saved = read
             }
-            do {
-                return try daemon.start(arguments, within: .seconds(30))
+            _ = try spool.make()
+            do throws(SkeinError) {
+                if again { _ = try daemon.stop() }
+                if let relay = saved.relay { setenv("SKEIN_MAIL_RELAY", relay, 1) }
+                let process = try daemon.start(saved.arguments, within: .seconds(30))
+                Terminal.say("the agent of \(spool.folder) runs as process \(process); its log: \(log ?? daemon.log)")
             } catch {
-                throw CommandFailure(error.message)
+                throw CommandFailure(error)
             }
+            // It may hold a password.
+            let old = umask(0o077)
+            defer { umask(old) }
+            try? Data((try? JSON.encode(saved)) ?? []).write(to: URL(filePath: file), options: .atomic)
         }
     }
 
@@ -137,8 +173,8 @@ struct MailAgentCommand: AsyncParsableCommand {
         func run() async throws {
             let readiness = Readiness()
             let notifier = ServiceNotifier()
-            let spool = try options.spool.open()
-            let agent = MailAgent(spool, options.configuration)
+            let spool = try options.spool.make()
+            let agent = MailAgent(spool, try options.configuration())
             let server = try await options.page.map { try PageAddress.read($0) }.asyncMap {
                 try await AgentPage.serve(agent, at: $0)
             }
@@ -149,13 +185,17 @@ struct MailAgentCommand: AsyncParsableCommand {
                 }
             }
             let signals = Task {
-                for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) { delivering.cancel() }
+                // Without a terminal it goes on.
+                for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+                where signal != .sighup {
+                    delivering.cancel()
+                }
             }
             defer { signals.cancel() }
             do {
                 try await delivering.value
             } catch let error as SkeinError {
-                throw CommandFailure("\(error)")
+                throw CommandFailure(error)
             }
             await server?.stop()
         }
@@ -165,11 +205,7 @@ struct MailAgentCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Deliver in the background.")
         @OptionGroup var options: Options
 
-        func run() async throws {
-            let process = try options.start()
-            Terminal.say(
-                "the agent of \(options.spool.folder) runs as process \(process); its log: \(options.daemon.log)")
-        }
+        func run() async throws { try options.start() }
     }
 
     struct Stop: AsyncParsableCommand {
@@ -177,7 +213,7 @@ struct MailAgentCommand: AsyncParsableCommand {
         @OptionGroup var spool: SpoolOption
 
         func run() async throws {
-            let daemon = Daemon(pidFile: "\(spool.folder)/agent.pid")
+            let daemon = try spool.agent()
             do {
                 Terminal.say(
                     try daemon.stop() ? "the agent of \(spool.folder) has ended" : "no agent of \(spool.folder) runs")
@@ -191,12 +227,7 @@ struct MailAgentCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "End the agent, and start another one.")
         @OptionGroup var options: Options
 
-        func run() async throws {
-            do { _ = try options.daemon.stop() } catch { throw CommandFailure(error.message) }
-            let process = try options.start()
-            Terminal.say(
-                "the agent of \(options.spool.folder) runs as process \(process); its log: \(options.daemon.log)")
-        }
+        func run() async throws { try options.start(again: true) }
     }
 
     struct Status: AsyncParsableCommand {
@@ -210,7 +241,7 @@ struct MailAgentCommand: AsyncParsableCommand {
 
         func run() async throws {
             let folder = spool.folder
-            let process = Daemon(pidFile: "\(folder)/agent.pid").processID
+            let process = try spool.agent().processID
             let document = FileManager.default.contents(atPath: "\(folder)/status.json")
             let status = document.flatMap { try? JSON.decode(AgentStatus.self, from: Array($0)) }
             guard let process else {
@@ -263,12 +294,13 @@ struct MailAgentOption: ParsableArguments {
         var words: [String] = []
         if let mailRelay { words = ["--relay", mailRelay] }
         let options = try MailAgentCommand.Options.parse(words)
-        guard options.daemon.processID == nil else { return }
+        let daemon = try options.spool.agent()
+        guard daemon.processID == nil else { return }
         do {
-            _ = try options.start()
+            try options.start()
         } catch {
             // Another worker may have been faster.
-            if options.daemon.processID == nil { throw error }
+            if daemon.processID == nil { throw error }
         }
     }
 }

@@ -3,6 +3,8 @@
 import ArgumentParser
 import SkeinCore
 import SkeinMail
+import SkeinTransport
+import SkeinWorkers
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -38,12 +40,31 @@ struct SpoolOption: ParsableArguments {
             valueName: "folder"))
     var spool: String?
 
-    func open(keys: [DKIMKey] = []) throws -> MailSpool {
+    /// The spool, made when it is not there.
+    func make(keys: [DKIMKey] = []) throws -> MailSpool {
         do {
             return try MailSpool(folder, keys: keys)
         } catch {
-            throw CommandFailure("\(error)")
+            throw CommandFailure(error)
         }
+    }
+
+    /// The spool that is there.
+    func open() throws -> MailSpool {
+        do {
+            return try MailSpool(existing: folder)
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    /// The agent of the spool, by its pid file.
+    func agent() throws -> Daemon {
+        let path = "\(folder)/agent.pid"
+        if access(path, R_OK) != 0, errno == EACCES {
+            throw CommandFailure("\(path): this user may not see whether an agent runs")
+        }
+        return Daemon(pidFile: path)
     }
 
     var folder: String {
@@ -67,12 +88,44 @@ struct SigningOptions: ParsableArguments {
             guard parts.count == 3 else {
                 throw ValidationError("\(text.debugDescription) is no key; write DOMAIN:SELECTOR:FILE.")
             }
-            do {
+            do throws(SkeinError) {
                 return try DKIMKey(domain: parts[0], selector: parts[1], file: parts[2])
             } catch {
-                throw ValidationError("\(error)")
+                throw ValidationError("\(CommandFailure(error)).")
             }
         }
+    }
+}
+
+extension CommandFailure {
+    /// What went wrong, without the code, which is for programs.
+    init(_ error: SkeinError) {
+        // What a program would set is an option of the URL here.
+        let message = error.message.replacingBytes("pass verify: .none", with: "?verify=none is needed")
+        self.init(error.peer.map { "\($0): \(message)" } ?? message)
+    }
+}
+
+/// URLs and addresses of the command line, looked at before anything is done.
+enum MailArguments {
+    static let servers = """
+        Servers: smtp://host, smtp://user:password@host:587, smtps://host, lmtp://host:24, lmtp+unix:///path, file:///folder. Behind a \
+        question mark: tls=none|opportunistic|required, verify=none|full, ca=FILE, auth=PLAIN|LOGIN|CRAM-MD5|SCRAM-SHA-256|XOAUTH2, \
+        name=HELLO, chunking=no. @FILE reads the URL from a file. With a password, TLS is required unless the server is on this machine.
+        """
+
+    /// The URL of a server; `@FILE` for one that stands in a file, where its password is nobody else's.
+    static func server(_ text: String?) throws -> String? {
+        guard let text else { return nil }
+        let url =
+            text.hasBytePrefix("@")
+            ? String(try InputFile.utf8(text).trimmingCharacters(in: .whitespacesAndNewlines)) : text
+        do { _ = try MailRelay(url) } catch { throw ValidationError("\(error.message).") }
+        return url
+    }
+
+    static func check(_ addresses: [MailAddress]) throws {
+        for address in addresses { if let problem = address.problem { throw ValidationError("\(problem).") } }
     }
 }
 
@@ -95,3 +148,11 @@ enum MailTime {
         }
     }
 }
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif

@@ -80,8 +80,8 @@ struct MailQueueCommand: AsyncParsableCommand {
             let names = spool.names(state).sorted { "\($0)" < "\($1)" }
             all += names.count
             for id in names.prefix(max(0, limit - shown)) {
-                guard let (state, file) = try? spool.open(id) else { continue }
                 shown += 1
+                guard let (state, file) = Self.open(id, spool, state, json) else { continue }
                 let record = SpooledRecord(id, state, file)
                 if json {
                     Terminal.say(record.json)
@@ -102,6 +102,25 @@ struct MailQueueCommand: AsyncParsableCommand {
 
 extension MailSpool.State: ExpressibleByArgument {}
 
+extension MailQueueCommand {
+    /// Opens a message; one that is no message any more is listed as such.
+    private static func open(
+        _ id: MailID, _ spool: MailSpool, _ state: MailSpool.State, _ json: Bool
+    ) -> (MailSpool.State, SpoolFile)? {
+        do throws(SkeinError) {
+            return try spool.open(id)
+        } catch {
+            let record = ["id": "\(id)", "state": state.rawValue, "problem": CommandFailure(error).description]
+            let document = (try? JSON.encode(record)) ?? []
+            Terminal.say(
+                json
+                    ? String(decoding: document, as: UTF8.self)
+                    : "\(id)  \(state.rawValue)  cannot be read: \(error.message)")
+            return nil
+        }
+    }
+}
+
 struct MailShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Show a message of the spool, and what was said about it.")
@@ -120,7 +139,9 @@ struct MailShowCommand: AsyncParsableCommand {
     func run() async throws {
         let spool = try spool.open()
         let id = try MailNames.read(id)
-        guard let (state, file) = try spool.open(id) else { throw CommandFailure("There is no message \(id).") }
+        let found: (state: MailSpool.State, file: SpoolFile)?
+        do { found = try spool.open(id) } catch { throw CommandFailure(error) }
+        guard let (state, file) = found else { throw CommandFailure("There is no message \(id).") }
         if message {
             try file.eachPiece { bytes in Terminal.emit(bytes) }
             return
@@ -158,12 +179,16 @@ enum MailNames {
         var missing = false
         for text in texts {
             let id = try read(text)
-            if try work(id) {
-                Terminal.say("\(id) \(done)")
-            } else {
-                missing = true
-                Terminal.complain("There is no message \(id).")
+            do {
+                if try work(id) {
+                    Terminal.say("\(id) \(done)")
+                    continue
+                }
+                Terminal.complain("There is no message \(id) that can be.")
+            } catch let error as SkeinError {
+                Terminal.complain(CommandFailure(error).description)
             }
+            missing = true
         }
         if missing { throw ExitCode(1) }
     }
@@ -185,7 +210,8 @@ struct MailRetryCommand: AsyncParsableCommand {
 
 struct MailHoldCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "hold", abstract: "Keep messages back, until `retry` lets them go.")
+        commandName: "hold",
+        abstract: "Keep messages back, until `retry` lets them go. What is being delivered is delivered.")
 
     @OptionGroup var spool: SpoolOption
     @Argument(help: "Names of messages.")
@@ -198,7 +224,8 @@ struct MailHoldCommand: AsyncParsableCommand {
 }
 
 struct MailDeleteCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "delete", abstract: "Remove messages for good.")
+    static let configuration = CommandConfiguration(
+        commandName: "delete", abstract: "Remove messages for good. What is being delivered is delivered.")
 
     @OptionGroup var spool: SpoolOption
 
@@ -228,7 +255,7 @@ struct MailFlushCommand: AsyncParsableCommand {
     func run() async throws {
         let spool = try spool.open()
         var count = 0
-        for id in spool.names(.queue) where try spool.retry(id) { count += 1 }
+        for id in spool.names(.queue) where (try? spool.retry(id)) == true { count += 1 }
         Terminal.say("\(count) messages are tried")
     }
 }

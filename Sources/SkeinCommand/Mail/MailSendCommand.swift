@@ -20,6 +20,9 @@ extension MailMessage.Priority: ExpressibleByArgument {
         default: return nil
         }
     }
+
+    public static var allValueStrings: [String] { ["high", "normal", "low"] }
+    public var defaultValueDescription: String { "\(self)" }
 }
 
 struct MailSendCommand: AsyncParsableCommand {
@@ -30,6 +33,8 @@ struct MailSendCommand: AsyncParsableCommand {
             With --smtp, the message goes to the server at once, and what the server says of each recipient is printed; the exit code \
             is 1 when it was not taken for all. Without, it is stored in the spool, and its name is printed. TEXT is text, @FILE, or - \
             for standard input.
+
+            \(MailArguments.servers)
 
               skein mail send --to ada@example.org --subject "Your invoice" --text @letter.txt --attach invoice.pdf \\
                 --smtp smtp://user:password@mail.example.org:587
@@ -87,7 +92,8 @@ struct MailSendCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "With the spool: a message with a key that was there before is not stored again.", valueName: "text"))
+            "With the spool: a message with a key that was there in the last week is not stored again.",
+            valueName: "text"))
     var key: String?
 
     @Option(
@@ -98,7 +104,13 @@ struct MailSendCommand: AsyncParsableCommand {
     var lifetime: Int?
 
     @Option(help: "With the spool: high, normal or low.")
-    var priority: MailMessage.Priority = .normal
+    var priority: MailMessage.Priority?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --smtp: how long the server may take for a step. Default: 30, and 120 for the end.",
+            valueName: "seconds"))
+    var timeout: Double?
 
     @OptionGroup var signing: SigningOptions
 
@@ -107,8 +119,20 @@ struct MailSendCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !(to + cc + bcc).isEmpty else { throw ValidationError("Say who is to get it: --to ADDRESS.") }
-        guard smtp == nil || relay == nil && key == nil && delay == nil && lifetime == nil && spool.spool == nil else {
-            throw ValidationError("--spool, --relay, --key, --in and --lifetime are for the spool, and not for --smtp.")
+        guard
+            smtp == nil
+                || [relay, key, spool.spool].allSatisfy({ $0 == nil }) && [delay, lifetime].allSatisfy({ $0 == nil })
+                    && priority == nil
+        else {
+            throw ValidationError(
+                "--spool, --relay, --key, --in, --lifetime and --priority are for the spool, and not for --smtp.")
+        }
+        for server in [smtp, relay] { _ = try MailArguments.server(server) }
+        try MailArguments.check(
+            (to + cc + bcc + replyTo + [from, returnPath].compactMap(\.self)).flatMap { MailAddress.list($0) })
+        guard key?.isEmpty != true else { throw ValidationError("--key has a text.") }
+        guard (0.1...86_400).contains(timeout ?? 1) else {
+            throw ValidationError("--timeout is from 0.1 to 86400 seconds.")
         }
         guard (0...31_536_000).contains(delay ?? 0), (1...31_536_000).contains(lifetime ?? 1) else {
             throw ValidationError("--in and --lifetime are seconds, at most a year.")
@@ -122,11 +146,15 @@ struct MailSendCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let message = try message
+        let (message, keys) = (try message, try signing.read())
+        let (smtp, relay) = (try MailArguments.server(smtp), try MailArguments.server(relay))
+        if !keys.isEmpty, !keys.contains(where: { $0.signs(for: message.from.domain) }) {
+            Terminal.complain("No key of --dkim is for \(message.from.domain): the message is not signed.")
+        }
         do throws(SkeinError) {
-            if let smtp { try await send(message, smtp) } else { try store(message) }
+            if let smtp { try await send(message, smtp, keys) } else { try store(message, relay, keys) }
         } catch {
-            throw CommandFailure("\(error)")
+            throw CommandFailure(error)
         }
     }
 
@@ -141,7 +169,7 @@ struct MailSendCommand: AsyncParsableCommand {
             message.returnPath = returnPath.map { MailAddress($0) }
             message.text = try text.map { try InputFile.utf8($0) }
             message.html = try html.map { try InputFile.utf8($0) }
-            message.priority = priority
+            message.priority = priority ?? .normal
             for file in attach { message.attach(file: file) }
             for pair in embed {
                 let parts = pair.splitBytes(separator: "=", maxSplits: 1).map(String.init)
@@ -156,16 +184,25 @@ struct MailSendCommand: AsyncParsableCommand {
         }
     }
 
+    private struct Stored: Encodable {
+        let id: String
+        let new: Bool
+    }
+
     private struct Record: Encodable {
         let recipient: String
         let result: String
         let reply: String
     }
 
-    private func send(_ message: MailMessage, _ server: String) async throws(SkeinError) {
-        let keys: [DKIMKey]
-        do { keys = try signing.read() } catch { throw SkeinError(.exception, because: "\(error)") }
-        let sent = try await MailSender(server, keys: keys).send(message)
+    private func send(_ message: MailMessage, _ server: String, _ keys: [DKIMKey]) async throws(SkeinError) {
+        var timeouts = SMTPTimeouts.interactive
+        if let timeout {
+            for part in [\SMTPTimeouts.connect, \.command, \.data, \.block, \.final] {
+                timeouts[keyPath: part] = .seconds(timeout)
+            }
+        }
+        let sent = try await MailSender(server, keys: keys, timeouts: timeouts).send(message)
         var isWhole = true
         for one in sent {
             let word: String
@@ -181,17 +218,17 @@ struct MailSendCommand: AsyncParsableCommand {
         if !isWhole { Terminal.leave(1) }
     }
 
-    private func store(_ message: MailMessage) throws(SkeinError) {
+    private func store(_ message: MailMessage, _ relay: String?, _ keys: [DKIMKey]) throws(SkeinError) {
         var options = MailSpool.Options()
         options.key = key
         options.relay = relay
         if let delay { options.delay = .seconds(delay) }
         if let lifetime { options.lifetime = .seconds(lifetime) }
-        let keys: [DKIMKey]
-        do { keys = try signing.read() } catch { throw SkeinError(.exception, because: "\(error)") }
         let spool = try MailSpool(spool.folder, keys: keys)
+        let wasThere = key.map { spool.knows(key: $0) } ?? false
         let id = try spool.store(message, options)
-        Terminal.say(json ? Self.line(["id": "\(id)"]) : "\(id)")
+        Terminal.say(json ? Self.line(Stored(id: "\(id)", new: !wasThere)) : "\(id)")
+        if wasThere, !json { Terminal.complain("A message with this key was stored before; this one is not.") }
         if Daemon(pidFile: "\(spool.folder)/agent.pid").processID == nil {
             Terminal.complain("No agent delivers what is in \(spool.folder); start one: skein mail agent start")
         }

@@ -50,8 +50,10 @@ struct MailSinkCommand: AsyncParsableCommand {
         let store = SinkStore(keep: keep, folder: folder)
         let sink = MailSink { mail in
             let number = try store.add(mail)
-            Terminal.say(
-                "\(number)  \(mail.sender) → \(mail.recipients.joined(separator: ", "))  \(mail.content.count) bytes")
+            // A sender may call itself anything, also what a terminal would obey.
+            let line = "\(mail.sender) → \(mail.recipients.prefix(20).joined(separator: ", "))"
+            let shown = line.unicodeScalars.map { $0.properties.generalCategory == .control ? "·" : $0 }
+            Terminal.say("\(number)  \(String(String.UnicodeScalarView(shown)))  \(mail.content.count) bytes")
         }
         let address = try PageAddress.read(listen)
         do {
@@ -62,8 +64,8 @@ struct MailSinkCommand: AsyncParsableCommand {
                 let port = try await page.serve(at: address)
                 Terminal.complain("showing it at http://\(address.host):\(port)/")
             }
-        } catch {
-            throw CommandFailure("\(error)")
+        } catch let error as SkeinError {
+            throw CommandFailure(error)
         }
         for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) { break }
         await sink.stop()

@@ -4,6 +4,7 @@ import NIOCore
 import SkeinCore
 import SkeinEngine
 import SkeinMail
+import SkeinTransport
 
 /// The page of a sink.
 struct SinkPage: Sendable {
@@ -42,6 +43,8 @@ struct SinkPage: Sendable {
     }
 
     private func respond(to request: ServerRequest) throws -> ServerResponse {
+        // A page of elsewhere whose name was pointed at this machine must not read mail.
+        guard isOwnName(request.headers["Host"] ?? "localhost") else { throw ServerError(.forbidden) }
         let path = request.path.splitBytes(separator: "/").map(String.init)
         if request.method == .delete, path == ["messages"] {
             store.clear()
@@ -74,6 +77,15 @@ struct SinkPage: Sendable {
             file: isImage ? nil : part.name ?? "part-\(place)")
     }
 
+    /// Whether a host is an address, or this machine by its name.
+    private func isOwnName(_ host: String) -> Bool {
+        let name =
+            host.lastByte("]").map { String(host[...$0].droppingBytes(first: 1, last: 1)) }
+            ?? String(host.prefix(before: ":"))
+        return IPAddress.bytes(name) != nil || name.equalsIgnoringCase("localhost")
+            || name.equalsIgnoringCase(SystemName.host)
+    }
+
     private func bytes(_ content: [UInt8], _ type: String, file: String?) -> ServerResponse {
         var response = ServerResponse(body: .bytes(ByteBuffer(bytes: content), contentType: type))
         response.headers = MailPages.headers
@@ -86,7 +98,7 @@ struct SinkPage: Sendable {
     }
 
     private func list() -> ServerResponse {
-        let rows = store.entries.map { entry in
+        let rows: [String] = store.entries.map { entry in
             let read = ReadMessage(entry.mail.content)
             let subject = read["subject"]
             return """
@@ -94,10 +106,10 @@ struct SinkPage: Sendable {
                 <td>\(Markup.escape(entry.mail.recipients.joined(separator: ", ")))</td>
                 <td><a href="/messages/\(entry.number)">\(Markup.escape(subject.isEmpty ? "(no subject)" : subject))</a></td></tr>
                 """
-        }.joined()
+        }
         return page(
             "Mail",
-            "<h1>Mail</h1><table><tr><th>Time (UTC)</th><th>From</th><th>Recipients</th><th>Subject</th></tr>\(rows)</table>",
+            "<h1>Mail</h1><table><tr><th>Time (UTC)</th><th>From</th><th>Recipients</th><th>Subject</th></tr>\(rows.joined())</table>",
             refresh: true)
     }
 

@@ -35,7 +35,7 @@ public struct RotatingFileLogHandler: LogHandler {
     }
 
     public func log(event: LogEvent) {
-        file.write(LogLine.make(event.level, "\(event.message)", metadata, event.metadata, label: label))
+        file.write(LogLine.make(event.level, "\(event.message)", metadata, event.metadata, label: label, isDated: true))
     }
 }
 

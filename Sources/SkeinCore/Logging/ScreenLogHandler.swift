@@ -28,15 +28,17 @@ public struct ScreenLogHandler: LogHandler {
     }
 }
 
-/// How a log line looks: time, level, message, metadata.
+/// How a log line looks: in files the date, then time, level, message, metadata.
 enum LogLine {
     static func make(
-        _ level: Logger.Level, _ message: String, _ base: Logger.Metadata, _ extra: Logger.Metadata?, label: String
+        _ level: Logger.Level, _ message: String, _ base: Logger.Metadata, _ extra: Logger.Metadata?, label: String,
+        isDated: Bool = false
     ) -> String {
         let merged = base.merging(extra ?? [:]) { $1 }
         let pairs = visible(merged.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined())
         let time = Date.now.formatted(.iso8601.time(includingFractionalSeconds: true).dateSeparator(.dash))
-        return "\(time) \(level) \(label): \(visible(message))\(pairs)\n"
+        let date = isDated ? "\(CivilTime(CivilTime.now).date.text) " : ""
+        return "\(date)\(time) \(level) \(label): \(visible(message))\(pairs)\n"
     }
 
     /// Text as one line that does nothing to a terminal, whatever a peer managed to get into it.

@@ -29,6 +29,7 @@ final class DeliveryConnections: @unchecked Sendable {
     private var idle: [ByteKey: [Idle]] = [:]
     /// Connections made.
     private(set) var made = 0
+    private var isClosed = false
 
     init(loop: any EventLoop, dialer: Dialer, settings: Settings) {
         self.loop = loop
@@ -86,7 +87,7 @@ final class DeliveryConnections: @unchecked Sendable {
 
     /// Keeps a connection for the next message, or ends it.
     func giveBack(_ connection: SMTPConnection, to destination: ByteKey) {
-        guard connection.isIdle, connection.count < settings.messagesEach else { return connection.leave() }
+        guard !isClosed, connection.isIdle, connection.count < settings.messagesEach else { return connection.leave() }
         let timer = loop.scheduleTask(in: TimeAmount(settings.idle)) {
             self.idle[destination]?.removeAll { $0.connection === connection }
             if self.idle[destination]?.isEmpty == true { self.idle[destination] = nil }
@@ -95,8 +96,9 @@ final class DeliveryConnections: @unchecked Sendable {
         idle[destination, default: []].append(Idle(connection: connection, timer: timer))
     }
 
-    /// Ends what waits.
+    /// Ends what waits, and whatever is given back from now on.
     func close() {
+        isClosed = true
         for waiting in idle.values.flatMap(\.self) {
             waiting.timer.cancel()
             waiting.connection.leave()

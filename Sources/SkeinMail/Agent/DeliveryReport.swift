@@ -46,6 +46,9 @@ extension MailSpool {
             return 0
         }
         let envelope = file.envelope
+        guard whole != nil || !file.marks.contains(.pending) else {
+            throw SkeinError(.exception, because: "what has become of its recipients was not written down")
+        }
         let failed = whole == nil ? file.marks.indices.filter { file.marks[$0] == .failed } : []
         let notes = failed.isEmpty ? [] : file.notes
         func reason(_ index: Int) -> String {
@@ -63,7 +66,7 @@ extension MailSpool {
                     id: "\(id)", messageID: envelope.messageID, subject: envelope.subject, recipients: recipients),
                 to: report)
         }
-        if envelope.isKeyed { rememberKey(id) }
+        if envelope.isKeyed { try rememberKey(id) }
         if failed.isEmpty {
             // It may have been moved meanwhile by somebody who wanted to keep it back.
             if !remove(id, from: .queue, bytes: file.storedLength), !remove(id, from: .hold, bytes: file.storedLength) {
@@ -71,14 +74,16 @@ extension MailSpool {
             }
             return 0
         }
-        if !envelope.sender.isEmpty {
+        // Who does not want to hear of failures has said so (RFC 3461, section 4.1).
+        if !envelope.sender.isEmpty, envelope.notify?.contains(.failure) ?? true {
             let report = DeliveryReport(
                 name: name, envelope: envelope, failed: failed.map { (envelope.recipients[$0], reason($0)) },
                 header: envelope.prefix + (try file.header))
             var options = Options()
             options.relay = envelope.relay
+            options.isReport = true
             // An agent that ends in between does not send it twice.
-            options.key = "report of \(id) \(envelope.created)"
+            options.key = "report of \(id) \(envelope.created) \(notes.count)"
             let stored = try store(
                 report.content, from: "", to: [envelope.sender], options)
             logger.info("\(envelope.sender) is told by \(stored) that \(id) could not be delivered")

@@ -1,5 +1,6 @@
 // What is delivered next, and to whom how many at a time: a value without clock and network.
 
+import DequeModule
 import HeapModule
 import SkeinCore
 
@@ -50,6 +51,12 @@ struct DeliverySchedule {
         }
     }
 
+    private struct Alarm: Comparable {
+        let moment: Int
+        let name: ByteKey
+        static func < (left: Alarm, right: Alarm) -> Bool { left.moment < right.moment }
+    }
+
     fileprivate struct Later: Comparable {
         let entry: Entry
         static func < (left: Later, right: Later) -> Bool { left.entry.due < right.entry.due }
@@ -66,6 +73,8 @@ struct DeliverySchedule {
         /// Whether it could not be reached the last time.
         var isResting = false
         var lastStart = 0
+        /// Whether it is among those whose turn comes.
+        var isInTurn = false
 
         var isEmpty: Bool { ready.isEmpty && later.isEmpty && running == 0 }
     }
@@ -73,9 +82,11 @@ struct DeliverySchedule {
     let limits: Limits
     private var destinations: [ByteKey: Destination] = [:]
     private(set) var running = 0
-    /// Destinations in the order of their turns.
-    private var turns: [ByteKey] = []
-    private var turn = 0
+    /// Destinations that may have something to begin, in the order of their turns.
+    private var turns = Deque<ByteKey>()
+    /// When another look at a destination is worth it.
+    private var alarms = Heap<Alarm>()
+    private var lastLook = 0
 
     init(_ limits: Limits) { self.limits = limits }
 
@@ -84,30 +95,43 @@ struct DeliverySchedule {
 
     /// Adds what is to be delivered to a destination.
     mutating func add(_ entry: Entry, to name: ByteKey) {
-        if destinations[name] == nil {
-            destinations[name] = Destination(window: Double(limits.initial))
-            turns.append(name)
-        }
-        destinations[name]?.later.insert(Later(entry: entry))
+        destinations[name, default: Destination(window: Double(limits.initial))].later.insert(Later(entry: entry))
+        alarms.insert(Alarm(moment: entry.due, name: name))
     }
 
     /// What begins now, in turn from each destination.
     mutating func start(at now: Int) -> [(ByteKey, Entry)] {
+        if now + 1000 < lastLook { clockWasSetBack(to: now) }
+        lastLook = now
+        while let first = alarms.min, first.moment <= now {
+            alarms.removeMin()
+            hasTurn(first.name)
+        }
         var started: [(ByteKey, Entry)] = []
-        var idle = 0
-        while running < limits.total, idle < turns.count {
-            turn = turn < turns.count ? turn : 0
-            let name = turns[turn]
+        while running < limits.total, let name = turns.popFirst() {
+            destinations[name]?.isInTurn = false
             if let entry = destinations[name]?.next(at: now, limits) {
                 running += 1
-                idle = 0
                 started.append((name, entry))
-            } else {
-                idle += 1
+                hasTurn(name)
+            } else if let moment = destinations[name]?.waitsUntil(now, limits) {
+                alarms.insert(Alarm(moment: moment, name: name))
             }
-            turn += 1
         }
         return started
+    }
+
+    private mutating func hasTurn(_ name: ByteKey) {
+        guard destinations[name]?.isInTurn == false else { return }
+        destinations[name]?.isInTurn = true
+        turns.append(name)
+    }
+
+    /// What was due at a time that comes once more is due now.
+    private mutating func clockWasSetBack(to now: Int) {
+        let names = Array(destinations.keys)
+        for name in names { destinations[name]?.clockWasSetBack(by: lastLook - now) }
+        alarms = Heap(names.map { Alarm(moment: now, name: $0) })
     }
 
     /// A delivery has ended.
@@ -117,6 +141,7 @@ struct DeliverySchedule {
         guard destinations[name] != nil else { return [] }
         var expired: [Entry] = []
         destinations[name]?.end(verdict, at: now, limits, &expired)
+        hasTurn(name)
         return expired
     }
 
@@ -126,7 +151,6 @@ struct DeliverySchedule {
         guard !unused.isEmpty else { return }
         for name in unused.keys { destinations[name] = nil }
         turns.removeAll { unused[$0] != nil }
-        turn = 0
     }
 
     /// Destinations with what waits for each and how many deliveries are under way, those with the most first.
@@ -142,9 +166,6 @@ struct DeliverySchedule {
 
 extension DeliverySchedule.Destination {
     fileprivate mutating func next(at now: Int, _ limits: DeliverySchedule.Limits) -> DeliverySchedule.Entry? {
-        // A clock that was set back must not hold up what was due already.
-        if restsUntil - now > 4 * 3600 * 1000 { restsUntil = now }
-        if lastStart > now { lastStart = 0 }
         while let first = later.min, first.entry.due <= now {
             later.removeMin()
             ready.insert(.init(entry: first.entry))
@@ -156,6 +177,27 @@ extension DeliverySchedule.Destination {
         running += 1
         lastStart = now
         return entry
+    }
+
+    /// When it can begin something that it cannot begin now; nil when nothing waits, or an end has to be waited for.
+    fileprivate func waitsUntil(_ now: Int, _ limits: DeliverySchedule.Limits) -> Int? {
+        guard running < Int(window), !isResting || running == 0, let due = ready.isEmpty ? later.min?.entry.due : now
+        else {
+            return nil
+        }
+        let moment = max(due, restsUntil, lastStart + limits.interval)
+        return moment > now ? moment : nil
+    }
+
+    fileprivate mutating func clockWasSetBack(by time: Int) {
+        restsUntil -= time
+        lastStart -= time
+        later = Heap(
+            later.unordered.map { waiting in
+                var entry = waiting.entry
+                entry.due -= time
+                return .init(entry: entry)
+            })
     }
 
     fileprivate mutating func end(

@@ -10,7 +10,7 @@ extension MailAgent {
         isPumping = true
         defer { isPumping = false }
         for (destination, entry) in schedule.start(at: CivilTime.milliseconds) {
-            guard let message = messages[entry.id], message.serial == entry.serial else {
+            guard let message = messages[entry.id], message.serial == entry.serial, !taking.contains(entry.id) else {
                 _ = schedule.ended(destination, .void, at: CivilTime.milliseconds)
                 continue
             }
@@ -34,37 +34,49 @@ extension MailAgent {
         let recipients: [Int]
     }
 
-    func deliver(_ entry: DeliverySchedule.Entry, to destination: ByteKey) async -> DeliverySchedule.Verdict {
-        let (relay, logger) = (configuration.relay, logger)
-        let loaded: Result<Part, SkeinError>? = try? await onDisk { [spool] in
-            do throws(SkeinError) {
-                let file = try SpoolFile(spool.path(.queue, entry.id))
-                let recipients = file.marks.indices.filter { index in
-                    file.marks[index] == .pending
-                        && Self.destination(of: file.envelope.recipients[index], file.envelope, relay)
-                            .equalsBytes(destination.text)
-                }
-                return .success(Part(file: file, recipients: recipients))
-            } catch {
-                Self.giveUp(entry.id, in: .queue, spool, error, logger)
-                return .failure(error)
+    /// Opens a message, and finds the recipients of a destination that have not got it.
+    func load(_ id: MailID, _ destination: ByteKey) async throws -> Part {
+        let relay = configuration.relay
+        return try await onDisk { [spool] in
+            let file = try SpoolFile(spool.path(.queue, id))
+            let recipients = file.marks.indices.filter { index in
+                file.marks[index] == .pending
+                    && Self.destination(of: file.envelope.recipients[index], file.envelope, relay)
+                        .equalsBytes(destination.text)
             }
+            return Part(file: file, recipients: recipients)
         }
-        guard case .success(let part)? = loaded else {
-            if case .failure(let error)? = loaded, error.code == .bodyError || error.isMissingFile {
-                // Somebody has taken it away, or it was put aside.
-                release(entry.id, isGone: true)
-            } else {
+    }
+
+    func deliver(_ entry: DeliverySchedule.Entry, to destination: ByteKey) async -> DeliverySchedule.Verdict {
+        let part: Part
+        do {
+            part = try await load(entry.id, destination)
+        } catch {
+            let isGone = (error as? SkeinError).map { $0.code == .bodyError || $0.isMissingFile } ?? false
+            if !isGone {
                 // The disk, or the limit of open files: the message is still there.
+                logger.error("\(entry.id) cannot be read, and is tried again in a minute: \(error)")
                 var entry = entry
                 entry.due = CivilTime.milliseconds + 60_000
                 schedule.add(entry, to: destination)
-                release(entry.id, isGone: false)
+            } else if (error as? SkeinError)?.code == .bodyError {
+                logger.error("\(entry.id) is put aside: \(error)")
+                _ = spool.move(entry.id, from: .queue, to: .failed)
             }
+            release(entry.id, isGone: isGone)
             return .void
         }
         guard !part.recipients.isEmpty else {
             await finish(entry, part, [:], destination)
+            return .void
+        }
+        let envelope = part.file.envelope
+        if CivilTime.milliseconds >= envelope.expires, envelope.isShortLived {
+            let reply = SMTPReply(code: 450, lines: ["4.4.7 the message has expired before it could be sent"])
+            await finish(
+                entry, part, Dictionary(uniqueKeysWithValues: part.recipients.map { ($0, .deferred(reply)) }),
+                destination)
             return .void
         }
         var results: [Int: SMTPResult] = [:]
@@ -74,7 +86,16 @@ extension MailAgent {
             let (said, how) = await transfer(part.file, recipients, to: destination)
             for (index, result) in zip(recipients, said) { results[index] = result }
             verdict = how
-            guard case .good = how else { break }
+            guard case .good = how, start + 50 < part.recipients.count else { break }
+            // What has been done is on the disk before more is done.
+            let chunk = Part(file: part.file, recipients: recipients.filter { results[$0]?.isFinal == true })
+            let known = results
+            do {
+                try await onDisk { try Self.write(chunk, known, due: entry.due, attempts: Int(entry.attempts), 0) }
+            } catch {
+                logger.error("\(entry.id): what was done cannot be written down: \(error)")
+            }
+            if isStopping { break }
         }
         await finish(entry, part, results, destination)
         return verdict
@@ -87,8 +108,9 @@ extension MailAgent {
         var envelope = SMTPEnvelope(
             sender: file.envelope.sender, recipients: recipients.map { file.envelope.recipients[$0] }, size: file.size)
         envelope.isEightBit = file.envelope.isEightBit
-        envelope.needsUTF8 = file.envelope.needsUTF8
+        envelope.needsUTF8 = file.envelope.needsUTF8 || envelope.hasUTF8
         envelope.notify = file.envelope.notify
+        if envelope.notify != nil, !file.envelope.messageID.isEmpty { envelope.envelopeID = file.envelope.messageID }
         func all(_ result: SMTPResult) -> [SMTPResult] { recipients.map { _ in result } }
         // A connection that waited may have ended without a word: then nothing was sent, and another one is made.
         for isFresh in [false, true] {
@@ -110,24 +132,23 @@ extension MailAgent {
                 return (all(result), .unreachable)
             }
             let isReused = connection.count > 0
+            let broken = SMTPResult.refused(
+                SMTPReply(code: 554, lines: ["5.3.0 the message in the spool is not what was stored"]))
             guard let content = content(of: file) else {
                 connections.giveBack(connection, to: destination)
-                return (
-                    all(
-                        .refused(SMTPReply(code: 554, lines: ["5.3.0 the message in the spool is not what was stored"]))
-                    ), .good
-                )
+                return (all(broken), .good)
             }
             guard let outcome = try? await connection.send(envelope, content).get() else { continue }
-            if isReused, !isFresh, !connection.isIdle, !outcome.isUncertain, outcome.results.allSatisfy(\.isLost) {
-                continue
-            }
             connections.giveBack(connection, to: destination)
-            if outcome.isUncertain {
+            if (content as? FileContent)?.isBroken == true { return (all(broken), .good) }
+            switch outcome.fate {
+            case .notBegun where isReused && !isFresh: continue
+            case .uncertain:
                 counters.uncertain += 1
                 logger.warning(
                     "\(connection.peer) has ended the connection behind the message: it may have taken it, and will get it again"
                 )
+            case .certain, .notBegun: break
             }
             return (outcome.results, Self.verdict(outcome))
         }
@@ -170,11 +191,8 @@ extension MailAgent {
 }
 
 extension SMTPResult {
-    /// Whether it is what is said when the connection has ended.
-    fileprivate var isLost: Bool {
-        guard case .deferred(let reply) = self else { return false }
-        return reply.code == 421 || reply.enhancedCode?.equalsBytes("4.4.2") == true
-    }
+    /// Whether it will not be tried again.
+    fileprivate var isFinal: Bool { if case .deferred = self { false } else { true } }
 }
 
 extension SMTPReply {

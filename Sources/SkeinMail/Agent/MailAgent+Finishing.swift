@@ -26,12 +26,13 @@ extension MailAgent {
             }
         }
         if retry == nil { pending = [] }
+        // A message that all have got at once, and of which nobody is told, goes without marks.
         let isLast = retry == nil && messages[entry.id]?.pending == 1
-        let (due, isWhole) = (
-            retry, isLast && results.values.allSatisfy(\.isDelivered) && results.count == part.file.marks.count
-        )
+        let isWhole =
+            isLast && part.file.isUnobserved && results.count == part.file.marks.count
+            && results.values.allSatisfy(\.isDelivered)
+        let due = retry
         do {
-            // A message that was delivered to all goes at once, without marks.
             if !isWhole { try await onDisk { try Self.write(part, results, due: due, attempts: attempts, now) } }
         } catch {
             logger.error("\(entry.id): what was done cannot be written down, and may be done again: \(error)")
@@ -73,7 +74,7 @@ extension MailAgent {
         }
         if !changes.isEmpty { try file.mark(changes) }
         try file.schedule(attempts: attempts, due: due ?? file.due)
-        file.note(notes)
+        file.note(notes, areLast: due == nil)
         if !changes.isEmpty { try file.synchronize() }
     }
 
@@ -81,31 +82,22 @@ extension MailAgent {
     func expire(_ entry: DeliverySchedule.Entry, at destination: ByteKey) async {
         guard let message = messages[entry.id], message.serial == entry.serial else { return }
         messages[entry.id]?.running += 1
-        let relay = configuration.relay
-        let part: Part? = try? await onDisk { [spool] in
-            let file = try SpoolFile(spool.path(.queue, entry.id))
-            return Part(
-                file: file,
-                recipients: file.marks.indices.filter {
-                    file.marks[$0] == .pending
-                        && Self.destination(of: file.envelope.recipients[$0], file.envelope, relay).equalsBytes(
-                            destination.text)
-                })
+        guard !taking.contains(entry.id), let part = try? await load(entry.id, destination) else {
+            return release(entry.id, isGone: false)
         }
-        guard let part else { return release(entry.id, isGone: true) }
         let reply = SMTPReply(
             code: 450, lines: ["4.4.7 the destination could not be reached until the message expired"])
         await finish(
             entry, part, Dictionary(uniqueKeysWithValues: part.recipients.map { ($0, .deferred(reply)) }), destination)
     }
 
+    /// One thing less is done with a message.
+    /// - Parameter isGone: whether its file is not the agent's any more; what else is done with it goes on to its end.
     func release(_ id: MailID, isGone: Bool) {
-        guard let message = messages[id] else { return }
-        if isGone || message.running <= 1 && message.pending == 0 {
-            messages[id] = nil
-        } else {
-            messages[id]?.running -= 1
-        }
+        guard let message = messages[id], message.running > 0 else { return }
+        messages[id]?.isGone = message.isGone || isGone
+        messages[id]?.running -= 1
+        if message.running == 1, message.isGone || isGone || message.pending == 0 { messages[id] = nil }
     }
 
     /// The end of a message: everybody has got it, or will not.
@@ -121,7 +113,10 @@ extension MailAgent {
             messages[id]?.running = 0
             Task {
                 try? await Task.sleep(for: .seconds(300))
-                if self.messages[id]?.running == 0, !self.isStopping { await self.settle(id) }
+                guard let message = self.messages[id], message.running == 0, message.pending == 0, !self.isStopping
+                else { return }
+                self.messages[id]?.running = 1
+                await self.settle(id)
             }
         }
     }
@@ -131,7 +126,7 @@ extension MailAgent {
             switch result {
             case .delivered:
                 counters.delivered += 1
-                logger.debug("\(id) to \(envelope.recipients[index]): \(result.reply)")
+                logger.info("\(id) to \(envelope.recipients[index]) delivered: \(result.reply)")
             case .deferred: logger.info("\(id) to \(envelope.recipients[index]) waits: \(result.reply)")
             case .refused: logger.warning("\(id) to \(envelope.recipients[index]) failed: \(result.reply)")
             }

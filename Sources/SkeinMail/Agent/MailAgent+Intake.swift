@@ -27,7 +27,8 @@ extension MailAgent {
     /// - Returns: whether there may be more.
     func takeIn() async -> Bool {
         let limit = 500
-        let names = (try? await onDisk { [spool] in spool.names(.new, limit: limit) }) ?? []
+        let skipped = unreadable
+        let names = (try? await onDisk { [spool] in spool.names(.new, limit: limit) { !skipped.contains($0) } }) ?? []
         // A message that is being delivered, and was let go of again by a person, waits for its end.
         let free = names.filter { messages[$0]?.running ?? 0 == 0 }
         await take(free, from: .new)
@@ -37,71 +38,77 @@ extension MailAgent {
     func take(_ names: [MailID], from state: MailSpool.State) async {
         guard !names.isEmpty else { return }
         let relay = configuration.relay
-        let taken: [Taken]? = try? await onDisk { [spool, logger] in
-            names.compactMap { Self.take($0, from: state, spool, relay, logger) }
+        // Nothing of them begins meanwhile.
+        taking.formUnion(names)
+        defer { taking.subtract(names) }
+        let results: [(MailID, Result<Taken?, SkeinError>)]? = try? await onDisk { [spool] in
+            names.map { id in
+                (id, Result { () throws(SkeinError) in try Self.take(id, from: state, spool, relay) })
+            }
         }
-        for message in taken ?? [] {
-            // What began meanwhile goes on as it is.
-            guard state == .queue ? messages[message.id] == nil : messages[message.id]?.running ?? 0 == 0 else {
-                continue
+        for (id, result) in results ?? [] {
+            switch result {
+            case .success(let message?): begin(message)
+            case .success(nil): messages[id] = nil
+            case .failure(let error): refuse(id, in: state, error)
             }
-            guard !message.destinations.isEmpty else {
-                messages[message.id] = Message(serial: 0, running: 1, pending: 0)
-                Task { await self.settle(message.id) }
-                continue
-            }
-            serial &+= 1
-            messages[message.id] = Message(serial: serial, pending: UInt16(clamping: message.destinations.count))
-            for destination in message.destinations {
-                let entry = DeliverySchedule.Entry(
-                    id: message.id, due: message.due, expires: UInt32(clamping: message.expires / 1000), serial: serial,
-                    attempts: UInt16(clamping: message.attempts), priority: UInt8(message.priority.rawValue))
-                schedule.add(entry, to: ByteKey(destination))
-            }
+        }
+    }
+
+    private func begin(_ message: Taken) {
+        guard !message.destinations.isEmpty else {
+            messages[message.id] = Message(serial: 0, running: 1, pending: 0)
+            Task { await self.settle(message.id) }
+            return
+        }
+        serial &+= 1
+        messages[message.id] = Message(serial: serial, pending: UInt16(clamping: message.destinations.count))
+        for destination in message.destinations {
+            let entry = DeliverySchedule.Entry(
+                id: message.id, due: message.due, expires: UInt32(clamping: message.expires / 1000), serial: serial,
+                attempts: UInt16(clamping: message.attempts), priority: UInt8(message.priority.rawValue))
+            schedule.add(entry, to: ByteKey(destination))
+        }
+    }
+
+    /// Says what is wrong with a file, once; one that is no message is put aside.
+    private func refuse(_ id: MailID, in state: MailSpool.State, _ error: SkeinError) {
+        guard !error.isMissingFile else { return }
+        if error.code == .bodyError {
+            logger.error("\(id) is put aside: \(error)")
+            _ = spool.move(id, from: state, to: .failed)
+        } else if unreadable.count < 10_000, unreadable.insert(id).inserted {
+            logger.error("\(id) cannot be taken in, and is tried again in an hour: \(error)")
         }
     }
 
     /// Moves a message into the queue, and reads where it goes. On a thread.
     static func take(
-        _ id: MailID, from state: MailSpool.State, _ spool: MailSpool, _ relay: String?, _ logger: Logger
-    ) -> Taken? {
-        do throws(SkeinError) {
-            let file = try SpoolFile(spool.path(state, id), readingAhead: 4 << 10)
-            let envelope = file.envelope
-            if state == .new {
-                // Of two messages with one key, the first one counts.
-                if envelope.isKeyed, file.attempts == 0, file.due != 0, spool.isKeyKnown(id) {
-                    _ = spool.remove(id, from: .new, bytes: file.storedLength)
-                    return nil
-                }
-                guard spool.move(id, from: .new, to: .queue) else { return nil }
+        _ id: MailID, from state: MailSpool.State, _ spool: MailSpool, _ relay: String?
+    ) throws(SkeinError) -> Taken? {
+        let file = try SpoolFile(spool.path(state, id), readingAhead: 4 << 10)
+        let envelope = file.envelope
+        if state == .new {
+            // Of two messages with one key, the first one counts.
+            if envelope.isKeyed, file.attempts == 0, file.due != 0, spool.isKeyKnown(id) {
+                _ = spool.remove(id, from: .new, bytes: file.storedLength)
+                return nil
             }
-            var taken = Taken(
-                id: id, due: file.due, attempts: file.attempts, expires: envelope.expires, priority: envelope.priority)
-            // A clock that was set back must not hold a message up for longer than any wait.
-            let now = CivilTime.milliseconds
-            if file.attempts > 0 || envelope.notBefore == envelope.created {
-                taken.due = min(taken.due, now + 5 * 3600 * 1000)
-            }
-            var seen: Set<ByteKey> = []
-            for (index, mark) in file.marks.enumerated() where mark == .pending {
-                let destination = destination(of: envelope.recipients[index], envelope, relay)
-                if seen.insert(ByteKey(destination)).inserted { taken.destinations.append(destination) }
-            }
-            return taken
-        } catch {
-            giveUp(id, in: state, spool, error, logger)
-            return nil
+            guard spool.move(id, from: .new, to: .queue) else { return nil }
         }
-    }
-
-    /// A file that is no message is put aside, where people can look at it.
-    static func giveUp(
-        _ id: MailID, in state: MailSpool.State, _ spool: MailSpool, _ error: SkeinError, _ logger: Logger
-    ) {
-        guard error.code == .bodyError else { return }
-        logger.error("\(id) is put aside: \(error)")
-        _ = spool.move(id, from: state, to: .failed)
+        var taken = Taken(
+            id: id, due: file.due, attempts: file.attempts, expires: envelope.expires, priority: envelope.priority)
+        // A clock that was set back must not hold a message up for longer than any wait.
+        let now = CivilTime.milliseconds
+        if file.attempts > 0 || envelope.notBefore == envelope.created {
+            taken.due = min(taken.due, now + 5 * 3600 * 1000)
+        }
+        var seen: Set<ByteKey> = []
+        for (index, mark) in file.marks.enumerated() where mark == .pending {
+            let destination = destination(of: envelope.recipients[index], envelope, relay)
+            if seen.insert(ByteKey(destination)).inserted { taken.destinations.append(destination) }
+        }
+        return taken
     }
 
     /// Where mail for a recipient goes: a URL or a domain.

@@ -20,6 +20,8 @@ public actor MailAgent {
         var running: UInt16 = 0
         /// Destinations of which a recipient is pending.
         var pending: UInt16
+        /// Whether its file was taken away.
+        var isGone = false
     }
 
     nonisolated let spool: MailSpool
@@ -37,10 +39,13 @@ public actor MailAgent {
     let resolver: DNSResolver
     var counters = AgentStatus.Counters()
     let began = CivilTime.milliseconds
+    /// Names that are being taken in.
+    var taking: Set<MailID> = []
+    /// Files that could not be read, and have been spoken of.
+    var unreadable: Set<MailID> = []
     var isStopping = false
     var isPumping = false
     var running = 0
-    var written: [UInt8] = []
 
     /// An agent of a spool; ``run()`` lets it begin.
     public init(_ spool: MailSpool, _ configuration: Configuration = Configuration()) {
@@ -62,7 +67,7 @@ public actor MailAgent {
         limits.initial = max(1, configuration.concurrency.lowerBound)
         limits.maximum = max(limits.initial, configuration.concurrency.upperBound)
         limits.total = max(1, configuration.totalConcurrency)
-        limits.interval = configuration.rate.map { Int(1000 / max(0.001, $0)) } ?? 0
+        limits.interval = configuration.rate.map { Int((1000 / max(0.001, $0)).rounded(.up)) } ?? 0
         limits.rest = Backoff(
             first: min(.seconds(60), configuration.firstRetry), longest: min(.seconds(1800), configuration.longestRetry)
         )
@@ -74,6 +79,9 @@ public actor MailAgent {
     /// - Throws: code 701 when another agent has the spool, or the relay is none.
     public func run(started: @Sendable () -> Void = {}) async throws {
         if let relay = configuration.relay { _ = try MailRelay(relay) }
+        guard MailAddress("a@\(configuration.name)").problem == nil else {
+            throw SkeinError(.exception, because: "\(configuration.name.debugDescription) is no name of a host")
+        }
         let lock = try PidFile(locking: "\(spool.folder)/agent.pid")
         defer { lock.remove() }
         pool.start()
@@ -110,6 +118,7 @@ public actor MailAgent {
                 lastOrder = now
                 try? await onDisk { [spool, configuration] in spool.tidy(failedFor: configuration.failedFor) }
                 // What could not be read before.
+                unreadable = []
                 await scan()
             }
             if !more { try? await Task.sleep(for: tick) }
@@ -123,7 +132,7 @@ public actor MailAgent {
         while running > 0, ContinuousClock.now < end {
             try? await Task { try await Task.sleep(for: .milliseconds(20)) }.value
         }
-        await writeStatus(isEnd: true)
+        await writeStatus()
     }
 
     /// Does something that blocks on a thread.
@@ -146,9 +155,8 @@ public actor MailAgent {
             })
     }
 
-    private func writeStatus(isEnd: Bool = false) async {
-        guard let document = try? JSON.encode(status), document != written else { return }
-        written = document
+    private func writeStatus() async {
+        guard let document = try? JSON.encode(status) else { return }
         try? await onDisk { [spool] in
             let path = "\(spool.folder)/status.json"
             unlink("\(path).tmp")

@@ -26,7 +26,12 @@ struct MailRoutes: Sendable {
         }
         let found = try await resolver.records(destination, .mx, on: loop).get()
         let exchanges = found.compactMap { record -> (Int, DNSName?)? in
-            if case .exchange(let preference, let name) = record { (preference, name) } else { nil }
+            // A name that is no host's is not asked, nor spoken of.
+            if case .exchange(let preference, let name) = record, name.map({ DNSName($0.text) != nil }) ?? true {
+                (preference, name)
+            } else {
+                nil
+            }
         }
         if exchanges.isEmpty {
             // Without such records, the domain is its own server.

@@ -23,8 +23,10 @@ struct OutcomeWatcher: Sendable {
             if flock(lock, LOCK_EX | LOCK_NB) == 0 {
                 for name in names where !Task.isCancelled {
                     let path = "\(folder)/\(name)"
-                    if let outcome = Self.read(path) { await handle(outcome) }
-                    unlink(path)
+                    guard let outcome = Self.read(path) else { continue }
+                    await handle(outcome)
+                    // One that was cut short is told again.
+                    if !Task.isCancelled { unlink(path) }
                 }
             }
             try? await Task.sleep(for: .seconds(1))
@@ -41,7 +43,7 @@ struct OutcomeWatcher: Sendable {
     }
 
     private static func read(_ path: String) -> MailOutcome? {
-        guard let file = try? MailFile(reading: path), let bytes = try? file.read(upTo: 4 << 20) else { return nil }
+        guard let file = try? MailFile(reading: path), let bytes = try? file.read(upTo: 16 << 20) else { return nil }
         return try? JSON.decode(MailOutcome.self, from: bytes)
     }
 }

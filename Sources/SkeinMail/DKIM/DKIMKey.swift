@@ -73,7 +73,7 @@ public struct DKIMKey: Sendable {
     }
 
     /// Whether messages from a domain are signed with it.
-    func signs(for other: String) -> Bool { other.equalsBytes(domain) || other.hasByteSuffix(".\(domain)") }
+    package func signs(for other: String) -> Bool { other.equalsBytes(domain) || other.hasByteSuffix(".\(domain)") }
 
     // MARK: Signing
 

@@ -15,7 +15,8 @@ enum HeaderText {
 
     /// Whether a byte may stand in an atom (RFC 5322, section 3.2.3).
     static func isAtom(_ byte: UInt8) -> Bool {
-        Bytes.isToken(byte) || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "=") || byte == UInt8(ascii: "?")
+        Bytes.isToken(byte) && byte != UInt8(ascii: ".") || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "=")
+            || byte == UInt8(ascii: "?")
             || byte == UInt8(ascii: "{") || byte == UInt8(ascii: "}")
     }
 
@@ -75,7 +76,7 @@ enum HeaderText {
 
     private static func isFoldable(_ text: String) -> Bool {
         text.utf8.first != 0x20 && text.utf8.last != 0x20 && !text.containsByte("\t")
-            && text.splitBytes(separator: " ").allSatisfy { $0.utf8.count <= 900 }
+            && tokens(text).allSatisfy { $0.utf8.count <= 900 }
     }
 
     /// Words, each with the blanks before it.
@@ -184,6 +185,7 @@ enum HeaderText {
 private struct FoldedLine {
     private(set) var output: String
     private var column: Int
+    private var hasWord = false
 
     init(_ name: String) {
         output = "\(name):"
@@ -196,11 +198,12 @@ private struct FoldedLine {
     mutating func add(_ token: String) {
         let count = token.utf8.count
         // The first word stays beside the name: a first line of a name alone is malformed for some readers.
-        if column + count > 76, !output.hasByteSuffix(":") {
+        if column + count > 76, hasWord {
             output += "\r\n"
             column = 0
         }
         output += token
         column += count
+        hasWord = true
     }
 }

@@ -82,10 +82,16 @@ indirect enum MIMEPart {
         case .bytes(let bytes): bytes.withUnsafeBytes { encoder.append($0, to: &encoded) }
         case .file(let path):
             let file = try MailFile(reading: path)
+            let size = file.size
+            var count = 0
             while let piece = try file.read(upTo: 57 << 10) {
+                count += piece.count
                 piece.withUnsafeBytes { encoder.append($0, to: &encoded) }
                 try encoded.give(to: output)
                 encoded.removeAll(keepingCapacity: true)
+            }
+            guard count == size, file.size == size else {
+                throw SkeinError(.exception, peer: path, because: "the file was changed while it was read")
             }
         }
         encoder.end(&encoded)

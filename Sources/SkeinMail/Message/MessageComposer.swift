@@ -45,7 +45,9 @@ struct ComposedMessage {
                 .exception, because: "a message has from 1 to 10 000 recipients, and this one has \(recipients.count)")
         }
         try Self.check(message)
-        needsUTF8 = people.contains { $0.needsUTF8 }
+        // Of those that stand in fields; each server is asked for what its own recipients need.
+        let named = [message.from, message.sender].compactMap(\.self) + message.to + message.cc + message.replyTo
+        needsUTF8 = named.contains { $0.needsUTF8 }
         domain = message.from.domain
         sender = message.envelopeSender.mailbox
         self.recipients = recipients.map(\.mailbox)
@@ -116,7 +118,11 @@ struct ComposedMessage {
     }
 
     private static func fields(_ message: MailMessage, _ messageID: String, _ now: Int) throws(SkeinError) -> String {
-        let moment = message.date.map { Int($0.timeIntervalSince1970) } ?? now
+        let written = message.date.map(\.timeIntervalSince1970) ?? Double(now)
+        guard written >= 0, written < 253_402_300_800 else {
+            throw SkeinError(.exception, because: "the date of a message is between 1970 and 9999")
+        }
+        let moment = Int(written)
         var text = "Date: \(CivilTime(moment).httpDate.replacingBytes("GMT", with: "+0000"))\r\n"
         text += HeaderText.addresses("From", [message.from])
         if let sender = message.sender { text += HeaderText.addresses("Sender", [sender]) }

@@ -4,8 +4,8 @@ import NIOCore
 import NIOPosix
 import SkeinCore
 
-/// A message in the spool, a piece at a time. What was sent must be what was stored: when the checksum is wrong, the content fails at
-/// its end, so that no server takes it for whole. Used on one loop.
+/// A message in the spool, a piece at a time. What was sent must be what was stored: when the checksum is wrong, the content fails
+/// before its last piece, so that no server takes it for whole. Used on one loop.
 final class FileContent: SMTPContent, @unchecked Sendable {
     private static let pieceLength = 256 << 10
 
@@ -15,6 +15,8 @@ final class FileContent: SMTPContent, @unchecked Sendable {
     private var prefix: ByteBuffer?
     private var offset = 0
     private var check = SpoolFile.Check()
+    /// Whether it is not what was stored.
+    private(set) var isBroken = false
 
     init(_ file: SpoolFile, _ pool: NIOThreadPool) {
         self.file = file
@@ -34,7 +36,9 @@ final class FileContent: SMTPContent, @unchecked Sendable {
             let bytes = try self.file.content(at: self.offset, count: Self.pieceLength)
             self.offset += bytes.count
             self.check.update(bytes)
-            if bytes.isEmpty, !self.file.isIntact(self.check) {
+            // The last piece is not given away before all is known to be right.
+            if self.offset == self.file.contentLength, !self.file.isIntact(self.check) {
+                self.isBroken = true
                 throw SkeinError(.bodyError, because: "the message in the spool is not what was stored")
             }
             return bytes.isEmpty ? nil : ByteBuffer(bytes: bytes)

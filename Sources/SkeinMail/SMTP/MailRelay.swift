@@ -16,6 +16,14 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         case server(Endpoint, isLMTP: Bool)
         /// Each message becomes a file, for tests.
         case folder(String)
+
+        var isLocal: Bool {
+            switch self {
+            case .server(.host(let host, _), _):
+                host.equalsBytes("localhost") || IPAddress.bytes(host).map(IPAddress.isLoopback) == true
+            case .server(.unix, _), .folder: true
+            }
+        }
     }
 
     let target: Target
@@ -63,12 +71,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
             target = .server(.host(host, port: port), isLMTP: isLMTP)
         default: throw fail("\(scheme) is not known; smtp, smtps, lmtp, smtp+unix, lmtp+unix and file are")
         }
-        let isLocal: Bool =
-            switch target {
-            case .server(.host(let host, _), _):
-                host.equalsBytes("localhost") || IPAddress.bytes(host).map(IPAddress.isLoopback) == true
-            default: true
-            }
+        let isLocal = target.isLocal
         var tls: SMTPClientMachine.TLSUse = user != nil && !isLocal ? .required : .opportunistic
         var verifies: Bool?
         var (roots, mechanism, name, usesChunking) = (TLSOptions.Roots.system, SMTPMechanism?.none, String?.none, true)
@@ -82,16 +85,18 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
             case ("ca", _): roots = .file(value)
             case ("auth", _):
                 mechanism = SMTPMechanism(rawValue: value.asciiUppercased)
-                if mechanism == nil { throw fail("auth=\(value) is not known") }
+                if mechanism == nil { throw fail("this value of auth is not known") }
             case ("name", _):
                 guard MailAddress("a@\(value)").problem == nil else { throw fail("name=\(value) is no name of a host") }
                 name = value
             case ("chunking", "no"): usesChunking = false
-            default: throw fail("\(key)=\(value) is not known")
+            default: throw fail("the option \(key) or its value is not known")
             }
         }
+        // Who asks for a proof does not go on without one.
+        if verifies == true || verifies == nil && roots != .system, tls == .opportunistic { tls = .required }
         self.tls = isUnix || usesTLSAtOnce ? .asItIs : tls
-        let checks = verifies ?? (usesTLSAtOnce && !isLocal || tls == .required || roots != .system)
+        let checks = verifies ?? (!isLocal && (usesTLSAtOnce || user != nil) || tls == .required)
         tlsOptions = TLSOptions(verify: checks ? .full : .none, roots: roots)
         (self.mechanism, self.name, self.usesChunking) = (mechanism, name, usesChunking)
         switch (user, secret) {
@@ -115,13 +120,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether the connection does not leave this machine.
-    var isLocal: Bool {
-        switch target {
-        case .server(.host(let host, _), _):
-            host.equalsBytes("localhost") || IPAddress.bytes(host).map(IPAddress.isLoopback) == true
-        case .server(.unix, _), .folder: true
-        }
-    }
+    var isLocal: Bool { target.isLocal }
 
     private static func credentials(
         _ text: Substring, _ fail: (String) -> SkeinError
@@ -154,9 +153,10 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
 
     /// The URL without the password, for logs.
     private static func shown(_ url: String) -> String {
-        guard let scheme = url.rangeOfBytes("://"), let at = url.prefix(before: "?").lastByte("@"),
-            scheme.upperBound <= at
-        else { return url }
+        // Wherever the last @ stands: a password may hold anything.
+        guard let scheme = url.rangeOfBytes("://"), let at = url.lastByte("@"), scheme.upperBound <= at else {
+            return url
+        }
         let user = url[scheme.upperBound..<at].prefix(before: ":")
         return "\(url[..<scheme.upperBound])\(user)\(url[at...])"
     }

@@ -69,21 +69,24 @@ private actor SenderLoop {
         settings.timeouts = timeouts
         let connections = DeliveryConnections(
             loop: loop, dialer: Dialer(tls: TLSClient(), resolver: resolver, dial: nil), settings: settings)
-        let connection = try await connections.connect([relay])
+        let connected: Result<SMTPConnection, any Error>
+        do { connected = .success(try await connections.connect([relay])) } catch { connected = .failure(error) }
+        await resolver.close()
+        let connection = try connected.get()
         defer { connection.leave() }
         let envelope = file.envelope
         var sent: [MailSender.Sent] = []
         for start in stride(from: 0, to: envelope.recipients.count, by: 50) {
             let recipients = Array(envelope.recipients[start..<min(start + 50, envelope.recipients.count)])
             var part = SMTPEnvelope(sender: envelope.sender, recipients: recipients, size: file.size)
-            part.needsUTF8 = envelope.needsUTF8
+            part.needsUTF8 = envelope.needsUTF8 || part.hasUTF8
             part.isEightBit = envelope.isEightBit
             let outcome = try await connection.send(part, FileContent(file, .singleton)).get()
             sent += zip(recipients, outcome.results).map { .init(recipient: $0, result: $1) }
             guard connection.isIdle || start + 50 >= envelope.recipients.count else {
-                throw SkeinError(
-                    .channelClosed, peer: "\(relay)", because: "the server has ended the connection: \(outcome.results)"
-                )
+                let reply = SMTPReply(code: 451, lines: ["4.4.2 the server has ended the connection before"])
+                sent += envelope.recipients.dropFirst(start + 50).map { .init(recipient: $0, result: .deferred(reply)) }
+                break
             }
         }
         return sent

@@ -28,6 +28,9 @@ extension SMTPClientMachine {
             results = Array(repeating: nil, count: envelope.recipients.count)
         }
 
+        /// What is known of the recipients.
+        var known: [SMTPResult] { results.compactMap { $0.map { SMTPResult($0) } } }
+
         mutating func refuseAll(_ reply: SMTPReply) {
             for index in results.indices where results[index] == nil { results[index] = reply }
             accepted = []
@@ -36,7 +39,7 @@ extension SMTPClientMachine {
 
     mutating func begin(_ envelope: SMTPEnvelope) -> [Action] {
         if let reply = problem(envelope) {
-            return [.finish(envelope.recipients.map { _ in SMTPResult(reply) }, isUncertain: false)]
+            return [.finish(envelope.recipients.map { _ in SMTPResult(reply) }, .certain)]
         }
         var transaction = Transaction(envelope)
         transaction.expected.append(.mail)
@@ -113,7 +116,7 @@ extension SMTPClientMachine {
         switch expected {
         case .mail:
             if !reply.isPositive {
-                transaction.refuseAll(reply)
+                transaction.refuseAll(reply.code < 400 ? Self.unexpected(reply) : reply)
                 self.transaction = transaction
                 return finishIfOver()
             }
@@ -124,7 +127,7 @@ extension SMTPClientMachine {
                 // A server that refused the sender may accept recipients all the same.
                 if transaction.results[index] == nil { transaction.accepted.append(index) }
             } else if transaction.results[index] == nil {
-                transaction.results[index] = reply
+                transaction.results[index] = reply.code < 400 ? Self.unexpected(reply) : reply
             }
             let next = index + 1
             if next == transaction.told, next < transaction.results.count {
@@ -159,11 +162,13 @@ extension SMTPClientMachine {
                 transaction.refuseAll(reply.code < 400 ? Self.unexpected(reply) : reply)
             }
         case .final(let index):
-            let reply = reply.code < 400 && !reply.isPositive ? Self.unexpected(reply) : reply
+            // A yes to a content that was not sent is none.
+            let isEarly = phase == .content && !transaction.isContentWritten
+            let reply = reply.code < 400 && (isEarly || !reply.isPositive) ? Self.unexpected(reply) : reply
             for place in transaction.accepted where index == nil || index == place {
                 transaction.results[place] = reply
             }
-            if phase == .content, !transaction.isContentWritten {
+            if isEarly {
                 // The server does not want the rest, and the connection is in the middle of it.
                 transaction.refuseAll(reply)
                 self.transaction = transaction
@@ -188,20 +193,17 @@ extension SMTPClientMachine {
         guard let transaction, transaction.expected.isEmpty else { return [] }
         if transaction.results.contains(where: { $0 == nil }) { return [] }
         if transaction.hasContentBegun, !transaction.isContentWritten { return [] }
-        let results = transaction.results.compactMap { $0.map { SMTPResult($0) } }
-        let finish = Action.finish(results, isUncertain: false)
-        let isClean = results.contains { if case .delivered = $0 { true } else { false } }
-        self.transaction = nil
-        if isClean {
+        if transaction.known.contains(where: { if case .delivered = $0 { true } else { false } }) {
+            self.transaction = nil
             phase = .idle
-            return [finish, .ready]
+            return [.finish(transaction.known, .certain), .ready]
         }
         // What the server still remembers of the transaction must not become part of the next.
         phase = .reset
-        return [finish, .write("RSET\r\n")]
+        return [.write("RSET\r\n")]
     }
 
     private static func unexpected(_ reply: SMTPReply) -> SMTPReply {
-        SMTPReply(code: 451, lines: ["4.5.0 the server answered the content with \(reply)"])
+        SMTPReply(code: 451, lines: ["4.5.0 the server answered with \(reply), which makes no sense here"])
     }
 }

@@ -51,14 +51,14 @@ struct SMTPClientMachine {
 
     enum Action {
         case write(String)
-        /// Bytes that came behind the reply are not the server's word: they were not protected.
+        /// TLS begins; bytes that came behind the reply are not the server's word, since they were not protected.
         case startTLS
         /// The connection takes messages.
         case ready
         /// The content is to be written: as lines with dots doubled and a dot at the end, or as it is.
         case writeContent(dotStuffed: Bool)
-        /// The end of a transaction in which no recipient was accepted.
-        case finish([SMTPResult], isUncertain: Bool)
+        /// The end of a transaction, with what became of each recipient.
+        case finish([SMTPResult], SMTPOutcome.Fate)
         /// The connection cannot be used: it never became ready.
         case fail(SkeinError)
         case close
@@ -76,6 +76,11 @@ struct SMTPClientMachine {
 
     mutating func receive(_ event: Event) -> [Action] {
         switch (phase, event) {
+        case (.idle, .send(let envelope)): return begin(envelope)
+        case (_, .send(let envelope)):
+            // It has ended, or is about to, and nothing was sent.
+            let reply = SMTPReply(code: 451, lines: ["4.4.2 the server has ended the connection"])
+            return [.finish(envelope.recipients.map { _ in .deferred(reply) }, .notBegun)]
         case (.closed, _): return []
         case (_, .lost(let error)): return end(error, reply: nil)
         case (_, .timedOut):
@@ -86,14 +91,13 @@ struct SMTPClientMachine {
             return [.write("QUIT\r\n")]
         case (_, .leave):
             return end(SkeinError(.shuttingDown, because: "the client is shut down"), reply: nil) + [.close]
-        case (.idle, .send(let envelope)): return begin(envelope)
         case (.handshake, .secured):
             isSecure = true
             return hello()
         case (_, .contentWritten): return contentWritten()
         case (_, .contentFailed(let error)): return end(error, reply: nil) + [.close]
         case (_, .received(let reply)): return receive(reply)
-        case (_, .send), (_, .secured): return []
+        case (_, .secured): return []
         }
     }
 
@@ -120,9 +124,10 @@ struct SMTPClientMachine {
         case .authentication: return receiveAuthentication(reply)
         case .mail, .recipients, .data, .content, .final: return receiveInTransaction(reply)
         case .reset:
-            guard reply.isPositive else { return end(Self.refusal(reply), reply: reply) + [.close] }
+            guard reply.isPositive, let transaction else { return end(Self.refusal(reply), reply: reply) + [.close] }
+            self.transaction = nil
             phase = .idle
-            return [.ready]
+            return [.finish(transaction.known, .certain), .ready]
         case .leaving:
             return end(SkeinError(.channelClosed, because: "the connection has ended"), reply: nil) + [.close]
         case .idle, .handshake, .closed:
@@ -214,11 +219,17 @@ struct SMTPClientMachine {
         phase = .closed
         guard var transaction else { return wasInUse ? [.fail(error)] : [] }
         self.transaction = nil
-        let isUncertain =
-            reply == nil && transaction.isContentWritten && transaction.results.contains { $0 == nil }
-        let lost = reply ?? SMTPReply(code: 451, lines: ["4.4.2 \(error.message)"])
-        transaction.refuseAll(lost)
-        return [.finish(transaction.results.compactMap { $0.map { SMTPResult($0) } }, isUncertain: isUncertain)]
+        let isOpen = transaction.results.contains { $0 == nil }
+        let fate: SMTPOutcome.Fate
+        if case .mail? = transaction.expected.first, !transaction.isContentWritten {
+            // A server that had grown tired of waiting may have gone before it read a byte.
+            fate = .notBegun
+        } else {
+            fate = reply == nil && transaction.isContentWritten && isOpen ? .uncertain : .certain
+        }
+        let guess = fate == .uncertain ? "; it has got the whole message, and may have taken it" : ""
+        transaction.refuseAll(reply ?? SMTPReply(code: 451, lines: ["4.4.2 \(error.message)\(guess)"]))
+        return [.finish(transaction.known, fate)]
     }
 
     static func refusal(_ reply: SMTPReply) -> SkeinError {

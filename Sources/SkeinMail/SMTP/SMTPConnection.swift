@@ -54,8 +54,6 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     let peer: String
     /// Messages that were sent on it.
     private(set) var count = 0
-    /// Told when the connection has ended.
-    var onClose: (() -> Void)?
 
     private let loop: any EventLoop
     private let timeouts: SMTPTimeouts
@@ -146,11 +144,11 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
                 stuffing = dotStuffed ? DotStuffing() : nil
                 needsFlush = false
                 writeContent()
-            case .finish(let results, let isUncertain):
+            case .finish(let results, let fate):
                 let promise = sending?.promise
                 sending = nil
                 // The connection may be used again by whoever hears of the end.
-                loop.execute { promise?.succeed(SMTPOutcome(results: results, isUncertain: isUncertain)) }
+                loop.execute { promise?.succeed(SMTPOutcome(results: results, fate: fate)) }
             case .fail(let error):
                 ready?.fail(SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
                 ready = nil
@@ -158,6 +156,8 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
             }
         }
         if needsFlush { context?.flush() }
+        // Whatever the reason, nothing more is read or kept.
+        if machine.phase == .closed { context?.close(promise: nil) }
         arm()
     }
 
@@ -176,17 +176,20 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
                         .tlsHandshakeFailed, peer: peer,
                         because: "bytes in clear text came behind the answer to STARTTLS")))
         }
-        TLSHandshake.begin(on: context.channel, tls, host: tlsName, peer: peer).assumeIsolated().whenComplete {
-            result in
-            switch result {
-            case .success: self.perform(.secured)
-            case .failure(let error):
-                self.perform(
-                    .lost(error as? SkeinError ?? SkeinError(.tlsHandshakeFailed, peer: self.peer, because: "\(error)"))
-                )
-                context.close(promise: nil)
+        TLSHandshake.begin(on: context.channel, tls, host: tlsName, peer: peer, isFirst: true).assumeIsolated()
+            .whenComplete {
+                result in
+                switch result {
+                case .success: self.perform(.secured)
+                case .failure(let error):
+                    self.perform(
+                        .lost(
+                            error as? SkeinError
+                                ?? SkeinError(.tlsHandshakeFailed, peer: self.peer, because: "\(error)"))
+                    )
+                    context.close(promise: nil)
+                }
             }
-        }
     }
 
     // MARK: The content
@@ -242,6 +245,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard machine.phase != .closed else { return }
         decoder.append(unwrapInboundIn(data))
         do throws(SkeinError) {
             while machine.phase != .closed, let reply = try decoder.next() { perform(.received(reply)) }
@@ -259,8 +263,6 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     func channelInactive(context: ChannelHandlerContext) {
         perform(.lost(SkeinError(.channelClosed, peer: peer, because: "the server has closed the connection")))
         timer?.cancel()
-        onClose?()
-        onClose = nil
         context.fireChannelInactive()
     }
 }

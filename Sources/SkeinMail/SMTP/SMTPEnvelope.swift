@@ -31,6 +31,9 @@ public struct SMTPEnvelope: Sendable, Hashable {
     /// What reports of the next server name the message by; nil for nothing.
     public var envelopeID: String?
 
+    /// Whether an address in it has characters beyond ASCII.
+    var hasUTF8: Bool { ([sender] + recipients).contains { !$0.utf8.allSatisfy { $0 < 0x80 } } }
+
     /// An envelope of text in ASCII, without requests for reports.
     public init(sender: String, recipients: [String], size: Int = 0) {
         self.sender = sender
@@ -66,8 +69,17 @@ public enum SMTPResult: Sendable, Hashable {
 struct SMTPOutcome: Sendable {
     /// For each recipient, in the order of the envelope.
     var results: [SMTPResult]
-    /// Whether the connection ended behind the last byte of the content, so that the server may have taken the message all the same.
-    var isUncertain = false
+    var fate = Fate.certain
+
+    /// What is known when a transaction has ended.
+    enum Fate: Sendable {
+        /// The server has answered, or the connection ended before the end of the content.
+        case certain
+        /// The connection ended behind the last byte of the content, so that the server may have taken the message all the same.
+        case uncertain
+        /// The connection ended before the server has said anything about the message.
+        case notBegun
+    }
 }
 
 /// The commands of a transaction.

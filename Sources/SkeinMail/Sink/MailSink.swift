@@ -104,6 +104,7 @@ private final class SinkConnection: ChannelInboundHandler {
     private let sink: MailSink
     private var machine: SMTPServerMachine
     private var held = 0
+    private var isOver = false
     private var timer: Scheduled<Void>?
 
     init(_ name: String, _ sink: MailSink) {
@@ -139,11 +140,13 @@ private final class SinkConnection: ChannelInboundHandler {
                 context.close(promise: nil)
             }
         }
+        guard !isOver else { return }
         let now = machine.held
         if !sink.holds(more: now - held) {
             write("421 4.3.1 there is too little memory\r\n", context)
             context.flush()
-            context.close(promise: nil)
+            held = now
+            return context.close(promise: nil)
         }
         held = now
     }
@@ -152,6 +155,7 @@ private final class SinkConnection: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
+        isOver = true
         sink.closed(held: held)
     }
 

@@ -161,7 +161,8 @@ struct SMTPServerMachine {
             return mistake("501 5.5.4 MAIL FROM:<address> is expected")
         }
         for parameter in parameters where parameter.asciiUppercased.hasBytePrefix("SIZE=") {
-            if let size = Int(parameter.droppingBytes(first: 5)), size > limits.message {
+            let digits = parameter.droppingBytes(first: 5)
+            if Int(digits) ?? (digits.utf8.allSatisfy(Bytes.isDigit) ? .max : 0) > limits.message {
                 return [.reply("552 5.3.4 a message has at most \(limits.message) bytes\r\n")]
             }
         }

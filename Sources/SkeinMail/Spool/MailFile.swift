@@ -24,12 +24,23 @@ final class MailFile: Sendable {
     }
 
     convenience init(reading path: String) throws(SkeinError) {
-        try self.init(path, O_RDONLY)
-        guard isRegular else { throw SkeinError(.exception, peer: path, because: "it is no file") }
+        // Without O_NONBLOCK, a pipe that nobody writes to would be waited for.
+        try self.init(path, O_RDONLY | O_NONBLOCK)
+        guard isRegular else {
+            throw SkeinError(
+                .exception, peer: path, because: "it is no file: a folder, a pipe or a device cannot be attached")
+        }
     }
 
     /// A file that is there; it can be changed.
-    convenience init(changing path: String) throws(SkeinError) { try self.init(path, O_RDWR | O_NOFOLLOW) }
+    convenience init(changing path: String) throws(SkeinError) {
+        do throws(SkeinError) {
+            try self.init(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+        } catch  where error.isReadOnly {
+            // It can still be looked at.
+            try self.init(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        }
+    }
 
     /// A file that must not be there.
     convenience init(creating path: String) throws(SkeinError) { try self.init(path, O_RDWR | O_CREAT | O_EXCL) }
@@ -92,6 +103,13 @@ final class MailFile: Sendable {
         guard count == bytes.count else { throw Self.failure(path, "it cannot be written") }
     }
 
+    /// Gives the file to a user, for root who stores for others.
+    func give(to user: uid_t, _ group: gid_t) throws(SkeinError) {
+        guard fchown(descriptor, user, group) == 0 else {
+            throw Self.failure(path, "it cannot be given to the spool's owner")
+        }
+    }
+
     /// Returns when the disk has it.
     func synchronize() throws(SkeinError) {
         guard fsync(descriptor) == 0 else { throw Self.failure(path, "the disk does not take it") }
@@ -125,6 +143,8 @@ struct MailFileError: Error {
 extension SkeinError {
     /// Whether it is that a file is not there.
     var isMissingFile: Bool { (cause as? MailFileError)?.number == ENOENT }
+    /// Whether it is that a file cannot be changed.
+    var isReadOnly: Bool { [EROFS, EACCES].contains((cause as? MailFileError)?.number ?? 0) }
 }
 
 private func readSome(_ descriptor: CInt, _ target: UnsafeMutableRawBufferPointer) -> Int {

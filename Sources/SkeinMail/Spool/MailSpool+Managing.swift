@@ -12,11 +12,15 @@ import SkeinCore
 
 extension MailSpool {
     /// The names of the messages in a state, in no order.
-    /// - Parameter limit: so many at most.
-    package func names(_ state: State, limit: Int = .max) -> [MailID] {
+    /// - Parameters:
+    ///   - limit: so many at most.
+    ///   - isWanted: whether a name counts.
+    package func names(
+        _ state: State, limit: Int = .max, where isWanted: (MailID) -> Bool = { _ in true }
+    ) -> [MailID] {
         var names: [MailID] = []
         Self.eachName("\(folder)/\(state.rawValue)") { name in
-            if let id = MailID(name) { names.append(id) }
+            if let id = MailID(name), isWanted(id) { names.append(id) }
             return names.count < limit
         }
         return names
@@ -61,7 +65,7 @@ extension MailSpool {
     }
 
     /// Remembers that the message with a key was delivered, before its file goes.
-    func rememberKey(_ id: MailID) { _ = try? MailFile(changingOrCreating: "\(folder)/keys/\(id)") }
+    func rememberKey(_ id: MailID) throws(SkeinError) { _ = try MailFile(changingOrCreating: "\(folder)/keys/\(id)") }
 
     // MARK: For people
 
@@ -84,8 +88,13 @@ extension MailSpool {
 
     /// Removes a message for good.
     package func delete(_ id: MailID) throws(SkeinError) -> Bool {
-        guard let (state, file) = try open(id) else { return false }
-        return remove(id, from: state, bytes: file.storedLength)
+        do throws(SkeinError) {
+            guard let (state, file) = try open(id) else { return false }
+            return remove(id, from: state, bytes: file.storedLength)
+        } catch {
+            // What is no message any more can be removed, too; the agent counts anew.
+            return State.allCases.contains { remove(id, from: $0, bytes: 0) }
+        }
     }
 
     // MARK: Order
@@ -95,8 +104,9 @@ extension MailSpool {
     package func tidy(failedFor: Duration = .seconds(30 * 86_400)) {
         let now = CivilTime.now
         Self.removeOld("\(folder)/tmp", before: now - 86_400)
+        removeAbandoned()
         Self.removeOld("\(folder)/keys", before: now - 7 * 86_400)
-        Self.removeOld("\(folder)/failed", before: now - Int(failedFor / .seconds(1)))
+        Self.removeOld("\(folder)/failed", before: now - failedFor.clampedMilliseconds / 1000)
         Self.eachName("\(folder)/reports") { name in
             Self.removeOld("\(folder)/reports/\(name)", before: now - 7 * 86_400)
             return true
@@ -114,6 +124,17 @@ extension MailSpool {
             }
         }
         usage.set(count: count, bytes: bytes)
+    }
+
+    /// Removes what processes have begun to write that are no more.
+    private func removeAbandoned() {
+        Self.eachName("\(folder)/tmp") { name in
+            let parts = name.splitBytes(separator: ".")
+            if parts.count == 3, let process = pid_t(parts[1]), process > 0, kill(process, 0) != 0, errno == ESRCH {
+                unlink("\(folder)/tmp/\(name)")
+            }
+            return true
+        }
     }
 
     private static func removeOld(_ folder: String, before moment: Int) {

@@ -26,6 +26,13 @@ public final class MailSpool: Sendable {
 
         /// The defaults.
         public init() {}
+
+        /// No limits but that of a message.
+        static var none: Limits {
+            var limits = Limits()
+            (limits.count, limits.bytes) = (1 << 52, 1 << 52)
+            return limits
+        }
     }
 
     /// Where a message is.
@@ -54,6 +61,8 @@ public final class MailSpool: Sendable {
         public var notify: SMTPEnvelope.Notification?
         /// The name under which the app looks for what has become of it.
         public var report: String?
+        /// Whether it is a report of the agent, for which there is always room.
+        var isReport = false
 
         /// The defaults.
         public init() {}
@@ -66,18 +75,42 @@ public final class MailSpool: Sendable {
     /// The keys that sign, each for its domain.
     public let keys: [DKIMKey]
     let usage: SpoolUsage
+    /// Whose the folder is, when root stores messages for another user.
+    private let owner: (user: uid_t, group: gid_t)?
 
     /// Opens a spool; the folder is made when it is not there.
     /// - Throws: code 701 when it cannot be, or is another user's.
-    public init(_ folder: String, limits: Limits = Limits(), keys: [DKIMKey] = []) throws(SkeinError) {
+    public convenience init(_ folder: String, limits: Limits = Limits(), keys: [DKIMKey] = []) throws(SkeinError) {
+        try self.init(folder, limits: limits, keys: keys, isThere: false)
+    }
+
+    /// Opens a spool that is there, for looking at it.
+    /// - Throws: code 701 when there is none.
+    package convenience init(existing folder: String) throws(SkeinError) {
+        try self.init(folder, limits: Limits(), keys: [], isThere: true)
+    }
+
+    private init(_ folder: String, limits: Limits, keys: [DKIMKey], isThere: Bool) throws(SkeinError) {
         self.folder =
             folder.hasByteSuffix("/") && folder.utf8.count > 1 ? String(folder.droppingBytes(last: 1)) : folder
         self.limits = limits
         self.keys = keys
-        try Self.makeFolder(self.folder, withParents: true)
-        for name in State.allCases.map(\.rawValue) + ["tmp", "keys", "reports"] {
-            try Self.makeFolder("\(self.folder)/\(name)", withParents: false)
+        guard !folder.isEmpty else { throw SkeinError(.exception, because: "the folder of a spool has a name") }
+        if isThere, access("\(self.folder)/queue", F_OK) != 0 {
+            throw SkeinError(
+                .exception, peer: self.folder,
+                because: errno == EACCES
+                    ? "the spool is another user's" : "there is no spool; see --spool and SKEIN_MAIL_SPOOL")
         }
+        if !isThere {
+            try Self.makeFolder(self.folder, withParents: true)
+            for name in State.allCases.map(\.rawValue) + ["tmp", "keys", "reports"] {
+                try Self.makeFolder("\(self.folder)/\(name)", withParents: false)
+            }
+        }
+        var facts = stat()
+        owner =
+            getuid() == 0 && lstat(self.folder, &facts) == 0 && facts.st_uid != 0 ? (facts.st_uid, facts.st_gid) : nil
         usage = try SpoolUsage("\(self.folder)/usage")
     }
 
@@ -98,7 +131,7 @@ public final class MailSpool: Sendable {
             mkdir(path, 0o700)
         }
         var facts = stat()
-        guard lstat(path, &facts) == 0 else { throw MailFile.failure(path, "the folder cannot be made") }
+        guard lstat(path, &facts) == 0 else { throw MailFile.failure(path, "the folder cannot be made or entered") }
         guard facts.st_mode & S_IFMT == S_IFDIR || withParents && facts.st_mode & S_IFMT == S_IFLNK else {
             throw SkeinError(.exception, peer: path, because: "it is no folder")
         }
@@ -121,7 +154,7 @@ public final class MailSpool: Sendable {
             let signing = keys.filter { $0.signs(for: composed.domain) }
             var bodyHash = RelaxedBodyHash()
             var isHeader = true
-            return try SpoolFile.write(path, limit: limits.message) { (output) throws(SkeinError) in
+            return try SpoolFile.write(path, limit: limits.message, owner: owner) { (output) throws(SkeinError) in
                 try composed.write { (bytes) throws(SkeinError) in
                     if !isHeader, !signing.isEmpty { bodyHash.append(bytes) }
                     isHeader = false
@@ -164,7 +197,7 @@ public final class MailSpool: Sendable {
         var endings = LineEndings()
         let lines = content.withUnsafeBytes { endings.normalized($0) } + endings.end()
         return try store(options) { (path, now) throws(SkeinError) in
-            try SpoolFile.write(path, limit: limits.message) { (output) throws(SkeinError) in
+            try SpoolFile.write(path, limit: limits.message, owner: owner) { (output) throws(SkeinError) in
                 try lines.give(to: output)
             } envelope: { () throws(SkeinError) in
                 var envelope = SpooledEnvelope(
@@ -172,8 +205,7 @@ public final class MailSpool: Sendable {
                     recipients: addresses.prefix(recipients.count).map(\.mailbox), created: now,
                     lifetime: options.lifetime)
                 envelope.isEightBit = lines.contains { $0 >= 0x80 }
-                envelope.needsUTF8 = addresses.contains { $0.needsUTF8 }
-                let header = RelaxedHeader.fields(Array(lines.prefix(16 << 10)))
+                let header = RelaxedHeader.fields(Self.header(of: lines))
                 envelope.subject =
                     header.first { $0.name.equalsIgnoringCase("subject") }.map {
                         String($0.value.trimmingBlanks().prefix(before: "\r"))
@@ -181,6 +213,13 @@ public final class MailSpool: Sendable {
                 return envelope.with(options)
             }
         }
+    }
+
+    /// The fields of a message, as far as they are looked at.
+    private static func header(of lines: [UInt8]) -> [UInt8] {
+        let start = lines.prefix(16 << 10)
+        let end = start.indices.first { start[$0...].starts(with: [Bytes.cr, Bytes.lf, Bytes.cr, Bytes.lf]) }
+        return Array(start[..<(end ?? start.endIndex)])
     }
 
     /// Writes a message beside the others, and then lets it appear among them.
@@ -193,6 +232,7 @@ public final class MailSpool: Sendable {
         let id = options.key.map { MailID(key: $0) } ?? MailID(at: now)
         if options.key != nil, isKnown(id) { return id }
         let temporary = "\(folder)/tmp/\(id).\(getpid()).\(Hex.random(4))"
+        let limits = options.isReport ? Limits.none : limits
         try usage.add(count: 1, bytes: 0, limits: limits)
         var counted = 0
         var isStored = false
@@ -203,28 +243,26 @@ public final class MailSpool: Sendable {
         let stored = try write(temporary, now)
         try usage.add(count: 0, bytes: stored, limits: limits)
         counted = stored
+        // Opened before the message is there: from then on nothing may fail that the caller would repeat it for.
+        let folder = try SpoolFolder("\(folder)/new")
         // Not rename(2): of two messages with one key the second one must not take the place of the first.
         if link(temporary, path(.new, id)) != 0 {
             if errno == EEXIST, options.key != nil { return id }
             throw MailFile.failure(path(.new, id), "the message cannot be stored")
         }
         isStored = true
-        try Self.synchronizeFolder("\(folder)/new")
+        try folder.synchronize()
         return id
     }
+
+    /// Whether a message with a key was stored in the last week.
+    package func knows(key: String) -> Bool { isKnown(MailID(key: key)) }
 
     /// Whether the message with a key was stored before. Looked for on its way, so that it is not missed while it moves.
     private func isKnown(_ id: MailID) -> Bool {
         let places =
             [State.new, .queue, .hold, .failed].map { path($0, id) } + ["\(folder)/keys/\(id)", path(.queue, id)]
         return places.contains { access($0, F_OK) == 0 }
-    }
-
-    static func synchronizeFolder(_ path: String) throws(SkeinError) {
-        let descriptor = openFile(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw MailFile.failure(path, "the folder cannot be opened") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw MailFile.failure(path, "the disk does not take the folder") }
     }
 }
 
@@ -233,7 +271,8 @@ extension SpooledEnvelope {
     fileprivate func with(_ options: MailSpool.Options) -> SpooledEnvelope {
         var envelope = self
         envelope.isKeyed = options.key != nil
-        envelope.notBefore = created + Int(options.delay / .milliseconds(1))
+        envelope.notBefore = min(created + options.delay.clampedMilliseconds, SpoolFile.lastMoment)
+        envelope.expires = min(envelope.notBefore + options.lifetime.clampedMilliseconds, SpoolFile.lastMoment)
         envelope.relay = options.relay
         envelope.notify = options.notify
         envelope.report = options.report
@@ -241,5 +280,20 @@ extension SpooledEnvelope {
     }
 }
 
-/// open(2), whose name the type has taken.
-private func openFile(_ path: String, _ flags: CInt) -> CInt { open(path, flags) }
+/// A folder whose names are to be on the disk.
+private final class SpoolFolder {
+    private let path: String
+    private let descriptor: CInt
+
+    init(_ path: String) throws(SkeinError) {
+        self.path = path
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw MailFile.failure(path, "the folder cannot be opened") }
+    }
+
+    deinit { close(descriptor) }
+
+    func synchronize() throws(SkeinError) {
+        guard fsync(descriptor) == 0 else { throw MailFile.failure(path, "the disk does not take the folder") }
+    }
+}

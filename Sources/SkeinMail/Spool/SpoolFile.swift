@@ -29,6 +29,8 @@ package final class SpoolFile: @unchecked Sendable {
         package var text: String
     }
 
+    /// The last moment that has 13 digits, in milliseconds since 1970.
+    static let lastMoment = 9_999_999_999_999
     static let headerLength = 11 + 17 + 11 + 65
     private static let marksLength = 7 + 14
     /// Bytes that are read at once: most messages are whole in them.
@@ -54,14 +56,17 @@ package final class SpoolFile: @unchecked Sendable {
     /// Writes a message to a new file, and returns when the disk has it.
     /// - Parameters:
     ///   - limit: bytes of the message at most.
+    ///   - owner: whose file it becomes; nil for this user's.
     ///   - write: writes the content.
     ///   - envelope: makes the envelope when the content is written.
     /// - Returns: bytes of the file.
     static func write(
-        _ path: String, limit: Int, _ write: (MIMEOutput) throws(SkeinError) -> Void,
+        _ path: String, limit: Int, owner: (user: uid_t, group: gid_t)? = nil,
+        _ write: (MIMEOutput) throws(SkeinError) -> Void,
         envelope: () throws(SkeinError) -> SpooledEnvelope
     ) throws(SkeinError) -> Int {
         let file = try MailFile(creating: path)
+        try owner.map { (owner) throws(SkeinError) in try file.give(to: owner.user, owner.group) }
         var hash = SHA256()
         var length = 0
         // Most messages go to the disk in one piece.
@@ -116,7 +121,7 @@ package final class SpoolFile: @unchecked Sendable {
         let words = String(decoding: start[..<(Self.headerLength - 1)], as: UTF8.self).splitBytes(separator: " ")
         guard words.count == 4, words[0].equalsBytes("SkeinMail1"), let content = Int(words[1]),
             let envelope = Int(words[2]),
-            content >= 0, (1...(64 << 20)).contains(envelope)
+            (0...file.size).contains(content), (1...(64 << 20)).contains(envelope)
         else { throw broken() }
         contentLength = content
         envelopeLength = envelope
@@ -132,13 +137,18 @@ package final class SpoolFile: @unchecked Sendable {
         end += try file.read(at: place + wanted, count: count)
         let numbers = String(decoding: end[(envelope + 1)..<wanted], as: UTF8.self).splitBytes(separator: " ")
         let marks = end[wanted...].compactMap(Mark.init(rawValue:))
-        guard numbers.count == 2, let attempts = Int(numbers[0]), let due = Int(numbers[1]), marks.count == count else {
+        guard numbers.count == 2, let attempts = Int(numbers[0]), let due = Int(numbers[1]), attempts >= 0, due >= 0,
+            marks.count == count
+        else {
             throw broken()
         }
         self.attempts = attempts
         self.due = due
         self.marks = marks
     }
+
+    /// Whether nobody is told when it was delivered, so that its end is that it goes.
+    var isUnobserved: Bool { !envelope.isKeyed && envelope.report == nil }
 
     /// Bytes of the message with the fields in front.
     package var size: Int { envelope.prefix.utf8.count + contentLength }
@@ -205,7 +215,7 @@ package final class SpoolFile: @unchecked Sendable {
 
     /// What was said about it, the oldest first.
     package var notes: [Note] {
-        let bytes = (try? file.read(at: notesStart, count: Self.noteLimit * 2)) ?? []
+        let bytes = (try? file.read(at: notesStart, count: min(16 << 20, max(0, file.size - notesStart)))) ?? []
         return bytes.split(separator: Bytes.lf).compactMap { line in
             guard let value = try? JSONValue(json: line), let moment = value["at"]?.integer,
                 let recipient = value["to"]?.string, let text = value["said"]?.string
@@ -228,23 +238,30 @@ package final class SpoolFile: @unchecked Sendable {
     /// Says when it is tried next.
     package func schedule(attempts: Int, due: Int) throws(SkeinError) {
         self.attempts = min(attempts, 999_999)
-        self.due = min(due, 9_999_999_999_999)
+        self.due = min(max(0, due), Self.lastMoment)
         try file.write(Array(Self.state(attempts: self.attempts, due: self.due).utf8), at: stateStart)
     }
 
     /// Appends what was said; nothing is done when there is no room.
-    func note(_ notes: [Note]) {
+    /// - Parameter areLast: whether nothing will be said of these recipients any more: these are kept in any case.
+    func note(_ notes: [Note], areLast: Bool) {
         let length = file.size
-        guard length - notesStart < Self.noteLimit else { return }
+        guard areLast || length - notesStart < Self.noteLimit else { return }
         var bytes: [UInt8] = []
-        for note in notes.prefix(50) {
+        for note in areLast ? notes[...] : notes.prefix(50) {
             let object: JSONValue = [
-                "at": .integer(note.moment), "to": .string(note.recipient), "said": .string(note.text),
+                "at": .integer(note.moment), "to": .string(note.recipient), "said": .string(Self.shortened(note.text)),
             ]
             bytes += object.json.utf8
             bytes.append(Bytes.lf)
         }
         try? file.write(bytes, at: max(length, notesStart))
+    }
+
+    /// Servers may say much; what matters stands at the beginning.
+    private static func shortened(_ text: String) -> String {
+        let plain = text.utf8.prefix(400).map { $0 < 0x20 || $0 == 0x7F ? Bytes.space : $0 }
+        return String(decoding: plain, as: UTF8.self)
     }
 
     /// Returns when the disk has the marks.

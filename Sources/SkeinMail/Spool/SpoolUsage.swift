@@ -9,13 +9,21 @@ struct SpoolUsage: Sendable {
 
     private let file: MailFile
 
-    init(_ path: String) throws(SkeinError) { file = try MailFile(changingOrCreating: path) }
+    init(_ path: String) throws(SkeinError) {
+        do throws(SkeinError) {
+            file = try MailFile(changingOrCreating: path)
+        } catch  where error.isReadOnly {
+            file = try MailFile(reading: path)
+        }
+    }
 
     /// What is there.
     func read() throws(SkeinError) -> (count: Int, bytes: Int) {
         let text = String(decoding: try file.read(at: 0, count: Self.length), as: UTF8.self)
         let words = text.splitAtBlanks().compactMap { Int($0) }
-        return words.count == 2 ? (words[0], words[1]) : (0, 0)
+        // A file with other numbers is counted anew by the agent.
+        guard words.count == 2, words.allSatisfy({ (0...(1 << 50)).contains($0) }) else { return (0, 0) }
+        return (words[0], words[1])
     }
 
     /// Adds a message unless there are too many.
@@ -23,7 +31,7 @@ struct SpoolUsage: Sendable {
     func add(count: Int, bytes: Int, limits: MailSpool.Limits) throws(SkeinError) {
         try file.locked { () throws(SkeinError) in
             let now = try read()
-            guard now.count + count <= limits.count, now.bytes + bytes <= limits.bytes else {
+            guard now.count <= limits.count - count, now.bytes <= limits.bytes - bytes else {
                 throw SkeinError(
                     .socketPanic,
                     because:

@@ -41,8 +41,11 @@ public struct SpooledEnvelope: Sendable, Equatable {
         self.recipients = recipients
         created = moment
         notBefore = moment
-        expires = moment + Int(lifetime / .milliseconds(1))
+        expires = min(moment + lifetime.clampedMilliseconds, SpoolFile.lastMoment)
     }
+
+    /// Whether it is worth nothing after its time; others are tried once more when nobody could deliver them for days.
+    var isShortLived: Bool { expires - created < 5 * 86_400_000 }
 
     /// The envelope as a document.
     var document: [UInt8] {
@@ -67,7 +70,8 @@ public struct SpooledEnvelope: Sendable, Equatable {
         guard let value = try? JSONValue(json: document), let sender = value["from"]?.string,
             let recipients = value["to"]?.elements?.compactMap(\.string), !recipients.isEmpty,
             let created = value["created"]?.integer, let notBefore = value["notBefore"]?.integer,
-            let expires = value["expires"]?.integer
+            let expires = value["expires"]?.integer,
+            [created, notBefore, expires].allSatisfy({ (0...SpoolFile.lastMoment).contains($0) })
         else { return nil }
         self.sender = sender
         self.recipients = recipients
@@ -84,5 +88,13 @@ public struct SpooledEnvelope: Sendable, Equatable {
         subject = value["subject"]?.string ?? ""
         messageID = value["messageID"]?.string ?? ""
         report = value["report"]?.string
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, from 0 to some thousand years.
+    var clampedMilliseconds: Int {
+        let seconds = min(max(components.seconds, 0), 100_000_000_000)
+        return Int(seconds) * 1000 + Int(max(0, components.attoseconds) / 1_000_000_000_000_000)
     }
 }

@@ -75,7 +75,7 @@ package enum IPAddress {
     }
 
     /// A server written as `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
-    static func server(_ text: String, port: Int) -> SocketAddress? {
+    package static func server(_ text: String, port: Int) -> SocketAddress? {
         if let bytes = bytes(text) { return socketAddress(bytes, port: port) }
         guard let colon = text.lastByte(":") else { return nil }
         var host = text[..<colon]

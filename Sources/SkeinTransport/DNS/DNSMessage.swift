@@ -27,7 +27,7 @@ package struct DNSQuestion: Hashable, Sendable {
     }
 }
 
-/// A record of an answer, as far as a resolver of host names wants to know.
+/// A record of an answer, as far as it is of use here.
 package struct DNSRecord: Hashable, Sendable {
     package enum Content: Hashable, Sendable {
         /// The bytes of an IPv4 or IPv6 address.
@@ -126,24 +126,30 @@ package struct DNSResponse: Sendable {
                 data.moveReaderIndex(forwardBy: min(16, data.readableBytes))
                 guard let minimum = data.readInteger(as: UInt32.self) else { throw .malformedRecord }
                 content = .authority(minimum: Int(minimum))
-            case .mx:
-                guard let preference = data.readInteger(as: UInt16.self) else { throw .malformedRecord }
-                let isRoot = data.readableBytesView.first == 0
-                content = .exchange(
-                    preference: Int(preference), isRoot ? nil : try DNSName(from: &data, message: message))
-            case .txt:
-                var text: [UInt8] = []
-                while let count = data.readInteger(as: UInt8.self) {
-                    guard let part = data.readBytes(length: Int(count)) else { throw .malformedRecord }
-                    text += part
-                }
-                content = .text(text)
+            case .mx: content = (try? exchange(&data, message)) ?? .other
+            case .txt: content = text(&data) ?? .other
             default: content = .other
             }
             // A time with its top bit set is no time at all (RFC 2181, section 8).
             records.append(DNSRecord(name: name, timeToLive: time > 0x7FFF_FFFF ? 0 : Int(time), content: content))
         }
         return records
+    }
+
+    private static func exchange(_ data: inout ByteBuffer, _ message: ByteBuffer) throws(DNSError) -> DNSRecord.Content
+    {
+        guard let preference = data.readInteger(as: UInt16.self) else { throw .malformedRecord }
+        let isRoot = data.readableBytesView.first == 0
+        return .exchange(preference: Int(preference), isRoot ? nil : try DNSName(from: &data, message: message))
+    }
+
+    private static func text(_ data: inout ByteBuffer) -> DNSRecord.Content? {
+        var text: [UInt8] = []
+        while let count = data.readInteger(as: UInt8.self) {
+            guard let part = data.readBytes(length: Int(count)) else { return nil }
+            text += part
+        }
+        return .text(text)
     }
 
     /// The answer to a question, its aliases followed.

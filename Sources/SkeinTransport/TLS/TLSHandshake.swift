@@ -16,10 +16,12 @@ package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler
     private let promise: EventLoopPromise<TLSInfo>
     private var isOver = false
 
-    /// Begins TLS on a connection, before all of its handlers.
-    /// - Parameter host: the name or address that is asked for, unless the options name another one.
+    /// Begins TLS on a connection.
+    /// - Parameters:
+    ///   - host: the name or address that is asked for, unless the options name another one.
+    ///   - isFirst: whether it stands before the handlers that are there.
     package static func begin(
-        on channel: any Channel, _ tls: ConnectOptions.TLS, host: String, peer: String
+        on channel: any Channel, _ tls: ConnectOptions.TLS, host: String, peer: String, isFirst: Bool = false
     ) -> EventLoopFuture<TLSInfo> {
         let promise = channel.eventLoop.makePromise(of: TLSInfo.self)
         do {
@@ -33,7 +35,7 @@ package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler
                     handler,
                     TLSHandshake(
                         handler, host: name, verifiesHost: tls.options.verify != .none, peer: peer, promise: promise),
-                ], position: .first)
+                ], position: isFirst ? .first : .last)
         } catch {
             promise.fail(error)
         }

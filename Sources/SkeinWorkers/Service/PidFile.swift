@@ -39,7 +39,11 @@ package struct PidFile: Sendable {
                 self.descriptor = FileNumbers.raised(descriptor)
                 // A file that was there may be one that others can lock.
                 fchmod(self.descriptor, 0o600)
-                write()
+                guard write() else {
+                    let problem = String(cString: strerror(errno))
+                    close(self.descriptor)
+                    throw SkeinError(.exception, peer: path, because: "the pid file cannot be written: \(problem)")
+                }
                 return
             }
             close(descriptor)
@@ -53,11 +57,14 @@ package struct PidFile: Sendable {
     }
 
     /// Writes the number of this process.
-    func write() {
+    /// - Returns: whether the disk had room for it.
+    @discardableResult
+    func write() -> Bool {
         let text = Array("\(getpid())\n".utf8)
         // Written over, so that a reader finds one number or the other.
-        _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+        let count = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
         ftruncate(descriptor, off_t(text.count))
+        return count == text.count
     }
 
     /// Removes the file if it is this process's.
