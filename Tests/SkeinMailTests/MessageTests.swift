@@ -152,6 +152,23 @@ struct MessageTests {
         #expect(read.text?.bytes == expected)
     }
 
+    @Test(
+        "no text makes a line too long",
+        arguments: [
+            "a" + String(repeating: " ", count: 1800) + "b",
+            String(repeating: "A", count: 800) + ": " + String(repeating: "B", count: 800),
+            String(repeating: "x", count: 5000),
+        ])
+    func longWords(subject: String) throws {
+        var message = MailMessage(from: "John Q. Public <a@b.c>", to: ["d@e.f"], subject: subject)
+        message.headers = [("X-Own", subject)]
+        let text = try text(message)
+        #expect(text.utf8.split(separator: 10).allSatisfy { $0.count < 998 })
+        #expect(
+            ReadMessage(Array(text.utf8))["subject"] == subject
+                && text.containsBytes("From: \"John Q. Public\" <a@b.c>"))
+    }
+
     @Test("a body in its relaxed form (RFC 6376, section 3.4.5)")
     func relaxed() {
         // From the RFC: " C \r\nD \t E\r\n\r\n\r\n" becomes " C\r\nD E\r\n".
@@ -215,6 +232,18 @@ struct MailRelayTests {
         #expect(try MailRelay("file:///tmp/out").target == .folder("/tmp/out"))
         #expect(try MailRelay("smtp://u:t@h?auth=xoauth2").credentials == .token(user: "u", token: "t"))
         #expect(try MailRelay("smtp://u:p@127.0.0.1").tls == .opportunistic)
+    }
+
+    @Test("who asks for a proof does not go on without one, and no password is shown")
+    func proofs() throws {
+        for url in ["smtp://mail.example.org?verify=full", "smtp://mail.example.org?ca=/x.pem"] {
+            #expect(try MailRelay(url).tls == .required)
+        }
+        #expect(try MailRelay("smtp://u:p@mail.example.org?tls=opportunistic").tlsOptions.verify == .full)
+        for url in ["smtp://user:se?cret@host", "smtp://user:secret@host?x=secret", "smtp://user:se@cret@host:0"] {
+            let error = #expect(throws: SkeinError.self) { _ = try MailRelay(url) }
+            #expect(error?.message.contains("cret") == false, "\(error?.message ?? "")")
+        }
     }
 
     @Test(

@@ -143,7 +143,8 @@ struct SMTPMachineTests {
             ])
         follow(
             Self.offering("PIPELINING") + [
-                "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|DATA|", "S: 421 4.3.2 busy", "C: (deferred 421) (close)",
+                "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|DATA|", "S: 421 4.3.2 busy",
+                "C: (deferred 421, not begun) (close)",
             ])
         follow(
             Self.offering("PIPELINING") + [
@@ -167,6 +168,23 @@ struct SMTPMachineTests {
         follow(begun + ["(written)", "S: 421 4.3.0 full", "C: (deferred 421) (close)"])
         // The server answers in the middle of the content: it does not want the rest.
         follow(begun + ["S: 552 too large", "C: (refused 552) (close)"])
+    }
+
+    @Test("a yes before the content was sent is none, and what comes behind the end of a connection is told at once")
+    func early() {
+        let begun =
+            Self.plain + [
+                "(send)", "C: MAIL FROM:<a@x>|", "S: 250 ok", "C: RCPT TO:<b@x>|", "S: 250 ok", "C: DATA|", "S: 354 go",
+                "C: (content)",
+            ]
+        follow(begun + ["S: 250 taken", "C: (deferred 451) (close)"])
+        follow(Self.plain + ["S: 421 bye", "C: (close)", "(send)", "C: (deferred 451, not begun)"])
+        follow(Self.plain + ["(lost)", "(send)", "C: (deferred 451, not begun)"])
+        follow(Self.plain + ["(send)", "C: MAIL FROM:<a@x>|", "(lost)", "C: (deferred 451, not begun)"])
+        follow(
+            Self.plain + [
+                "(send)", "C: MAIL FROM:<a@x>|", "S: 354 what?", "C: RSET|", "S: 250 ok", "C: (deferred 451) (ready)",
+            ])
     }
 
     @Test("greetings and hellos that are no yes")

@@ -78,6 +78,49 @@ struct SpoolTests {
         }
     }
 
+    @Test("numbers of a file that was tampered with do no harm")
+    func numbers() throws {
+        let spool = try spool()
+        let id = try spool.store(message)
+        let path = spool.path(.new, id)
+        let whole = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+        let length = whole.split(separator: " ")[1]
+        for number in ["9223372036854775807", "-1", "9999999999999999", "0000000000000000"] {
+            let changed = whole.replacingOccurrences(of: " \(length) ", with: " \(number.suffix(16)) ")
+            try Data(changed.utf8).write(to: URL(filePath: path))
+            #expect(throws: SkeinError.self) { _ = try SpoolFile(path) }
+        }
+        for number in ["-9223372036854775808", "9223372036854775807", "99999999999999"] {
+            let changed = whole.replacingOccurrences(of: "\"expires\":", with: "\"expires\":\(number),\"x\":")
+            try Data(changed.utf8).write(to: URL(filePath: path))
+            #expect(throws: SkeinError.self) { _ = try SpoolFile(path) }
+        }
+        #expect(try spool.delete(id))
+        try Data("9223372036854775807 9223372036854775807\n".utf8).write(to: URL(filePath: "\(spool.folder)/usage"))
+        _ = try spool.store(message)
+        var forEver = MailSpool.Options()
+        forEver.delay = .seconds(Int64.max)
+        forEver.lifetime = .seconds(Int64.max)
+        let later = try spool.store(message, forEver)
+        #expect(try spool.open(later)?.file.due == SpoolFile.lastMoment)
+        var old = message
+        old.date = Date(timeIntervalSince1970: .nan)
+        #expect(throws: SkeinError.self) { _ = try spool.store(old) }
+    }
+
+    @Test("a pipe or a folder is not attached, and not waited for")
+    func pipes() throws {
+        let spool = try spool()
+        let pipe = TestFolder.path("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        for path in [pipe, "/tmp", "/dev/zero"] {
+            var message = message
+            message.attach(file: path)
+            #expect(throws: SkeinError.self) { _ = try spool.store(message) }
+        }
+        #expect(throws: SkeinError.self) { _ = try MailSpool(existing: "/nonexistent/spool") }
+    }
+
     @Test("with a key, the same message is stored once, wherever it is by now")
     func keys() throws {
         let spool = try spool()

@@ -153,11 +153,11 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
 
     /// The URL without the password, for logs.
     private static func shown(_ url: String) -> String {
-        // Wherever the last @ stands: a password may hold anything.
+        // Wherever the last @ stands: a password may hold anything. Options may be secrets, too.
         guard let scheme = url.rangeOfBytes("://"), let at = url.lastByte("@"), scheme.upperBound <= at else {
-            return url
+            return String(url.prefix(before: "?"))
         }
-        let user = url[scheme.upperBound..<at].prefix(before: ":")
-        return "\(url[..<scheme.upperBound])\(user)\(url[at...])"
+        let user = url[scheme.upperBound..<at].prefix(before: ":", "?")
+        return "\(url[..<scheme.upperBound])\(user)\(url[at...].prefix(before: "?"))"
     }
 }

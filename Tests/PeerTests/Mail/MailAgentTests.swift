@@ -123,6 +123,85 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
+    @Test("letting everything go while it is delivered neither sends it twice nor harms the agent")
+    func flushed() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        for number in 0..<300 { _ = try spool.store(Self.message(MailAddress("ok-\(number)@x.test"))) }
+        for number in 0..<30 {
+            _ = try spool.store(
+                Self.message(MailAddress("later-\(number)@x.test"), MailAddress("ok-l\(number)@y.test")))
+        }
+        try await Self.deliver(spool, to: server) { agent in
+            try await wait("an empty spool") {
+                for id in spool.names(.queue) { _ = try? spool.retry(id) }
+                return Self.isEmpty(spool)
+            }
+        }
+        let got = server.kept.flatMap(\.to)
+        #expect(got.count == 360 && Set(got).count == 360, "\(got.count) of \(Set(got).count)")
+        #expect(spool.names(.failed).isEmpty)
+        await server.process.stop()
+    }
+
+    @Test("a message to many is told about each of them, with what was said last")
+    func many() async throws {
+        let server = try await MailServer()
+        let spool = try MailSpool(TestFolder.path("spool"))
+        var message = Self.message(subject: "many")
+        message.to = (0..<120).map { MailAddress("\($0 % 2 == 0 ? "never" : "ok")-\($0)@x.test") }
+        _ = try spool.store(message)
+        var silent = MailSpool.Options()
+        silent.notify = []
+        _ = try spool.store(Self.message("never-silent@x.test"), silent)
+        try await Self.deliver(spool, to: server) { _ in
+            try await wait("an empty spool") { Self.isEmpty(spool) }
+        }
+        let reports = server.kept.filter { $0.from == "<>" }
+        #expect(reports.count == 1, "nobody is told who does not want to be")
+        #expect(reports.first?.text.components(separatedBy: "Status: 5.1.1").count == 61)
+        #expect(Set(server.kept.filter { $0.from != "<>" }.flatMap(\.to)).count == 60)
+        await server.process.stop()
+    }
+
+    @Test("servers that end the connection at each moment are waited for, and none holds a delivery for ever")
+    func rude() async throws {
+        let port = try await Ports.free()
+        let script = """
+            import socket, sys, threading, time
+            server = socket.create_server(("127.0.0.1", \(port)))
+            print("ready", flush=True)
+            endings = [b"", b"220 x\\r\\n", b"220 x\\r\\n250 x\\r\\n", b"220 x\\r\\n250 x\\r\\n421 bye\\r\\n", b"garbage\\r\\n" * 9,
+                       b"220 x\\r\\n250-x\\r\\n250 STARTTLS\\r\\n220 go\\r\\n250 injected\\r\\n" + b"x" * 100000]
+            for number in range(10**6):
+                client, _ = server.accept()
+                def serve(client=client, said=endings[number % len(endings)]):
+                    try:
+                        for line in said.split(b"\\n", 3):
+                            client.sendall(line + b"\\n" if line else b"")
+                            time.sleep(0.02)
+                    except OSError:
+                        pass
+                    client.close()
+                threading.Thread(target=serve).start()
+            """
+        let peer = try PeerProcess(Peers.python(), ["-c", script], log: TestFolder.path("rude.log"))
+        _ = try await peer.untilPrinted("ready")
+        let spool = try MailSpool(TestFolder.path("spool"))
+        for number in 0..<20 { _ = try spool.store(Self.message(MailAddress("a\(number)@x.test"))) }
+        let agent = Self.agent(spool) { configuration in
+            configuration.relay = "smtp://127.0.0.1:\(port)"
+            configuration.firstRetry = .milliseconds(20)
+            configuration.longestRetry = .milliseconds(50)
+        }
+        let running = Task { try await agent.run() }
+        try await wait("60 attempts") { await agent.status.counters.deferred >= 60 }
+        running.cancel()
+        try await running.value
+        #expect(await agent.status.running == 0 && spool.names(.queue).count == 20)
+        await peer.stop()
+    }
+
     @Test("what has no time left is given up, and its sender is told; a report that fails is the end")
     func expired() async throws {
         let server = try await MailServer()
@@ -208,6 +287,22 @@ struct MailAgentTests {
         }
         #expect(!server.kept.contains { $0.to.contains { $0.contains("small") || $0.contains("large") } })
         await server.process.stop()
+        // A server that is told the length beforehand gets less than that.
+        let sink = MailSink(logger: .silent) { mail in
+            if mail.recipients.contains("ok-large@x.test") { Issue.record("a broken message was taken") }
+        }
+        let port = try await sink.start(port: 0)
+        let id = try spool.store(large)
+        let path = "\(spool.folder)/new/\(id)"
+        var data = try #require(FileManager.default.contents(atPath: path))
+        data[data.count / 2] ^= 1
+        try data.write(to: URL(filePath: path))
+        try await Self.deliver(spool) {
+            $0.relay = "smtp://127.0.0.1:\(port)"
+        } _: { agent in
+            try await wait("the end") { await agent.status.counters.failed >= 1 }
+        }
+        await sink.stop()
     }
 
     /// An app that sends mail.
@@ -319,11 +414,14 @@ struct MailAgentTests {
         }
         let shown = try await runToEnd("curl", ["-s", "http://127.0.0.1:\(page)/.metrics"])
         #expect(shown.output.contains("skein_mail_delivered_total 1"))
-        #expect(try await skein("agent", "restart", "--relay", server.url).code == 0)
+        // The options of the last start hold.
+        #expect(try await skein("agent", "restart").code == 0)
+        #expect(try await skein("send", "--from", "a@x.test", "--to", "ok-again@x.test", "--text", "hello").code == 0)
+        _ = try await server.untilKept(2)
         #expect(try await skein("agent", "stop").output.contains("has ended"))
         #expect(try await skein("agent", "stop").output.contains("no agent"))
         let wrong = try await skein("agent", "start", "--relay", "nonsense")
-        #expect(wrong.code == 1 && wrong.errors.contains("is no server for mail"))
+        #expect(wrong.code == 2 && wrong.errors.contains("is no server for mail"))
         await server.process.stop()
     }
 }
