@@ -32,13 +32,7 @@ public final class MailPost: BackEnd {
         onBounced: (@Sendable (MailOutcome) async -> Void)? = nil
     ) throws(SkeinError) {
         if let relay { _ = try MailRelay(relay) }
-        let isSound = name.utf8.allSatisfy {
-            Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || $0 == UInt8(ascii: "-")
-        }
-        guard isSound, (1...64).contains(name.utf8.count) else {
-            throw SkeinError(
-                .exception, because: "\(name.debugDescription) is no name: letters, digits and hyphens are")
-        }
+        try Self.check(name: name)
         self.spool = spool
         self.relay = relay
         self.name = onDelivered == nil && onBounced == nil ? "" : name
@@ -51,6 +45,17 @@ public final class MailPost: BackEnd {
             }
         }
         watching.withLock { $0 = task }
+    }
+
+    /// - Throws: code 701 for a name that could be a path.
+    static func check(name: String) throws(SkeinError) {
+        let isSound = name.utf8.allSatisfy {
+            Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || $0 == UInt8(ascii: "-")
+        }
+        guard isSound, (1...64).contains(name.utf8.count) else {
+            throw SkeinError(
+                .exception, because: "\(name.debugDescription) is no name: letters, digits and hyphens are")
+        }
     }
 
     deinit {

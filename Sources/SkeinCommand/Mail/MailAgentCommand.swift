@@ -61,8 +61,18 @@ struct MailAgentCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("The longest wait.", valueName: "seconds"))
         var longestRetry = 14_400.0
 
-        @Flag(help: "Send nothing to servers found in the DNS that do not speak TLS and prove who they are.")
+        @Flag(
+            name: .customLong("require-tls"),
+            help: "Send nothing to servers found in the DNS that do not speak TLS and prove who they are.")
         var requireTLS = false
+
+        @Flag(
+            name: .customLong("mta-sts"),
+            help: "Ask domains which servers they have, and let these prove it where a domain wants that (MTA-STS).")
+        var mtaSTS = false
+
+        @Flag(help: "Send nothing to servers found in the DNS whose addresses are not of the public internet.")
+        var publicOnly = false
 
         @Option(help: ArgumentHelp("Ask this DNS server; may be repeated.", valueName: "address[:port]"))
         var dns: [String] = []
@@ -109,6 +119,8 @@ struct MailAgentCommand: AsyncParsableCommand {
             configuration.longestRetry = .seconds(longestRetry)
             configuration.requiresTLS = requireTLS
             configuration.port = port
+            configuration.usesTransportPolicies = mtaSTS
+            if publicOnly { configuration.addresses = .publicOnly }
             if !dns.isEmpty { configuration.dns.servers = dns }
             if let log { configuration.logger = try .file(log, label: "mail") }
             configuration.logger.logLevel = verbose ? .debug : .info
@@ -124,6 +136,8 @@ struct MailAgentCommand: AsyncParsableCommand {
             if let rate { words += ["--rate", "\(rate)"] }
             words += ["--first-retry", "\(firstRetry)", "--longest-retry", "\(longestRetry)", "--port", "\(port)"]
             if requireTLS { words.append("--require-tls") }
+            if publicOnly { words.append("--public-only") }
+            if mtaSTS { words.append("--mta-sts") }
             for server in dns { words += ["--dns", server] }
             if let page { words += ["--page", page] }
             if verbose { words.append("--verbose") }
@@ -209,7 +223,8 @@ struct MailAgentCommand: AsyncParsableCommand {
     }
 
     struct Stop: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "End the agent; what is under way is finished.")
+        static let configuration = CommandConfiguration(
+            abstract: "End the agent; what is under way has half a minute to end.")
         @OptionGroup var spool: SpoolOption
 
         func run() async throws {

@@ -14,6 +14,8 @@ final class DeliveryConnections: @unchecked Sendable {
         var timeouts = SMTPTimeouts()
         /// Messages that are sent on one connection.
         var messagesEach = 100
+        /// Which addresses servers that were found in the DNS may have.
+        var addresses = AddressPolicy.all
         /// How long a connection waits for the next message.
         var idle: Duration = .seconds(5)
     }
@@ -75,6 +77,7 @@ final class DeliveryConnections: @unchecked Sendable {
         }
         made += 1
         var options = dialer.options(timeout: settings.timeouts.connect)
+        if relay.isFoundInDNS { options.addresses = settings.addresses }
         let client = ConnectOptions.TLS(dialer.tls, relay.tlsOptions, protocols: [])
         if relay.usesTLSAtOnce { options.tls = client }
         let machine = SMTPClientMachine.Settings(

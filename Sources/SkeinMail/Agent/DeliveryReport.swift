@@ -102,12 +102,6 @@ extension MailSpool {
         try document.give(to: file.write)
         guard rename("\(path).tmp", "\(path).json") == 0 else { throw MailFile.failure(path, "it cannot be renamed") }
     }
-
-    /// Whether a message with this key was delivered, or is on its way.
-    func isKeyKnown(_ id: MailID) -> Bool {
-        let places = [State.queue, .hold, .failed].map { path($0, id) } + ["\(folder)/keys/\(id)"]
-        return places.contains { access($0, F_OK) == 0 }
-    }
 }
 
 extension SpoolFile {
@@ -141,7 +135,8 @@ struct DeliveryReport {
             var text = "This is the mail system of \(name).\n\nYour message"
             if !envelope.subject.isEmpty { text += " \"\(envelope.subject)\"" }
             text += " could not be delivered to:\n"
-            var status = "Reporting-MTA: dns; \(name)\r\nArrival-Date: \(Self.date(envelope.created / 1000))\r\n"
+            var status =
+                "Reporting-MTA: dns; \(name)\r\nArrival-Date: \(CivilTime(envelope.created / 1000).mailDate)\r\n"
             for (address, reason) in failed {
                 let words = reason.splitBytes(separator: " ", maxSplits: 2)
                 let reply = SMTPReply(
@@ -170,7 +165,7 @@ struct DeliveryReport {
                 kind: "report", parameters: [("report-type", "delivery-status")], boundary: "=_\(Hex.random(12))", parts
             )
             var content = Array(
-                ("Date: \(Self.date(now))\r\n"
+                ("Date: \(CivilTime(now).mailDate)\r\n"
                     + HeaderText.addresses("From", [MailAddress(name: "Mail Delivery System", "mailer-daemon@\(name)")])
                     + HeaderText.addresses("To", [MailAddress(name: nil, envelope.sender)])
                     + "Subject: Undelivered Mail Returned to Sender\r\n"
@@ -180,10 +175,6 @@ struct DeliveryReport {
             try body.writeBody { (bytes) throws(SkeinError) in content += bytes }
             return content
         }
-    }
-
-    private static func date(_ moment: Int) -> String {
-        CivilTime(moment).httpDate.replacingBytes("GMT", with: "+0000")
     }
 
     /// Text without bytes above 127, which may not stand in such parts.

@@ -10,11 +10,18 @@ extension MailAgent {
         isPumping = true
         defer { isPumping = false }
         for (destination, entry) in schedule.start(at: CivilTime.milliseconds) {
-            guard let message = messages[entry.id], message.serial == entry.serial, !taking.contains(entry.id) else {
+            switch ledger.start(entry.id, serial: entry.serial) {
+            case .begin: break
+            case .wait:
+                _ = schedule.ended(destination, .void, at: CivilTime.milliseconds)
+                var later = entry
+                later.due = CivilTime.milliseconds + 200
+                schedule.add(later, to: destination)
+                continue
+            case .void:
                 _ = schedule.ended(destination, .void, at: CivilTime.milliseconds)
                 continue
             }
-            messages[entry.id]?.running += 1
             running += 1
             Task {
                 let verdict = await self.deliver(entry, to: destination)
@@ -64,7 +71,7 @@ extension MailAgent {
                 logger.error("\(entry.id) is put aside: \(error)")
                 _ = spool.move(entry.id, from: .queue, to: .failed)
             }
-            release(entry.id, isGone: isGone)
+            _ = ledger.end(entry.id, isDone: false, isGone: isGone)
             return .void
         }
         guard !part.recipients.isEmpty else {
@@ -89,9 +96,9 @@ extension MailAgent {
             guard case .good = how, start + 50 < part.recipients.count else { break }
             // What has been done is on the disk before more is done.
             let chunk = Part(file: part.file, recipients: recipients.filter { results[$0]?.isFinal == true })
-            let known = results
+            let (known, now) = (results, CivilTime.milliseconds)
             do {
-                try await onDisk { try Self.write(chunk, known, due: entry.due, attempts: Int(entry.attempts), 0) }
+                try await onDisk { try Self.write(chunk, known, due: entry.due, attempts: Int(entry.attempts), now) }
             } catch {
                 logger.error("\(entry.id): what was done cannot be written down: \(error)")
             }

@@ -27,7 +27,7 @@ extension MailAgent {
         }
         if retry == nil { pending = [] }
         // A message that all have got at once, and of which nobody is told, goes without marks.
-        let isLast = retry == nil && messages[entry.id]?.pending == 1
+        let isLast = retry == nil && ledger.isLast(entry.id)
         let isWhole =
             isLast && part.file.isUnobserved && results.count == part.file.marks.count
             && results.values.allSatisfy(\.isDelivered)
@@ -43,13 +43,9 @@ extension MailAgent {
             entry.due = retry
             entry.attempts = UInt16(clamping: attempts)
             schedule.add(entry, to: destination)
-        } else {
-            messages[entry.id]?.pending -= 1
         }
-        if messages[entry.id]?.pending == 0, messages[entry.id]?.running == 1 {
+        if ledger.end(entry.id, isDone: retry == nil) == .settle {
             await settle(entry.id, isDelivered: isWhole ? part.file : nil)
-        } else {
-            release(entry.id, isGone: false)
         }
     }
 
@@ -73,31 +69,28 @@ extension MailAgent {
             }
         }
         if !changes.isEmpty { try file.mark(changes) }
-        try file.schedule(attempts: attempts, due: due ?? file.due)
-        file.note(notes, areLast: due == nil)
+        // Somebody who has let it go meanwhile wants it to be tried at once.
+        if due == nil || !file.wasLetGo { try file.schedule(attempts: attempts, due: due ?? file.due) }
+        file.note(notes, areLast: due == nil || changes.count == part.recipients.count)
         if !changes.isEmpty { try file.synchronize() }
     }
 
     /// What waits for a destination that cannot be reached, and has no time left.
     func expire(_ entry: DeliverySchedule.Entry, at destination: ByteKey) async {
-        guard let message = messages[entry.id], message.serial == entry.serial else { return }
-        messages[entry.id]?.running += 1
-        guard !taking.contains(entry.id), let part = try? await load(entry.id, destination) else {
-            return release(entry.id, isGone: false)
+        switch ledger.start(entry.id, serial: entry.serial) {
+        case .begin: break
+        case .wait: return schedule.add(entry, to: destination)
+        case .void: return
+        }
+        guard let part = try? await load(entry.id, destination) else {
+            schedule.add(entry, to: destination)
+            _ = ledger.end(entry.id, isDone: false)
+            return
         }
         let reply = SMTPReply(
             code: 450, lines: ["4.4.7 the destination could not be reached until the message expired"])
         await finish(
             entry, part, Dictionary(uniqueKeysWithValues: part.recipients.map { ($0, .deferred(reply)) }), destination)
-    }
-
-    /// One thing less is done with a message.
-    /// - Parameter isGone: whether its file is not the agent's any more; what else is done with it goes on to its end.
-    func release(_ id: MailID, isGone: Bool) {
-        guard let message = messages[id], message.running > 0 else { return }
-        messages[id]?.isGone = message.isGone || isGone
-        messages[id]?.running -= 1
-        if message.running == 1, message.isGone || isGone || message.pending == 0 { messages[id] = nil }
     }
 
     /// The end of a message: everybody has got it, or will not.
@@ -106,17 +99,14 @@ extension MailAgent {
         do {
             let failed = try await onDisk { [spool] in try spool.settle(id, isDelivered: whole, name: name, logger) }
             counters.failed += failed
-            release(id, isGone: true)
+            ledger.settled(id)
         } catch {
             // Without room for the report, the message stays until there is some.
             logger.error("\(id) cannot be brought to its end, and is looked at again in five minutes: \(error)")
-            messages[id]?.running = 0
+            ledger.unsettled(id)
             Task {
                 try? await Task.sleep(for: .seconds(300))
-                guard let message = self.messages[id], message.running == 0, message.pending == 0, !self.isStopping
-                else { return }
-                self.messages[id]?.running = 1
-                await self.settle(id)
+                if !self.isStopping, self.ledger.settleAgain(id) { await self.settle(id) }
             }
         }
     }

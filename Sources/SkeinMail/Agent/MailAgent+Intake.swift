@@ -18,7 +18,9 @@ extension MailAgent {
     func scan() async {
         let names = (try? await onDisk { [spool] in spool.names(.queue) }) ?? []
         for start in stride(from: 0, to: names.count, by: 200) where !Task.isCancelled {
-            let part = Array(names[start..<min(start + 200, names.count)]).filter { messages[$0] == nil }
+            let part = Array(names[start..<min(start + 200, names.count)]).filter {
+                !ledger.isKnown($0) && ledger.isFree($0)
+            }
             await take(part, from: .queue)
         }
     }
@@ -30,7 +32,7 @@ extension MailAgent {
         let skipped = unreadable
         let names = (try? await onDisk { [spool] in spool.names(.new, limit: limit) { !skipped.contains($0) } }) ?? []
         // A message that is being delivered, and was let go of again by a person, waits for its end.
-        let free = names.filter { messages[$0]?.running ?? 0 == 0 }
+        let free = names.filter { ledger.isFree($0) }
         await take(free, from: .new)
         return names.count == limit && !free.isEmpty
     }
@@ -39,8 +41,8 @@ extension MailAgent {
         guard !names.isEmpty else { return }
         let relay = configuration.relay
         // Nothing of them begins meanwhile.
-        taking.formUnion(names)
-        defer { taking.subtract(names) }
+        ledger.beginTaking(names)
+        defer { ledger.endTaking(names) }
         let results: [(MailID, Result<Taken?, SkeinError>)]? = try? await onDisk { [spool] in
             names.map { id in
                 (id, Result { () throws(SkeinError) in try Self.take(id, from: state, spool, relay) })
@@ -49,20 +51,17 @@ extension MailAgent {
         for (id, result) in results ?? [] {
             switch result {
             case .success(let message?): begin(message)
-            case .success(nil): messages[id] = nil
+            case .success(nil): break  // gone, or another one with its key is there
             case .failure(let error): refuse(id, in: state, error)
             }
         }
     }
 
     private func begin(_ message: Taken) {
-        guard !message.destinations.isEmpty else {
-            messages[message.id] = Message(serial: 0, running: 1, pending: 0)
+        guard let serial = ledger.take(message.id, destinations: message.destinations.count) else {
             Task { await self.settle(message.id) }
             return
         }
-        serial &+= 1
-        messages[message.id] = Message(serial: serial, pending: UInt16(clamping: message.destinations.count))
         for destination in message.destinations {
             let entry = DeliverySchedule.Entry(
                 id: message.id, due: message.due, expires: UInt32(clamping: message.expires / 1000), serial: serial,
@@ -90,7 +89,7 @@ extension MailAgent {
         let envelope = file.envelope
         if state == .new {
             // Of two messages with one key, the first one counts.
-            if envelope.isKeyed, file.attempts == 0, file.due != 0, spool.isKeyKnown(id) {
+            if envelope.isKeyed, file.attempts == 0, file.due != 0, spool.isKnown(id, besides: .new) {
                 _ = spool.remove(id, from: .new, bytes: file.storedLength)
                 return nil
             }

@@ -14,16 +14,6 @@ import SkeinWorkers
 ///
 /// One agent at a time works on a spool; `skein mail agent start` runs one in the background.
 public actor MailAgent {
-    /// What a message has in memory while it is the agent's.
-    struct Message {
-        var serial: UInt32
-        var running: UInt16 = 0
-        /// Destinations of which a recipient is pending.
-        var pending: UInt16
-        /// Whether its file was taken away.
-        var isGone = false
-    }
-
     nonisolated let spool: MailSpool
     nonisolated let configuration: Configuration
     nonisolated let logger: Logger
@@ -32,15 +22,13 @@ public actor MailAgent {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.executor.asUnownedSerialExecutor() }
 
     var schedule: DeliverySchedule
-    var messages: [MailID: Message] = [:]
-    var serial: UInt32 = 0
+    var ledger = MessageLedger()
     let routes: MailRoutes
+    let policies: TransportPolicies?
     let connections: DeliveryConnections
     let resolver: DNSResolver
     var counters = AgentStatus.Counters()
     let began = CivilTime.milliseconds
-    /// Names that are being taken in.
-    var taking: Set<MailID> = []
     /// Files that could not be read, and have been spoken of.
     var unreadable: Set<MailID> = []
     var isStopping = false
@@ -55,12 +43,20 @@ public actor MailAgent {
         loop = MultiThreadedEventLoopGroup.singleton.next()
         pool = NIOThreadPool(numberOfThreads: 4)
         resolver = DNSResolver(configuration.dns, eventLoop: loop)
-        routes = MailRoutes(resolver: resolver, port: configuration.port, requiresTLS: configuration.requiresTLS)
+        policies =
+            configuration.usesTransportPolicies
+            ? TransportPolicies(
+                resolver: resolver, dns: configuration.dns, port: configuration.policyPort, roots: configuration.roots)
+            : nil
+        routes = MailRoutes(
+            resolver: resolver, port: configuration.port, requiresTLS: configuration.requiresTLS, policies: policies,
+            roots: configuration.roots)
         var settings = DeliveryConnections.Settings()
         settings.name = configuration.name
         settings.timeouts = configuration.timeouts
         settings.messagesEach = max(1, configuration.messagesPerConnection)
         settings.idle = configuration.idle
+        settings.addresses = configuration.addresses
         connections = DeliveryConnections(
             loop: loop, dialer: Dialer(tls: TLSClient(), resolver: resolver, dial: nil), settings: settings)
         var limits = DeliverySchedule.Limits()
@@ -96,6 +92,7 @@ public actor MailAgent {
         await scan.value
         await stop()
         try await pool.shutdownGracefully()
+        await policies?.shutdown()
         await resolver.close()
         logger.info("mail agent ends")
     }
@@ -146,7 +143,7 @@ public actor MailAgent {
     public var status: AgentStatus {
         let now = CivilTime.milliseconds
         return AgentStatus(
-            process: Int(getpid()), began: began, at: now, messages: messages.count, waiting: schedule.count,
+            process: Int(getpid()), began: began, at: now, messages: ledger.count, waiting: schedule.count,
             running: schedule.running, connections: connections.made, counters: counters,
             destinations: schedule.overview(limit: 20, at: now).map {
                 .init(

@@ -29,8 +29,17 @@ extension MailAgent {
         public var idle: Duration = .seconds(5)
         /// Whether servers that are found in the DNS must speak TLS and prove who they are. Default: no, as most do not.
         public var requiresTLS = false
+        /// Whether domains are asked which servers they have, and whether these must prove it (MTA-STS, RFC 8461). Default: no.
+        public var usesTransportPolicies = false
+        /// Whose certificates are trusted, of servers found in the DNS that must prove who they are. Default: the system's.
+        public var roots = TLSOptions.Roots.system
         /// The port of servers that are found in the DNS. Default: 25.
         public var port = 25
+        /// The port of the servers with policies; for tests.
+        package var policyPort = 443
+        /// Which addresses servers that are found in the DNS may have. Default: all; ``AddressPolicy/publicOnly`` keeps mail to addresses
+        /// that anybody has typed in away from the servers of this network.
+        public var addresses = AddressPolicy.all
         /// How names are resolved.
         public var dns = DNSConfiguration()
         /// How long messages that were given up are kept. Default: 30 days.

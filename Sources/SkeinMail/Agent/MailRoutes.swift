@@ -13,17 +13,17 @@ struct MailRoutes: Sendable {
     /// The port of servers that are found in the DNS.
     let port: Int
     let requiresTLS: Bool
+    /// What domains say about their servers; nil when it is not asked for.
+    let policies: TransportPolicies?
+    /// Whose certificates are trusted.
+    let roots: TLSOptions.Roots
 
     /// The servers of a destination, those to try first before the others.
     /// - Parameter destination: a URL, or a domain.
     /// - Throws: an ``SMTPRefusal`` as the cause when no server will ever be there; other errors when it may.
     func servers(of destination: String, on loop: any EventLoop) async throws -> [MailRelay] {
         if destination.containsBytes("://") { return [try MailRelay(destination)] }
-        if destination.hasBytePrefix("[") {
-            let address = destination.droppingBytes(first: 1, last: 1)
-            let bare = address.asciiLowercased.hasBytePrefix("ipv6:") ? address.droppingBytes(first: 5)[...] : address
-            return [relay(String(bare))]
-        }
+        if let address = MailAddress.literal(destination) { return [relay(address)] }
         let found = try await resolver.records(destination, .mx, on: loop).get()
         let exchanges = found.compactMap { record -> (Int, DNSName?)? in
             // A name that is no host's is not asked, nor spoken of.
@@ -44,10 +44,21 @@ struct MailRoutes: Sendable {
         }
         let hosts = Self.ordered(exchanges)
         guard !hosts.isEmpty else { throw Self.refusal("5.1.10 the domain \(destination) takes no mail (null MX)") }
-        return hosts.prefix(Self.limit).map { relay($0.text) }
+        guard let policy = await policies?.policy(of: destination, on: loop), policy.mode == .enforce else {
+            return hosts.prefix(Self.limit).map { relay($0.text) }
+        }
+        let named = hosts.filter { policy.names($0.text) }
+        guard !named.isEmpty else {
+            throw SkeinError(
+                .tlsHandshakeFailed, peer: destination,
+                because: "no server that the DNS has is named by the domain's policy (MTA-STS)")
+        }
+        return named.prefix(Self.limit).map { relay($0.text, requiresTLS: true) }
     }
 
-    private func relay(_ host: String) -> MailRelay { MailRelay(exchange: host, port: port, requiresTLS: requiresTLS) }
+    private func relay(_ host: String, requiresTLS: Bool? = nil) -> MailRelay {
+        MailRelay(exchange: host, port: port, requiresTLS: requiresTLS ?? self.requiresTLS, roots: roots)
+    }
 
     /// The hosts in the order of their preference; equal ones in any order, which spreads the load.
     static func ordered(_ exchanges: [(Int, DNSName?)]) -> [DNSName] {

@@ -24,10 +24,9 @@ enum HeaderText {
     static func hasControl(_ text: String) -> Bool { text.utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F } }
 
     /// A field whose value is text, such as a subject.
-    /// - Parameter allowsUTF8: whether text beyond ASCII may stand as it is.
-    static func unstructured(_ name: String, _ value: String, allowsUTF8: Bool = false) -> String {
+    static func unstructured(_ name: String, _ value: String) -> String {
         var line = FoldedLine(name)
-        if isPlain(value) || allowsUTF8 && isFoldable(value) {
+        if isPlain(value) {
             for token in tokens(value) { line.add(token) }
         } else {
             for word in encodedWords(value, first: lineLength - name.utf8.count - 2) { line.add(" " + word) }
@@ -60,7 +59,7 @@ enum HeaderText {
         return line.text
     }
 
-    /// A field whose value is written as it is, folded at blanks.
+    /// A field whose value is written as it is, folded at blanks; it has no control characters.
     static func structured(_ name: String, _ value: String) -> String {
         var line = FoldedLine(name)
         for token in tokens(value) { line.add(token) }

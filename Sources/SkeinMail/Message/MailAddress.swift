@@ -95,10 +95,7 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         let domain = String(text.text(after: at))
         let ascii: String
         if domain.hasBytePrefix("["), domain.hasByteSuffix("]") {
-            let address = String(domain.droppingBytes(first: 1, last: 1))
-            let bare =
-                address.asciiLowercased.hasBytePrefix("ipv6:") ? String(address.droppingBytes(first: 5)) : address
-            guard IPAddress.bytes(bare) != nil else { throw fail("the address behind the @ is none") }
+            guard literal(domain) != nil else { throw fail("the address behind the @ is none") }
             ascii = domain
         } else {
             guard let name = DNSName(domain), isHost(name.text) else { throw fail("its domain is none") }
@@ -106,6 +103,14 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         }
         guard local.utf8.count + ascii.utf8.count < 254 else { throw fail("it has more than 254 bytes") }
         return "\(local)@\(ascii)"
+    }
+
+    /// The address of a domain that is one, such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
+    static func literal(_ domain: String) -> String? {
+        guard domain.hasBytePrefix("["), domain.hasByteSuffix("]") else { return nil }
+        let address = String(domain.droppingBytes(first: 1, last: 1))
+        let bare = address.asciiLowercased.hasBytePrefix("ipv6:") ? String(address.droppingBytes(first: 5)) : address
+        return IPAddress.bytes(bare) == nil ? nil : bare
     }
 
     private static func isHost(_ domain: String) -> Bool {

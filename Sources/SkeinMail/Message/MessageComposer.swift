@@ -123,7 +123,7 @@ struct ComposedMessage {
             throw SkeinError(.exception, because: "the date of a message is between 1970 and 9999")
         }
         let moment = Int(written)
-        var text = "Date: \(CivilTime(moment).httpDate.replacingBytes("GMT", with: "+0000"))\r\n"
+        var text = "Date: \(CivilTime(moment).mailDate)\r\n"
         text += HeaderText.addresses("From", [message.from])
         if let sender = message.sender { text += HeaderText.addresses("Sender", [sender]) }
         if !message.replyTo.isEmpty { text += HeaderText.addresses("Reply-To", message.replyTo) }

@@ -35,6 +35,8 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     /// What the client calls itself; nil for the host's name.
     let name: String?
     let usesChunking: Bool
+    /// Whether nobody has named it but the domain of a recipient.
+    var isFoundInDNS = false
     /// The address without the password.
     public let description: String
 
@@ -110,13 +112,14 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The server for a domain, found in the DNS: whoever answers may be asked for TLS, and nobody is asked for a proof.
-    init(exchange host: String, port: Int, requiresTLS: Bool) {
+    init(exchange host: String, port: Int, requiresTLS: Bool, roots: TLSOptions.Roots) {
         target = .server(.host(host, port: port), isLMTP: false)
         usesTLSAtOnce = false
         tls = requiresTLS ? .required : .opportunistic
-        tlsOptions = TLSOptions(verify: requiresTLS ? .full : .none)
+        tlsOptions = TLSOptions(verify: requiresTLS ? .full : .none, roots: requiresTLS ? roots : .system)
         (credentials, mechanism, name, usesChunking) = (nil, nil, nil, true)
         description = "\(host):\(port)"
+        isFoundInDNS = true
     }
 
     /// Whether the connection does not leave this machine.

@@ -89,7 +89,8 @@ struct SMTPAuthentication {
             command = "CRAM-MD5"
             state = .digest(user: user, password: password)
         case (_, .password(let user, let password)):
-            let client = SCRAMClient<SHA256>(user: user, password: password, binding: .unsupported)
+            let client = SCRAMClient<SHA256>(
+                user: user, password: password, binding: .unsupported, maximumRounds: 200_000)
             command = "SCRAM-SHA-256 \(Self.encoded(client.first))"
             state = .scram(client)
         case (_, .token(let user, let token)):

@@ -18,6 +18,9 @@ public struct SMTPTimeouts: Sendable, Hashable {
     /// For the answer to the end of the content. Default: 10 min.
     public var final: Duration = .seconds(600)
 
+    /// For a whole message with its recipients, and a second more for each 8 KiB of it. Default: half an hour.
+    public var message: Duration = .seconds(1800)
+
     /// The times of RFC 5321.
     public init() {}
 
@@ -66,6 +69,8 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     private var sending: (promise: EventLoopPromise<SMTPOutcome>, content: any SMTPContent)?
     private var stuffing: DotStuffing?
     private var timer: Scheduled<Void>?
+    /// For the whole message: a server that answers just in time, again and again, has no end.
+    private var messageTimer: Scheduled<Void>?
 
     private init(
         peer: String, loop: any EventLoop, settings: SMTPClientMachine.Settings, timeouts: SMTPTimeouts,
@@ -119,6 +124,8 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
         count += 1
         let promise = loop.makePromise(of: SMTPOutcome.self)
         sending = (promise, content)
+        let limit = timeouts.message + .seconds(content.size >> 13)
+        messageTimer = loop.scheduleTask(in: TimeAmount(limit)) { self.perform(.timedOut) }
         perform(.send(envelope))
         return promise.futureResult
     }
@@ -147,6 +154,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
             case .finish(let results, let fate):
                 let promise = sending?.promise
                 sending = nil
+                messageTimer?.cancel()
                 // The connection may be used again by whoever hears of the end.
                 loop.execute { promise?.succeed(SMTPOutcome(results: results, fate: fate)) }
             case .fail(let error):
@@ -263,6 +271,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     func channelInactive(context: ChannelHandlerContext) {
         perform(.lost(SkeinError(.channelClosed, peer: peer, because: "the server has closed the connection")))
         timer?.cancel()
+        messageTimer?.cancel()
         context.fireChannelInactive()
     }
 }

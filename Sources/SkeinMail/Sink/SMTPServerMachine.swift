@@ -120,7 +120,7 @@ struct SMTPServerMachine {
             let kind = argument.splitBytes(separator: " ")
             if kind.first?.asciiUppercased == "LOGIN" {
                 state = .password(kind.count > 1 ? 1 : 2)
-                return [.reply("334 VXNlcm5hbWU6\r\n")]
+                return [.reply(kind.count > 1 ? "334 UGFzc3dvcmQ6\r\n" : "334 VXNlcm5hbWU6\r\n")]
             }
             if kind.count > 1 { return [.reply("235 2.7.0 welcome\r\n")] }
             state = .password(1)

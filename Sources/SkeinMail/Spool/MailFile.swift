@@ -15,7 +15,8 @@ import Synchronization
 final class MailFile: Sendable {
     let path: String
     private let descriptor: CInt
-    private let threads = Mutex<Void>(())
+    /// For the threads of this process, which the system takes for one.
+    private let ownership = Mutex<Void>(())
 
     private init(_ path: String, _ flags: CInt) throws(SkeinError) {
         self.path = path
@@ -99,8 +100,15 @@ final class MailFile: Sendable {
 
     /// Writes bytes at a place.
     func write(_ bytes: [UInt8], at offset: Int) throws(SkeinError) {
-        let count = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
-        guard count == bytes.count else { throw Self.failure(path, "it cannot be written") }
+        var start = 0
+        while start < bytes.count {
+            let count = bytes[start...].withUnsafeBytes {
+                pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset + start))
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw Self.failure(path, "it cannot be written") }
+            start += count
+        }
     }
 
     /// Gives the file to a user, for root who stores for others.
@@ -117,8 +125,7 @@ final class MailFile: Sendable {
 
     /// Does something while nobody else who asks has the file, in this process or another one.
     func locked<Value>(_ work: () throws(SkeinError) -> sending Value) throws(SkeinError) -> Value {
-        // For the system, all threads of a process that share the descriptor are one.
-        try threads.withLock { (_) throws(SkeinError) in
+        try ownership.withLock { (_) throws(SkeinError) in
             while flock(descriptor, LOCK_EX) != 0 {
                 guard errno == EINTR else { throw Self.failure(path, "it cannot be locked") }
             }

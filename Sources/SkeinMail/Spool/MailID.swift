@@ -54,6 +54,9 @@ public struct MailID: Hashable, Sendable, Codable, CustomStringConvertible {
 }
 
 extension CivilTime {
+    /// `Fri, 27 Nov 2026 07:33:30 +0000` (RFC 5322, section 3.3)
+    var mailDate: String { httpDate.replacingBytes("GMT", with: "+0000") }
+
     /// Milliseconds since 1970.
     static var milliseconds: Int {
         var time = timespec()

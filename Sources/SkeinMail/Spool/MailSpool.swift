@@ -228,6 +228,7 @@ public final class MailSpool: Sendable {
         _ options: Options, _ write: (String, _ now: Int) throws(SkeinError) -> Int
     ) throws(SkeinError) -> MailID {
         if let relay = options.relay { _ = try MailRelay(relay) }
+        if let report = options.report { try MailPost.check(name: report) }
         let now = CivilTime.milliseconds
         let id = options.key.map { MailID(key: $0) } ?? MailID(at: now)
         if options.key != nil, isKnown(id) { return id }
@@ -259,9 +260,10 @@ public final class MailSpool: Sendable {
     package func knows(key: String) -> Bool { isKnown(MailID(key: key)) }
 
     /// Whether the message with a key was stored before. Looked for on its way, so that it is not missed while it moves.
-    private func isKnown(_ id: MailID) -> Bool {
-        let places =
-            [State.new, .queue, .hold, .failed].map { path($0, id) } + ["\(folder)/keys/\(id)", path(.queue, id)]
+    /// - Parameter besides: where it does not count.
+    func isKnown(_ id: MailID, besides: State? = nil) -> Bool {
+        let states: [State] = State.allCases.filter { $0 != besides }
+        let places = states.map { path($0, id) } + ["\(folder)/keys/\(id)", path(.queue, id)]
         return places.contains { access($0, F_OK) == 0 }
     }
 }

@@ -264,6 +264,13 @@ package final class SpoolFile: @unchecked Sendable {
         return String(decoding: plain, as: UTF8.self)
     }
 
+    /// Whether somebody has asked since it was opened that it is tried at once.
+    var wasLetGo: Bool {
+        guard due != 0, let text = try? file.read(at: stateStart, count: Self.marksLength) else { return false }
+        let numbers = String(decoding: text, as: UTF8.self).splitBytes(separator: " ")
+        return numbers.count == 2 && Int(numbers[1]) == 0
+    }
+
     /// Returns when the disk has the marks.
     func synchronize() throws(SkeinError) { try file.synchronize() }
 }

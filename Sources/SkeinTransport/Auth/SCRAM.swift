@@ -35,6 +35,7 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
     }
 
     private let password: String
+    private let maximumRounds: Int
     private let binding: Binding
     private let nonce: String
     private let firstBare: String
@@ -42,9 +43,13 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
 
     /// - Parameters:
     ///   - user: the name; empty where the protocol has said it already.
+    ///   - maximumRounds: of hashing, which the server asks for and which take the loop's time.
     ///   - nonce: for tests. Default: 18 random bytes in Base64.
-    package init(user: String, password: String, binding: Binding, nonce: String? = nil) {
+    package init(
+        user: String, password: String, binding: Binding, maximumRounds: Int = 1_000_000, nonce: String? = nil
+    ) {
         self.password = password
+        self.maximumRounds = maximumRounds
         self.binding = binding
         self.nonce = nonce ?? Data(RandomBytes.make(18)).base64EncodedString()
         let name = user.replacingBytes("=", with: "=3D").replacingBytes(",", with: "=2C")
@@ -63,8 +68,9 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
             let rounds = fields["i"].flatMap({ Int($0) })
         else { throw Self.malformed("the server's challenge is malformed") }
         // Fewer would be cheap to guess from; more would keep this side busy for as long as the server likes.
-        guard (4096...1_000_000).contains(rounds) else {
-            throw Self.malformed("the server asks for \(rounds) rounds of hashing; 4096 to a million are accepted")
+        guard (4096...maximumRounds).contains(rounds) else {
+            throw Self.malformed(
+                "the server asks for \(rounds) rounds of hashing; 4096 to \(maximumRounds) are accepted")
         }
         let final = "c=\(Data(binding.bytes).base64EncodedString()),r=\(serverNonce)"
         let message = Array("\(firstBare),\(challenge),\(final)".utf8)

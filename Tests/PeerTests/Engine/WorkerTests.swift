@@ -51,7 +51,8 @@ struct WorkerTests {
         }
         state.end()
         let failures = await load
-        #expect(slowest < .seconds(5), "\(slowest)")
+        // The report of a crash is written by a process that shares two cores with whatever else is tested.
+        #expect(slowest < .seconds(10), "\(slowest)")
         let refused = failures.filter { "\($0)".contains("refused") }
         #expect(refused.isEmpty, "\(refused)")
         #expect(failures.count <= 12 * 4)

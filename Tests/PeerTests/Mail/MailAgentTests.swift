@@ -453,3 +453,62 @@ extension MailAgentTests {
         await mail.process.stop()
     }
 }
+
+extension MailAgentTests {
+    @Test("a domain that wants its servers to prove who they are gets no mail by others (MTA-STS)")
+    func transportPolicy() async throws {
+        let folder = try await Certificates.shared.folder()
+        let (port, dns, web) = (try await Ports.free(), try await Ports.free(), try await Ports.free())
+        let script = """
+            import http.server, ssl
+            class Handler(http.server.BaseHTTPRequestHandler):
+                def do_GET(self):
+                    found = self.path == "/.well-known/mta-sts.txt"
+                    self.send_response(200 if found else 404)
+                    self.end_headers()
+                    self.wfile.write(b"version: STSv1\\nmode: enforce\\nmx: mail.wild.test\\nmax_age: 3600\\n")
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", \(web)), Handler)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain("\(folder)/wild.pem")
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            print("ready", flush=True)
+            server.serve_forever()
+            """
+        let policies = try PeerProcess(Peers.python(), ["-c", script], log: TestFolder.path("policies.log"))
+        _ = try await policies.untilPrinted("ready")
+        let dnsmasq = try PeerProcess(
+            "dnsmasq",
+            [
+                "--no-daemon", "--port=\(dns)", "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv",
+                "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=root", "--local=/test/",
+                "--mx-host=wild.test,mail.wild.test,10", "--host-record=mail.wild.test,127.0.0.1",
+                "--host-record=mta-sts.wild.test,127.0.0.1", "--txt-record=_mta-sts.wild.test,v=STSv1; id=1;",
+                "--mx-host=free.test,mail.wild.test,10",
+            ], log: TestFolder.path("dnsmasq.log"))
+        try await Ports.untilOpen(dns)
+        for (certificate, isProven) in [("wild", true), ("good", false)] {
+            let server = try await MailServer("--tls", "\(folder)/\(certificate).pem", port: port)
+            let spool = try MailSpool(TestFolder.path("spool"))
+            for recipient: MailAddress in ["ok@wild.test", "ok@free.test"] {
+                _ = try spool.store(MailMessage(from: "a@example.org", to: [recipient], subject: "s"))
+            }
+            try await Self.deliver(spool) { configuration in
+                configuration.port = port
+                configuration.policyPort = web
+                configuration.usesTransportPolicies = true
+                configuration.roots = .file("\(folder)/ca.pem")
+                configuration.dns.servers = ["127.0.0.1:\(dns)"]
+                configuration.dns.searchDomains = []
+                configuration.dns.hostsFile = nil
+            } _: { agent in
+                _ = try await server.untilKept(isProven ? 2 : 1)
+                if !isProven { try await wait("attempts") { await agent.status.counters.deferred >= 2 } }
+            }
+            #expect(server.kept.allSatisfy { $0.tls == true })
+            #expect(server.kept.contains { $0.to == ["ok@wild.test"] } == isProven)
+            await server.process.stop()
+        }
+        await policies.stop()
+        await dnsmasq.stop()
+    }
+}

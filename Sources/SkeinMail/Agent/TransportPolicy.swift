@@ -1,0 +1,122 @@
+// What a domain says about the servers that take its mail (MTA-STS, RFC 8461): who they are, and that they prove it in TLS.
+
+import NIOCore
+import SkeinCore
+import SkeinHTTP
+import SkeinTransport
+import Synchronization
+
+/// The policy of a domain.
+struct TransportPolicy: Sendable, Equatable {
+    /// What is done when a server is not as the policy has it.
+    enum Mode: String, Sendable {
+        /// No mail is sent to it.
+        case enforce
+        /// Nothing: the domain tries it out.
+        case testing
+        case none
+    }
+
+    let mode: Mode
+    /// Names of servers; `*.` stands for one label.
+    let servers: [String]
+    /// How long it may be kept, in seconds.
+    let maximumAge: Int
+
+    /// Reads a policy (RFC 8461, section 3.2); nil for what is none.
+    init?(_ document: some StringProtocol) {
+        var fields: [(String, String)] = []
+        for line in document.lines().prefix(200) {
+            let parts = line.splitBytes(separator: ":", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            fields.append((String(parts[0].trimmingBlanks()), String(parts[1].trimmingBlanks())))
+        }
+        func first(_ name: String) -> String? { fields.first { $0.0.equalsBytes(name) }?.1 }
+        guard first("version")?.equalsBytes("STSv1") == true, let mode = first("mode").flatMap(Mode.init(rawValue:)),
+            let age = first("max_age").flatMap({ Int($0) }), age >= 0
+        else { return nil }
+        self.mode = mode
+        maximumAge = min(age, 31_557_600)
+        servers = fields.filter { $0.0.equalsBytes("mx") }.map { $0.1.asciiLowercased }
+        guard mode == .none || !servers.isEmpty else { return nil }
+    }
+
+    /// Whether a server is named by it.
+    func names(_ host: String) -> Bool {
+        let host = host.asciiLowercased
+        return servers.contains { pattern in
+            guard pattern.hasBytePrefix("*.") else { return pattern.equalsBytes(host) }
+            return host.firstByte(".").map { host[$0...].equalsBytes(pattern.droppingBytes(first: 1)) } ?? false
+        }
+    }
+
+    /// The identifier in the record of a domain (RFC 8461, section 3.1); nil for another record.
+    static func identifier(_ record: String) -> String? {
+        let fields = record.splitBytes(separator: ";").map { $0.trimmingBlanks() }
+        guard fields.first?.equalsBytes("v=STSv1") == true else { return nil }
+        return fields.first { $0.hasBytePrefix("id=") }.map { String($0.droppingBytes(first: 3)) }
+    }
+}
+
+/// The policies of domains, each kept for as long as it says.
+final class TransportPolicies: Sendable {
+    private static let limit = 10_000
+
+    private struct Kept {
+        let identifier: String
+        let policy: TransportPolicy
+        /// Seconds since 1970.
+        let expires: Int
+    }
+
+    private let resolver: DNSResolver
+    private let client: SkeinClient
+    private let port: Int
+    private let kept = Mutex<[ByteKey: Kept]>([:])
+
+    /// - Parameters:
+    ///   - port: where policies are asked for; for tests.
+    ///   - roots: whose certificates are trusted.
+    init(resolver: DNSResolver, dns: DNSConfiguration, port: Int, roots: TLSOptions.Roots) {
+        self.resolver = resolver
+        self.port = port
+        var configuration = SkeinClient.Configuration()
+        configuration.logger = .silent
+        configuration.http.dns = dns
+        configuration.http.tls.roots = roots
+        configuration.http.timeout = .seconds(60)
+        configuration.http.maximumBodySize = 64 << 10
+        // A policy stands where it is asked for, or nowhere (RFC 8461, section 3.3).
+        configuration.http.redirects.isEnabled = false
+        client = SkeinClient(configuration)
+    }
+
+    func shutdown() async { await client.shutdown() }
+
+    /// The policy of a domain; nil when it has none, or cannot be asked and was not known before.
+    func policy(of domain: String, on loop: any EventLoop) async -> TransportPolicy? {
+        let now = CivilTime.now
+        let known = kept.withLock { $0[ByteKey(domain)] }.flatMap { $0.expires > now ? $0 : nil }
+        guard let records = try? await resolver.records("_mta-sts.\(domain)", .txt, on: loop).get() else {
+            return known?.policy
+        }
+        let identifiers = records.compactMap { record -> String? in
+            guard case .text(let bytes) = record else { return nil }
+            return TransportPolicy.identifier(String(decoding: bytes, as: UTF8.self))
+        }
+        // Without exactly one record, there is no news.
+        guard identifiers.count == 1 else { return known?.policy }
+        if let known, known.identifier.equalsBytes(identifiers[0]) { return known.policy }
+        let place = port == 443 ? "" : ":\(port)"
+        let response = await client.get("https://mta-sts.\(domain)\(place)/.well-known/mta-sts.txt").dispatch()
+        guard response.statusCode == 200, let policy = TransportPolicy(String(buffer: response.content)) else {
+            return known?.policy
+        }
+        kept.withLock { kept in
+            if kept.count >= Self.limit { kept = kept.filter { $0.value.expires > now } }
+            guard kept.count < Self.limit else { return }
+            kept[ByteKey(domain)] = Kept(identifier: identifiers[0], policy: policy, expires: now + policy.maximumAge)
+        }
+        return policy
+    }
+}
