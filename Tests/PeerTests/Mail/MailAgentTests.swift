@@ -464,9 +464,11 @@ extension MailAgentTests {
             class Handler(http.server.BaseHTTPRequestHandler):
                 def do_GET(self):
                     found = self.path == "/.well-known/mta-sts.txt"
+                    policy = b"version: STSv1\\nmode: enforce\\nmx: mail.wild.test\\nmax_age: 3600\\n"
                     self.send_response(200 if found else 404)
+                    self.send_header("Content-Length", str(len(policy)))
                     self.end_headers()
-                    self.wfile.write(b"version: STSv1\\nmode: enforce\\nmx: mail.wild.test\\nmax_age: 3600\\n")
+                    self.wfile.write(policy)
             server = http.server.ThreadingHTTPServer(("127.0.0.1", \(web)), Handler)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain("\(folder)/wild.pem")
