@@ -113,6 +113,20 @@ struct DeliveryScheduleTests {
         #expect(schedule.start(at: 500_100).count == 2)
     }
 
+    @Test("a message that waits for hours costs nothing while others are delivered")
+    func alarms() {
+        var schedule = DeliverySchedule(limits())
+        schedule.add(Self.entry(0, due: 14_400_000), to: a)
+        for number in 1...5000 {
+            schedule.add(Self.entry(number, due: number), to: a)
+            #expect(schedule.start(at: number).count == 1)
+            _ = schedule.ended(a, .good, at: number)
+            #expect(schedule.start(at: number).isEmpty)
+        }
+        #expect(schedule.alarmCount <= 5)
+        #expect(schedule.start(at: 14_400_000).map(\.1.serial) == [0])
+    }
+
     @Test("destinations for which nothing waits are forgotten")
     func tidy() {
         var schedule = DeliverySchedule(limits())

@@ -181,6 +181,12 @@ struct SMTPMachineTests {
         follow(Self.plain + ["S: 421 bye", "C: (close)", "(send)", "C: (deferred 451, not begun)"])
         follow(Self.plain + ["(lost)", "(send)", "C: (deferred 451, not begun)"])
         follow(Self.plain + ["(send)", "C: MAIL FROM:<a@x>|", "(lost)", "C: (deferred 451, not begun)"])
+        // Whoever has sent all of it at once knows nothing when the connection ends without a word, and all when there is one.
+        let sent =
+            Self.offering("PIPELINING", "CHUNKING")
+            + ["(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|BDAT 100 LAST| (chunk)", "(written)"]
+        follow(sent + ["S: 421 idle for too long", "C: (deferred 421, not begun) (close)"])
+        follow(sent + ["(lost)", "C: (deferred 451, uncertain)"])
         follow(
             Self.plain + [
                 "(send)", "C: MAIL FROM:<a@x>|", "S: 354 what?", "C: RSET|", "S: 250 ok", "C: (deferred 451) (ready)",

@@ -189,9 +189,8 @@ struct MailAgentCommand: AsyncParsableCommand {
             let notifier = ServiceNotifier()
             let spool = try options.spool.make()
             let agent = MailAgent(spool, try options.configuration())
-            let server = try await options.page.map { try PageAddress.read($0) }.asyncMap {
-                try await AgentPage.serve(agent, at: $0)
-            }
+            var server: HTTPServer?
+            if let page = options.page { server = try await AgentPage.serve(agent, at: PageAddress.read(page)) }
             let delivering = Task {
                 try await agent.run {
                     readiness.tell()
@@ -322,22 +321,13 @@ struct MailAgentOption: ParsableArguments {
 
 /// Addresses of pages on the command line.
 enum PageAddress {
-    /// `8025`, `127.0.0.1:8025` or `[::1]:8025`.
+    /// A port of this machine, or what `--listen` of a server takes.
     static func read(_ text: String) throws -> (host: String, port: Int) {
-        let colon = text.lastByte(":")
-        var host = colon.map { String(text[..<$0]) } ?? "127.0.0.1"
-        if host.isEmpty { host = "0.0.0.0" }
-        if host.hasBytePrefix("["), host.hasByteSuffix("]") { host = String(host.droppingBytes(first: 1, last: 1)) }
-        guard let port = Int(colon.map { text.text(after: $0) } ?? text[...]), (0...65535).contains(port) else {
-            throw ValidationError("\(text.debugDescription) is no address; write PORT or HOST:PORT.")
+        let whole = text.containsByte(":") ? text : "127.0.0.1:\(text)"
+        guard case .tcp(let host, let port)? = ServerConfiguration.Address(whole) else {
+            throw ValidationError("\(text.debugDescription) is no address; write PORT, HOST:PORT or [IPV6]:PORT.")
         }
         return (host, port)
-    }
-}
-
-extension Optional {
-    fileprivate func asyncMap<Other>(_ work: (Wrapped) async throws -> Other) async rethrows -> Other? {
-        if let value = self { try await work(value) } else { nil }
     }
 }
 

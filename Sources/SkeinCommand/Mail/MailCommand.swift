@@ -129,6 +129,13 @@ enum MailArguments {
     }
 }
 
+/// A record of `--json`.
+enum MailJSON {
+    static func line(_ value: some Encodable) -> String {
+        (try? JSON.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
+    }
+}
+
 /// How times are written.
 enum MailTime {
     /// `2026-11-27 08:15:00`, in UTC.

@@ -45,8 +45,6 @@ struct SpooledRecord: Encodable {
         relay = envelope.relay.flatMap { (try? MailRelay($0))?.description }
         last = file.notes.last.map { "\($0.recipient): \($0.text)" }
     }
-
-    var json: String { (try? JSON.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "null" }
 }
 
 struct MailQueueCommand: AsyncParsableCommand {
@@ -84,7 +82,7 @@ struct MailQueueCommand: AsyncParsableCommand {
                 guard let (state, file) = Self.open(id, spool, state, json) else { continue }
                 let record = SpooledRecord(id, state, file)
                 if json {
-                    Terminal.say(record.json)
+                    Terminal.say(MailJSON.line(record))
                 } else {
                     let to = (record.pending + record.failed).prefix(3).joined(separator: ", ")
                     let more = record.pending.count + record.failed.count > 3 ? ", …" : ""
@@ -111,10 +109,9 @@ extension MailQueueCommand {
             return try spool.open(id)
         } catch {
             let record = ["id": "\(id)", "state": state.rawValue, "problem": CommandFailure(error).description]
-            let document = (try? JSON.encode(record)) ?? []
             Terminal.say(
                 json
-                    ? String(decoding: document, as: UTF8.self)
+                    ? MailJSON.line(record)
                     : "\(id)  \(state.rawValue)  cannot be read: \(error.message)")
             return nil
         }
@@ -147,7 +144,7 @@ struct MailShowCommand: AsyncParsableCommand {
             return
         }
         let record = SpooledRecord(id, state, file)
-        if json { return Terminal.say(record.json) }
+        if json { return Terminal.say(MailJSON.line(record)) }
         var lines = [
             "\(id)  \(state.rawValue)  \(file.size) bytes, priority \(record.priority)",
             "From:     \(record.from.isEmpty ? "(a report)" : record.from)", "Subject:  \(record.subject)",

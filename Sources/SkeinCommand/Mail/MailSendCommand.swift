@@ -213,7 +213,7 @@ struct MailSendCommand: AsyncParsableCommand {
             }
             if case .delivered = one.result {} else { isWhole = false }
             let record = Record(recipient: one.recipient, result: word, reply: "\(one.result.reply)")
-            Terminal.say(json ? Self.line(record) : "\(one.recipient): \(word): \(one.result.reply)")
+            Terminal.say(json ? MailJSON.line(record) : "\(one.recipient): \(word): \(one.result.reply)")
         }
         if !isWhole { Terminal.leave(1) }
     }
@@ -227,14 +227,10 @@ struct MailSendCommand: AsyncParsableCommand {
         let spool = try MailSpool(spool.folder, keys: keys)
         let wasThere = key.map { spool.knows(key: $0) } ?? false
         let id = try spool.store(message, options)
-        Terminal.say(json ? Self.line(Stored(id: "\(id)", new: !wasThere)) : "\(id)")
+        Terminal.say(json ? MailJSON.line(Stored(id: "\(id)", new: !wasThere)) : "\(id)")
         if wasThere, !json { Terminal.complain("A message with this key was stored before; this one is not.") }
         if Daemon(pidFile: "\(spool.folder)/agent.pid").processID == nil {
             Terminal.complain("No agent delivers what is in \(spool.folder); start one: skein mail agent start")
         }
-    }
-
-    private static func line(_ value: some Encodable) -> String {
-        (try? JSON.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
     }
 }

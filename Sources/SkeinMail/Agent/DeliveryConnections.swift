@@ -31,6 +31,8 @@ final class DeliveryConnections: @unchecked Sendable {
     private var idle: [ByteKey: [Idle]] = [:]
     /// Connections made.
     private(set) var made = 0
+    /// Those that somebody has.
+    private var inUse: [ObjectIdentifier: SMTPConnection] = [:]
     private var isClosed = false
 
     init(loop: any EventLoop, dialer: Dialer, settings: Settings) {
@@ -44,7 +46,9 @@ final class DeliveryConnections: @unchecked Sendable {
         while let next = idle[destination]?.popLast() {
             next.timer.cancel()
             if idle[destination]?.isEmpty == true { idle[destination] = nil }
-            if next.connection.isIdle { return next.connection }
+            guard next.connection.isIdle else { continue }
+            inUse[ObjectIdentifier(next.connection)] = next.connection
+            return next.connection
         }
         return nil
     }
@@ -54,7 +58,9 @@ final class DeliveryConnections: @unchecked Sendable {
         var failure: any Error = SkeinError(.connectionFailed, because: "there is no server to connect to")
         for server in servers {
             do {
-                return try await connect(server)
+                let connection = try await connect(server)
+                inUse[ObjectIdentifier(connection)] = connection
+                return connection
             } catch {
                 failure = error
             }
@@ -90,6 +96,7 @@ final class DeliveryConnections: @unchecked Sendable {
 
     /// Keeps a connection for the next message, or ends it.
     func giveBack(_ connection: SMTPConnection, to destination: ByteKey) {
+        inUse[ObjectIdentifier(connection)] = nil
         guard !isClosed, connection.isIdle, connection.count < settings.messagesEach else { return connection.leave() }
         let timer = loop.scheduleTask(in: TimeAmount(settings.idle)) {
             self.idle[destination]?.removeAll { $0.connection === connection }
@@ -98,6 +105,9 @@ final class DeliveryConnections: @unchecked Sendable {
         }
         idle[destination, default: []].append(Idle(connection: connection, timer: timer))
     }
+
+    /// Ends what is in use, in the middle of whatever it does.
+    func abort() { for connection in inUse.values { connection.leave() } }
 
     /// Ends what waits, and whatever is given back from now on.
     func close() {

@@ -75,6 +75,8 @@ struct DeliverySchedule {
         var lastStart = 0
         /// Whether it is among those whose turn comes.
         var isInTurn = false
+        /// When it is looked at, the next moment last.
+        var alarms: [Int] = []
 
         var isEmpty: Bool { ready.isEmpty && later.isEmpty && running == 0 }
     }
@@ -96,7 +98,7 @@ struct DeliverySchedule {
     /// Adds what is to be delivered to a destination.
     mutating func add(_ entry: Entry, to name: ByteKey) {
         destinations[name, default: Destination(window: Double(limits.initial))].later.insert(Later(entry: entry))
-        alarms.insert(Alarm(moment: entry.due, name: name))
+        setAlarm(entry.due, for: name)
     }
 
     /// What begins now, in turn from each destination.
@@ -105,6 +107,9 @@ struct DeliverySchedule {
         lastLook = now
         while let first = alarms.min, first.moment <= now {
             alarms.removeMin()
+            // Of a destination that was forgotten, it is void.
+            guard destinations[first.name]?.alarms.last == first.moment else { continue }
+            destinations[first.name]?.alarms.removeLast()
             hasTurn(first.name)
         }
         var started: [(ByteKey, Entry)] = []
@@ -115,10 +120,21 @@ struct DeliverySchedule {
                 started.append((name, entry))
                 hasTurn(name)
             } else if let moment = destinations[name]?.waitsUntil(now, limits) {
-                alarms.insert(Alarm(moment: moment, name: name))
+                setAlarm(moment, for: name)
             }
         }
         return started
+    }
+
+    /// Alarms that wait, for tests.
+    var alarmCount: Int { alarms.count }
+
+    /// Only an alarm before all others of the destination is a new one: what is later is seen when these are over. So a destination that
+    /// is looked at often has no more of them than before.
+    private mutating func setAlarm(_ moment: Int, for name: ByteKey) {
+        guard let destination = destinations[name], moment < destination.alarms.last ?? .max else { return }
+        destinations[name]?.alarms.append(moment)
+        alarms.insert(Alarm(moment: moment, name: name))
     }
 
     private mutating func hasTurn(_ name: ByteKey) {
@@ -130,8 +146,11 @@ struct DeliverySchedule {
     /// What was due at a time that comes once more is due now.
     private mutating func clockWasSetBack(to now: Int) {
         let names = Array(destinations.keys)
-        for name in names { destinations[name]?.clockWasSetBack(by: lastLook - now) }
-        alarms = Heap(names.map { Alarm(moment: now, name: $0) })
+        alarms = Heap()
+        for name in names {
+            destinations[name]?.clockWasSetBack(by: lastLook - now)
+            setAlarm(now, for: name)
+        }
     }
 
     /// A delivery has ended.
@@ -190,6 +209,7 @@ extension DeliverySchedule.Destination {
     }
 
     fileprivate mutating func clockWasSetBack(by time: Int) {
+        alarms = []
         restsUntil -= time
         lastStart -= time
         later = Heap(

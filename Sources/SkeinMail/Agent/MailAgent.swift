@@ -125,11 +125,19 @@ public actor MailAgent {
     private func stop() async {
         isStopping = true
         connections.close()
-        let end = ContinuousClock.now + .seconds(30)
+        await untilIdle(within: .seconds(30))
+        // What is left has not ended in time; it is written down as not sent.
+        connections.abort()
+        await untilIdle(within: .seconds(5))
+        await writeStatus()
+    }
+
+    private func untilIdle(within time: Duration) async {
+        let end = ContinuousClock.now + time
         while running > 0, ContinuousClock.now < end {
+            // In a task of its own, since this one is cancelled.
             try? await Task { try await Task.sleep(for: .milliseconds(20)) }.value
         }
-        await writeStatus()
     }
 
     /// Does something that blocks on a thread.

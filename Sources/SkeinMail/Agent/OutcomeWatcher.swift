@@ -17,10 +17,12 @@ struct OutcomeWatcher: Sendable {
     /// Hands on each outcome, and then removes it, until the task is cancelled.
     func run(_ handle: (MailOutcome) async -> Void) async {
         mkdir(folder, 0o700)
-        let lock = open("\(folder)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        defer { close(lock) }
+        var lock: CInt = -1
+        defer { if lock >= 0 { close(lock) } }
         while !Task.isCancelled {
-            if flock(lock, LOCK_EX | LOCK_NB) == 0 {
+            // There may have been no room for it, or too many files were open.
+            if lock < 0 { lock = open("\(folder)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }
+            if lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 {
                 for name in names where !Task.isCancelled {
                     let path = "\(folder)/\(name)"
                     guard let outcome = Self.read(path) else { continue }

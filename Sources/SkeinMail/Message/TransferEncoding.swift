@@ -2,6 +2,12 @@
 
 import SkeinCore
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// An encoding of content.
 enum TransferEncoding: String, Sendable {
     case sevenBit = "7bit"
@@ -79,53 +85,27 @@ enum TransferEncoding: String, Sendable {
 
 /// Base64 in lines of 76 (RFC 2045, section 6.8), a piece at a time.
 struct Base64Lines {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    /// Bytes of a line before they are encoded.
+    private static let line = 57
     private var rest: [UInt8] = []
 
     /// Encodes the whole lines of what is there.
     mutating func append(_ bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) {
-        var start = 0
-        if !rest.isEmpty {
-            let missing = min(57 - rest.count, bytes.count)
-            rest += bytes[..<missing]
-            start = missing
-            guard rest.count == 57 else { return }
-            rest.withUnsafeBytes { Self.encode($0, &output) }
-            rest = []
-        }
-        while bytes.count - start >= 57 {
-            Self.encode(UnsafeRawBufferPointer(rebasing: bytes[start..<(start + 57)]), &output)
-            start += 57
-        }
-        rest += bytes[start...]
+        rest += bytes
+        let whole = rest.count - rest.count % Self.line
+        Self.encode(rest[..<whole], &output)
+        rest.removeFirst(whole)
     }
 
     mutating func end(_ output: inout [UInt8]) {
-        if !rest.isEmpty { rest.withUnsafeBytes { Self.encode($0, &output) } }
+        Self.encode(rest[...], &output)
         rest = []
     }
 
-    private static func encode(_ bytes: UnsafeRawBufferPointer, _ output: inout [UInt8]) {
-        alphabet.withUnsafeBufferPointer { alphabet in
-            var index = 0
-            while index + 3 <= bytes.count {
-                let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
-                output.append(alphabet[Int(group >> 18)])
-                output.append(alphabet[Int(group >> 12 & 63)])
-                output.append(alphabet[Int(group >> 6 & 63)])
-                output.append(alphabet[Int(group & 63)])
-                index += 3
-            }
-            let left = bytes.count - index
-            if left > 0 {
-                let group = UInt32(bytes[index]) << 16 | (left > 1 ? UInt32(bytes[index + 1]) << 8 : 0)
-                output.append(alphabet[Int(group >> 18)])
-                output.append(alphabet[Int(group >> 12 & 63)])
-                output.append(left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
-                output.append(UInt8(ascii: "="))
-            }
-        }
-        output.append(Bytes.cr)
-        output.append(Bytes.lf)
+    private static func encode(_ bytes: ArraySlice<UInt8>, _ output: inout [UInt8]) {
+        guard !bytes.isEmpty else { return }
+        output += Data(bytes).base64EncodedData(
+            options: [.lineLength76Characters, .endLineWithCarriageReturn, .endLineWithLineFeed])
+        output += [Bytes.cr, Bytes.lf]
     }
 }

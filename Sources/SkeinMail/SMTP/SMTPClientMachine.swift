@@ -221,8 +221,8 @@ struct SMTPClientMachine {
         self.transaction = nil
         let isOpen = transaction.results.contains { $0 == nil }
         let fate: SMTPOutcome.Fate
-        if case .mail? = transaction.expected.first, !transaction.isContentWritten {
-            // A server that had grown tired of waiting may have gone before it read a byte.
+        if case .mail? = transaction.expected.first, reply != nil || !transaction.isContentWritten {
+            // A server that had grown tired of waiting has said nothing about the message.
             fate = .notBegun
         } else {
             fate = reply == nil && transaction.isContentWritten && isOpen ? .uncertain : .certain

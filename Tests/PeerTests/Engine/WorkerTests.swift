@@ -51,8 +51,7 @@ struct WorkerTests {
         }
         state.end()
         let failures = await load
-        // The report of a crash is written by a process that shares two cores with whatever else is tested.
-        #expect(slowest < .seconds(10), "\(slowest)")
+        #expect(slowest < .seconds(5), "\(slowest)")
         let refused = failures.filter { "\($0)".contains("refused") }
         #expect(refused.isEmpty, "\(refused)")
         #expect(failures.count <= 12 * 4)

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Everything fails at random. `SKEIN_MAIL_CHAOS=10000` makes a long run of it.
-@Suite("Mail: chaos", .serialized, .inTurn, .timeLimit(.minutes(20)))
+@Suite("Mail: chaos", .serialized, InTurn(places: 3), .timeLimit(.minutes(20)))
 struct MailChaosTests {
     private final class Counter: Sendable {
         private let value = Mutex(0)
