@@ -214,6 +214,13 @@ struct SharedCacheTests {
         // Kept under the name that clients ask for, which has another port the next time.
         let host = ["-H", "Host: shop.example"]
         #expect(try await fetch(base + path, host[0], host[1]).content == "2")
+        // A response is written behind its answer: who is killed in between has not kept it.
+        let end = ContinuousClock.now + .seconds(20)
+        while try FileManager.default.contentsOfDirectory(atPath: folder).count(where: { $0.hasSuffix(".entry") }) < 2,
+            .now < end
+        {
+            try await Task.sleep(for: .milliseconds(20))
+        }
         #expect(await first.stop(SIGKILL) == 128 + SIGKILL)
         let (second, next) = try await start()
         let kept = try await fetch(next + path, host[0], host[1])
