@@ -31,6 +31,7 @@ let package = Package(
         .library(name: "SkeinPython", targets: ["SkeinPython"]),
         .library(name: "SkeinMail", targets: ["SkeinMail"]),
         .library(name: "SkeinSharedRedis", targets: ["SkeinSharedRedis"]),
+        .library(name: "SkeinAncestors", targets: ["SkeinAncestors"]),
         .library(name: "SkeinEngineCommand", targets: ["SkeinEngineCommand"]),
         .library(name: "SkeinACME", targets: ["SkeinACME"]),
         .library(name: "SkeinConfiguration", targets: ["SkeinConfiguration"]),
@@ -149,6 +150,7 @@ let package = Package(
                 "SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", logging,
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
+        .target(name: "SkeinAncestors", dependencies: ["SkeinCore", "SkeinSQL", "SkeinMongo"]),
         .target(name: "Skein", dependencies: ["SkeinCore", "SkeinWire", "SkeinTransport", "SkeinHTTP", "SkeinRPC"]),
         .target(
             name: "SkeinEngine",
@@ -255,6 +257,21 @@ let package = Package(
                 "SkeinEngine", "SkeinEngineCommand", "SkeinSharedRedis",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/WorkerProbe"),
+        // The code of README and docs, compiled.
+        .executableTarget(name: "snippet-extractor", path: "Tests/Documentation/Extractor"),
+        .plugin(
+            name: "SnippetPlugin", capability: .buildTool(), dependencies: ["snippet-extractor"],
+            path: "Tests/Documentation/Plugin"),
+        .testTarget(
+            name: "DocumentationSnippets",
+            dependencies: nio + databases + [
+                "Skein", "SkeinEngine", "SkeinEngineCommand", "SkeinGRPC", "SkeinMail", "SkeinPython", "SkeinWork",
+                "SkeinAncestors", "SkeinHTTP", "SkeinRPC", "SkeinSQL", "SkeinTransport", "SkeinWire", logging,
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tests/Documentation/Snippets", plugins: ["SnippetPlugin"]),
         .testTarget(
             name: "SkeinWorkersTests", dependencies: ["SkeinWorkers", "CSkeinWorkers", "SkeinCore", logging]),
         .testTarget(name: "SkeinPythonTests", dependencies: ["SkeinPython"]),
@@ -265,7 +282,7 @@ let package = Package(
         .testTarget(
             name: "SkeinDatabaseTests",
             dependencies: [
-                "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinMongo", "SkeinTransport",
+                "SkeinSQL", "SkeinPostgres", "SkeinRedis", "SkeinMongo", "SkeinTransport", "SkeinAncestors",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .testTarget(name: "SkeinTransportTests", dependencies: ["SkeinTransport"]),
@@ -282,7 +299,7 @@ let package = Package(
                 "SkeinCommand",
                 logging, "SkeinHummingbird",
                 "worker-probe", "SkeinWorkers", "SkeinSharedRedis",
-                "SkeinWork", "SkeinPython", "SkeinMail", "PeerSupport",
+                "SkeinWork", "SkeinPython", "SkeinMail", "SkeinAncestors", "PeerSupport",
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),

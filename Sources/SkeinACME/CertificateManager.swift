@@ -14,7 +14,7 @@ import SkeinHTTP
 #endif
 
 /// What certificates are asked for, and where.
-public struct ACMEOptions: Sendable, Hashable {
+public struct ACMEConfiguration: Sendable, Hashable {
     /// The names of the certificate; `*.example.org` needs ``ACMEChallenge/dns(program:)``.
     public var names: [String]
     /// Where the authority writes to before something ends; nil for nowhere.
@@ -37,7 +37,7 @@ public struct ACMEOptions: Sendable, Hashable {
     }
 }
 
-extension ACMEOptions {
+extension ACMEConfiguration {
     /// - Throws: code 701 for names that no certificate can have, a wildcard without dns-01, and a directory that is not https.
     package func check() throws(SkeinError) {
         guard !names.isEmpty else { throw SkeinError(.exception, because: "a certificate has one name at least") }
@@ -70,14 +70,14 @@ extension ACMEOptions {
 /// Keeps a certificate valid.
 ///
 ///     let challenges = CertificateChallenges()
-///     let manager = try CertificateManager(options, challenges: challenges) { await reload() }
+///     let manager = try CertificateManager(configuration, challenges: challenges) { await reload() }
 ///     engine.challenges = challenges
-///     engine.configuration.tls = ServerTLSOptions(certificates: [manager.certificate])
+///     engine.configuration.tls = ServerTLSConfiguration(certificates: [manager.certificate])
 ///
 /// Until the first certificate has come, there is one that its own key has signed. A certificate is renewed after two thirds of its life; when
 /// that fails, the old one stays in use, and attempts follow with growing pauses.
 public final class CertificateManager: Service {
-    private let options: ACMEOptions
+    private let configuration: ACMEConfiguration
     private let challenges: CertificateChallenges
     private let files: CertificateFiles
     private let logger: Logger
@@ -90,33 +90,33 @@ public final class CertificateManager: Service {
     ///   - renewed: called when another certificate is in the file, such as `server.reloadCertificates()`.
     /// - Throws: code 701 when the folder cannot be written to, and for names or a directory that cannot be.
     public init(
-        _ options: ACMEOptions, challenges: CertificateChallenges, logger: Logger = Logger(label: "acme"),
+        _ configuration: ACMEConfiguration, challenges: CertificateChallenges, logger: Logger = Logger(label: "acme"),
         renewed: @escaping @Sendable () async -> Void
     ) throws {
-        try options.check()
-        self.options = options
+        try configuration.check()
+        self.configuration = configuration
         self.challenges = challenges
         self.logger = logger
         self.renewed = renewed
-        files = try CertificateFiles(options.folder)
+        files = try CertificateFiles(configuration.folder)
         if files.life(path) == nil {
-            let made = try SelfSignedCertificate.make(names: options.names)
+            let made = try SelfSignedCertificate.make(names: configuration.names)
             try files.write(made.certificate + made.key, to: path)
         }
     }
 
-    private var path: String { files.path(options.names) }
+    private var path: String { files.path(configuration.names) }
 
     /// The certificate, which is there from the beginning.
-    public var certificate: ServerTLSOptions.Certificate {
-        ServerTLSOptions.Certificate(certificateFile: path, keyFile: path)
+    public var certificate: ServerTLSConfiguration.Certificate {
+        ServerTLSConfiguration.Certificate(certificateFile: path, keyFile: path)
     }
 
     /// Whether the certificate of now is one of the authority's, for all names, and still valid.
     public var isIssued: Bool {
         guard let life = files.life(path) else { return false }
-        return !life.isSelfSigned && life.names.isSuperset(of: options.names)
-            && Date().timeIntervalSince1970 < life.end && files.isOf(options.directory, path)
+        return !life.isSelfSigned && life.names.isSuperset(of: configuration.names)
+            && Date().timeIntervalSince1970 < life.end && files.isOf(configuration.directory, path)
     }
 
     /// Seconds until a certificate is needed.
@@ -152,14 +152,14 @@ public final class CertificateManager: Service {
                     }
                     machine.succeeded()
                     self.logger.info(
-                        "the certificate for \(self.options.names.joined(separator: ", ")) is renewed; the next follows in \(Self.text(pause))"
+                        "the certificate for \(self.configuration.names.joined(separator: ", ")) is renewed; the next follows in \(Self.text(pause))"
                     )
                 } catch {
                     if Task.isCancelled { return }
                     let failure = (error as? ACMEProblem).map(RenewalMachine.Failure.init) ?? .transient
                     pause = machine.failed(failure, chance: .random(in: 0...1))
                     self.logger.error(
-                        "there is no certificate for \(self.options.names.joined(separator: ", ")): \(error); the next attempt follows in \(Self.text(pause))"
+                        "there is no certificate for \(self.configuration.names.joined(separator: ", ")): \(error); the next attempt follows in \(Self.text(pause))"
                     )
                 }
             }
@@ -177,7 +177,8 @@ public final class CertificateManager: Service {
     /// Orders a certificate, and writes it.
     private func renew() async throws {
         let client = ACMEClient(
-            directory: options.directory, rootsFile: options.rootsFile, account: files.account(options.directory))
+            directory: configuration.directory, rootsFile: configuration.rootsFile,
+            account: files.account(configuration.directory))
         do {
             try await order(client)
         } catch {
@@ -190,43 +191,47 @@ public final class CertificateManager: Service {
     private func order(_ client: ACMEClient) async throws {
         // The key is on disk before the authority knows it: a restart in the middle finds the same account.
         if await client.account.url == nil {
-            try files.keep(await client.account, options.directory)
-            try await client.register(email: options.email)
-            try files.keep(await client.account, options.directory)
+            try files.keep(await client.account, configuration.directory)
+            try await client.register(email: configuration.email)
+            try files.keep(await client.account, configuration.directory)
         }
         let key = P256.Signing.PrivateKey()
         let chain: String
         do {
-            chain = try await client.certificate(for: options.names, key: key, options.challenge, challenges)
+            chain = try await client.certificate(
+                for: configuration.names, key: key, configuration.challenge, challenges)
         } catch let problem as ACMEProblem
             where ["accountDoesNotExist", "unauthorized", "malformed"].contains(problem.kind)
         {
             // The authority has forgotten the account, or knows it by the key that was to follow.
-            guard problem.kind == "accountDoesNotExist" || files.nextKey(options.directory) != nil else {
+            guard problem.kind == "accountDoesNotExist" || files.nextKey(configuration.directory) != nil else {
                 throw problem
             }
-            if let next = files.nextKey(options.directory) { await client.use(next) }
-            try await client.register(email: options.email)
-            try files.keep(await client.account, options.directory)
-            chain = try await client.certificate(for: options.names, key: key, options.challenge, challenges)
+            if let next = files.nextKey(configuration.directory) { await client.use(next) }
+            try await client.register(email: configuration.email)
+            try files.keep(await client.account, configuration.directory)
+            chain = try await client.certificate(
+                for: configuration.names, key: key, configuration.challenge, challenges)
         }
-        try files.keep(try CertificateFiles.checked(chain, key, options.names), key, path, options.directory)
+        try files.keep(
+            try CertificateFiles.checked(chain, key, configuration.names), key, path, configuration.directory)
     }
 
     /// Gives the account another key, as after somebody may have read the old one.
     public func changeAccountKey() async throws {
         let client = ACMEClient(
-            directory: options.directory, rootsFile: options.rootsFile, account: files.account(options.directory))
+            directory: configuration.directory, rootsFile: configuration.rootsFile,
+            account: files.account(configuration.directory))
         do {
             if await client.account.url == nil {
-                try await client.register(email: options.email)
-                try files.keep(await client.account, options.directory)
+                try await client.register(email: configuration.email)
+                try files.keep(await client.account, configuration.directory)
             }
             // On disk before the authority has it: whatever happens in between, one of the two is the account's.
             let next = P256.Signing.PrivateKey()
-            try files.keep(await client.account, options.directory, next: next)
+            try files.keep(await client.account, configuration.directory, next: next)
             try await client.changeKey(to: next)
-            try files.keep(await client.account, options.directory)
+            try files.keep(await client.account, configuration.directory)
         } catch {
             await client.shutdown()
             throw error

@@ -96,7 +96,7 @@ public struct ConfigurationFile: Sendable {
     /// The engine.
     public let engine: Engine
     /// The certificate that is asked for by itself; nil for none. See ``CertificateManager``.
-    public let acme: ACMEOptions?
+    public let acme: ACMEConfiguration?
     /// Processes that serve under a master; nil for one without a master.
     public let workers: Int?
     /// Event-loop threads, where the file says it.

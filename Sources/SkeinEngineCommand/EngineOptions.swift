@@ -58,7 +58,7 @@ public struct EngineOptions: ParsableArguments {
     public var log: String?
 
     @Option(help: "skein, combined, common or json.")
-    public var logFormat: RequestLogOptions.Format = .skein
+    public var logFormat: RequestLogConfiguration.Format = .skein
 
     @Option(help: ArgumentHelp("Paths that are not logged: /static/ or *.css; may be repeated.", valueName: "pattern"))
     public var logOff: [String] = []
@@ -103,7 +103,7 @@ public struct EngineOptions: ParsableArguments {
         configuration.forwarding = forwarding
         configuration.http2.allowsUpgrade = h2cUpgrade
         if let tlsCert {
-            configuration.tls = ServerTLSOptions(certificates: [
+            configuration.tls = ServerTLSConfiguration(certificates: [
                 .init(certificateFile: tlsCert, keyFile: tlsKey ?? tlsCert)
             ])
         }
@@ -115,7 +115,7 @@ public struct EngineOptions: ParsableArguments {
         configuration.trustedProxies = trust.compactMap { AddressRange($0) }
         configuration.expectsProxyHeader = proxyProtocol
         configuration.requestLog = log.map { path in
-            var options = RequestLogOptions(path)
+            var options = RequestLogConfiguration(path)
             options.format = logFormat
             options.off = logOff
             options.maximumBytes = max(1, logSize)
@@ -158,7 +158,7 @@ public struct EngineOptions: ParsableArguments {
     }
 }
 
-extension RequestLogOptions.Format: ExpressibleByArgument {}
+extension RequestLogConfiguration.Format: ExpressibleByArgument {}
 
 /// A program that is an engine: it says what it serves, and has its own options beside those of the engine.
 public protocol EngineCommand: AsyncParsableCommand {

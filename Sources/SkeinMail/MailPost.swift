@@ -75,7 +75,7 @@ public final class MailPost: BackEnd {
     func store(_ message: MailMessage, _ options: MailSpool.Options) async throws(SkeinError) -> MailID {
         guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= Self.limit else {
             waiting.subtract(1, ordering: .relaxed)
-            throw SkeinError(.socketPanic, because: "\(Self.limit) messages wait to be stored already")
+            throw SkeinError(.overloaded, because: "\(Self.limit) messages wait to be stored already")
         }
         defer { waiting.subtract(1, ordering: .relaxed) }
         var options = options

@@ -54,7 +54,8 @@ package final class JSONRPCSocket: WebSocketHandler {
             case .element(let bytes, _): return bytes
             case .wait: if let bytes = try await answer.wait() { return bytes }
             case .end:
-                throw SkeinError(.channelClosed, peer: request.url.origin.description, because: "the socket was closed")
+                throw SkeinError(
+                    .connectionClosed, peer: request.url.origin.description, because: "the socket was closed")
             }
         }
     }
@@ -69,7 +70,7 @@ package final class JSONRPCSocket: WebSocketHandler {
         let opening = state.withLock { state in
             if let opening = state.opening { return opening }
             let opening = Task { () async throws -> WebSocket in
-                try await self.client.webSocket(self.request, WebSocketOptions(), handler: self)
+                try await self.client.webSocket(self.request, WebSocketConfiguration(), handler: self)
             }
             state.opening = opening
             return opening

@@ -30,12 +30,12 @@ final class SQLiteCall: SQLCall, @unchecked Sendable {
     private let worker: any SQLiteWorker
 
     init(
-        _ sql: SQL, _ worker: any SQLiteWorker, session: Session, shard: Shard, options: SQLiteOptions,
+        _ sql: SQL, _ worker: any SQLiteWorker, session: Session, shard: Shard, configuration: SQLiteConfiguration,
         timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) {
         self.worker = worker
-        core = CallCore(session: session, shard: shard, timeout: timeout, standard: options.timeout)
-        outcome = SQLOutcome(sql, on: core, database: options.description, meta: meta, callback: callback)
+        core = CallCore(session: session, shard: shard, timeout: timeout, standard: configuration.timeout)
+        outcome = SQLOutcome(sql, on: core, database: configuration.description, meta: meta, callback: callback)
     }
 
     func begin() {

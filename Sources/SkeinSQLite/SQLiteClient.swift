@@ -8,14 +8,14 @@ import Synchronization
 /// A database of SQLite, in a file or in memory. It works on threads of its own: one that writes, several that read (WAL).
 public final class SQLiteClient: SQLDatabase, BackEnd {
     /// The settings it was made with.
-    public let options: SQLiteOptions
+    public let configuration: SQLiteConfiguration
     private let session: Session
     private let store: SQLiteStore
 
-    package init(_ options: SQLiteOptions, session: Session) throws(SkeinError) {
-        self.options = options
+    package init(_ configuration: SQLiteConfiguration, session: Session) throws(SkeinError) {
+        self.configuration = configuration
         self.session = session
-        store = try SQLiteStore(options)
+        store = try SQLiteStore(configuration)
     }
 
     /// SQLite's.
@@ -26,7 +26,8 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
         _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let call = SQLiteCall(
-            sql, store, session: session, shard: session.pickShard(), options: options, timeout: timeout, meta: meta,
+            sql, store, session: session, shard: session.pickShard(), configuration: configuration, timeout: timeout,
+            meta: meta,
             callback: callback)
         let corequest = call.handle
         if let problem = Self.problem(sql) {
@@ -49,14 +50,14 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
     /// Begins a transaction that is ended by hand.
     /// - Throws: code 702 when others write for too long; what SQLite says.
     public func begin(_ options: SQLTransactionOptions) async throws -> SQLiteTransaction {
-        let turn = SQLiteWriterTurn(self.options)
+        let turn = SQLiteWriterTurn(configuration)
         store.write { turn.serve($0) }
-        let transaction = SQLiteTransaction(turn, session, self.options)
+        let transaction = SQLiteTransaction(turn, session, configuration)
         do {
             try await transaction.execute(options.isReadOnly ? "BEGIN DEFERRED" : "BEGIN IMMEDIATE").commit()
             return transaction
         } catch {
-            await transaction.putback()
+            await transaction.end()
             throw error
         }
     }

@@ -63,7 +63,7 @@ extension SQLiteStore {
         _ text: String, _ values: [SQLValue], on database: Database, _ maximum: Int, _ isWanted: () -> Bool
     ) -> Result<SQLiteAnswer, any Error> {
         guard isWanted() else {
-            return .failure(SkeinError(.controlledShutdown, because: "the statement was given up before it began"))
+            return .failure(SkeinError(.cancelled, because: "the statement was given up before it began"))
         }
         guard database.sqliteConnection != nil else {
             return .failure(SkeinError(.shuttingDown, because: "the database is closed"))

@@ -32,14 +32,14 @@ final class SQLiteStore: SQLiteWorker {
     private let state: Mutex<State>
     /// Where the writer is opened, away from the event loops.
     private let opening = DispatchQueue(label: "skein.sqlite.opening")
-    private let options: SQLiteOptions
+    private let options: SQLiteConfiguration
     private let configuration: GRDB.Configuration
     /// What is known of statements: whether they only read.
     private let readOnly = Mutex<ByteDictionary<Bool>>([:])
     private let maximumAnswerSize: Int
 
     /// - Throws: code 714 when it cannot be opened.
-    init(_ options: SQLiteOptions) throws(SkeinError) {
+    init(_ options: SQLiteConfiguration) throws(SkeinError) {
         var configuration = GRDB.Configuration()
         configuration.maximumReaderCount = max(1, options.readers)
         configuration.busyMode = .timeout(min(86400, max(0, options.busyTimeout / .seconds(1))))
@@ -67,7 +67,7 @@ final class SQLiteStore: SQLiteWorker {
         }
     }
 
-    private static func open(_ options: SQLiteOptions, _ configuration: GRDB.Configuration) throws -> Access {
+    private static func open(_ options: SQLiteConfiguration, _ configuration: GRDB.Configuration) throws -> Access {
         guard let path = options.path else { return .alone(try DatabaseQueue(configuration: configuration)) }
         guard FileState(path: path) != nil else {
             return .writing(try DatabasePool(path: path, configuration: configuration))
@@ -83,7 +83,7 @@ final class SQLiteStore: SQLiteWorker {
         }
     }
 
-    private static func unusable(_ options: SQLiteOptions, _ error: any Error) -> SkeinError {
+    private static func unusable(_ options: SQLiteConfiguration, _ error: any Error) -> SkeinError {
         SkeinError(
             .connectionFailed, peer: options.description, because: "the database cannot be opened: \(error)",
             cause: error)

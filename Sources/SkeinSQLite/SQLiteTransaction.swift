@@ -23,9 +23,9 @@ final class SQLiteWriterTurn: SQLiteWorker {
     private let idle: Duration
     private let maximum: Int
 
-    init(_ options: SQLiteOptions) {
-        idle = options.idleTransaction
-        maximum = options.maximumAnswerSize
+    init(_ configuration: SQLiteConfiguration) {
+        idle = configuration.idleTransaction
+        maximum = configuration.maximumAnswerSize
     }
 
     func run(
@@ -102,13 +102,13 @@ final class SQLiteWriterTurn: SQLiteWorker {
 public final class SQLiteTransaction: SQLTransaction, Sendable {
     private let turn: SQLiteWriterTurn
     private let session: Session
-    private let options: SQLiteOptions
+    private let configuration: SQLiteConfiguration
     private let isOver = Atomic<Bool>(false)
 
-    init(_ turn: SQLiteWriterTurn, _ session: Session, _ options: SQLiteOptions) {
+    init(_ turn: SQLiteWriterTurn, _ session: Session, _ configuration: SQLiteConfiguration) {
         self.turn = turn
         self.session = session
-        self.options = options
+        self.configuration = configuration
     }
 
     deinit { turn.end() }
@@ -121,7 +121,8 @@ public final class SQLiteTransaction: SQLTransaction, Sendable {
         _ sql: SkeinSQL.SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let call = SQLiteCall(
-            sql, turn, session: session, shard: session.pickShard(), options: options, timeout: timeout, meta: meta,
+            sql, turn, session: session, shard: session.pickShard(), configuration: configuration, timeout: timeout,
+            meta: meta,
             callback: callback)
         let corequest = call.handle
         call.submitWithinAnother()
@@ -136,12 +137,12 @@ public final class SQLiteTransaction: SQLTransaction, Sendable {
 
     private func finish(_ word: SkeinSQL.SQL) async throws {
         let response = await execute(word).dispatch()
-        await putback()
+        await end()
         try response.raiseForStatus()
     }
 
     /// Lets the others write; what was not committed is undone.
-    public func putback() async {
+    public func end() async {
         if !isOver.exchange(true, ordering: .acquiringAndReleasing) { turn.end() }
     }
 }

@@ -12,15 +12,15 @@ extension SkeinClient {
     /// - Throws: code 714 when it cannot be opened.
     public func sqlite(_ address: String) throws(SkeinError) -> SQLiteClient {
         // One client for a file, whichever way it is written.
-        let path = address.hasBytePrefix("@") ? address : "sqlite:\(SQLiteOptions(address).path ?? ":memory:")"
+        let path = address.hasBytePrefix("@") ? address : "sqlite:\(SQLiteConfiguration(address).path ?? ":memory:")"
         return try backEnd(path, .sqlite) { (address, _) throws(SkeinError) in
-            try SQLiteClient(SQLiteOptions(address), session: session)
+            try SQLiteClient(SQLiteConfiguration(address), session: session)
         }
     }
 
     /// A database of SQLite by its settings; another client than all others, so that one in memory is another database.
     /// - Throws: code 714 when it cannot be opened.
-    public func sqlite(_ options: SQLiteOptions) throws(SkeinError) -> SQLiteClient {
-        backEnds.keep(try SQLiteClient(options, session: session))
+    public func sqlite(_ configuration: SQLiteConfiguration) throws(SkeinError) -> SQLiteClient {
+        backEnds.keep(try SQLiteClient(configuration, session: session))
     }
 }

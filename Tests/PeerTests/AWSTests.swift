@@ -10,9 +10,9 @@ struct AWSTests {
     private static let key = AWSCredentials(accessKey: "AKTEST", secretKey: "secret")
 
     private func options(_ credentials: AWSCredentials? = key, _ environment: [String: String] = [:]) async throws
-        -> AWSOptions
+        -> AWSConfiguration
     {
-        AWSOptions(
+        AWSConfiguration(
             region: "us-east-1", endpoint: try await AWSPeer.shared.get().endpoint, credentials: credentials,
             environment: environment)
     }
@@ -383,7 +383,7 @@ struct AWSTests {
             ]
         }
         let skein = SkeinClient()
-        let options = AWSOptions(
+        let options = AWSConfiguration(
             region: "us-east-1", endpoint: "http://127.0.0.1:\(server.port)", credentials: Self.key)
         #expect(try await skein.dynamodb(options).tableNames() == ["t"])
         await skein.shutdown()

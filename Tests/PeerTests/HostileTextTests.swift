@@ -85,7 +85,7 @@ struct HostileTextTests {
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
         let skein = SkeinClient()
-        var options = try RedisOptions(peer.url("/9"))
+        var options = try RedisConfiguration(peer.url("/9"))
         options.cachedAnswers = 1000
         let redis = skein.redis(options)
         for text in HostileStrings.all {

@@ -157,7 +157,7 @@ struct ProxyPeerTests {
         let (port, roots) = try await TLSTests.goodPort()
         let proxy = try Proxy("http://127.0.0.1:\(try await Self.squid.value.plain)")
         for url in ["https://localhost:\(port)", "http://127.0.0.1:\(try await Peers.shared.nginxPort())"] {
-            let connection = try HTTPConnection(url, tls: TLSOptions(roots: .file(roots)), proxy: proxy)
+            let connection = try HTTPConnection(url, tls: ClientTLSConfiguration(roots: .file(roots)), proxy: proxy)
             try await connection.sendRequest(.get, "/hello")
             let response = try await connection.readResponse()
             #expect(response.status == 200)

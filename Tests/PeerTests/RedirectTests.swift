@@ -211,7 +211,7 @@ struct RedirectTests {
             #expect(response.failure?.message.contains("only once") == true, "\(response.reportLine)")
             let folder = try await Certificates.shared.folder()
             var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)
-            configuration.tls = ServerTLSOptions(certificates: [
+            configuration.tls = ServerTLSConfiguration(certificates: [
                 .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
             ])
             let server = HTTPServer(configuration) { _ in ServerResponse(302, headers: ["Location": "\(base)/here"]) }

@@ -65,7 +65,7 @@ struct TLSTests {
     @Test("a certificate that leads to a trusted root is accepted, and readable on the answer")
     func accepted() async throws {
         let (ports, folder) = try await Self.shared.value
-        for roots in [TLSOptions.Roots.file("\(folder)/ca.pem"), .directory("\(folder)/roots")] {
+        for roots in [ClientTLSConfiguration.Roots.file("\(folder)/ca.pem"), .directory("\(folder)/roots")] {
             let skein = session { $0.tls.roots = roots }
             for name in ["good", "chained"] {
                 for host in ["localhost", "127.0.0.1"] {
@@ -121,7 +121,7 @@ struct TLSTests {
         #expect(response.failure?.message.contains(reason) == true, "\(response.reportLine)")
         #expect(response.failure?.message.contains("verify: .none") == true)
         var request = HTTPRequest(.get, try HTTPURL(url))
-        request.tls = TLSOptions(verify: .none)
+        request.tls = ClientTLSConfiguration(verify: .none)
         #expect(await skein.start(request).dispatch().statusCode == 200)
         #expect(await skein.get(url).dispatch().statusCode == 713)
         #expect(await session { $0.tls.verify = .none }.get(url).dispatch().statusCode == 200)
@@ -167,7 +167,7 @@ struct TLSTests {
     func driven() async throws {
         let (ports, folder) = try await Self.shared.value
         let connection = try HTTPConnection(
-            "https://localhost:\(ports["good"] ?? 0)", tls: TLSOptions(roots: .file("\(folder)/ca.pem")))
+            "https://localhost:\(ports["good"] ?? 0)", tls: ClientTLSConfiguration(roots: .file("\(folder)/ca.pem")))
         try await connection.sendRequest(.get, "/")
         #expect(try await connection.readResponse().status == 200)
         #expect(String(buffer: try await connection.readAll()).hasPrefix("TLSv1.3 HTTP/1.1"))
@@ -204,13 +204,13 @@ struct TLSTests {
 @Suite("TLS server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct TLSServerTests {
     private func serving(
-        _ change: (inout ServerTLSOptions, String) -> Void = { _, _ in },
+        _ change: (inout ServerTLSConfiguration, String) -> Void = { _, _ in },
         _ test: (Int, String, HTTPServer) async throws -> Void
     ) async throws {
         let folder = try await Certificates.shared.folder()
         var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)
         configuration.logger = .silent
-        var tls = ServerTLSOptions(
+        var tls = ServerTLSConfiguration(
             certificates: ["good", "other", "wild"].map {
                 .init(certificateFile: "\(folder)/\($0).pem", keyFile: "\(folder)/\($0).pem")
             })
@@ -297,7 +297,9 @@ struct TLSServerTests {
             try await HTTPServer(configuration) { _ in .text("") }.start()
         }
         #expect(none?.message.contains("configuration.tls") == true)
-        configuration.tls = ServerTLSOptions(certificates: [.init(certificateFile: "/none.pem", keyFile: "/none.pem")])
+        configuration.tls = ServerTLSConfiguration(certificates: [
+            .init(certificateFile: "/none.pem", keyFile: "/none.pem")
+        ])
         let wrong = await #expect(throws: SkeinError.self) {
             try await HTTPServer(configuration) { _ in .text("") }.start()
         }

@@ -39,7 +39,7 @@ struct RenewalMachineTests {
     @Test("names that a certificate can have")
     func names() {
         func problem(_ names: [String], _ challenge: ACMEChallenge = .http) -> Bool {
-            var options = ACMEOptions(names: names, folder: "x")
+            var options = ACMEConfiguration(names: names, folder: "x")
             options.challenge = challenge
             return (try? options.check()) == nil
         }

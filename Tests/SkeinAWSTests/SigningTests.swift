@@ -112,28 +112,30 @@ struct SigningTests {
     @Test(
         "regions are found in options, environment, hosts",
         arguments: [
-            (AWSOptions(region: "a-b-1", environment: ["AWS_REGION": "x"]), nil, "a-b-1"),
-            (AWSOptions(environment: ["AWS_DEFAULT_REGION": "eu-west-2"]), nil, "eu-west-2"),
-            (AWSOptions(environment: ["HOME": "/nowhere"]), "sqs.ap-southeast-2.amazonaws.com", "ap-southeast-2"),
-            (AWSOptions(environment: ["HOME": "/nowhere"]), "us-gov-west-1.queue.amazonaws.com", "us-gov-west-1"),
-            (AWSOptions(endpoint: "http://localhost:1", environment: ["HOME": "/nowhere"]), nil, "us-east-1"),
-        ] as [(AWSOptions, String?, String)])
-    func regions(options: AWSOptions, host: String?, region: String) throws {
+            (AWSConfiguration(region: "a-b-1", environment: ["AWS_REGION": "x"]), nil, "a-b-1"),
+            (AWSConfiguration(environment: ["AWS_DEFAULT_REGION": "eu-west-2"]), nil, "eu-west-2"),
+            (AWSConfiguration(environment: ["HOME": "/nowhere"]), "sqs.ap-southeast-2.amazonaws.com", "ap-southeast-2"),
+            (AWSConfiguration(environment: ["HOME": "/nowhere"]), "us-gov-west-1.queue.amazonaws.com", "us-gov-west-1"),
+            (AWSConfiguration(endpoint: "http://localhost:1", environment: ["HOME": "/nowhere"]), nil, "us-east-1"),
+        ] as [(AWSConfiguration, String?, String)])
+    func regions(options: AWSConfiguration, host: String?, region: String) throws {
         #expect(try options.region(host) == region)
     }
 
     @Test("no region is an error that says what to do, and endpoints are those of the region")
     func endpoints() throws {
-        let nothing = AWSOptions(environment: ["HOME": "/nowhere"])
+        let nothing = AWSConfiguration(environment: ["HOME": "/nowhere"])
         let error = #expect(throws: SkeinError.self) { try nothing.endpoint(of: "sqs") }
         #expect(error?.message.contains("AWS_REGION") == true)
         #expect(
-            try AWSOptions(region: "eu-west-1").endpoint(of: "dynamodb").description
+            try AWSConfiguration(region: "eu-west-1").endpoint(of: "dynamodb").description
                 == "https://dynamodb.eu-west-1.amazonaws.com/")
         #expect(
-            try AWSOptions(region: "cn-north-1").endpoint(of: "sqs").description
+            try AWSConfiguration(region: "cn-north-1").endpoint(of: "sqs").description
                 == "https://sqs.cn-north-1.amazonaws.com.cn/")
-        let own = AWSOptions(environment: ["AWS_ENDPOINT_URL": "http://a:1", "AWS_ENDPOINT_URL_SQS": "http://b:2"])
+        let own = AWSConfiguration(environment: [
+            "AWS_ENDPOINT_URL": "http://a:1", "AWS_ENDPOINT_URL_SQS": "http://b:2",
+        ])
         #expect(
             try own.endpoint(of: "sqs").description == "http://b:2/"
                 && own.endpoint(of: "dynamodb").description == "http://a:1/")

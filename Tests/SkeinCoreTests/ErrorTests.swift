@@ -22,7 +22,7 @@ struct ErrorTests {
         arguments: [
             (SkeinError(.timeout, because: ""), true),
             (SkeinError(.connectionFailed, because: ""), true),
-            (SkeinError(.noData, because: ""), true),
+            (SkeinError(.noResponse, because: ""), true),
             (SkeinError(.socketError, because: ""), true),
             (SkeinError(.bodyError, because: ""), false),
             (SkeinError(.contentTooLarge, because: ""), false),

@@ -29,7 +29,7 @@ struct MongoTopologyTests {
     }
 
     private static func topology(_ uri: String, _ answers: [MongoServer] = []) throws -> MongoTopology {
-        var topology = MongoTopology(try MongoOptions(uri))
+        var topology = MongoTopology(try MongoConfiguration(uri))
         for answer in answers { topology.update(answer) }
         return topology
     }

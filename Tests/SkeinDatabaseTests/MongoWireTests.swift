@@ -104,7 +104,7 @@ struct MongoWireTests {
 
     // MARK: The handshake
 
-    private static func options(_ text: String) throws -> MongoOptions { try MongoOptions(text) }
+    private static func options(_ text: String) throws -> MongoConfiguration { try MongoConfiguration(text) }
     private static let hello: Document = ["ok": 1, "isWritablePrimary": true, "maxWireVersion": 17]
 
     @Test("a server that does not know hello is greeted as one did before")
@@ -178,7 +178,7 @@ struct MongoWireTests {
 
     @Test("addresses say everything that they can say")
     func addresses() throws {
-        let options = try MongoOptions(
+        let options = try MongoConfiguration(
             "mongodb://us%40er:p%3Ass@a:1,B,[::1]:3/blog?replicaSet=rs0&tls=true&tlsCAFile=/x&authSource=users&w=majority&wTimeoutMS=5"
                 + "&journal=true&readPreference=secondaryPreferred&readPreferenceTags=dc:ny,rack:1&readPreferenceTags=&maxStalenessSeconds=120"
                 + "&compressors=snappy,zstd,zlib&appName=x&retryWrites=false&maxPoolSize=5&connectTimeoutMS=1000&readConcernLevel=majority"
@@ -190,10 +190,12 @@ struct MongoWireTests {
         #expect(options.readPreference.tagSets == [["dc": "ny", "rack": "1"], [:]])
         #expect(options.readPreference.maximumStaleness == .seconds(120) && options.compressors == [.zstd, .zlib])
         #expect(!options.retriesWrites && options.retriesReads && options.pool.maximum == 5)
-        #expect(try MongoOptions("host/db").database == "db")
-        #expect(try MongoOptions("mongodb://%2Ftmp%2Fm.sock").hosts == [.unix(path: "/tmp/m.sock")])
-        #expect(try MongoOptions("mongodb://u:p@h/db").credentials?.source == "db")
-        #expect(try MongoOptions("mongodb://h/?authMechanism=MONGODB-X509&tls=true").credentials?.source == "$external")
+        #expect(try MongoConfiguration("host/db").database == "db")
+        #expect(try MongoConfiguration("mongodb://%2Ftmp%2Fm.sock").hosts == [.unix(path: "/tmp/m.sock")])
+        #expect(try MongoConfiguration("mongodb://u:p@h/db").credentials?.source == "db")
+        #expect(
+            try MongoConfiguration("mongodb://h/?authMechanism=MONGODB-X509&tls=true").credentials?.source
+                == "$external")
     }
 
     @Test(
@@ -209,7 +211,7 @@ struct MongoWireTests {
             ("mongodb://h/?compressors=lzma", "lzma"),
         ])
     func nonsense(text: String, word: String) {
-        let error = #expect(throws: SkeinError.self) { try MongoOptions(text) }
+        let error = #expect(throws: SkeinError.self) { try MongoConfiguration(text) }
         #expect(error?.message.contains(word) == true, "\(error?.message ?? "")")
     }
 }

@@ -1,5 +1,6 @@
 import SkeinCore
 import SkeinSQL
+import SkeinAncestors
 import Testing
 
 @Suite("Statements and queries")
@@ -25,7 +26,7 @@ struct QueryTests {
 
     @Test("reading: columns, conditions, order, slices, groups, joins")
     func select() {
-        let stem = Query.select("blogpost a").filter("title__contains", "50%_\\").exclude(
+        let stem = Query.select("blogpost a").filter("title", .contains, "50%_\\").exclude(
             Q("share", .eq, "test") | Q("share", .null, true))
         #expect(
             rendered(stem.branch().get("count(*) as total"))
@@ -38,7 +39,7 @@ struct QueryTests {
         let joined = Query.select("user a").join("profile b", .left, on: "a.id = b.user_id").get(
             "a.id", "max(b.age) AS age"
         )
-        .filter(ifPresent: Int?.none) { Q("a.id", .eq, $0) }.filter("b__name__startswith", "x").group("a.id").having(
+        .filter(ifPresent: Int?.none) { Q("a.id", .eq, $0) }.filter(Q("b__name__startswith", "x")).group("a.id").having(
             Q("count(*)", .gt, 1)
         ).distinct()
         #expect(
@@ -54,7 +55,7 @@ struct QueryTests {
             (Q("a", .eq, 1), "a = $1"), (Q("a", .eq, Int?.none), "a IS NULL"), (Q("a__neq", 1), "a <> $1"),
             (Q("a", .neq, Int?.none), "a IS NOT NULL"), (Q("a__lt", 1), "a < $1"), (Q("a__lte", 1), "a <= $1"),
             (Q("a__gt", 1), "a > $1"), (Q("a__gte", 1), "a >= $1"), (Q("a__between", [1, 2]), "a BETWEEN $1 AND $2"),
-            (Q("a", between: 1, and: 2), "a BETWEEN $1 AND $2"), (Q("a__in", [1, 2]), "a IN ($1, $2)"),
+            (SQLCondition("a", between: 1, and: 2), "a BETWEEN $1 AND $2"), (Q("a__in", [1, 2]), "a IN ($1, $2)"),
             (Q("a__in", [Int]()), "1 = 0"), (Q("a__endswith", "x"), "a LIKE $1 ESCAPE '\\'"),
             (Q("a__in", [1, nil, 2]), "(a IN ($1, $2) OR a IS NULL)"), (Q("a__in", [Int?.none]), "a IS NULL"),
             (Q("a__null", true), "a IS NULL"), (Q("a__null", false), "a IS NOT NULL"),
@@ -62,7 +63,7 @@ struct QueryTests {
             (Q("a", .eq, 1) & (Q("b", .eq, 2) | Q("c", .eq, 3)), "a = $1 AND (b = $2 OR c = $3)"),
             (Q("length(a) > 3"), "length(a) > 3"),
         ])
-    func operators(condition: Q, text: String) {
+    func operators(condition: SQLCondition, text: String) {
         #expect(Query.select("t").filter(condition).sql(for: .postgres).text == "SELECT * FROM t WHERE \(text)")
     }
 

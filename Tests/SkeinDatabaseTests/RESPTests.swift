@@ -106,11 +106,11 @@ struct RESPTests {
             ("redis+cluster://a,b:2", "redis://a:6379,b:2/0"), ("redis+sentinel://a?master=m", "redis://a:26379/0"),
         ])
     func addresses(text: String, expected: String) throws {
-        #expect(try RedisOptions(text).description == expected)
+        #expect(try RedisConfiguration(text).description == expected)
     }
 
     @Test(
         "addresses that are none",
         arguments: ["http://h", "redis://h:x", "redis://h/x", "redis://h?colour=red", "redis://h?protocol=4"])
-    func badAddresses(text: String) { #expect(throws: SkeinError.self) { try RedisOptions(text) } }
+    func badAddresses(text: String) { #expect(throws: SkeinError.self) { try RedisConfiguration(text) } }
 }

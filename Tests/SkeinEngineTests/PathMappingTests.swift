@@ -7,8 +7,10 @@ import Testing
 /// What a back end gets for a path, and clients for its redirects.
 @Suite("Path mapping")
 struct PathMappingTests {
-    private func mapping(_ base: String, _ change: (inout UpstreamOptions) -> Void = { _ in }) throws -> PathMapping {
-        var options = UpstreamOptions()
+    private func mapping(_ base: String, _ change: (inout UpstreamConfiguration) -> Void = { _ in }) throws
+        -> PathMapping
+    {
+        var options = UpstreamConfiguration()
         change(&options)
         return try PathMapping(base: base, options)
     }

@@ -219,15 +219,15 @@ struct MailRelayTests {
     func urls() throws {
         let plain = try MailRelay("smtp://mail.example.org")
         #expect(plain.target == .server(.host("mail.example.org", port: 25), isLMTP: false))
-        #expect(plain.tls == .opportunistic && plain.tlsOptions.verify == .none)
+        #expect(plain.tls == .opportunistic && plain.tlsConfiguration.verify == .none)
         let secret = try MailRelay("smtp://us%40er:p%3Ass@mail.example.org")
         #expect(secret.target == .server(.host("mail.example.org", port: 587), isLMTP: false))
         #expect(secret.credentials == .password(user: "us@er", password: "p:ss"))
-        #expect(secret.tls == .required && secret.tlsOptions.verify == .full)
+        #expect(secret.tls == .required && secret.tlsConfiguration.verify == .full)
         #expect(secret.description == "smtp://us%40er@mail.example.org")
         let implicit = try MailRelay("smtps://u:p@[::1]:4650?verify=full&auth=login")
         #expect(implicit.target == .server(.host("::1", port: 4650), isLMTP: false))
-        #expect(implicit.usesTLSAtOnce && implicit.mechanism == .login && implicit.tlsOptions.verify == .full)
+        #expect(implicit.usesTLSAtOnce && implicit.mechanism == .login && implicit.tlsConfiguration.verify == .full)
         #expect(try MailRelay("lmtp+unix:///run/lmtp").target == .server(.unix(path: "/run/lmtp"), isLMTP: true))
         #expect(try MailRelay("file:///tmp/out").target == .folder("/tmp/out"))
         #expect(try MailRelay("smtp://u:t@h?auth=xoauth2").credentials == .token(user: "u", token: "t"))
@@ -239,7 +239,7 @@ struct MailRelayTests {
         for url in ["smtp://mail.example.org?verify=full", "smtp://mail.example.org?ca=/x.pem"] {
             #expect(try MailRelay(url).tls == .required)
         }
-        #expect(try MailRelay("smtp://u:p@mail.example.org?tls=opportunistic").tlsOptions.verify == .full)
+        #expect(try MailRelay("smtp://u:p@mail.example.org?tls=opportunistic").tlsConfiguration.verify == .full)
         for url in ["smtp://user:se?cret@host", "smtp://user:secret@host?x=secret", "smtp://user:se@cret@host:0"] {
             let error = #expect(throws: SkeinError.self) { _ = try MailRelay(url) }
             #expect(error?.message.contains("cret") == false, "\(error?.message ?? "")")

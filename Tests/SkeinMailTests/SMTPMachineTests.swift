@@ -60,7 +60,7 @@ struct SMTPMachineTests {
                 event = .send(envelope)
             case "(written)": event = .contentWritten
             case "(secured)": event = .secured
-            case "(lost)": event = .lost(SkeinError(.channelClosed, because: "gone"))
+            case "(lost)": event = .lost(SkeinError(.connectionClosed, because: "gone"))
             case "(silence)": event = .timedOut
             case "(unreadable)": event = .contentFailed(SkeinError(.bodyError, because: "broken"))
             case "(leave)": event = .leave
@@ -321,7 +321,7 @@ struct SMTPMachineTests {
         for _ in 0..<60 {
             let event: SMTPClientMachine.Event
             switch random.next() % 20 {
-            case 0: event = .lost(SkeinError(.channelClosed, because: "gone"))
+            case 0: event = .lost(SkeinError(.connectionClosed, because: "gone"))
             case 1: event = .timedOut
             case 2: event = .leave
             case 3...5 where machine.phase == .idle && !open:
@@ -339,7 +339,7 @@ struct SMTPMachineTests {
                 open = false
             }
         }
-        for action in machine.receive(.lost(SkeinError(.channelClosed, because: "gone"))) {
+        for action in machine.receive(.lost(SkeinError(.connectionClosed, because: "gone"))) {
             if case .finish = action { open = false }
         }
         #expect(!open && machine.phase == .closed)

@@ -144,7 +144,7 @@ struct SpoolTests {
         let id = try spool.store(message)
         _ = try spool.store(message)
         let error = #expect(throws: SkeinError.self) { _ = try spool.store(message) }
-        #expect(error?.code == .socketPanic)
+        #expect(error?.code == .overloaded)
         #expect(try spool.delete(id))
         _ = try spool.store(message)
         let small = try self.spool { $0.message = 1000 }

@@ -58,7 +58,7 @@ package final class World: @unchecked Sendable {
         http.dial = { endpoint, _ in dial.open(endpoint) }
         configuration.http = http
         skein = SkeinClient(configuration)
-        var options = RedisOptions()
+        var options = RedisConfiguration()
         options.hosts = [.host("127.0.0.1", port: Self.storePort)]
         store = skein.redis(options)
         shard = skein.shards[0]

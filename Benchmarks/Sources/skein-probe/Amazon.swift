@@ -7,7 +7,7 @@ enum AmazonProbe {
     /// Sends batches to a queue, puts items into a table and queries it, and prints what a call costs; for a thousand calls and more, sends ten
     /// thousand messages, and puts and queries as many items, over one connection.
     static func run(_ endpoint: String, queue: String, table: String, count: Int) async throws {
-        let options = AWSOptions(
+        let options = AWSConfiguration(
             region: "us-east-1", endpoint: endpoint,
             credentials: AWSCredentials(accessKey: "AKTEST", secretKey: "secret"))
         let text = AttributeValue(String(repeating: "x", count: 100))

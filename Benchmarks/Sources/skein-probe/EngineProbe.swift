@@ -7,11 +7,11 @@ func serveEngine(port: Int, folder: String, log: String?, certificate: (String, 
     var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: port)], threads: 1)
     if let certificate {
         configuration.addresses = [.tls("127.0.0.1", port: port)]
-        configuration.tls = ServerTLSOptions(certificates: [
+        configuration.tls = ServerTLSConfiguration(certificates: [
             .init(certificateFile: certificate.0, keyFile: certificate.1)
         ])
     }
-    configuration.requestLog = log.map { RequestLogOptions($0) }
+    configuration.requestLog = log.map { RequestLogConfiguration($0) }
     configuration.maximumRequestsPerConnection = .max
     var router = Router()
     router.get("/hello/<name>") { request in .text("hello \(request.parameter("name") ?? "")") }

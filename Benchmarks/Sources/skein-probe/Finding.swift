@@ -9,7 +9,7 @@ enum FindProbe {
         configuration.threads = 1
         configuration.concurrency = 1000
         let skein = SkeinClient(configuration)
-        var options = try MongoOptions(uri)
+        var options = try MongoConfiguration(uri)
         options.pool.maximum = 1
         let posts = skein.mongo(options)["bench"]["posts"]
         try await posts.findOne(["_id": 7]).commit()

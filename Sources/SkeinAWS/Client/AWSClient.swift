@@ -14,7 +14,7 @@ import Synchronization
 
 /// Calls of one service (the JSON protocol, https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html).
 final class AWSClient: Sendable {
-    let options: AWSOptions
+    let configuration: AWSConfiguration
     private let service: String
     private let target: String
     private let session: Session
@@ -29,13 +29,13 @@ final class AWSClient: Sendable {
     /// - Parameters:
     ///   - service: its name in signatures and hosts.
     ///   - target: its name in front of the operation's.
-    init(_ options: AWSOptions, service: String, target: String, session: Session, http: HTTPClient) {
-        self.options = options
+    init(_ configuration: AWSConfiguration, service: String, target: String, session: Session, http: HTTPClient) {
+        self.configuration = configuration
         self.service = service
         self.target = target
         self.session = session
         self.http = http
-        store = AWSCredentialStore(options.credentials, by: http.service)
+        store = AWSCredentialStore(configuration.credentials, by: http.service)
     }
 
     /// Starts a call and returns at once.
@@ -87,10 +87,10 @@ final class AWSClient: Sendable {
         let place = try place(of: url)
         var request = HTTPRequest(
             .post, place.url, headers: ["X-Amz-Target": "\(target).\(operation)"],
-            body: .bytes(body, contentType: "application/x-amz-json-1.0"), timeout: timeout ?? options.timeout)
+            body: .bytes(body, contentType: "application/x-amz-json-1.0"), timeout: timeout ?? configuration.timeout)
         request.meta = meta
         budget.deposit()
-        let backoff = Backoff(first: options.firstWait, longest: options.longestWait, jitter: .full)
+        let backoff = Backoff(first: configuration.firstWait, longest: configuration.longestWait, jitter: .full)
         var credentials = try await store.current()
         var mayRenew = true
         var retries = 0
@@ -111,7 +111,9 @@ final class AWSClient: Sendable {
                     continue
                 }
             }
-            guard retries < options.maximumRetries, isTransient(response), budget.withdraw() else { return response }
+            guard retries < configuration.maximumRetries, isTransient(response), budget.withdraw() else {
+                return response
+            }
             retries += 1
             guard try await backoff.wait(after: retries) else { return response }
         }
@@ -119,11 +121,11 @@ final class AWSClient: Sendable {
 
     /// Where calls go, and the region that they are signed for: found out once for each host.
     private func place(of url: String?) throws(SkeinError) -> (url: HTTPURL, region: String) {
-        let named = options.endpoint == nil ? url.map { String($0.prefix(before: "?")) } : nil
+        let named = configuration.endpoint == nil ? url.map { String($0.prefix(before: "?")) } : nil
         let key = named?.splitBytes(separator: "/", maxSplits: 2).prefix(2).joined(separator: "//") ?? ""
         if let known = places.withLock({ $0[key] }) { return known }
-        let endpoint = if let named { try HTTPURL(named) } else { try options.endpoint(of: service) }
-        let region = try options.region(endpoint.origin.endpoint.host)
+        let endpoint = if let named { try HTTPURL(named) } else { try configuration.endpoint(of: service) }
+        let region = try configuration.region(endpoint.origin.endpoint.host)
         let place = (url: try HTTPURL("\(endpoint.origin)/"), region: region)
         places.withLock { $0[key] = place }
         return place

@@ -87,7 +87,7 @@ extension DynamoTable {
     /// Does something until nothing is left of it, with longer and longer pauses while it goes slowly.
     /// - Parameter step: returns how much is left.
     private func repeatedly(_ step: () async throws -> Int) async throws {
-        let backoff = Backoff(first: db.options.firstWait, longest: db.options.longestWait)
+        let backoff = Backoff(first: db.configuration.firstWait, longest: db.configuration.longestWait)
         for attempt in 1...20 {
             let rest = try await step()
             if rest == 0 { return }

@@ -8,10 +8,11 @@ public final class DynamoDB: Sendable {
     let client: AWSClient
 
     /// The settings it was made with.
-    public var options: AWSOptions { client.options }
+    public var configuration: AWSConfiguration { client.configuration }
 
-    package init(_ options: AWSOptions, session: Session, http: HTTPClient) {
-        client = AWSClient(options, service: "dynamodb", target: "DynamoDB_20120810", session: session, http: http)
+    package init(_ configuration: AWSConfiguration, session: Session, http: HTTPClient) {
+        client = AWSClient(
+            configuration, service: "dynamodb", target: "DynamoDB_20120810", session: session, http: http)
     }
 
     /// A table by its name.

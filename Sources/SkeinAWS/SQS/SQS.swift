@@ -8,10 +8,10 @@ public final class SQS: Sendable {
     let client: AWSClient
 
     /// The settings it was made with.
-    public var options: AWSOptions { client.options }
+    public var configuration: AWSConfiguration { client.configuration }
 
-    package init(_ options: AWSOptions, session: Session, http: HTTPClient) {
-        client = AWSClient(options, service: "sqs", target: "AmazonSQS", session: session, http: http)
+    package init(_ configuration: AWSConfiguration, session: Session, http: HTTPClient) {
+        client = AWSClient(configuration, service: "sqs", target: "AmazonSQS", session: session, http: http)
     }
 
     /// A queue by its URL.

@@ -24,7 +24,7 @@ extension SQSQueue {
         let limit = max(1, concurrency)
         try await withThrowingTaskGroup(of: Void.self) { group in
             var underWay = 0
-            let backoff = Backoff(first: firstPause, longest: service.options.longestWait)
+            let backoff = Backoff(first: firstPause, longest: service.configuration.longestWait)
             var failures = 0
             while !Task.isCancelled {
                 // Those that are done make room at once, and not only when there is none left.
@@ -56,7 +56,7 @@ extension SQSQueue {
 }
 
 extension SQSQueue {
-    fileprivate var firstPause: Duration { max(service.options.firstWait, .milliseconds(500)) }
+    fileprivate var firstPause: Duration { max(service.configuration.firstWait, .milliseconds(500)) }
 
     /// Whether the service may answer a while later.
     fileprivate static func passes(_ error: any Error) -> Bool {

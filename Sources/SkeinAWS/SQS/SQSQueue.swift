@@ -138,7 +138,7 @@ public struct SQSQueue: Sendable {
         .adding("VisibilityTimeout", visibility.map { Int($0 / .seconds(1)) })
         .adding("MessageSystemAttributeNames", ["All"]).adding("AttributeNames", ["All"]).adding(
             "MessageAttributeNames", ["All"])
-        let patience = service.options.timeout ?? .seconds(30)
+        let patience = service.configuration.timeout ?? .seconds(30)
         return call("ReceiveMessage", input, form: .list("Messages"), timeout: patience + .seconds(seconds))
     }
 
@@ -253,10 +253,10 @@ public struct SQSQueue: Sendable {
         _ operation: String, _ batch: [(place: Int, entry: Entry)], group: (@Sendable (Entry) -> String)? = nil,
         _ input: @Sendable (Entry) -> AWSInput
     ) async throws -> [SQSFailure] {
-        let backoff = Backoff(first: service.options.firstWait * 2, longest: service.options.longestWait)
+        let backoff = Backoff(first: service.configuration.firstWait * 2, longest: service.configuration.longestWait)
         var waiting = batch
         var failures: [SQSFailure] = []
-        for attempt in 0...service.options.maximumRetries where !waiting.isEmpty {
+        for attempt in 0...service.configuration.maximumRetries where !waiting.isEmpty {
             if attempt > 0, try await !backoff.wait(after: attempt) {
                 throw SkeinError(
                     .timeout,
@@ -265,7 +265,7 @@ public struct SQSQueue: Sendable {
             let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
             let failed =
                 try await call(operation, AWSInput().adding("Entries", entries)).fetch(SQSBatchAnswer.self).Failed ?? []
-            let isLast = attempt == service.options.maximumRetries
+            let isLast = attempt == service.configuration.maximumRetries
             var again = Set(failed.filter { $0.SenderFault != true && !isLast }.map(\.Id))
             if let group { again = Self.inOrder(waiting, again, Set(failed.map(\.Id)), group) }
             let lasting = failed.filter { !again.contains($0.Id) }

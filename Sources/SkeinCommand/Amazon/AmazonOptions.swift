@@ -16,7 +16,7 @@ struct AmazonOptions: ParsableArguments {
     @Flag(help: "Print the answers as JSON.")
     var json = false
 
-    var options: AWSOptions { AWSOptions(region: region, endpoint: endpoint) }
+    var options: AWSConfiguration { AWSConfiguration(region: region, endpoint: endpoint) }
 
     static let discussion = """
         Credentials are those of the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), of ~/.aws (AWS_PROFILE), of the container or of \

@@ -78,14 +78,14 @@ struct MongoDBCommand: AsyncParsableCommand {
         }
         guard skip >= 0, limit ?? 1 > 0 else { throw ValidationError("--skip and --limit are counts.") }
         if aliases.names(uri) { return }
-        do { _ = try MongoOptions(uri) } catch { throw ValidationError("\(error.message).") }
+        do { _ = try MongoConfiguration(uri) } catch { throw ValidationError("\(error.message).") }
     }
 
     func run() async throws { try await CommandSession.run(aliases) { try await work(by: $0) } }
 
     private func client(of skein: SkeinClient) throws -> MongoClient {
         if aliases.names(uri) { return try skein.mongo(uri).client }
-        var options = try MongoOptions(uri)
+        var options = try MongoConfiguration(uri)
         if !uri.lowercased().containsBytes("serverselectiontimeoutms") { options.serverSelectionTimeout = .seconds(3) }
         return skein.mongo(options)
     }
@@ -109,9 +109,11 @@ struct MongoDBCommand: AsyncParsableCommand {
             say(try await collection.distinct(words[0], try filter(1)).fetch().reply["values"]?.array ?? [])
         case .aggregate: try await say(all: collection.stream(aggregate: try documents(0)))
         case .insert: say(changes: try await collection.insertMany(try documents(0)).fetch())
-        case .update: say(changes: try await database.update(name[1], try document(0), try document(1)).fetch())
-        case .updateone: say(changes: try await database.updateone(name[1], try document(0), try document(1)).fetch())
-        case .upsert: say(changes: try await database.upsertone(name[1], try document(0), try document(1)).fetch())
+        case .update:
+            say(changes: try await collection.updateMany(try document(0), try document(1).asOperators).fetch())
+        case .updateone:
+            say(changes: try await collection.write(try document(0), try document(1), upserts: false).fetch())
+        case .upsert: say(changes: try await collection.write(try document(0), try document(1), upserts: true).fetch())
         case .delete: say(changes: try await collection.deleteMany(try document(0)).fetch())
         case .deleteone: say(changes: try await collection.deleteOne(try document(0)).fetch())
         case .watch:

@@ -153,7 +153,7 @@ enum DatabaseAddress {
     init(_ url: String) throws(SkeinError) {
         switch url.splitBytes(separator: ":").first?.lowercased() {
         case "postgres", "postgresql":
-            _ = try PostgresOptions(url)
+            _ = try PostgresConfiguration(url)
             self = .postgres(url)
         case "sqlite", "sqlite3": self = .sqlite(url)
         default:

@@ -45,7 +45,7 @@ struct StoreCommand: AsyncParsableCommand {
         guard timeout ?? 1 > 0, timeout ?? 1 < 1e9 else { throw ValidationError("--timeout must be more than 0.") }
         guard !command.isEmpty else { throw ValidationError("Name a command, such as PING.") }
         if aliases.names(url) { return }
-        do { _ = try RedisOptions(url) } catch { throw ValidationError("\(error.message).") }
+        do { _ = try RedisConfiguration(url) } catch { throw ValidationError("\(error.message).") }
     }
 
     func run() async throws { try await CommandSession.run(aliases) { try await send(by: $0) } }

@@ -20,7 +20,7 @@ enum DemoDatabase {
             try await db.transaction { transaction in
                 for thread in threads { transaction.execute(try Query.insert("thread").data(encoding: thread)) }
             }
-            let long = Query.select("thread").filter("metres__gte", 100).order("-metres")
+            let long = Query.select("thread").filter("metres", .gte, 100).order("-metres")
             let rows = try await db.execute(long).fetch([Thread].self)
             let again = await db.execute("INSERT INTO thread VALUES (\(threads[0].colour), 1)").dispatch()
             Terminal.say(

@@ -127,7 +127,7 @@ struct LoadCaller {
             throw error
         }
         self.socket = nil
-        throw SkeinError(.channelClosed, peer: url, because: "the server closed the socket")
+        throw SkeinError(.connectionClosed, peer: url, because: "the server closed the socket")
     }
 
     private mutating func call(_ method: MethodDescriptor, _ message: GRPCBytes) async throws -> LoadOutcome {

@@ -38,9 +38,9 @@ struct LoadDatabase {
     /// - Throws: what is wrong with the address.
     func check() throws(SkeinError) {
         switch kind {
-        case .redis: _ = try RedisOptions(url)
+        case .redis: _ = try RedisConfiguration(url)
         case .mongo(let command):
-            _ = try MongoOptions(url)
+            _ = try MongoConfiguration(url)
             guard !command.isEmpty else {
                 throw SkeinError(
                     .exception, because: "command= is no document, such as {\"find\": \"posts\", \"limit\": 1}")

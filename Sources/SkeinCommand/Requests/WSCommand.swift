@@ -75,7 +75,7 @@ struct WSCommand: AsyncParsableCommand {
         var configuration = SkeinClient.Configuration()
         transport.apply(to: &configuration.http)
         try credentials.apply(to: &configuration.http)
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.subprotocols = subprotocol
         options.usesHTTP2 = isHTTP2
         if noDeflate { options.compression = nil }
@@ -84,7 +84,7 @@ struct WSCommand: AsyncParsableCommand {
             let client = SkeinClient(configuration)
             try aliases.register(on: client)
             let socket = try await client.webSocket(
-                url, options: options, headers: try HeaderArguments.parse(header), auth: credentials.value,
+                url, configuration: options, headers: try HeaderArguments.parse(header), auth: credentials.value,
                 timeout: .seconds(timeout))
             try await talk(over: socket)
         } catch let error as SkeinError {

@@ -180,8 +180,8 @@ struct ProxyCommand: EngineCommand {
         }
     }
 
-    private var forwarding: ForwardProxyOptions {
-        var forwarding = ForwardProxyOptions()
+    private var forwarding: ForwardProxyConfiguration {
+        var forwarding = ForwardProxyConfiguration()
         forwarding.allowedAddresses = forwardAllow.compactMap { AddressRange($0) }
         forwarding.ports.formUnion(forwardPort)
         forwarding.responseTimeout = .seconds(responseTimeout)
@@ -203,8 +203,8 @@ struct ProxyCommand: EngineCommand {
         return cacheMemory.map { .memory(maximumBytes: $0.bytes, isShared: true) }
     }
 
-    private func upstreamOptions(_ cache: HTTPCache?) throws -> UpstreamOptions {
-        var options = UpstreamOptions()
+    private func upstreamOptions(_ cache: HTTPCache?) throws -> UpstreamConfiguration {
+        var options = UpstreamConfiguration()
         options.cache = cache
         options.path = keepPath ? .kept : .replaced
         options.host =

@@ -102,7 +102,7 @@ struct PythonCommand: EngineCommand {
             let (path, folder) = try ServeCommand.place(place)
             engine.mount(path, .directory(folder))
         }
-        var python = PythonOptions()
+        var python = PythonConfiguration()
         python.environment = environment
         python.threads = appThreads
         python.maximumThreads = maxAppThreads
@@ -113,7 +113,7 @@ struct PythonCommand: EngineCommand {
         engine.configuration.maximumBodySize = maxBody << 20
         // One thread of Python keeps one loop busy; more loops only take the processor from it.
         if options.threads == nil { engine.configuration.threads = 1 }
-        let app = PythonApp(app ?? "", interface: interface, options: python)
+        let app = PythonApp(app ?? "", interface: interface, configuration: python)
         if compress { engine.mount(mount, app.inside(Compression())) } else { engine.mount(mount, app) }
     }
 }

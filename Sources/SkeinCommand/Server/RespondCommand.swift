@@ -37,7 +37,7 @@ struct RespondCommand: AsyncParsableCommand {
         var configuration = try options.configuration(label: "respond")
         configuration.threads = options.threads ?? 1
         let response = ServerResponse.text(text)
-        var sockets = WebSocketOptions()
+        var sockets = WebSocketConfiguration()
         if noDeflate { sockets.compression = nil }
         let server =
             immediate

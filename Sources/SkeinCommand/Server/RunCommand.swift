@@ -175,7 +175,7 @@ private final class Certificates: Sendable {
     func add(to engine: inout Engine) {
         guard let manager else { return }
         engine.challenges = challenges
-        var tls = engine.configuration.tls ?? ServerTLSOptions(certificates: [])
+        var tls = engine.configuration.tls ?? ServerTLSConfiguration(certificates: [])
         tls.certificates.insert(manager.certificate, at: 0)
         engine.configuration.tls = tls
     }

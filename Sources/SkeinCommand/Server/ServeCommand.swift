@@ -65,8 +65,8 @@ struct ServeCommand: EngineCommand {
         if folder != nil || mount.isEmpty { engine.mount("/", .directory(folder ?? ".", files)) }
     }
 
-    private var files: FileOptions {
-        var options = FileOptions()
+    private var files: FileConfiguration {
+        var options = FileConfiguration()
         options.listsFolders = list
         options.fallback = spa ? "index.html" : nil
         options.links = followLinks ? .followed : .inside

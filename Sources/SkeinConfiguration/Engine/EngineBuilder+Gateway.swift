@@ -84,7 +84,7 @@ extension EngineBuilder {
     }
 
     mutating func forward(_ section: CheckedSection) {
-        var options = ForwardProxyOptions()
+        var options = ForwardProxyConfiguration()
         if section.has("ports") { options.ports = Set(section.integers("ports")) }
         options.allowedAddresses = Self.ranges(section, "allow")
         options.deniedAddresses = Self.ranges(section, "deny")

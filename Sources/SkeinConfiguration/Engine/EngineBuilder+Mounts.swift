@@ -118,8 +118,8 @@ extension EngineBuilder {
         }
     }
 
-    static func files(_ section: CheckedSection) -> FileOptions {
-        var options = FileOptions()
+    static func files(_ section: CheckedSection) -> FileConfiguration {
+        var options = FileConfiguration()
         if section.has("index") { options.index = section.texts("index") }
         options.fallback = section.text("fallback")
         options.listsFolders = section.boolean("list") ?? false
@@ -131,7 +131,7 @@ extension EngineBuilder {
     /// An app in Python; it is imported when the server starts, and not to check the file.
     func python(_ section: CheckedSection) -> (any App)? {
         guard let target = section.text("python") else { return nil }
-        var options = PythonOptions()
+        var options = PythonConfiguration()
         options.environment = section.text("environment")
         if let folder = section.text("folder") {
             options.folder = folder
@@ -154,7 +154,7 @@ extension EngineBuilder {
         if let value = section.integer("queue") { options.queue = value }
         options.requestTimeout = section.duration("request_timeout")
         let interface = section.text("interface").flatMap { PythonApp.Interface(rawValue: $0) } ?? .auto
-        return PythonApp(target, interface: interface, options: options)
+        return PythonApp(target, interface: interface, configuration: options)
     }
 
     func upstream(_ section: CheckedSection) -> (any App)? {
@@ -169,7 +169,7 @@ extension EngineBuilder {
                 return nil
             }
         }
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.path = section.boolean("keep_path") ?? false ? .kept : .replaced
         switch section.text("host_field") {
         case nil, "kept": options.host = .kept

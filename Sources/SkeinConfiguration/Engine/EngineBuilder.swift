@@ -22,7 +22,7 @@ struct EngineBuilder {
     var limits = ByteDictionary<RateLimit>()
     private var folders: [String] = []
     var engine = Engine()
-    private(set) var acme: ACMEOptions?
+    private(set) var acme: ACMEConfiguration?
 
     init(_ root: CheckedSection) { self.root = root }
 
@@ -68,10 +68,12 @@ struct EngineBuilder {
             do throws(SecretProblem) { url = try CheckedSection.secret(text) } catch {
                 return server.complain("shared", error.message)
             }
-        } else if let options = try? RedisOptions(text), options.password != nil {
+        } else if let options = try? RedisConfiguration(text), options.password != nil {
             return server.complain("shared", "secrets do not stand in this file; write env:NAME or file:PATH")
         }
-        do throws(SkeinError) { _ = try RedisOptions(url) } catch { return server.complain("shared", error.message) }
+        do throws(SkeinError) { _ = try RedisConfiguration(url) } catch {
+            return server.complain("shared", error.message)
+        }
         engine.configuration.shared = .redis(url)
     }
 
@@ -136,14 +138,14 @@ struct EngineBuilder {
         }
     }
 
-    func authority(_ section: CheckedSection) -> ACMEOptions? {
+    func authority(_ section: CheckedSection) -> ACMEConfiguration? {
         if !root.sections("listen").contains(where: { $0.boolean("tls") ?? false }) {
             section.complain("", "no address speaks TLS; add tls = true to a [[listen]]")
         }
         guard let folder = section.text("folder") else { return nil }
         let names = section.texts("names")
         if names.isEmpty, section.has("names") { section.complain("names", "a certificate has one name at least") }
-        var options = ACMEOptions(names: names, folder: folder)
+        var options = ACMEConfiguration(names: names, folder: folder)
         options.email = section.text("email")
         if let directory = section.text("directory") { options.directory = directory }
         let program = section.text("dns_program")
@@ -178,8 +180,8 @@ struct EngineBuilder {
         return options
     }
 
-    static func tls(_ section: CheckedSection) -> ServerTLSOptions {
-        func certificate(_ section: CheckedSection) -> ServerTLSOptions.Certificate? {
+    static func tls(_ section: CheckedSection) -> ServerTLSConfiguration {
+        func certificate(_ section: CheckedSection) -> ServerTLSConfiguration.Certificate? {
             guard let file = section.text("certificate") else { return nil }
             for name in ["certificate", "key"] {
                 guard let path = section.text(name) else { continue }
@@ -187,9 +189,9 @@ struct EngineBuilder {
                     section.complain(name, "the file \(path.debugDescription) cannot be read")
                 }
             }
-            return ServerTLSOptions.Certificate(certificateFile: file, keyFile: section.text("key") ?? file)
+            return ServerTLSConfiguration.Certificate(certificateFile: file, keyFile: section.text("key") ?? file)
         }
-        var options = ServerTLSOptions(
+        var options = ServerTLSConfiguration(
             certificates: ([certificate(section)] + section.sections("more").map(certificate)).compactMap(\.self))
         if section.text("minimum_version") == "1.3" { options.minimumVersion = .tls13 }
         if let roots = section.text("client_roots") {
@@ -201,9 +203,9 @@ struct EngineBuilder {
         return options
     }
 
-    static func log(_ section: CheckedSection) -> RequestLogOptions {
-        var options = RequestLogOptions(section.text("file") ?? "-")
-        if let format = section.text("format").flatMap(RequestLogOptions.Format.init) { options.format = format }
+    static func log(_ section: CheckedSection) -> RequestLogConfiguration {
+        var options = RequestLogConfiguration(section.text("file") ?? "-")
+        if let format = section.text("format").flatMap(RequestLogConfiguration.Format.init) { options.format = format }
         options.off = section.texts("off")
         if let size = section.bytes("size") { options.maximumBytes = max(1, size) }
         if let keep = section.integer("keep") { options.keep = keep }

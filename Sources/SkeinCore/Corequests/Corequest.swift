@@ -75,7 +75,7 @@ public class CorequestState: @unchecked Sendable {
     /// Ends the exchange with code 712; does nothing when it is over. Safe at any time, from any thread.
     public func cancel() {
         let driver = state.withLock { $0.driver }
-        driver?.cancel(SkeinError(.controlledShutdown, because: "the corequest was cancelled"))
+        driver?.cancel(SkeinError(.cancelled, because: "the corequest was cancelled"))
     }
 
     /// Sets the moment by which the exchange ends with code 702, unless an earlier one is in force.

@@ -58,7 +58,7 @@ extension Response {
         guard let failure else { return statusCode <= Self.highestSuccess ? .normal : .requestFailed }
         switch failure.code {
         case .timeout, .objectTimeout: return .timeout
-        case .exception, .controlledShutdown, .shuttingDown: return .unsent
+        case .exception, .cancelled, .shuttingDown: return .unsent
         default: return .networkError
         }
     }

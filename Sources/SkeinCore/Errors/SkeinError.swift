@@ -19,7 +19,7 @@ public struct SkeinError: Error, Sendable {
         /// The time was up.
         public static let timeout = Code(702)
         /// No socket could be had, or a queue is full.
-        public static let socketPanic = Code(703)
+        public static let overloaded = Code(703)
         /// The name was not found.
         public static let dnsNotFound = Code(704)
         /// The session or server is shutting down.
@@ -29,15 +29,15 @@ public struct SkeinError: Error, Sendable {
         /// A body or the frame around it is malformed or incomplete.
         public static let bodyError = Code(707)
         /// The connection ended before any byte of the answer.
-        public static let noData = Code(708)
+        public static let noResponse = Code(708)
         /// The content does not decode.
         public static let invalidContent = Code(709)
         /// The connection was closed under the request.
-        public static let channelClosed = Code(710)
+        public static let connectionClosed = Code(710)
         /// Redirects went in circles or too far.
         public static let redirectError = Code(711)
         /// The corequest was cancelled.
-        public static let controlledShutdown = Code(712)
+        public static let cancelled = Code(712)
         /// The TLS handshake failed.
         public static let tlsHandshakeFailed = Code(713)
         /// No connection could be made.

@@ -19,7 +19,7 @@ public func isTemporaryNetworkError(_ error: any Error) -> Bool {
     switch error {
     case let error as SkeinError:
         switch error.code {
-        case .socketError, .timeout, .socketPanic, .dnsNotFound, .noData, .channelClosed, .connectionFailed,
+        case .socketError, .timeout, .overloaded, .dnsNotFound, .noResponse, .connectionClosed, .connectionFailed,
             .http2ConnectionClosed, .http2StreamReset:
             true
         default: error.cause.map(isTemporaryNetworkError) ?? false

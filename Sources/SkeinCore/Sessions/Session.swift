@@ -144,7 +144,7 @@ private final class ShardQueue: @unchecked Sendable {
         } else {
             exchange.fail(
                 SkeinError(
-                    .socketPanic,
+                    .overloaded,
                     because: "\(maximumQueued) requests are waiting already; wait for some, or raise maximumQueued"))
         }
     }

@@ -176,7 +176,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
 
     func cancel() {
         let source = state.withLock { $0.source }
-        fail(SkeinError(.controlledShutdown, because: "the body was cancelled by its consumer"))
+        fail(SkeinError(.cancelled, because: "the body was cancelled by its consumer"))
         source?.streamWasCancelled()
     }
 

@@ -3,7 +3,7 @@
 import SkeinCore
 import SkeinTransport
 
-/// Takes the identity from the client's certificate, which TLS has verified: set `clientCertificates` of ``ServerTLSOptions``.
+/// Takes the identity from the client's certificate, which TLS has verified: set `clientCertificates` of ``ServerTLSConfiguration``.
 public struct CertificateAuthentication: Authenticator {
     private let identify: @Sendable (PeerCertificate) -> Identity?
 

@@ -44,7 +44,7 @@ public struct Engine: Service, Routes {
     /// JSON (RFC 9457) for others.
     public var errorPage: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
     /// Serves as a forward proxy, too: clients that are set up for one send it the URLs of others, and CONNECT. Default: nil, it does not.
-    public var forwardProxy: ForwardProxyOptions?
+    public var forwardProxy: ForwardProxyConfiguration?
     /// What stands around everything that is mounted, the first outermost: `engine.middleware = [CORS("*"), Gateway(tokens)]`. Default: none.
     public var middleware: [any Middleware] = []
     /// The challenges of a certificate authority, answered before anything else. Default: none.

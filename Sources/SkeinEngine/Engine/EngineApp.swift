@@ -39,7 +39,8 @@ struct EngineApp: App {
     var caches: [(name: String, cache: HTTPCache)] {
         var found: [(name: String, cache: HTTPCache)] = []
         for mount in table.all {
-            guard let cache = (mount.app as? UpstreamApp)?.options.cache, !found.contains(where: { $0.cache === cache })
+            guard let cache = (mount.app as? UpstreamApp)?.configuration.cache,
+                !found.contains(where: { $0.cache === cache })
             else { continue }
             found.append((mount.point.path.isEmpty ? "/" : mount.point.path, cache))
         }

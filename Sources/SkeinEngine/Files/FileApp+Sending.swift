@@ -20,7 +20,7 @@ extension FileApp {
         let isText = Self.isCompressible(type)
         let range = request.headers["Range"]
         // Ranges are of the file as it is, so that they fit together however they were asked for.
-        if range == nil, isText || options.usesCompressedSiblings, request.headers.contains("Accept-Encoding") {
+        if range == nil, isText || configuration.usesCompressedSiblings, request.headers.contains("Accept-Encoding") {
             if let coded = try coded(place, state, type, isText, request) { return coded }
         }
         let image: FileImage
@@ -59,7 +59,7 @@ extension FileApp {
     ) throws -> ServerResponse? {
         let accepted = AcceptedCodings(request.headers)
         let endings: [(ContentCoding, String)] = [(.brotli, ".br"), (.zstd, ".zst"), (.gzip, ".gz")]
-        if options.usesCompressedSiblings {
+        if configuration.usesCompressedSiblings {
             let there = endings.filter {
                 FileState.at(root + place + $0.1).map { $0.isFile && $0.modified >= state.modified } ?? false
             }
@@ -78,7 +78,7 @@ extension FileApp {
                 return response
             }
         }
-        guard options.compresses, isText, state.size >= 512,
+        guard configuration.compresses, isText, state.size >= 512,
             let coding = accepted.best(of: [.brotli, .zstd, .gzip])
         else { return nil }
         if let image = cache.image(place, coding, state) {
@@ -197,9 +197,9 @@ extension FileApp {
     /// Opens a file that may be served.
     private func open(_ place: String) throws(ServerError) -> ServedFile? {
         guard let file = try ServedFile(root + place) else { return nil }
-        guard options.links != .followed else { return file }
+        guard configuration.links != .followed else { return file }
         guard let real = file.realPath else { return nil }
-        switch options.links {
+        switch configuration.links {
         case .refused: return real.equalsBytes(root + place) || root == "/" && real.equalsBytes(place) ? file : nil
         case .inside: return isBelowRoot(real) ? file : nil
         case .followed: return file
@@ -207,7 +207,7 @@ extension FileApp {
     }
 
     func isInside(folder: String) -> Bool {
-        guard options.links != .followed else { return true }
+        guard configuration.links != .followed else { return true }
         guard let real = Self.realPath(folder) else { return false }
         return real.equalsBytes(root) || isBelowRoot(real)
     }
@@ -222,7 +222,7 @@ extension FileApp {
     func serves(_ path: String, _ state: FileState) -> Bool {
         guard state.isFile || state.isFolder else { return false }
         guard FileName.withPath(path, { access($0, state.isFolder ? R_OK | X_OK : R_OK) }) == 0 else { return false }
-        switch options.links {
+        switch configuration.links {
         case .followed: return true
         case .inside: return Self.realPath(path).map { isBelowRoot($0) } ?? false
         case .refused: return state.isFolder ? isInside(folder: path) : Self.realPath(path)?.equalsBytes(path) ?? false
@@ -232,8 +232,8 @@ extension FileApp {
     private func isBelowRoot(_ path: String) -> Bool { path.hasBytePrefix(root == "/" ? "/" : root + "/") }
 
     private func type(of place: String) -> String {
-        if !options.types.isEmpty, let dot = place.lastByte(".") {
-            if let own = options.types[place.text(after: dot).lowercased()] { return own }
+        if !configuration.types.isEmpty, let dot = place.lastByte(".") {
+            if let own = configuration.types[place.text(after: dot).lowercased()] { return own }
         }
         return MediaType.guess(place)
     }

@@ -14,21 +14,21 @@ import SkeinWire
 /// Serves the files of a folder: `engine.mount("/static", .directory("public"))`.
 ///
 /// Requests for other things than files that are there are passed on. Nothing outside of the folder is reached, however a path is
-/// spelled and wherever links lead, unless ``FileOptions/links`` says so.
+/// spelled and wherever links lead, unless ``FileConfiguration/links`` says so.
 public struct FileApp: App {
     let root: String
-    let options: FileOptions
+    let configuration: FileConfiguration
     let ages: [(prefix: String, age: Int)]
     let cache: FileCache
 
     /// An app of a folder.
     /// - Parameter path: relative to where the program runs, or absolute.
-    public init(_ path: String, _ options: FileOptions = FileOptions()) {
+    public init(_ path: String, _ configuration: FileConfiguration = FileConfiguration()) {
         root = path
-        self.options = options
-        ages = options.maximumAge.map { ($0.key, Int($0.value.components.seconds)) }
+        self.configuration = configuration
+        ages = configuration.maximumAge.map { ($0.key, Int($0.value.components.seconds)) }
             .sorted { $0.0.utf8.count > $1.0.utf8.count }
-        cache = FileCache(maximum: options.memory)
+        cache = FileCache(maximum: configuration.memory)
     }
 
     /// Finds the folder.
@@ -40,7 +40,7 @@ public struct FileApp: App {
                 because: "there is no such folder to serve; relative paths begin where the program runs")
         }
         defer { free(path) }
-        return FileApp(String(cString: path), options)
+        return FileApp(String(cString: path), configuration)
     }
 
     /// Answers with a file.
@@ -90,7 +90,7 @@ public struct FileApp: App {
             if segment.isEmpty, end < bytes.endIndex { return nil }
             if segment.first == UInt8(ascii: ".") {
                 guard !segment.elementsEqual(".".utf8), !segment.elementsEqual("..".utf8),
-                    options.servesHidden || segment.elementsEqual(".well-known".utf8)
+                    configuration.servesHidden || segment.elementsEqual(".well-known".utf8)
                 else { return nil }
             }
             start = end
@@ -102,14 +102,14 @@ public struct FileApp: App {
 
     private func folder(_ place: String, _ request: ServerRequest) throws -> ServerResponse {
         try Self.requireReading(request)
-        for name in options.index {
+        for name in configuration.index {
             let path = place.hasByteSuffix("/") ? place + name : "\(place)/\(name)"
             guard let state = FileState.at(root + path), state.isFile else { continue }
             guard place.hasByteSuffix("/") else { return Self.withSlash(request) }
             return try file(path, state, request)
         }
         try Self.requireThread()
-        guard options.listsFolders, isInside(folder: root + place) else { return try fallback(request) }
+        guard configuration.listsFolders, isInside(folder: root + place) else { return try fallback(request) }
         guard place.hasByteSuffix("/") else { return Self.withSlash(request) }
         return try FolderListing(of: self, root + place).response(to: request)
     }
@@ -123,7 +123,7 @@ public struct FileApp: App {
     }
 
     private func fallback(_ request: ServerRequest) throws -> ServerResponse {
-        guard let name = options.fallback, request.method == .get || request.method == .head,
+        guard let name = configuration.fallback, request.method == .get || request.method == .head,
             let accept = request.headers["Accept"], accept.containsBytes("text/html")
         else { throw NotServed() }
         let place = name.hasBytePrefix("/") ? name : "/" + name
@@ -147,8 +147,8 @@ struct NeedsThread: Error {}
 extension App where Self == FileApp {
     /// The files of a folder.
     /// - Parameter path: relative to where the program runs, or absolute.
-    public static func directory(_ path: String, _ options: FileOptions = FileOptions()) -> FileApp {
-        FileApp(path, options)
+    public static func directory(_ path: String, _ configuration: FileConfiguration = FileConfiguration()) -> FileApp {
+        FileApp(path, configuration)
     }
 }
 

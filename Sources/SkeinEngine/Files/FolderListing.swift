@@ -28,7 +28,7 @@ struct FolderListing {
     init(of app: FileApp, _ path: String) throws(ServerError) {
         guard let names = FileName.all(in: path) else { throw ServerError(.forbidden, "the folder cannot be read") }
         let folder = path.hasByteSuffix("/") ? path : path + "/"
-        entries = names.filter { app.options.servesHidden || !$0.hasBytePrefix(".") }.compactMap { name in
+        entries = names.filter { app.configuration.servesHidden || !$0.hasBytePrefix(".") }.compactMap { name in
             FileState.at(folder + name).flatMap { app.serves(folder + name, $0) ? Entry(name: name, state: $0) : nil }
         }.sorted { ($0.state.isFolder ? 0 : 1, $0.name) < ($1.state.isFolder ? 0 : 1, $1.name) }
     }

@@ -78,9 +78,9 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
         switch error.code {
         case SkeinError.Code(rawValue: 409) where isOfDatabase: self.init(409, "it is there already")
         case SkeinError.Code(rawValue: 410) where isOfDatabase: self.init(410, "there is not exactly one of it")
-        case .exception, .controlledShutdown: return nil
+        case .exception, .cancelled: return nil
         case .timeout, .objectTimeout: self.init(504, "a back end did not answer in time")
-        case _ where error.cause is CircuitOpen, .socketPanic, .shuttingDown:
+        case _ where error.cause is CircuitOpen, .overloaded, .shuttingDown:
             self.init(.serviceUnavailable, "a back end is not asked right now", headers: retry)
         default:
             // What a back end refuses is a mistake of the program; what has no peer is no back end.

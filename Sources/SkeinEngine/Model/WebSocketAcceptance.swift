@@ -17,7 +17,7 @@ extension ServerRequest {
     ///
     /// A page of any other site can make a browser ask for a socket, with the user's cookies, so the `Origin` field is looked at.
     /// - Parameters:
-    ///   - options: subprotocols, limits, compression, pings.
+    ///   - configuration: subprotocols, limits, compression, pings.
     ///   - headers: further fields of the answer, such as `Set-Cookie`.
     ///   - origins: whose pages may open one, such as `https://example.org`; `*` for any. Default: pages of the same host. Clients that
     ///     are no browsers send no `Origin`, and may.
@@ -25,28 +25,31 @@ extension ServerRequest {
     /// - Throws: ``ServerError`` 426 when the client asks for no WebSocket or for another version, 400 when its request is malformed,
     ///   403 for a page that may not.
     public func webSocket(
-        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(), origins: [String] = [],
+        _ configuration: WebSocketConfiguration = WebSocketConfiguration(), headers: Headers = Headers(),
+        origins: [String] = [],
         serve: @escaping @Sendable (WebSocket) async throws -> Void
     ) throws(ServerError) -> ServerResponse {
-        try accept(options, headers, origins, handler: nil, serve: serve)
+        try accept(configuration, headers, origins, handler: nil, serve: serve)
     }
 
     /// The answer that opens a WebSocket whose messages a handler object hears of.
     /// - Parameters:
-    ///   - options: subprotocols, limits, compression, pings.
+    ///   - configuration: subprotocols, limits, compression, pings.
     ///   - headers: further fields of the answer, such as `Set-Cookie`.
     ///   - origins: as in ``webSocket(_:headers:origins:serve:)``.
     ///   - handler: called on the loop of the connection; it may be the same for many sockets.
     /// - Throws: as ``webSocket(_:headers:origins:serve:)``.
     public func webSocket(
-        _ options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(), origins: [String] = [],
+        _ configuration: WebSocketConfiguration = WebSocketConfiguration(), headers: Headers = Headers(),
+        origins: [String] = [],
         handler: any WebSocketHandler
     ) throws(ServerError) -> ServerResponse {
-        try accept(options, headers, origins, handler: handler, serve: nil)
+        try accept(configuration, headers, origins, handler: handler, serve: nil)
     }
 
     private func accept(
-        _ options: WebSocketOptions, _ further: Headers, _ origins: [String], handler: (any WebSocketHandler)?,
+        _ configuration: WebSocketConfiguration, _ further: Headers, _ origins: [String],
+        handler: (any WebSocketHandler)?,
         serve: (@Sendable (WebSocket) async throws -> Void)?
     ) throws(ServerError) -> ServerResponse {
         let isHTTP2 = head.version == .http2
@@ -69,7 +72,7 @@ extension ServerRequest {
                 throw ServerError(400, "Sec-WebSocket-Key is not 16 bytes in base 64")
             }
         }
-        let (agreement, chosen) = WebSocketHandshake.choose(headers, options)
+        let (agreement, chosen) = WebSocketHandshake.choose(headers, configuration)
         var answer = further
         for field in chosen { answer[field.name] = field.value }
         if !isHTTP2 {
@@ -77,9 +80,9 @@ extension ServerRequest {
             answer["Upgrade"] = "websocket"
             answer["Sec-WebSocket-Accept"] = WebSocketHandshake.accept(key[0])
         }
-        let socket = WebSocket(options, shard: shard, handler: handler)
+        let socket = WebSocket(configuration, shard: shard, handler: handler)
         var response = ServerResponse(isHTTP2 ? .ok : .switchingProtocols, headers: answer)
-        let link = WebSocketLink(.server, agreement, options, shard: shard, socket: socket)
+        let link = WebSocketLink(.server, agreement, configuration, shard: shard, socket: socket)
         link.budget = scope.owner.context.unfinishedMessages
         response.upgrade = WebSocketAcceptance(socket, link: link, serve)
         return response

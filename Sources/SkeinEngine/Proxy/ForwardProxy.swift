@@ -9,7 +9,7 @@ import Synchronization
 
 /// Settings of a forward proxy. With the defaults, clients reach servers with public addresses: by HTTP on any port that is not a well-known
 /// port of another protocol, by tunnels on port 443.
-public struct ForwardProxyOptions: Sendable {
+public struct ForwardProxyConfiguration: Sendable {
     /// Ports that tunnels may be opened to. Default: 443.
     public var ports: Set<Int> = [443]
     /// Hosts that are allowed: names, or `*.example.org` for all subdomains. Default: empty, all hosts.
@@ -37,14 +37,14 @@ public struct ForwardProxyOptions: Sendable {
 
 /// Forwards requests to servers that clients name.
 struct ForwardProxy: App {
-    private let options: ForwardProxyOptions
+    private let configuration: ForwardProxyConfiguration
     private let addresses: AddressPolicy
     private let fields = ForwardedFields()
     private let tunnels = TunnelCounts()
 
-    init(_ options: ForwardProxyOptions) {
-        self.options = options
-        addresses = .listed(allowed: options.allowedAddresses, denied: options.deniedAddresses)
+    init(_ configuration: ForwardProxyConfiguration) {
+        self.configuration = configuration
+        addresses = .listed(allowed: configuration.allowedAddresses, denied: configuration.deniedAddresses)
     }
 
     /// Whether a request is for somebody else.
@@ -73,7 +73,7 @@ struct ForwardProxy: App {
     }
 
     private func authenticate(_ request: ServerRequest) async throws {
-        guard let authenticate = options.authenticate else { return }
+        guard let authenticate = configuration.authenticate else { return }
         guard let (user, password) = BasicAuthentication.credentials(request.headers["Proxy-Authorization"]),
             try await authenticate(user, password)
         else {
@@ -92,7 +92,8 @@ struct ForwardProxy: App {
                     ? name.hasByteSuffix(pattern.dropFirst().lowercased()) : name.equalsBytes(pattern.lowercased())
             }
         }
-        if holds(options.deniedHosts) || !options.allowedHosts.isEmpty && !holds(options.allowedHosts) {
+        if holds(configuration.deniedHosts) || !configuration.allowedHosts.isEmpty && !holds(configuration.allowedHosts)
+        {
             throw ServerError(.forbidden, "this host may not be asked here")
         }
     }
@@ -123,7 +124,7 @@ struct ForwardProxy: App {
         try requireHost(host)
         var outgoing = HTTPRequest.forwarded(
             request.method, url, headers: try fields.request(request),
-            body: .forwarding(request, keeping: 64 << 10), timeout: options.responseTimeout,
+            body: .forwarding(request, keeping: 64 << 10), timeout: configuration.responseTimeout,
             interimResponses: request.version == .http1_0 ? nil : request.channel)
         outgoing.addresses = addresses
         let response = await request.scope.owner.skein.http.start(outgoing).dispatch()
@@ -148,17 +149,18 @@ struct ForwardProxy: App {
         guard let url = try? HTTPURL("http://\(request.target)/"), case .host(let host, let port) = url.origin.endpoint,
             request.target.utf8.contains(UInt8(ascii: ":"))
         else { throw ServerError(.badRequest, "the target of CONNECT is no host and port") }
-        guard options.ports.contains(port) else {
+        guard configuration.ports.contains(port) else {
             throw ServerError(.forbidden, "no tunnels are opened to port \(port)")
         }
         try requireHost(host)
-        guard let place = tunnels.enter(request.remoteAddress?.ipAddress ?? "unix", options.maximumTunnelsPerClient)
+        guard
+            let place = tunnels.enter(request.remoteAddress?.ipAddress ?? "unix", configuration.maximumTunnelsPerClient)
         else {
             throw ServerError(429, "too many tunnels are open for you", headers: ["Retry-After": "1"])
         }
-        var connecting = request.scope.owner.skein.http.dialer.options(timeout: options.connectTimeout)
+        var connecting = request.scope.owner.skein.http.dialer.options(timeout: configuration.connectTimeout)
         connecting.addresses = addresses
-        let tunnel = Tunnel(request.shard, timeout: options.tunnelTimeout)
+        let tunnel = Tunnel(request.shard, timeout: configuration.tunnelTimeout)
         tunnel.holding = place
         do {
             let loop = request.shard.eventLoop

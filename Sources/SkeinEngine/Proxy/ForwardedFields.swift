@@ -10,7 +10,7 @@ struct ForwardedFields: Sendable {
     /// By what name this process is known in `Via`.
     static let pseudonym = "skein-" + String(UInt32.random(in: 0 ... .max), radix: 36)
 
-    private let host: UpstreamOptions.HostRule
+    private let host: UpstreamConfiguration.HostRule
     private let allowsUnderscores: Bool
     private let requestRules: HeaderRules
     private let responseRules: HeaderRules
@@ -20,17 +20,17 @@ struct ForwardedFields: Sendable {
 
     /// The fields of a forward proxy, which keeps to itself who its clients are.
     init() {
-        self.init(UpstreamOptions(), namesClient: false)
+        self.init(UpstreamConfiguration(), namesClient: false)
     }
 
-    init(_ options: UpstreamOptions, namesClient: Bool = true) {
+    init(_ configuration: UpstreamConfiguration, namesClient: Bool = true) {
         self.namesClient = namesClient
-        identity = options.identity
-        forwardsCredentials = options.forwardsCredentials
-        host = options.host
-        allowsUnderscores = options.allowsUnderscores
-        requestRules = options.requestHeaders
-        responseRules = options.responseHeaders
+        identity = configuration.identity
+        forwardsCredentials = configuration.forwardsCredentials
+        host = configuration.host
+        allowsUnderscores = configuration.allowsUnderscores
+        requestRules = configuration.requestHeaders
+        responseRules = configuration.responseHeaders
     }
 
     // MARK: Requests

@@ -52,13 +52,13 @@ extension UpstreamApp {
     func upgrade(of request: ServerRequest) -> String? {
         if request.version == .http2 {
             guard let name = request.head.protocolName?.lowercased() else { return nil }
-            return options.upgrades.contains(name) && name == "websocket" ? name : nil
+            return configuration.upgrades.contains(name) && name == "websocket" ? name : nil
         }
         guard request.version == .http1_1, request.headers.known.contains(.upgrade), request.body.isEmpty,
             request.headers.listContains("Connection", token: "Upgrade")
         else { return nil }
         return request.headers.values("Upgrade").flatMap { $0.splitBytes(separator: ",") }
-            .map { $0.trimmingBlanks().lowercased() }.first(where: options.upgrades.contains)
+            .map { $0.trimmingBlanks().lowercased() }.first(where: configuration.upgrades.contains)
     }
 
     /// Passes on a request for another protocol.
@@ -67,7 +67,7 @@ extension UpstreamApp {
         var headers = try fields.request(request, upgrade: name)
         let key = headers["Sec-WebSocket-Key"] ?? WebSocketHandshake.makeKey()
         if isStream { headers["Sec-WebSocket-Key"] = key }
-        let tunnel = Tunnel(request.shard, timeout: options.tunnelTimeout)
+        let tunnel = Tunnel(request.shard, timeout: configuration.tunnelTimeout)
         let acceptance = TunnelAcceptance(tunnel, on: request.shard)
         var outgoing = outgoing(isStream ? .get : request.method, request, headers, .none)
         outgoing.upgrade = ForwardedUpgrade(name, tunnel, on: request.shard)

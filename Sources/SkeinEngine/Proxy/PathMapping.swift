@@ -19,13 +19,13 @@ struct PathMapping: Sendable {
     private let patterns: [Pattern]
 
     /// - Throws: code 701 for a pattern that cannot be read, or whose parameters differ from those of its replacement.
-    init(base: String, _ options: UpstreamOptions) throws(SkeinError) {
+    init(base: String, _ configuration: UpstreamConfiguration) throws(SkeinError) {
         var base = base
         while base.hasByteSuffix("/") { base.removeLast() }
         self.base = base
-        mergesSlashes = options.mergesSlashes
+        mergesSlashes = configuration.mergesSlashes
         var patterns: [Pattern] = []
-        switch options.path {
+        switch configuration.path {
         case .replaced: keepsMount = false
         case .kept: keepsMount = true
         case .patterns(let list):

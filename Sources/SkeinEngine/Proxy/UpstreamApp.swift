@@ -17,7 +17,7 @@ import SkeinWire
 /// logged. When a back end fails in the middle of a response, the client's connection or stream is closed abnormally.
 public struct UpstreamApp: App {
     private let url: String
-    let options: UpstreamOptions
+    let configuration: UpstreamConfiguration
     let fields: ForwardedFields
     private let origin: HTTPOrigin?
     private let mapping: PathMapping?
@@ -26,20 +26,21 @@ public struct UpstreamApp: App {
     /// A proxy for one URL.
     /// - Parameters:
     ///   - url: `http://host:port/path`, `https://…`, `http+unix://%2Frun%2Fapp.sock/path`, or `@alias/path` for an alias of the engine.
-    ///   - options: paths, fields, time limits.
-    public init(_ url: String, _ options: UpstreamOptions = UpstreamOptions()) {
-        self.init(url, options, origin: nil, mapping: nil, policies: [])
+    ///   - configuration: paths, fields, time limits.
+    public init(_ url: String, _ configuration: UpstreamConfiguration = UpstreamConfiguration()) {
+        self.init(url, configuration, origin: nil, mapping: nil, policies: [])
     }
 
     private init(
-        _ url: String, _ options: UpstreamOptions, origin: HTTPOrigin?, mapping: PathMapping?, policies: [AccessPolicy]
+        _ url: String, _ configuration: UpstreamConfiguration, origin: HTTPOrigin?, mapping: PathMapping?,
+        policies: [AccessPolicy]
     ) {
         self.url = url
-        self.options = options
+        self.configuration = configuration
         self.origin = origin
         self.mapping = mapping
         self.policies = policies
-        fields = ForwardedFields(options)
+        fields = ForwardedFields(configuration)
     }
 
     /// Reads the URL.
@@ -49,13 +50,13 @@ public struct UpstreamApp: App {
         guard target.target.firstByte("?") == nil else {
             throw SkeinError(.exception, because: "\(url) has a query; a back end is given by its path at most")
         }
-        if let problem = options.requestHeaders.problem ?? options.responseHeaders.problem {
+        if let problem = configuration.requestHeaders.problem ?? configuration.responseHeaders.problem {
             throw SkeinError(.exception, because: problem.description, cause: problem)
         }
-        let mapping = try PathMapping(base: target.target, options)
+        let mapping = try PathMapping(base: target.target, configuration)
         let name = url.prefix(before: "/")
         let policies = mount.aliasPolicies.filter { $0.name.equalsBytes(name) }.map(\.policy)
-        return UpstreamApp(url, options, origin: target.origin, mapping: mapping, policies: policies)
+        return UpstreamApp(url, configuration, origin: target.origin, mapping: mapping, policies: policies)
     }
 
     /// Forwards a request.
@@ -67,7 +68,7 @@ public struct UpstreamApp: App {
         if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }
         switch request.method {
         case .connect: throw ServerError(.methodNotAllowed, "no tunnels are opened here")
-        case "PURGE": if let cache = options.cache { return try await purge(cache, request) }
+        case "PURGE": if let cache = configuration.cache { return try await purge(cache, request) }
         case .options where request.headers["Max-Forwards"] == "0": return Self.ownOptions
         case .trace: throw ServerError(.methodNotAllowed, "TRACE is not passed on")
         default: break
@@ -76,9 +77,11 @@ public struct UpstreamApp: App {
             throw ServerError(.badRequest, "the query holds a fragment")
         }
         let headers = try fields.request(request)
-        let content = HTTPBody.forwarding(request, keeping: options.replayedContent)
+        let content = HTTPBody.forwarding(request, keeping: configuration.replayedContent)
         let outgoing = outgoing(request.method, request, headers, content)
-        if let cache = options.cache { return answer(try await sendCached(cache, outgoing, for: request), to: request) }
+        if let cache = configuration.cache {
+            return answer(try await sendCached(cache, outgoing, for: request), to: request)
+        }
         return answer(try await send(outgoing, for: request), to: request)
     }
 
@@ -91,9 +94,9 @@ public struct UpstreamApp: App {
         -> HTTPRequest
     {
         .forwarded(
-            method, url(for: request), headers: headers, body: content, timeout: options.responseTimeout,
-            interimResponses: request.version == .http1_0 ? nil : request.channel, http2: options.http2,
-            times: ConnectionTimes(connect: options.connectTimeout, silence: options.readTimeout))
+            method, url(for: request), headers: headers, body: content, timeout: configuration.responseTimeout,
+            interimResponses: request.version == .http1_0 ? nil : request.channel, http2: configuration.http2,
+            times: ConnectionTimes(connect: configuration.connectTimeout, silence: configuration.readTimeout))
     }
 
     // MARK: The cache
@@ -107,7 +110,7 @@ public struct UpstreamApp: App {
         outgoing.isPersonal = request.identity != nil || request.headers.contains("Authorization")
         let client = request.scope.owner.skein.http
         let shown = outgoing
-        let response = await within(options.timeout) { await cache.send(shown, next: client.service) }
+        let response = await within(configuration.timeout) { await cache.send(shown, next: client.service) }
         return try checked(response)
     }
 
@@ -139,7 +142,7 @@ public struct UpstreamApp: App {
     /// Sends a request to the back end and waits for the head of the response.
     func send(_ outgoing: HTTPRequest, for request: ServerRequest) async throws -> HTTPResponse {
         let client = request.scope.owner.skein.http
-        return try checked(await within(options.timeout) { await client.start(outgoing).dispatch() })
+        return try checked(await within(configuration.timeout) { await client.start(outgoing).dispatch() })
     }
 
     private func within(_ timeout: Duration?, _ work: () async -> HTTPResponse) async -> HTTPResponse {
@@ -158,9 +161,9 @@ public struct UpstreamApp: App {
     /// The response for the client.
     func answer(_ response: HTTPResponse, to request: ServerRequest) -> ServerResponse {
         var headers = fields.response(response.headers)
-        if options.rewritesLocations { rewriteLocations(&headers, request) }
+        if configuration.rewritesLocations { rewriteLocations(&headers, request) }
         let status = (200...599).contains(response.statusCode) ? HTTPStatus(response.statusCode) : HTTPStatus(502)
-        let body = HTTPBody.forwarding(response, to: request, buffering: options.responseBuffering)
+        let body = HTTPBody.forwarding(response, to: request, buffering: configuration.responseBuffering)
         return ServerResponse(status, headers: headers, body: body)
     }
 
@@ -194,8 +197,10 @@ extension App where Self == UpstreamApp {
     /// A back end, or the members of an alias: `engine.mount("/search", .upstream("@search/search"))`.
     /// - Parameters:
     ///   - url: `http://host:port/path`, `https://…`, `http+unix://%2Frun%2Fapp.sock/path`, or `@alias/path`.
-    ///   - options: paths, fields, time limits.
-    public static func upstream(_ url: String, _ options: UpstreamOptions = UpstreamOptions()) -> UpstreamApp {
-        UpstreamApp(url, options)
+    ///   - configuration: paths, fields, time limits.
+    public static func upstream(_ url: String, _ configuration: UpstreamConfiguration = UpstreamConfiguration())
+        -> UpstreamApp
+    {
+        UpstreamApp(url, configuration)
     }
 }

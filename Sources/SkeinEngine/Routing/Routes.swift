@@ -75,11 +75,11 @@ extension Routes {
     ///     origin, and may. Default: pages of the same host.
     ///   - serve: has the socket as long as it runs.
     public mutating func webSocket(
-        _ path: String, _ options: WebSocketOptions = WebSocketOptions(), origins: [String] = [],
+        _ path: String, _ configuration: WebSocketConfiguration = WebSocketConfiguration(), origins: [String] = [],
         serve: @escaping @Sendable (WebSocket, ServerRequest) async throws -> Void
     ) {
         let app = ClosureApp { request in
-            try request.webSocket(options, origins: origins) { try await serve($0, request) }
+            try request.webSocket(configuration, origins: origins) { try await serve($0, request) }
         }
         add(.get, path, name: nil, app: app)
         add(.connect, path, name: nil, app: app)

@@ -104,7 +104,7 @@ extension HTTP1ServerConnection {
             if !isAdvancing { output.flush() }
         case .linger:
             current?.body?.fail(
-                SkeinError(.channelClosed, because: "the request was answered before its content was read"))
+                SkeinError(.connectionClosed, because: "the request was answered before its content was read"))
             linger()
         case .nothing: break
         }

@@ -123,7 +123,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         // While a successor takes over, writing its first bytes may find out that the client is gone: that is for it to hear.
         guard output.context != nil else { return context.fireChannelInactive() }
         if machine.request != nil, let current {
-            current.body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
+            current.body?.fail(SkeinError(.connectionClosed, because: "the client closed the connection"))
             task?.cancel()
             owner.record(current.scope)
         }

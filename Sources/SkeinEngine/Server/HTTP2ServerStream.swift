@@ -253,7 +253,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         isGone = true
         tunnel?.end(nil)
         record()
-        body?.fail(SkeinError(.channelClosed, because: "the client closed the connection"))
+        body?.fail(SkeinError(.connectionClosed, because: "the client closed the connection"))
         task?.cancel()
     }
 }

@@ -47,7 +47,7 @@ public struct ServerConfiguration: Sendable {
     /// Where to listen. Default: port 8080 of the IPv4 loopback.
     public var addresses: [Address]
     /// TLS for the addresses that are `.tls`. Default: none.
-    public var tls: ServerTLSOptions?
+    public var tls: ServerTLSConfiguration?
     /// Event-loop threads. Default: one a core.
     public var threads: Int
     /// From the first byte of a request, or the start of the connection, to the end of its head. Default: 10 s.
@@ -121,7 +121,7 @@ public struct ServerConfiguration: Sendable {
     /// How long browsers are told to use nothing but TLS for this host (RFC 6797). Default: they are told nothing.
     public var strictTransportSecurity: Duration?
     /// The log of requests. Default: none.
-    public var requestLog: RequestLogOptions?
+    public var requestLog: RequestLogConfiguration?
     /// Settings of the client that handlers get as ``ServerRequest/skein``. Its shards are the server's.
     public var client = SkeinClient.Configuration()
     /// Names for back ends that handlers and ``UpstreamApp`` can use, such as `@members`.

@@ -5,7 +5,7 @@ import SkeinTransport
 import Synchronization
 
 /// TLS as a server speaks it, on its `.tls` addresses.
-public struct ServerTLSOptions: Sendable {
+public struct ServerTLSConfiguration: Sendable {
     /// A certificate with its key.
     public struct Certificate: Sendable {
         /// A PEM file with the certificate, and those between it and a root.
@@ -32,7 +32,7 @@ public struct ServerTLSOptions: Sendable {
     /// the certificates; others get the first.
     public var certificates: [Certificate]
     /// The oldest version that is accepted. Default: TLS 1.2.
-    public var minimumVersion = TLSOptions.Version.tls12
+    public var minimumVersion = ClientTLSConfiguration.Version.tls12
     /// Whether clients have to show a certificate. Default: they are not asked.
     public var clientCertificates = ClientCertificates.none
     /// A file to which the secrets of connections are appended (SSLKEYLOGFILE). Default: none.
@@ -44,12 +44,12 @@ public struct ServerTLSOptions: Sendable {
 
 /// The TLS context of a running server, which a reload replaces for the connections that come after it.
 final class ServerTLS: Sendable {
-    private let options: ServerTLSOptions
+    private let options: ServerTLSConfiguration
     private let protocols: [String]
     private let current: Mutex<NIOSSLContext>
 
     /// - Throws: code 713 with what is wrong with a file.
-    init(_ options: ServerTLSOptions, speaksHTTP2: Bool) throws(SkeinError) {
+    init(_ options: ServerTLSConfiguration, speaksHTTP2: Bool) throws(SkeinError) {
         self.options = options
         protocols = speaksHTTP2 ? ["h2", "http/1.1"] : ["http/1.1"]
         current = Mutex(try Self.context(options, protocols))
@@ -79,7 +79,8 @@ final class ServerTLS: Sendable {
         }
     }
 
-    private static func context(_ options: ServerTLSOptions, _ protocols: [String]) throws(SkeinError) -> NIOSSLContext
+    private static func context(_ options: ServerTLSConfiguration, _ protocols: [String]) throws(SkeinError)
+        -> NIOSSLContext
     {
         var identities: [Identity] = []
         for certificate in options.certificates {

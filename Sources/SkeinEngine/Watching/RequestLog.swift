@@ -8,7 +8,7 @@ import SkeinHTTP
 import Synchronization
 
 /// Where a log of requests goes, and how it looks.
-public struct RequestLogOptions: Sendable {
+public struct RequestLogConfiguration: Sendable {
     /// How a line looks.
     public enum Format: String, Sendable, CaseIterable {
         /// Blank-separated, everything that is known; `docs/Server.md` names the columns.
@@ -44,7 +44,7 @@ final class RequestLog: Sendable {
     /// Bytes that are written at one time, and some more for the last line.
     private static let buffer = 40 << 10
 
-    let options: RequestLogOptions
+    let configuration: RequestLogConfiguration
     let silence: LogSilence
     private let file: RotatingFile?
     private let logger: Logger
@@ -54,13 +54,15 @@ final class RequestLog: Sendable {
     private let spare = Mutex<[ByteBuffer]>([])
 
     /// - Throws: code 701 when the file cannot be opened.
-    init(_ options: RequestLogOptions, logger: Logger) throws {
-        self.options = options
+    init(_ configuration: RequestLogConfiguration, logger: Logger) throws {
+        self.configuration = configuration
         self.logger = logger
-        silence = LogSilence(options.off)
+        silence = LogSilence(configuration.off)
         file =
-            options.path == "-"
-            ? nil : try RotatingFile(path: options.path, maximumBytes: options.maximumBytes, keep: options.keep)
+            configuration.path == "-"
+            ? nil
+            : try RotatingFile(
+                path: configuration.path, maximumBytes: configuration.maximumBytes, keep: configuration.keep)
     }
 
     /// Takes whole lines.
@@ -139,7 +141,7 @@ final class ShardLog: TimerTarget, @unchecked Sendable {
     func add(_ scope: RequestScope, finished: NIODeadline) {
         if log.silence.covers(scope.head.targetBytes) { return }
         let line = LogLine(scope: scope, finished: finished)
-        switch log.options.format {
+        switch log.configuration.format {
         case .skein: line.writeOwn(clock.own, to: &lines)
         case .common: line.writeCommon(clock.common, to: &lines)
         case .combined: line.writeCommon(clock.common, isCombined: true, to: &lines)

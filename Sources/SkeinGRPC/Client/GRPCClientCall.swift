@@ -36,7 +36,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwn
     }
 
     func begin(on tunnel: HTTP2Tunnel, shard: Shard, _ head: ResponseHead?) throws(SkeinError) {
-        guard !isOver else { throw SkeinError(.controlledShutdown, because: "the call was cancelled") }
+        guard !isOver else { throw SkeinError(.cancelled, because: "the call was cancelled") }
         self.tunnel = tunnel
         tunnel.carry(self)
         outbox.open(self)

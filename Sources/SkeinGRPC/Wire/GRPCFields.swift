@@ -84,7 +84,7 @@ extension RPCError {
                 switch error.code {
                 case .timeout: .deadlineExceeded
                 case .exception: .internalError
-                case .controlledShutdown: .cancelled
+                case .cancelled: .cancelled
                 default: .unavailable
                 }
             self.init(code: code, message: "\(error)", cause: error)

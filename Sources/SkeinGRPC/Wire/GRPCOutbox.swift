@@ -63,7 +63,7 @@ final class GRPCOutbox: Sendable {
             defer { state.waiters = [] }
             return state.waiters
         }
-        for waiter in waiters { waiter.resume(throwing: SkeinError(.channelClosed, because: "the call is over")) }
+        for waiter in waiters { waiter.resume(throwing: SkeinError(.connectionClosed, because: "the call is over")) }
     }
 
     /// Sends a part in its turn, and waits when the peer is slow.
@@ -84,7 +84,7 @@ final class GRPCOutbox: Sendable {
     func submit(_ item: Item) throws -> Bool {
         let isCurrent = shard.isCurrent
         let (mustWait, schedules) = try state.withLock { state in
-            guard !state.isOver else { throw SkeinError(.channelClosed, because: "the call is over") }
+            guard !state.isOver else { throw SkeinError(.connectionClosed, because: "the call is over") }
             state.items.append(item)
             if case .message(let bytes) = item { state.bytes += bytes.readableBytes }
             let schedules = !state.isScheduled && state.sink != nil && !isCurrent

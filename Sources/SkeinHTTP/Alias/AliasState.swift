@@ -105,7 +105,7 @@ package final class AliasState: Sendable {
             case .full:
                 return .none(
                     SkeinError(
-                        .socketPanic, peer: name,
+                        .overloaded, peer: name,
                         because: "each member of \(name) has as many requests in flight as it takes"))
             case .none: return .none(SkeinError(.connectionFailed, peer: name, because: "\(name) has no member"))
             }

@@ -161,7 +161,7 @@ extension AliasState {
             guard response.history.isEmpty else { return .success }
             switch failure.code {
             // The client's own queue is full, or it ends.
-            case .controlledShutdown, .shuttingDown, .socketPanic: return .cancelled
+            case .cancelled, .shuttingDown, .overloaded: return .cancelled
             // The request was wrong, or its answer not what the caller wanted.
             case .exception, .invalidContent, .unacceptableContentType, .contentTooLarge, .redirectError,
                 .unknownAuthentication:

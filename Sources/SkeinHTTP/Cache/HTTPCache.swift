@@ -266,7 +266,7 @@ public final class HTTPCache: HTTPLayer {
 
     private func replacesError(_ kept: CacheEntry, _ request: HTTPRequest, _ response: HTTPResponse) -> Bool {
         let isError = response.failure != nil || [500, 502, 503, 504].contains(response.statusCode)
-        guard isError, response.failure?.code != .controlledShutdown,
+        guard isError, response.failure?.code != .cancelled,
             kept.mayReplaceError(
                 for: request, isShared: isShared, isUnreachable: response.failure != nil, grace: Self.grace, now: now())
         else { return false }

@@ -45,7 +45,8 @@ extension HTTP1ClientConnection {
         guard successor.driver.isOpen else {
             return exchange.fail(
                 SkeinError(
-                    .channelClosed, peer: exchange.peer, because: "the server closed the connection it had upgraded"))
+                    .connectionClosed, peer: exchange.peer, because: "the server closed the connection it had upgraded")
+            )
         }
         successor.adopt(exchange, at: pool.shard.now)
         successor.driver.receive(remainder)

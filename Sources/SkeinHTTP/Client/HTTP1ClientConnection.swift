@@ -287,7 +287,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         } else {
             exchange.fail(
                 SkeinError(
-                    isFirst ? .noData : .channelClosed, peer: exchange.peer,
+                    isFirst ? .noResponse : .connectionClosed, peer: exchange.peer,
                     because: "the server closed the connection without an answer"))
         }
     }

@@ -130,7 +130,7 @@ package final class HTTPClient: Sendable {
                 } catch {
                     let failure = error as? SkeinError
                     return service.fail(
-                        request, failure ?? SkeinError(.controlledShutdown, because: "the corequest was cancelled"))
+                        request, failure ?? SkeinError(.cancelled, because: "the corequest was cancelled"))
                 }
             }, failed: { error, _ in service.fail(request, error) }, callback: callback)
     }

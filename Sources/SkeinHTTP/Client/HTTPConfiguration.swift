@@ -35,7 +35,7 @@ public struct HTTPConfiguration: Sendable {
     /// How names become addresses. Default: by Skein's own resolver, with the servers of the system's configuration.
     public var dns = DNSConfiguration()
     /// TLS for `https://`: whom to trust, what to show. Default: the server has to prove who it is, by the system's roots.
-    public var tls = TLSOptions()
+    public var tls = ClientTLSConfiguration()
     /// The proxy to go through. Default: none; ``ProxyUse/environment`` honours `HTTP_PROXY` and its kin.
     public var proxy = ProxyUse.none
     /// Which addresses requests may lead to, redirects included. Default: all; ``AddressPolicy/publicOnly`` for URLs of strangers.

@@ -21,7 +21,7 @@ package struct ConnectionTimes: Hashable, Sendable {
 struct PoolKey: Hashable {
     let origin: HTTPOrigin
     /// TLS of its own, for requests that do not want the session's.
-    let tls: TLSOptions?
+    let tls: ClientTLSConfiguration?
     /// A proxy of its own.
     let proxy: ProxyUse?
     /// A version of its own.
@@ -101,7 +101,7 @@ final class ShardPools: @unchecked Sendable {
             latest = pool
             return pool
         }
-        if key.tls?.verify == TLSOptions.Verification.none {
+        if key.tls?.verify == ClientTLSConfiguration.Verification.none {
             context.session.logger.warning("TLS without verification for \(key.origin): any server may answer")
         }
         let pool = OriginPool(key, owner: self)

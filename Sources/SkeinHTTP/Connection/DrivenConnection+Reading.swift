@@ -119,7 +119,7 @@ extension DrivenConnection {
                 throw fail(code, "the answer is malformed: \(error)")
             }
             if let failure { throw failure }
-            if peerHasFinished { throw fail(.noData, "the server closed the connection without an answer") }
+            if peerHasFinished { throw fail(.noResponse, "the server closed the connection without an answer") }
             guard reader == nil else { throw stateError("two tasks read from one connection; let one of them read") }
             guard channel != nil else { throw stateError("the connection is not made; send a request first") }
             if output.count > 0 || !gate.isOpen {

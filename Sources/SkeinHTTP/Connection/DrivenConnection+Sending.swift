@@ -73,7 +73,7 @@ extension DrivenConnection {
         } catch {
             throw failure
                 ?? SkeinError(
-                    .channelClosed, peer: origin.description, because: "the connection has ended", cause: error)
+                    .connectionClosed, peer: origin.description, because: "the connection has ended", cause: error)
         }
         if let failure { throw failure }
     }

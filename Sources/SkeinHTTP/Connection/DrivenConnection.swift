@@ -73,7 +73,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         guard !responsePending, leftover.readableBytes == 0 else {
             throw failure
                 ?? SkeinError(
-                    .channelClosed, peer: origin.description,
+                    .connectionClosed, peer: origin.description,
                     because: "the server closed the connection with answers outstanding; read them, or disconnect()")
         }
         let handler = DrivenChannelHandler(self)

@@ -61,7 +61,8 @@ public final class HTTPConnection: Sendable {
     ///   - parsing: which malformed responses are read. Default: those that curl reads.
     /// - Throws: code 701 for a malformed URL.
     public init(
-        _ url: String, shard: Shard = .standard, tls: TLSOptions = TLSOptions(), proxy: Proxy? = nil,
+        _ url: String, shard: Shard = .standard, tls: ClientTLSConfiguration = ClientTLSConfiguration(),
+        proxy: Proxy? = nil,
         connectTimeout: Duration = .seconds(10),
         timeout: Duration = .seconds(60), limits: HTTP1Limits = .responses, parsing: HTTPParsing = .tolerant
     ) throws(SkeinError) {

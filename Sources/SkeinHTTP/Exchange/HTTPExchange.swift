@@ -258,7 +258,7 @@ extension HTTPExchange: ByteStreamSource {
     }
 
     package func streamWasCancelled() {
-        cancel(SkeinError(.controlledShutdown, peer: peer, because: "the body was cancelled by its consumer"))
+        cancel(SkeinError(.cancelled, peer: peer, because: "the body was cancelled by its consumer"))
     }
 }
 

@@ -54,7 +54,7 @@ public struct CircuitBreakerLayer: HTTPLayer {
     }
 
     private func note(_ response: HTTPResponse, _ origin: HTTPOrigin) {
-        let isCancelled = response.failure?.code == .controlledShutdown
+        let isCancelled = response.failure?.code == .cancelled
         let hasFailed = response.failure != nil || response.statusCode >= 500
         circuits.change(origin) { circuit in
             switch circuit {

@@ -44,7 +44,7 @@ public struct ConcurrencyLimitLayer: HTTPLayer {
             return next.fail(
                 request,
                 SkeinError(
-                    .socketPanic, peer: origin.description,
+                    .overloaded, peer: origin.description,
                     because: "\(maximumWaiting) requests wait for a place already"))
         case .wait:
             guard await place(origin, id) else { return next.fail(request, .cancelledWhileWaiting(request)) }

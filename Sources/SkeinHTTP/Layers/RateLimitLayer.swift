@@ -39,7 +39,7 @@ public struct RateLimitLayer: HTTPLayer {
             return next.fail(
                 request,
                 SkeinError(
-                    .socketPanic, peer: request.url.origin.description,
+                    .overloaded, peer: request.url.origin.description,
                     because: "the rate limit lets no more through within \(longestWait); send fewer requests"))
         }
         if wait > .zero {
@@ -57,6 +57,6 @@ extension SkeinError {
     /// The task was cancelled while its request waited in a layer.
     static func cancelledWhileWaiting(_ request: HTTPRequest) -> SkeinError {
         SkeinError(
-            .controlledShutdown, peer: request.url.origin.description, because: "it was cancelled while it waited")
+            .cancelled, peer: request.url.origin.description, because: "it was cancelled while it waited")
     }
 }

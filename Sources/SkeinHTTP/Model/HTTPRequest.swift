@@ -32,7 +32,7 @@ public struct HTTPRequest: Sendable {
     private var box: ExtrasBox?
 
     /// TLS for this request, instead of the session's; its connections are not those of other requests.
-    public var tls: TLSOptions? {
+    public var tls: ClientTLSConfiguration? {
         get { box?.extras.tls }
         set { extras.tls = newValue }
     }
@@ -185,7 +185,7 @@ public struct HTTPRequest: Sendable {
     }
 
     private struct Extras {
-        var tls: TLSOptions?
+        var tls: ClientTLSConfiguration?
         var proxy: ProxyUse?
         var auth: HTTPAuth?
         var trailers: Headers?

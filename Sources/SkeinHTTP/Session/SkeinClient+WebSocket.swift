@@ -4,7 +4,7 @@ extension SkeinClient {
     /// Opens a WebSocket: `for try await message in socket`, `socket.send("…")`.
     /// - Parameters:
     ///   - url: `ws://` or `wss://`.
-    ///   - options: subprotocols, limits, compression, pings, reconnecting.
+    ///   - configuration: subprotocols, limits, compression, pings, reconnecting.
     ///   - headers: for the handshake.
     ///   - auth: who calls.
     ///   - timeout: for the handshake. Default: the session's.
@@ -12,12 +12,12 @@ extension SkeinClient {
     /// - Throws: code 701 for a malformed URL, the server's status when it refuses, 716 when it is no WebSocket server, the code of
     ///   what went wrong before.
     public nonisolated(nonsending) func webSocket(
-        _ url: String, options: WebSocketOptions = WebSocketOptions(), headers: Headers = Headers(),
+        _ url: String, configuration: WebSocketConfiguration = WebSocketConfiguration(), headers: Headers = Headers(),
         auth: HTTPAuth? = nil, timeout: Duration? = nil, handler: (any WebSocketHandler)? = nil
     ) async throws(SkeinError) -> WebSocket {
         var request = HTTPRequest(.get, try HTTPURL(webSocket: url), headers: headers, auth: auth, timeout: timeout)
         mark?(&request)
-        return try await http.webSocket(request, options, handler: handler)
+        return try await http.webSocket(request, configuration, handler: handler)
     }
 
     /// Sends one message over a WebSocket of its own and takes one: code 200 with the message, or with opcode -1 when the server
@@ -25,7 +25,7 @@ extension SkeinClient {
     /// - Parameters:
     ///   - url: `ws://` or `wss://`.
     ///   - message: a text literal, `.text(…)` or `.binary(…)`.
-    ///   - options: subprotocols, limits, compression.
+    ///   - configuration: subprotocols, limits, compression.
     ///   - headers: for the handshake.
     ///   - auth: who calls.
     ///   - timeout: for the handshake. Default: the session's.
@@ -34,7 +34,7 @@ extension SkeinClient {
     /// - Returns: the corequest, already started.
     @discardableResult
     public func ws(
-        _ url: String, _ message: WebSocketMessage, options: WebSocketOptions = WebSocketOptions(),
+        _ url: String, _ message: WebSocketMessage, configuration: WebSocketConfiguration = WebSocketConfiguration(),
         headers: Headers = Headers(), auth: HTTPAuth? = nil, timeout: Duration? = nil,
         meta: RequestMetadata = RequestMetadata(),
         callback: (@Sendable (WebSocketResponse) -> Void)? = nil
@@ -50,6 +50,6 @@ extension SkeinClient {
         var request = HTTPRequest(.get, target, headers: headers, auth: auth, timeout: timeout, meta: meta)
         mark?(&request)
         stamp(&request, hasCallback: callback != nil)
-        return http.exchange(message, request, options, problem: problem, callback: callback)
+        return http.exchange(message, request, configuration, problem: problem, callback: callback)
     }
 }

@@ -62,14 +62,14 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     private var cancelled: Set<Int> = []
 
     package init(
-        _ options: WebSocketOptions, shard: Shard, handler: (any WebSocketHandler)? = nil,
+        _ configuration: WebSocketConfiguration, shard: Shard, handler: (any WebSocketHandler)? = nil,
         reopen: (@Sendable (WebSocket) async throws(SkeinError) -> Void)? = nil
     ) {
-        reconnects = options.reconnect != nil
+        reconnects = configuration.reconnect != nil
         self.shard = shard
         self.handler = handler
         self.reopen = reopen
-        inbox = Inbox(maximum: options.maximumWaiting)
+        inbox = Inbox(maximum: configuration.maximumWaiting)
     }
 
     /// How the socket ended; nil while it has not.
@@ -325,7 +325,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         let failure =
             error
             ?? (closing.code.isOrderly
-                ? nil : SkeinError(.channelClosed, because: "the peer closed the socket: \(closing)"))
+                ? nil : SkeinError(.connectionClosed, because: "the peer closed the socket: \(closing)"))
         finish(closing, isClosedHere ? nil : failure)
     }
 

@@ -28,14 +28,14 @@ package enum WebSocketHandshake {
     // MARK: The client's side
 
     /// The fields that ask for a socket.
-    static func request(_ options: WebSocketOptions, key: String) -> Headers {
+    static func request(_ configuration: WebSocketConfiguration, key: String) -> Headers {
         var headers: Headers = [
             "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key,
         ]
-        if !options.subprotocols.isEmpty {
-            headers["Sec-WebSocket-Protocol"] = options.subprotocols.joined(separator: ", ")
+        if !configuration.subprotocols.isEmpty {
+            headers["Sec-WebSocket-Protocol"] = configuration.subprotocols.joined(separator: ", ")
         }
-        if let compression = options.compression {
+        if let compression = configuration.compression {
             var offer = "permessage-deflate; client_max_window_bits"
             if compression.startsOver { offer += "; client_no_context_takeover; server_no_context_takeover" }
             headers["Sec-WebSocket-Extensions"] = offer
@@ -52,7 +52,7 @@ package enum WebSocketHandshake {
     /// Reads a server's agreement.
     /// - Parameter key: what was sent over HTTP/1.1; nil over HTTP/2, which needs none (RFC 8441, section 5).
     static func agreement(
-        _ headers: Headers, key: String?, _ options: WebSocketOptions
+        _ headers: Headers, key: String?, _ configuration: WebSocketConfiguration
     ) throws(SkeinError) -> Agreement {
         if let key {
             guard headers.listContains("Upgrade", token: "websocket"),
@@ -64,7 +64,8 @@ package enum WebSocketHandshake {
         }
         var agreement = Agreement(subprotocol: headers["Sec-WebSocket-Protocol"])
         if let chosen = agreement.subprotocol {
-            guard options.subprotocols.contains(chosen), headers.values("Sec-WebSocket-Protocol").count == 1 else {
+            guard configuration.subprotocols.contains(chosen), headers.values("Sec-WebSocket-Protocol").count == 1
+            else {
                 throw refusal("the server chose the subprotocol \(chosen.debugDescription), which was not offered")
             }
         }
@@ -72,7 +73,7 @@ package enum WebSocketHandshake {
             throw refusal("the server's Sec-WebSocket-Extensions cannot be read")
         }
         guard let accepted = extensions.first else { return agreement }
-        guard extensions.count == 1, accepted.name == "permessage-deflate", let ours = options.compression,
+        guard extensions.count == 1, accepted.name == "permessage-deflate", let ours = configuration.compression,
             let parameters = DeflateParameters(accepted, isOffer: false)
         else { throw refusal("the server agreed to extensions that were not offered: \(extensions.map(\.name))") }
         agreement.compression = WebSocketCompression(
@@ -90,17 +91,17 @@ package enum WebSocketHandshake {
 
     /// Chooses among what a client offers.
     /// - Returns: the agreement, and the fields that tell of it.
-    package static func choose(_ headers: Headers, _ options: WebSocketOptions) -> (Agreement, Headers) {
+    package static func choose(_ headers: Headers, _ configuration: WebSocketConfiguration) -> (Agreement, Headers) {
         var agreement = Agreement()
         var answer = Headers()
         let offered = headers.values("Sec-WebSocket-Protocol").flatMap { value in
             value.splitBytes(separator: ",").map { String($0.trimmingBlanks()) }
         }
-        if let chosen = options.subprotocols.first(where: offered.contains) {
+        if let chosen = configuration.subprotocols.first(where: offered.contains) {
             agreement.subprotocol = chosen
             answer["Sec-WebSocket-Protocol"] = chosen
         }
-        guard let ours = options.compression else { return (agreement, answer) }
+        guard let ours = configuration.compression else { return (agreement, answer) }
         // The first offer that can be met; one that cannot be read is none.
         for offer in Extension.all(in: headers) ?? [] where offer.name == "permessage-deflate" {
             guard let parameters = DeflateParameters(offer, isOffer: true) else { continue }

@@ -13,7 +13,7 @@ extension WebSocketLink {
         pingNumber += 1
         pings.append(Ping(number: pingNumber, sent: shard.now, answered: answered))
         control(.ping, ByteBuffer(integer: pingNumber))
-        arm(min(options.pingTimeout, options.pingInterval ?? options.pingTimeout))
+        arm(min(configuration.pingTimeout, configuration.pingInterval ?? configuration.pingTimeout))
     }
 
     func answered(_ payload: ByteBuffer) {
@@ -44,28 +44,29 @@ extension WebSocketLink {
 
     func checkPeer() {
         let now = shard.now
-        let timeout = TimeAmount(options.pingTimeout)
+        let timeout = TimeAmount(configuration.pingTimeout)
         let asked = [keepAlive, pings.first?.sent].compactMap(\.self).min()
         if let asked, asked + timeout <= now, lastHeard < asked {
             tell(
                 WebSocketClosing(.abnormal),
-                SkeinError(.timeout, because: "the peer did not answer a Ping within \(options.pingTimeout)"))
+                SkeinError(.timeout, because: "the peer did not answer a Ping within \(configuration.pingTimeout)"))
             phase = .lingering
             transport?.close()
             return
         }
-        let messageEnds = messageMark.map { $0.at + TimeAmount(options.messageTimeout) }
+        let messageEnds = messageMark.map { $0.at + TimeAmount(configuration.messageTimeout) }
         if let mark = messageMark, let messageEnds, messageEnds <= now {
             // While the application does not take earlier messages, the delay is not the peer's.
             guard
                 isPaused
-                    || heldBytes - mark.bytes >= Self.slowestMessage * Int(options.messageTimeout.components.seconds)
+                    || heldBytes - mark.bytes >= Self.slowestMessage
+                        * Int(configuration.messageTimeout.components.seconds)
             else { return fail(WebSocketError(.policyViolation, "a message was begun and does not come to its end")) }
             messageMark = (now, heldBytes)
             return checkPeer()
         }
         let asks: NIODeadline?
-        if let interval = options.pingInterval {
+        if let interval = configuration.pingInterval {
             let silentAt = lastHeard + TimeAmount(interval)
             if keepAlive == nil, silentAt <= now {
                 keepAlive = now

@@ -28,7 +28,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     let agreement: WebSocketHandshake.Agreement
     let role: WebSocketRole
     let shard: Shard
-    let options: WebSocketOptions
+    let configuration: WebSocketConfiguration
     /// Who hears of messages; let go of at the end.
     @exclusivity(unchecked) var socket: WebSocket?
     @exclusivity(unchecked) var transport: (any ByteTransport)?
@@ -64,24 +64,25 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     }
 
     package init(
-        _ role: WebSocketRole, _ agreement: WebSocketHandshake.Agreement, _ options: WebSocketOptions, shard: Shard,
+        _ role: WebSocketRole, _ agreement: WebSocketHandshake.Agreement, _ configuration: WebSocketConfiguration,
+        shard: Shard,
         socket: WebSocket
     ) {
         self.role = role
         self.agreement = agreement
-        self.options = options
+        self.configuration = configuration
         self.shard = shard
         self.socket = socket
         lastHeard = shard.now
-        decoder = WebSocketDecoder(role, limits: options.limits, compression: agreement.compression)
+        decoder = WebSocketDecoder(role, limits: configuration.limits, compression: agreement.compression)
         encoder = WebSocketEncoder(
-            role, compression: agreement.compression, compressionThreshold: options.compression?.threshold ?? 0)
+            role, compression: agreement.compression, compressionThreshold: configuration.compression?.threshold ?? 0)
     }
 
     /// Begins to speak.
     package func begin(on transport: any ByteTransport) {
         self.transport = transport
-        if let interval = options.pingInterval { arm(interval) }
+        if let interval = configuration.pingInterval { arm(interval) }
         socket?.opened(self)
     }
 
@@ -103,7 +104,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             messageMark = nil
         } else if messageMark == nil, phase == .open {
             messageMark = (lastHeard, held)
-            let moment = lastHeard + TimeAmount(options.messageTimeout)
+            let moment = lastHeard + TimeAmount(configuration.messageTimeout)
             if timer == nil || moment < timerAt { arm(at: moment) }
         }
         guard held != heldBytes else { return }
@@ -183,7 +184,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     /// Writes a message, if not too much waits already. Returns whether it did.
     func trySend(_ message: WebSocketMessage) -> Bool {
-        guard !isInMessage, output.count < options.maximumUnsent, let _ = try? send(message) else { return false }
+        guard !isInMessage, output.count < configuration.maximumUnsent, let _ = try? send(message) else { return false }
         return true
     }
 
@@ -232,14 +233,14 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     // MARK: The end
 
-    static let closed = SkeinError(.channelClosed, because: "the socket is closed")
+    static let closed = SkeinError(.connectionClosed, because: "the socket is closed")
 
     /// Says that we are done, and waits for the peer's word.
     package func close(_ closing: WebSocketClosing) {
         guard phase == .open else { return }
         writeClose(closing)
         phase = .closing
-        arm(options.closeTimeout)
+        arm(configuration.closeTimeout)
         if isPaused {
             isPaused = false
             takeEvents()
@@ -260,7 +261,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             linger()
         } else {
             phase = .lingering
-            arm(min(options.closeTimeout, .seconds(2)))
+            arm(min(configuration.closeTimeout, .seconds(2)))
         }
     }
 
@@ -299,7 +300,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         disarm()
         let failure =
             error.map { Connector.socketError($0, peer: "") }
-            ?? SkeinError(.channelClosed, because: "the connection ended without a Close")
+            ?? SkeinError(.connectionClosed, because: "the connection ended without a Close")
         if phase != .lingering { tell(WebSocketClosing(.abnormal), phase == .open ? failure : nil) }
         phase = .ended
         transport = nil

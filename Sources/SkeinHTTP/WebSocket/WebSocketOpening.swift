@@ -8,22 +8,22 @@ import SkeinWire
 ///
 /// Unchecked: what changes is touched on the loop of the connection, until the corequest of the handshake publishes it.
 private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
-    private let options: WebSocketOptions
+    private let configuration: WebSocketConfiguration
     private let key = WebSocketHandshake.makeKey()
     private let makeSocket: @Sendable (Shard) -> WebSocket
     private(set) var socket: WebSocket?
 
-    init(_ options: WebSocketOptions, _ makeSocket: @escaping @Sendable (Shard) -> WebSocket) {
-        self.options = options
+    init(_ configuration: WebSocketConfiguration, _ makeSocket: @escaping @Sendable (Shard) -> WebSocket) {
+        self.configuration = configuration
         self.makeSocket = makeSocket
     }
 
-    var kind: HTTPUpgradeKind { .named("websocket", allowsHTTP2: options.usesHTTP2) }
+    var kind: HTTPUpgradeKind { .named("websocket", allowsHTTP2: configuration.usesHTTP2) }
 
     /// The request with what asks for a socket.
     func request(_ plain: HTTPRequest) -> HTTPRequest {
         var request = plain
-        for field in WebSocketHandshake.request(options, key: key) { request.headers[field.name] = field.value }
+        for field in WebSocketHandshake.request(configuration, key: key) { request.headers[field.name] = field.value }
         request.upgrade = self
         request.layers = []  // a layer could send it twice, and there is one connection to hand over
         return request
@@ -32,7 +32,7 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
     func begin(
         on channel: any Channel, shard: Shard, _ head: ResponseHead, remainder: ByteBuffer
     ) throws(SkeinError) {
-        let link = try link(WebSocketHandshake.agreement(head.headers, key: key, options), shard)
+        let link = try link(WebSocketHandshake.agreement(head.headers, key: key, configuration), shard)
         let handler = TransportChannelHandler(link)
         do {
             try channel.pipeline.syncOperations.addHandler(handler)
@@ -45,7 +45,7 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
     }
 
     func begin(on tunnel: HTTP2Tunnel, shard: Shard, _ head: ResponseHead?) throws(SkeinError) {
-        let link = try link(WebSocketHandshake.agreement(head?.headers ?? [:], key: nil, options), shard)
+        let link = try link(WebSocketHandshake.agreement(head?.headers ?? [:], key: nil, configuration), shard)
         tunnel.carry(link)
         link.begin(on: tunnel)
     }
@@ -53,7 +53,7 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
     private func link(_ agreement: WebSocketHandshake.Agreement, _ shard: Shard) -> WebSocketLink {
         let socket = makeSocket(shard)
         self.socket = socket
-        return WebSocketLink(.client, agreement, options, shard: shard, socket: socket)
+        return WebSocketLink(.client, agreement, configuration, shard: shard, socket: socket)
     }
 }
 
@@ -61,20 +61,21 @@ extension HTTPClient {
     /// Opens a socket.
     /// - Parameter request: where, with headers, credentials and the time that the handshake may take.
     package func webSocket(
-        _ request: HTTPRequest, _ options: WebSocketOptions, handler: (any WebSocketHandler)?
+        _ request: HTTPRequest, _ configuration: WebSocketConfiguration, handler: (any WebSocketHandler)?
     ) async throws(SkeinError) -> WebSocket {
-        try await open(request, options) { shard in
+        try await open(request, configuration) { shard in
             // The client lives as long as its sockets, whether or not they are connected again.
-            WebSocket(options, shard: shard, handler: handler) { socket throws(SkeinError) in
-                try await self.reopen(socket, request, options)
+            WebSocket(configuration, shard: shard, handler: handler) { socket throws(SkeinError) in
+                try await self.reopen(socket, request, configuration)
             }
         }
     }
 
     private func open(
-        _ request: HTTPRequest, _ options: WebSocketOptions, _ makeSocket: @escaping @Sendable (Shard) -> WebSocket
+        _ request: HTTPRequest, _ configuration: WebSocketConfiguration,
+        _ makeSocket: @escaping @Sendable (Shard) -> WebSocket
     ) async throws(SkeinError) -> WebSocket {
-        let opening = WebSocketOpening(options, makeSocket)
+        let opening = WebSocketOpening(configuration, makeSocket)
         let response = await start(opening.request(request)).dispatch()
         if let failure = response.failure { throw failure }
         if let socket = opening.socket { return socket }
@@ -87,14 +88,14 @@ extension HTTPClient {
 
     /// Connects a socket again that was lost, with growing waits between the attempts.
     private func reopen(
-        _ socket: WebSocket, _ request: HTTPRequest, _ options: WebSocketOptions
+        _ socket: WebSocket, _ request: HTTPRequest, _ configuration: WebSocketConfiguration
     ) async throws(SkeinError) {
-        guard let reconnect = options.reconnect else { return }
+        guard let reconnect = configuration.reconnect else { return }
         let backoff = Backoff(first: reconnect.firstWait, longest: reconnect.longestWait)
         var attempt = 0
         while true {
             do throws(SkeinError) {
-                _ = try await open(request, options) { _ in socket }
+                _ = try await open(request, configuration) { _ in socket }
                 return
             } catch {
                 // A server that says no will say no again.
@@ -106,7 +107,7 @@ extension HTTPClient {
             do {
                 try await socket.shard.sleep(until: .after(backoff.delay(after: attempt)))
             } catch {
-                throw SkeinError(.controlledShutdown, because: "the socket was closed while it was connected again")
+                throw SkeinError(.cancelled, because: "the socket was closed while it was connected again")
             }
         }
     }

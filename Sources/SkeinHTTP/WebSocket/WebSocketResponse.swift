@@ -77,7 +77,8 @@ extension HTTPClient {
     /// Sends one message and takes one.
     /// - Parameter problem: why that cannot be done, if it is known already.
     package func exchange(
-        _ message: WebSocketMessage, _ request: HTTPRequest, _ options: WebSocketOptions, problem: SkeinError?,
+        _ message: WebSocketMessage, _ request: HTTPRequest, _ configuration: WebSocketConfiguration,
+        problem: SkeinError?,
         callback: (@Sendable (WebSocketResponse) -> Void)?
     ) -> Corequest<WebSocketResponse> {
         let context = self.context
@@ -86,7 +87,7 @@ extension HTTPClient {
             {
                 if let problem { return WebSocketResponse(request, context, .failure(problem)) }
                 do throws(SkeinError) {
-                    let socket = try await self.webSocket(request, options, handler: nil)
+                    let socket = try await self.webSocket(request, configuration, handler: nil)
                     return WebSocketResponse(request, context, await Self.ask(socket, message))
                 } catch {
                     return WebSocketResponse(request, context, .failure(error))
@@ -101,16 +102,16 @@ extension HTTPClient {
         do {
             do {
                 try await socket.send(message)
-            } catch let error as SkeinError where error.code == .channelClosed {
+            } catch let error as SkeinError where error.code == .connectionClosed {
                 // A server may speak and close before it has heard anything.
             }
             outcome = .success(try await socket.receive())
-        } catch let error as SkeinError where error.code == .channelClosed {
+        } catch let error as SkeinError where error.code == .connectionClosed {
             outcome = .success(nil)  // opened, and closed before a message came
         } catch let error as SkeinError {
             outcome = .failure(error)
         } catch {
-            outcome = .failure(SkeinError(.controlledShutdown, because: "the corequest was cancelled"))
+            outcome = .failure(SkeinError(.cancelled, because: "the corequest was cancelled"))
         }
         socket.shard.run { socket.beginClose() }
         return outcome

@@ -84,7 +84,7 @@ final class DeliveryConnections: @unchecked Sendable {
         made += 1
         var options = dialer.options(timeout: settings.timeouts.connect)
         if relay.isFoundInDNS { options.addresses = settings.addresses }
-        let client = ConnectOptions.TLS(dialer.tls, relay.tlsOptions, protocols: [])
+        let client = ConnectOptions.TLS(dialer.tls, relay.tlsConfiguration, protocols: [])
         if relay.usesTLSAtOnce { options.tls = client }
         let machine = SMTPClientMachine.Settings(
             name: relay.name ?? settings.name, isLMTP: isLMTP, tls: tls, isProtected: relay.isLocal,

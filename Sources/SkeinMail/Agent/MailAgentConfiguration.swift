@@ -32,7 +32,7 @@ extension MailAgent {
         /// Whether domains are asked which servers they have, and whether these must prove it (MTA-STS, RFC 8461). Default: no.
         public var usesTransportPolicies = false
         /// Whose certificates are trusted, of servers found in the DNS that must prove who they are. Default: the system's.
-        public var roots = TLSOptions.Roots.system
+        public var roots = ClientTLSConfiguration.Roots.system
         /// The port of servers that are found in the DNS. Default: 25.
         public var port = 25
         /// The port of the servers with policies; for tests.

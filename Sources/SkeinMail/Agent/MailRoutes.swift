@@ -16,7 +16,7 @@ struct MailRoutes: Sendable {
     /// What domains say about their servers; nil when it is not asked for.
     let policies: TransportPolicies?
     /// Whose certificates are trusted.
-    let roots: TLSOptions.Roots
+    let roots: ClientTLSConfiguration.Roots
 
     /// The servers of a destination, those to try first before the others.
     /// - Parameter destination: a URL, or a domain.

@@ -77,7 +77,7 @@ final class TransportPolicies: Sendable {
     /// - Parameters:
     ///   - port: where policies are asked for; for tests.
     ///   - roots: whose certificates are trusted.
-    init(resolver: DNSResolver, dns: DNSConfiguration, port: Int, roots: TLSOptions.Roots) {
+    init(resolver: DNSResolver, dns: DNSConfiguration, port: Int, roots: ClientTLSConfiguration.Roots) {
         self.resolver = resolver
         self.port = port
         var configuration = SkeinClient.Configuration()

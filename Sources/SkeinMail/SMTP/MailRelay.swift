@@ -29,7 +29,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     let target: Target
     let usesTLSAtOnce: Bool
     let tls: SMTPClientMachine.TLSUse
-    let tlsOptions: TLSOptions
+    let tlsConfiguration: ClientTLSConfiguration
     let credentials: MailCredentials?
     let mechanism: SMTPMechanism?
     /// What the client calls itself; nil for the host's name.
@@ -76,7 +76,9 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         let isLocal = target.isLocal
         var tls: SMTPClientMachine.TLSUse = user != nil && !isLocal ? .required : .opportunistic
         var verifies: Bool?
-        var (roots, mechanism, name, usesChunking) = (TLSOptions.Roots.system, SMTPMechanism?.none, String?.none, true)
+        var (roots, mechanism, name, usesChunking) = (
+            ClientTLSConfiguration.Roots.system, SMTPMechanism?.none, String?.none, true
+        )
         for (key, value) in options {
             switch (key, value) {
             case ("tls", "none"): tls = .asItIs
@@ -99,7 +101,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         if verifies == true || verifies == nil && roots != .system, tls == .opportunistic { tls = .required }
         self.tls = isUnix || usesTLSAtOnce ? .asItIs : tls
         let checks = verifies ?? (!isLocal && (usesTLSAtOnce || user != nil) || tls == .required)
-        tlsOptions = TLSOptions(verify: checks ? .full : .none, roots: roots)
+        tlsConfiguration = ClientTLSConfiguration(verify: checks ? .full : .none, roots: roots)
         (self.mechanism, self.name, self.usesChunking) = (mechanism, name, usesChunking)
         switch (user, secret) {
         case (let user?, let secret?):
@@ -112,11 +114,12 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The server for a domain, found in the DNS: whoever answers may be asked for TLS, and nobody is asked for a proof.
-    init(exchange host: String, port: Int, requiresTLS: Bool, roots: TLSOptions.Roots) {
+    init(exchange host: String, port: Int, requiresTLS: Bool, roots: ClientTLSConfiguration.Roots) {
         target = .server(.host(host, port: port), isLMTP: false)
         usesTLSAtOnce = false
         tls = requiresTLS ? .required : .opportunistic
-        tlsOptions = TLSOptions(verify: requiresTLS ? .full : .none, roots: requiresTLS ? roots : .system)
+        tlsConfiguration = ClientTLSConfiguration(
+            verify: requiresTLS ? .full : .none, roots: requiresTLS ? roots : .system)
         (credentials, mechanism, name, usesChunking) = (nil, nil, nil, true)
         description = "\(host):\(port)"
         isFoundInDNS = true

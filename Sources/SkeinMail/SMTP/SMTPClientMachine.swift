@@ -129,7 +129,7 @@ struct SMTPClientMachine {
             phase = .idle
             return [.finish(transaction.known, .certain), .ready]
         case .leaving:
-            return end(SkeinError(.channelClosed, because: "the connection has ended"), reply: nil) + [.close]
+            return end(SkeinError(.connectionClosed, because: "the connection has ended"), reply: nil) + [.close]
         case .idle, .handshake, .closed:
             return end(
                 SkeinError(.responseHeaderError, because: "the server answered what was not asked: \(reply)"),

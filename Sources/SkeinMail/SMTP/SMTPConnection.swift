@@ -269,7 +269,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        perform(.lost(SkeinError(.channelClosed, peer: peer, because: "the server has closed the connection")))
+        perform(.lost(SkeinError(.connectionClosed, peer: peer, because: "the server has closed the connection")))
         timer?.cancel()
         messageTimer?.cancel()
         context.fireChannelInactive()

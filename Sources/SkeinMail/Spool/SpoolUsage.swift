@@ -33,7 +33,7 @@ struct SpoolUsage: Sendable {
             let now = try read()
             guard now.count <= limits.count - count, now.bytes <= limits.bytes - bytes else {
                 throw SkeinError(
-                    .socketPanic,
+                    .overloaded,
                     because:
                         "the spool is full: \(now.count) of \(limits.count) messages, \(now.bytes) of \(limits.bytes) bytes; is the agent running?"
                 )

@@ -73,7 +73,10 @@ public struct Document: Sendable, Hashable {
     /// The first name, which says what a command does.
     var firstKey: String? { elements.first { _ in true }?.key(in: bytes) }
     /// Whether it says what is to be done (`$set`), and not what is.
-    var hasOperators: Bool { firstKey?.hasBytePrefix("$") == true }
+    /// The operators of an update of many documents, none of which one document can replace: plain members are set.
+    package var asOperators: Document { isEmpty || hasOperators ? self : ["$set": .document(self)] }
+
+    package var hasOperators: Bool { firstKey?.hasBytePrefix("$") == true }
     /// How many members there are.
     public var count: Int { elements.reduce(0) { count, _ in count + 1 } }
     /// Whether there are none.

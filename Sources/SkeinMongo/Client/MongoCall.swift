@@ -51,7 +51,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         corequest.setDriver(self)
     }
 
-    var peer: String { server.map { "mongodb://\($0.address)" } ?? client.options.description }
+    var peer: String { server.map { "mongodb://\($0.address)" } ?? client.configuration.description }
 
     /// What callers wait on; before it is submitted.
     var handle: Corequest<MongoResponse> {
@@ -71,7 +71,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         self.server = server
         self.topology = topology
         if topology == .sharded { command.session?.pin(server.address) }
-        guard command.isOnce, number == nil, client.options.retriesWrites, server.retriesWrites else { return }
+        guard command.isOnce, number == nil, client.configuration.retriesWrites, server.retriesWrites else { return }
         if let session = command.session {
             number = session.countsWrite()
         } else {
@@ -107,9 +107,9 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
                 self.whenOver = { pool.giveBack(connection) }
                 connection.send(self, at: self.shard.now)
             } catch {
-                let error = error as? SkeinError ?? SkeinError(.controlledShutdown, because: "the call was cancelled")
+                let error = error as? SkeinError ?? SkeinError(.cancelled, because: "the call was cancelled")
                 // That all connections are leased says nothing about the server.
-                if error.code == .timeout || error.code == .socketPanic {
+                if error.code == .timeout || error.code == .overloaded {
                     self.fail(error)
                 } else {
                     self.couldNotConnect(error)
@@ -177,13 +177,13 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
             bytes += slice.readableBytes
         }
         guard command.drains, let open = Self.open(cursor) else { return finish(document) }
-        guard bytes <= client.options.maximumAnswerSize else {
+        guard bytes <= client.configuration.maximumAnswerSize else {
             closeCursor(document, on: connection)
             return fail(
                 SkeinError(
                     .contentTooLarge, peer: peer,
                     because:
-                        "the documents are more than \(client.options.maximumAnswerSize) bytes; read them with stream(…)"
+                        "the documents are more than \(client.configuration.maximumAnswerSize) bytes; read them with stream(…)"
                 ))
         }
         continuation = ["getMore": .int64(open.id), "collection": .string(open.collection)]
@@ -210,7 +210,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
     /// Whether what was sent may be sent once more: a read, or a write that the server recognises.
     private var isRepeatable: Bool {
         guard retries < 1, continuation == nil, command.session?.isInTransaction != true else { return false }
-        return command.isRead ? client.options.retriesReads : number != nil
+        return command.isRead ? client.configuration.retriesReads : number != nil
     }
 
     private func mayRetry(_ error: MongoError) -> Bool {
@@ -240,7 +240,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
     }
 
     func couldNotConnect(_ error: SkeinError) {
-        let isFinal = [.unknownAuthentication, .shuttingDown, .controlledShutdown].contains(error.code)
+        let isFinal = [.unknownAuthentication, .shuttingDown, .cancelled].contains(error.code)
         guard let server, !isOver, !isFinal else { return fail(error) }
         client.monitor.lost(server.address, because: error.message)
         // Nothing was sent, so that another server, or this one again, can be asked without a doubt.

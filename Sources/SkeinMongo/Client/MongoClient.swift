@@ -9,17 +9,17 @@ import Synchronization
 /// connections to each server.
 public final class MongoClient: BackEnd {
     /// The settings it was made with.
-    public let options: MongoOptions
+    public let configuration: MongoConfiguration
     private let session: Session
     private let routes: ShardLocal<MongoRoute>
     let monitor: MongoMonitor
     let sessions = MongoSessionPool()
     private let isShutDown = Atomic<Bool>(false)
 
-    package init(_ options: MongoOptions, session: Session, dialer: Dialer) {
-        self.options = options
+    package init(_ configuration: MongoConfiguration, session: Session, dialer: Dialer) {
+        self.configuration = configuration
         self.session = session
-        let connector = MongoConnector(options: options, dialer: dialer)
+        let connector = MongoConnector(configuration: configuration, dialer: dialer)
         let monitor = MongoMonitor(connector, on: session.pickShard())
         self.monitor = monitor
         routes = ShardLocal(session.shards) {
@@ -37,7 +37,7 @@ public final class MongoClient: BackEnd {
     public subscript(name: String) -> MongoDatabase { MongoDatabase(client: self, name: name) }
 
     /// The database that the address names, else `test`.
-    public var database: MongoDatabase { self[options.database] }
+    public var database: MongoDatabase { self[configuration.database] }
 
     /// The names of all databases.
     public func databaseNames() async throws -> [String] {
@@ -52,7 +52,7 @@ public final class MongoClient: BackEnd {
     ) -> Corequest<MongoResponse> {
         let call = MongoCall(
             command, of: self, session: session, shard: session.pickShard(), timeout: timeout,
-            standard: options.timeout,
+            standard: configuration.timeout,
             ids: ids, meta: meta, callback: callback)
         let corequest = call.handle
         call.submit()
@@ -74,7 +74,7 @@ public final class MongoClient: BackEnd {
         MongoResponse(
             meta: RequestMetadata(), method: name, content: MongoResult(reply: reply, insertedIDs: ids),
             logger: session.logger,
-            failure: failure, mongoError: error, peer: options.description)
+            failure: failure, mongoError: error, peer: configuration.description)
     }
 
     /// What fits into one message to any of the servers; nil while none has been heard.

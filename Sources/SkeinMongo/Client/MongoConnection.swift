@@ -39,12 +39,12 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
     @exclusivity(unchecked) private(set) var roundTrip = Duration.zero
 
     init(
-        _ options: MongoOptions, at address: Endpoint, shard: Shard, isMonitor: Bool, isSecure: Bool,
+        _ configuration: MongoConfiguration, at address: Endpoint, shard: Shard, isMonitor: Bool, isSecure: Bool,
         ready: EventLoopPromise<Void>
     ) {
         self.address = address
-        checksums = options.sendsChecksums && !isSecure
-        handshake = MongoHandshake(options, isMonitor: isMonitor, isPrivate: isSecure || address.isLocal)
+        checksums = configuration.sendsChecksums && !isSecure
+        handshake = MongoHandshake(configuration, isMonitor: isMonitor, isPrivate: isSecure || address.isLocal)
         link = PipelineLink(shard: shard, peer: "mongodb://\(address)", ready: ready)
     }
 
@@ -162,7 +162,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
 
 /// Makes connections of one client.
 struct MongoConnector: Sendable {
-    let options: MongoOptions
+    let configuration: MongoConfiguration
     let dialer: Dialer
 
     /// Connects to one server.
@@ -170,16 +170,16 @@ struct MongoConnector: Sendable {
     func open(
         _ address: Endpoint, _ shard: Shard, isMonitor: Bool = false
     ) -> EventLoopFuture<MongoConnection> {
-        var connect = dialer.options(timeout: options.pool.connectTimeout)
+        var connect = dialer.options(timeout: configuration.pool.connectTimeout)
         var isSecure = false
-        if let tls = options.tls, case .host = address {
+        if let tls = configuration.tls, case .host = address {
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
             isSecure = true
         }
         return Connector.connect(to: address, on: shard.eventLoop, connect).flatMap { [isSecure] connected in
-            PipelineLink.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+            PipelineLink.begin(on: connected, shard, within: configuration.pool.connectTimeout) { ready in
                 MongoConnection(
-                    options, at: address, shard: shard, isMonitor: isMonitor, isSecure: isSecure, ready: ready)
+                    configuration, at: address, shard: shard, isMonitor: isMonitor, isSecure: isSecure, ready: ready)
             }
         }
     }

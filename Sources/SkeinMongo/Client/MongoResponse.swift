@@ -28,7 +28,7 @@ public struct MongoResponse: Response {
     }
     /// The status in words; the server's.
     public var reason: String { failure?.code.name ?? mongoError?.message ?? "OK" }
-    /// What the answer carries; aquests' name.
+    /// What the answer carries, under the name that responses of all protocols have.
     public var data: MongoResult { content }
     /// What the server said when it refused.
     public var refusal: (any Error)? { mongoError }
@@ -58,7 +58,7 @@ public struct MongoResponse: Response {
     }
 }
 
-/// What a command has brought, in the ancestor's shape and as the server said it.
+/// The result of a command: documents, counts, identifiers, and the server's reply as a whole.
 public struct MongoResult: Sendable {
     /// The whole answer; of several, the last.
     public let reply: Document
@@ -84,10 +84,6 @@ public struct MongoResult: Sendable {
         }
     }
 
-    /// How many documents there are.
-    public var numberReturned: Int { batches.reduce(0) { $0 + BSONElements($1).reduce(0) { count, _ in count + 1 } } }
-    /// The place of the first one in all that the cursor brings: 0, since each answer of `getMore` is one of its own.
-    public var startingFrom: Int { 0 }
     /// The cursor that is still open; 0 for none.
     public var cursorID: Int64 { reply["cursor"]?["id"]?.int.map(Int64.init) ?? 0 }
 

@@ -30,7 +30,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
     func send(_ call: MongoCall) {
         guard !isShutDown else { return call.failLater(shuttingDown) }
         if let (server, kind) = monitor.select(call.selector) { return send(call, to: server, kind) }
-        let limit = TimeAmount(connector.options.serverSelectionTimeout)
+        let limit = TimeAmount(connector.configuration.serverSelectionTimeout)
         let timer = shard.eventLoop.scheduleTask(in: limit) { [weak self] () -> Void in self?.giveUp(call) }
         waiting.append((call, timer))
         monitor.waits(1)
@@ -47,7 +47,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
         if let pool = pools[address] { return pool }
         let (shard, connector) = (shard, connector)
         let pool = PipelinePool<MongoConnection>(
-            shard: shard, session: session, limits: connector.options.pool, peer: "mongodb://\(address)"
+            shard: shard, session: session, limits: connector.configuration.pool, peer: "mongodb://\(address)"
         ) {
             connector.open(address, shard)
         }
@@ -63,7 +63,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
             SkeinError(
                 .connectionFailed, peer: call.peer,
                 because: "no server that can take the command was found within "
-                    + "\(connector.options.serverSelectionTimeout): \(monitor.topology.explanation)"))
+                    + "\(connector.configuration.serverSelectionTimeout): \(monitor.topology.explanation)"))
     }
 
     // MARK: Changes
@@ -95,7 +95,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
 
     private var shuttingDown: SkeinError {
         SkeinError(
-            .shuttingDown, peer: connector.options.description, because: "the session is shutting down")
+            .shuttingDown, peer: connector.configuration.description, because: "the session is shutting down")
     }
 
     func shutdown() {

@@ -92,7 +92,7 @@ public final class MongoSession: Sendable {
     public subscript(name: String) -> MongoDatabase { MongoDatabase(client: client, name: name, session: self) }
 
     /// The client's default database, whose commands are made in this session.
-    public var database: MongoDatabase { self[client.options.database] }
+    public var database: MongoDatabase { self[client.configuration.database] }
 
     /// Ends the session; what was not committed is undone by the server after a while.
     public func end() {
@@ -162,7 +162,7 @@ public final class MongoSession: Sendable {
     ///   may have taken the first one (transactions specification, "Majority write concern is used when retrying commitTransaction").
     private func finish(_ name: String, isRetry: Bool = false) -> Corequest<MongoResponse> {
         var command = MongoCommand([name: 1], on: "admin")
-        var concern = client.options.writeConcern?.document
+        var concern = client.configuration.writeConcern?.document
         if isRetry {
             var stronger = concern ?? [:]
             stronger["w"] = "majority"
@@ -235,7 +235,7 @@ public final class MongoSession: Sendable {
             additions.append("txnNumber", .int64(number))
             additions.append("startTransaction", true)
             additions.append("autocommit", false)
-            addConcern(after, &additions, command, client.options.readConcern)
+            addConcern(after, &additions, command, client.configuration.readConcern)
         case .inProgress, .committed:
             additions.append("txnNumber", .int64(number))
             additions.append("autocommit", false)
@@ -244,7 +244,7 @@ public final class MongoSession: Sendable {
                 additions.append("txnNumber", .int64(number))
                 additions.append("autocommit", false)
             } else if command.isRead, !command.document.contains("readConcern") {
-                addConcern(topology == .single ? nil : after, &additions, command, client.options.readConcern)
+                addConcern(topology == .single ? nil : after, &additions, command, client.configuration.readConcern)
             }
         }
     }
@@ -313,7 +313,7 @@ extension MongoClient {
                 let isOpen =
                     Self.labels(error).contains("UnknownTransactionCommitResult")
                     || (error as? SkeinError).map {
-                        [.channelClosed, .socketError, .connectionFailed].contains($0.code)
+                        [.connectionClosed, .socketError, .connectionFailed].contains($0.code)
                     }
                         == true
                 guard isOpen, ContinuousClock.now < end else { throw error }
@@ -327,7 +327,7 @@ extension MongoClient {
     private static func labels(_ error: any Error) -> Set<String> {
         guard let error = error as? SkeinError else { return (error as? MongoError)?.labels ?? [] }
         if let cause = error.cause as? MongoError { return cause.labels }
-        return [.channelClosed, .socketError, .connectionFailed].contains(error.code)
+        return [.connectionClosed, .socketError, .connectionFailed].contains(error.code)
             ? ["TransientTransactionError"] : []
     }
 }

@@ -3,7 +3,7 @@
 import SkeinCore
 import SkeinTransport
 
-extension MongoOptions {
+extension MongoConfiguration {
     /// Reads a connection string: `mongodb://user:password@host1:27017,host2/database?replicaSet=rs0&tls=true`, or `host/database`.
     /// - Throws: code 701 that says what is wrong with it.
     public init(_ text: String) throws(SkeinError) {
@@ -90,7 +90,7 @@ extension MongoOptions {
             switch name.lowercased() {
             case "replicaset": replicaSet = value
             case "directconnection": isDirect = try flag()
-            case "tls", "ssl": if try flag() { tls = tls ?? TLSOptions() } else { tls = nil }
+            case "tls", "ssl": if try flag() { tls = tls ?? ClientTLSConfiguration() } else { tls = nil }
             case "tlsinsecure", "tlsallowinvalidcertificates": if try flag() { needTLS { $0.verify = .none } }
             case "tlscafile": needTLS { $0.roots = .file(value) }
             case "tlscertificatekeyfile": needTLS { $0.certificateFile = value }
@@ -156,10 +156,10 @@ extension MongoOptions {
         }
     }
 
-    private mutating func needTLS(_ change: (inout TLSOptions) -> Void) {
-        var options = tls ?? TLSOptions()
-        change(&options)
-        tls = options
+    private mutating func needTLS(_ change: (inout ClientTLSConfiguration) -> Void) {
+        var configuration = tls ?? ClientTLSConfiguration()
+        change(&configuration)
+        tls = configuration
     }
 
     private mutating func needCredentials(_ change: (inout MongoCredentials) -> Void) {

@@ -3,7 +3,7 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A database of MongoDB: `try client.mongo("mongodb://host/blog").findone("posts", ["author": "Ada"])`.
+    /// A database of MongoDB: `try client.mongo("mongodb://host/blog")["posts"].findOne(["author": "Ada"])`.
     ///
     /// For one address there is one client with one set of connections, however often it is asked for.
     ///
@@ -12,12 +12,12 @@ extension SkeinClient {
     /// - Throws: code 701 that says what is wrong with it.
     public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
         try backEnd(uri, .mongo) { (uri, dialer) throws(SkeinError) in
-            MongoClient(try MongoOptions(uri), session: session, dialer: dialer)
+            MongoClient(try MongoConfiguration(uri), session: session, dialer: dialer)
         }.database
     }
 
     /// A deployment of MongoDB by its settings; a client with connections of its own.
-    public func mongo(_ options: MongoOptions) -> MongoClient {
-        backEnds.keep(MongoClient(options, session: session, dialer: http.dialer))
+    public func mongo(_ configuration: MongoConfiguration) -> MongoClient {
+        backEnds.keep(MongoClient(configuration, session: session, dialer: http.dialer))
     }
 }

@@ -132,7 +132,7 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
                 return refusal.code == MongoError.cursorNotFound || refusal.isStateChange
                     || refusal.labels.contains("ResumableChangeStreamError") || refusal.isRetryableRead
             }
-            return [.channelClosed, .socketError, .connectionFailed, .noData, .timeout].contains(error.code)
+            return [.connectionClosed, .socketError, .connectionFailed, .noResponse, .timeout].contains(error.code)
         }
     }
 }

@@ -89,12 +89,17 @@ extension MongoCollection {
     }
 
     /// Begins a cursor, with as many documents as its first answer brings.
-    func begin(_ filter: Document, _ options: FindOptions, batchSize: Int?) -> Corequest<MongoResponse> {
+    package func begin(_ filter: Document, _ options: FindOptions, batchSize: Int?) -> Corequest<MongoResponse> {
         client.start(
             reading("find", shape: .documents) { document in
                 options.write(filter, into: &document)
                 document.append("batchSize", ifAny: batchSize)
             })
+    }
+
+    /// The next documents of a cursor.
+    package func more(_ cursor: Int64, batchSize: Int?) -> Corequest<MongoResponse> {
+        client.start(getMore(cursor, batchSize: batchSize))
     }
 
     func getMore(_ cursor: Int64, batchSize: Int?) -> MongoCommand {
@@ -103,7 +108,7 @@ extension MongoCollection {
         var command = MongoCommand(document, on: database.name)
         command.shape = .documents
         command.session = database.session
-        command.selector = .read(client.options.readPreference)
+        command.selector = .read(client.configuration.readPreference)
         return command
     }
 

@@ -67,7 +67,7 @@ extension MongoCollection {
     }
 
     /// One document is changed by operators, or replaced by what has none.
-    func write(_ filter: Document, _ change: Document, upserts: Bool) -> Corequest<MongoResponse> {
+    package func write(_ filter: Document, _ change: Document, upserts: Bool) -> Corequest<MongoResponse> {
         change.isEmpty || change.hasOperators
             ? updateOne(filter, change, upserts: upserts) : replaceOne(filter, change, upserts: upserts)
     }

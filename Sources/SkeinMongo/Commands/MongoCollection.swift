@@ -28,8 +28,8 @@ public struct MongoCollection: Sendable {
         fill(&command.document)
         command.isRead = true
         command.shape = shape
-        command.selector = .read(client.options.readPreference)
-        if let level = client.options.readConcern, database.session == nil {
+        command.selector = .read(client.configuration.readPreference)
+        if let level = client.configuration.readConcern, database.session == nil {
             command.document.append("readConcern", ["level": .string(level.rawValue)])
         }
         return command
@@ -41,7 +41,7 @@ public struct MongoCollection: Sendable {
         var command = command(verb)
         command.isOnce = isOnce
         fill(&command)
-        if let concern = client.options.writeConcern, database.session?.isInTransaction != true {
+        if let concern = client.configuration.writeConcern, database.session?.isInTransaction != true {
             command.document.append("writeConcern", .document(concern.document))
             command.isUnacknowledged = concern.isUnacknowledged
             if concern.isUnacknowledged { command.isOnce = false }

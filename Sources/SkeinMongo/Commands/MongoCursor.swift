@@ -112,7 +112,7 @@ final class OpenCursor: Sendable {
             command.blocks = true
         }
         let corequest = collection.client.start(
-            command, timeout: patience.map { $0 + collection.client.options.timeout })
+            command, timeout: patience.map { $0 + collection.client.configuration.timeout })
         let response = await withTaskCancellationHandler {
             await corequest.dispatch()
         } onCancel: {

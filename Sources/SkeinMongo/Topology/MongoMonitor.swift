@@ -39,7 +39,7 @@ final class MongoMonitor: @unchecked Sendable {
         var timer: Scheduled<Void>?
     }
 
-    private let options: MongoOptions
+    private let configuration: MongoConfiguration
     private let connector: MongoConnector
     private let shard: Shard
     private let state: Mutex<State>
@@ -47,10 +47,10 @@ final class MongoMonitor: @unchecked Sendable {
     private static let shortestInterval = TimeAmount.milliseconds(500)
 
     init(_ connector: MongoConnector, on shard: Shard) {
-        options = connector.options
+        configuration = connector.configuration
         self.connector = connector
         self.shard = shard
-        state = Mutex(State(topology: MongoTopology(connector.options)))
+        state = Mutex(State(topology: MongoTopology(connector.configuration)))
     }
 
     /// What is known now.
@@ -63,7 +63,7 @@ final class MongoMonitor: @unchecked Sendable {
     func select(_ selector: MongoTopology.Selector) -> (server: MongoServer, kind: MongoTopology.Kind)? {
         state.withLock { state in
             let candidates = state.topology.candidates(
-                for: selector, threshold: options.localThreshold, heartbeat: options.heartbeatInterval)
+                for: selector, threshold: configuration.localThreshold, heartbeat: configuration.heartbeatInterval)
             return (candidates.count == 1 ? candidates.first : candidates.randomElement()).map {
                 ($0, state.topology.kind)
             }
@@ -150,7 +150,7 @@ final class MongoMonitor: @unchecked Sendable {
 
     private func ask(_ connection: MongoConnection, _ check: Check) {
         let start = NIODeadline.now()
-        let limit = shard.eventLoop.scheduleTask(in: TimeAmount(options.pool.connectTimeout)) {
+        let limit = shard.eventLoop.scheduleTask(in: TimeAmount(configuration.pool.connectTimeout)) {
             connection.close(
                 because: SkeinError(.timeout, peer: connection.peer, because: "the server did not say what it is"))
         }
@@ -190,7 +190,7 @@ final class MongoMonitor: @unchecked Sendable {
         guard checks[server.address] === check else { return }
         // Without an answer it is asked as often as may be, for as long as somebody waits.
         let isWanted = check.isWanted || server.kind == .unknown && isAwaited
-        schedule(server.address, check, after: isWanted ? .zero : TimeAmount(options.heartbeatInterval))
+        schedule(server.address, check, after: isWanted ? .zero : TimeAmount(configuration.heartbeatInterval))
     }
 
     private func apply(_ server: MongoServer) {

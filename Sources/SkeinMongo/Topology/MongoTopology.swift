@@ -19,10 +19,10 @@ struct MongoTopology: Sendable {
     private(set) var setName: String?
     private var newestElection: (version: Int, id: ObjectID?) = (-1, nil)
 
-    init(_ options: MongoOptions) {
-        setName = options.replicaSet
-        servers = Dictionary(options.hosts.map { ($0, MongoServer($0)) }) { first, _ in first }
-        kind = options.isDirect ? .single : options.replicaSet == nil ? .unknown : .replicaSetWithoutPrimary
+    init(_ configuration: MongoConfiguration) {
+        setName = configuration.replicaSet
+        servers = Dictionary(configuration.hosts.map { ($0, MongoServer($0)) }) { first, _ in first }
+        kind = configuration.isDirect ? .single : configuration.replicaSet == nil ? .unknown : .replicaSetWithoutPrimary
     }
 
     /// Takes note of what a server has said, or of why it has not.

@@ -28,7 +28,7 @@ struct MongoHandshake {
         case authenticating
     }
 
-    private let options: MongoOptions
+    private let configuration: MongoConfiguration
     private let credentials: MongoCredentials?
     /// Whether nobody else can read what is said.
     private let isPrivate: Bool
@@ -42,17 +42,17 @@ struct MongoHandshake {
     /// - Parameters:
     ///   - isMonitor: only looks, and needs no credentials for that.
     ///   - isPrivate: whether nobody else can read what is said.
-    init(_ options: MongoOptions, isMonitor: Bool = false, isPrivate: Bool = false) {
-        self.options = options
+    init(_ configuration: MongoConfiguration, isMonitor: Bool = false, isPrivate: Bool = false) {
+        self.configuration = configuration
         self.isPrivate = isPrivate
-        credentials = isMonitor ? nil : options.credentials
+        credentials = isMonitor ? nil : configuration.credentials
     }
 
     /// What is said first.
     mutating func begin() throws(SkeinError) -> Document {
         var document: Document = ["hello": 1, "helloOk": true]
         document.append("client", .document(description))
-        document.append("compression", .array(options.compressors.map { .string($0.name) }))
+        document.append("compression", .array(configuration.compressors.map { .string($0.name) }))
         guard let credentials else { return document }
         guard credentials.mechanism != .plain || isPrivate else {
             throw SkeinError(
@@ -100,8 +100,8 @@ struct MongoHandshake {
 
     private var description: Document {
         var document = Document()
-        if !options.applicationName.isEmpty {
-            document.append("application", ["name": .string(String(options.applicationName.prefix(128)))])
+        if !configuration.applicationName.isEmpty {
+            document.append("application", ["name": .string(String(configuration.applicationName.prefix(128)))])
         }
         document.append("driver", ["name": "skein", "version": "0"])
         #if os(Linux)
@@ -131,7 +131,7 @@ struct MongoHandshake {
                 .connectionFailed, because: "the server needs a client of the protocol's version \(oldest) or newer")
         }
         let offered = Set(reply["compression"]?.array?.compactMap(\.string) ?? [])
-        compressor = options.compressors.first { offered.contains($0.name) }
+        compressor = configuration.compressors.first { offered.contains($0.name) }
         return try authenticate(reply)
     }
 

@@ -36,14 +36,15 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
     @exclusivity(unchecked) var mayBeHitByCancel = false
 
     init(
-        _ sql: SQL, on place: Place, of name: String, session: Session, shard: Shard, options: PostgresOptions,
+        _ sql: SQL, on place: Place, of name: String, session: Session, shard: Shard,
+        configuration: PostgresConfiguration,
         timeout: Duration?,
         meta: RequestMetadata, isScript: Bool = false, callback: SQLResponse.Callback?
     ) {
         self.place = place
         self.isScript = isScript
-        maximumAnswerSize = options.maximumAnswerSize
-        core = CallCore(session: session, shard: shard, timeout: timeout, standard: options.timeout)
+        maximumAnswerSize = configuration.maximumAnswerSize
+        core = CallCore(session: session, shard: shard, timeout: timeout, standard: configuration.timeout)
         outcome = SQLOutcome(sql, on: core, database: name, meta: meta, callback: callback)
     }
 
@@ -60,7 +61,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         case .own(let connection):
             guard connection.isUsable else {
                 return failLater(
-                    SkeinError(.channelClosed, peer: peer, because: "the connection of this transaction has ended"))
+                    SkeinError(.connectionClosed, peer: peer, because: "the connection of this transaction has ended"))
             }
             connection.send(self, at: shard.now)
         }
@@ -180,7 +181,8 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         }
         if error.severity == "FATAL" || error.severity == "PANIC" {
             return fail(
-                SkeinError(.channelClosed, peer: peer, because: "the server ended the session: \(error)", cause: error))
+                SkeinError(
+                    .connectionClosed, peer: peer, because: "the server ended the session: \(error)", cause: error))
         }
         refuse(error, bytes: bytes)
     }
@@ -198,7 +200,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
             } catch let error as SkeinError {
                 self.fail(error)
             } catch {
-                self.fail(SkeinError(.controlledShutdown, because: "the call was cancelled"))
+                self.fail(SkeinError(.cancelled, because: "the call was cancelled"))
             }
         }
     }

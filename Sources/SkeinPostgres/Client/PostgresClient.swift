@@ -12,22 +12,22 @@ import Synchronization
 /// ``transaction(_:_:)``.
 public final class PostgresClient: SQLDatabase, BackEnd {
     /// The settings it was made with.
-    public let options: PostgresOptions
+    public let configuration: PostgresConfiguration
     /// What is named in messages.
     private let name: String
     private let session: Session
     private let pools: ShardLocal<PipelinePool<PostgresConnection>>
     private let isShutDown = Atomic<Bool>(false)
 
-    package init(_ options: PostgresOptions, session: Session, dialer: Dialer) {
-        let name = options.description
-        self.options = options
+    package init(_ configuration: PostgresConfiguration, session: Session, dialer: Dialer) {
+        let name = configuration.description
+        self.configuration = configuration
         self.name = name
         self.session = session
-        let connector = PostgresConnector(options: options, dialer: dialer, logger: session.logger)
+        let connector = PostgresConnector(configuration: configuration, dialer: dialer, logger: session.logger)
         pools = ShardLocal(session.shards) { shard in
             PipelinePool<PostgresConnection>(
-                shard: shard, session: session, limits: options.pool, peer: name,
+                shard: shard, session: session, limits: configuration.pool, peer: name,
                 connect: { connector.connect(shard) })
         }
     }
@@ -68,7 +68,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     ) -> Corequest<SQLResponse> {
         let shard = session.pickShard()
         let call = PostgresCall(
-            sql, on: .shared(pools[shard]), of: name, session: session, shard: shard, options: options,
+            sql, on: .shared(pools[shard]), of: name, session: session, shard: shard, configuration: configuration,
             timeout: timeout,
             meta: meta,
             isScript: isScript, callback: callback)
@@ -89,7 +89,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
             try await lease.execute(SQL(unsafe: text)).commit()
             return transaction
         } catch {
-            await transaction.putback()
+            await transaction.end()
             throw error
         }
     }
@@ -113,7 +113,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         let pool = pools[session.pickShard()]
         let deadline = Deadline.current
         let connection = try await pool.lease(until: deadline)
-        return PostgresLease(connection, pool, session, options)
+        return PostgresLease(connection, pool, session, configuration)
     }
 
     deinit { if !isShutDown.load(ordering: .acquiring) { pools.retire() } }

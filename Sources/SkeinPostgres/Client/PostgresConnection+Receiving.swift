@@ -68,7 +68,7 @@ extension PostgresConnection {
                 if case .error(let error) = message {
                     return close(
                         because: SkeinError(
-                            .channelClosed, peer: peer, because: "the server said: \(error)", cause: error))
+                            .connectionClosed, peer: peer, because: "the server said: \(error)", cause: error))
                 }
                 throw .unexpected("the server sent \(message) without being asked")
             }

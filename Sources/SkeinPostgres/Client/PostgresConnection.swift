@@ -13,7 +13,7 @@ import SkeinTransport
 /// Unchecked: touched on its channel's loop only.
 final class PostgresConnection: PooledConnection, @unchecked Sendable {
     let link: PipelineLink
-    let options: PostgresOptions
+    let configuration: PostgresConfiguration
     let logger: Logger
     @exclusivity(unchecked) var decoder: PostgresDecoder
     @exclusivity(unchecked) var startup: PostgresStartup?
@@ -45,16 +45,17 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     static let grace = TimeAmount.seconds(5)
 
     init(
-        _ options: PostgresOptions, shard: Shard, connected: Connected, logger: Logger,
+        _ configuration: PostgresConfiguration, shard: Shard, connected: Connected, logger: Logger,
         ready: EventLoopPromise<Void>, sendCancel: @escaping @Sendable (ByteBuffer) -> Void
     ) {
-        self.options = options
+        self.configuration = configuration
         self.logger = logger
         self.sendCancel = sendCancel
-        statements = PostgresStatementCache(limit: options.statementCache, isNamed: options.preparesStatements)
-        decoder = PostgresDecoder(limit: options.maximumMessageSize)
-        startup = PostgresStartup(options, tls: connected.tls)
-        link = PipelineLink(shard: shard, peer: options.description, ready: ready)
+        statements = PostgresStatementCache(
+            limit: configuration.statementCache, isNamed: configuration.preparesStatements)
+        decoder = PostgresDecoder(limit: configuration.maximumMessageSize)
+        startup = PostgresStartup(configuration, tls: connected.tls)
+        link = PipelineLink(shard: shard, peer: configuration.description, ready: ready)
     }
 
     // MARK: Sending
@@ -186,7 +187,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
     /// Prepares a statement for something that is no call.
     func prepare(_ text: String, _ done: @escaping (Result<PostgresStatement, SkeinError>) -> Void) {
         guard isUsable else {
-            return done(.failure(SkeinError(.channelClosed, peer: peer, because: "the connection has ended")))
+            return done(.failure(SkeinError(.connectionClosed, peer: peer, because: "the connection has ended")))
         }
         isUsed = true
         let statement = statement(text)
@@ -246,7 +247,8 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
             guard let self, !self.isClosed, self.answered == count else { return }
             self.close(
                 because: SkeinError(
-                    .channelClosed, peer: self.peer, because: "the server did not end a statement that was given up"))
+                    .connectionClosed, peer: self.peer, because: "the server did not end a statement that was given up")
+            )
         }
     }
 
@@ -257,7 +259,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         pipeline = []
         let why =
             fatal.map {
-                SkeinError(.channelClosed, peer: peer, because: "the server ended the session: \($0)", cause: $0)
+                SkeinError(.connectionClosed, peer: peer, because: "the server ended the session: \($0)", cause: $0)
             } ?? reason
         let unsent = held
         held = []

@@ -7,37 +7,37 @@ import SkeinTransport
 
 /// Makes connections of one client.
 struct PostgresConnector: Sendable {
-    let options: PostgresOptions
+    let configuration: PostgresConfiguration
     let dialer: Dialer
     let logger: Logger
 
     /// Connects to the first host that answers and is what is wanted, on a shard's loop.
     func connect(_ shard: Shard) -> EventLoopFuture<PostgresConnection> {
-        attempt(0, shard, target: options.target == .preferStandby ? .standby : options.target)
+        attempt(0, shard, target: configuration.target == .preferStandby ? .standby : configuration.target)
     }
 
     private func attempt(
-        _ place: Int, _ shard: Shard, target: PostgresOptions.Target
+        _ place: Int, _ shard: Shard, target: PostgresConfiguration.Target
     ) -> EventLoopFuture<PostgresConnection> {
-        open(options.hosts[place], shard).flatMapThrowing { connection in
+        open(configuration.hosts[place], shard).flatMapThrowing { connection in
             if let problem = Self.problem(connection, target) {
                 connection.close()
-                throw SkeinError(.connectionFailed, peer: options.hosts[place].description, because: problem)
+                throw SkeinError(.connectionFailed, peer: configuration.hosts[place].description, because: problem)
             }
             return connection
         }.flatMapError { error in
             // What a host says about the user holds for the others, which must not be told the password for nothing.
             if (error as? SkeinError)?.code == .unknownAuthentication { return shard.eventLoop.makeFailedFuture(error) }
-            if place + 1 < options.hosts.count { return attempt(place + 1, shard, target: target) }
-            if options.target == .preferStandby, target == .standby { return attempt(0, shard, target: .any) }
+            if place + 1 < configuration.hosts.count { return attempt(place + 1, shard, target: target) }
+            if configuration.target == .preferStandby, target == .standby { return attempt(0, shard, target: .any) }
             return shard.eventLoop.makeFailedFuture(error)
         }
     }
 
     private func open(_ host: Endpoint, _ shard: Shard) -> EventLoopFuture<PostgresConnection> {
         Connector.connect(to: host, on: shard.eventLoop, connectOptions(host)).flatMap { connected in
-            PipelineLink.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
-                PostgresConnection(options, shard: shard, connected: connected, logger: logger, ready: ready) {
+            PipelineLink.begin(on: connected, shard, within: configuration.pool.connectTimeout) { ready in
+                PostgresConnection(configuration, shard: shard, connected: connected, logger: logger, ready: ready) {
                     self.sendCancel($0, to: host, shard)
                 }
             }
@@ -45,15 +45,15 @@ struct PostgresConnector: Sendable {
     }
 
     private func connectOptions(_ host: Endpoint) -> ConnectOptions {
-        var connect = dialer.options(timeout: options.pool.connectTimeout)
-        guard case .host = host, options.tls != .disable else { return connect }
-        var tls = options.tlsOptions
-        if options.tls != .verifyFull, tls.roots == .system { tls.verify = .none }
+        var connect = dialer.options(timeout: configuration.pool.connectTimeout)
+        guard case .host = host, configuration.tls != .disable else { return connect }
+        var tls = configuration.tlsConfiguration
+        if configuration.tls != .verifyFull, tls.roots == .system { tls.verify = .none }
         connect.tls = ConnectOptions.TLS(
             dialer.tls, tls, protocols: [],
             question: TLSNegotiation(
                 PostgresWriter.tlsRequest, yes: UInt8(ascii: "S"), no: UInt8(ascii: "N"),
-                isRequired: options.tls != .prefer))
+                isRequired: configuration.tls != .prefer))
         return connect
     }
 
@@ -67,7 +67,7 @@ struct PostgresConnector: Sendable {
         }
     }
 
-    private static func problem(_ connection: PostgresConnection, _ target: PostgresOptions.Target) -> String? {
+    private static func problem(_ connection: PostgresConnection, _ target: PostgresConfiguration.Target) -> String? {
         let isStandby = connection.parameters["in_hot_standby"] == "on"
         let isReadOnly = isStandby || connection.parameters["default_transaction_read_only"] == "on"
         return switch target {

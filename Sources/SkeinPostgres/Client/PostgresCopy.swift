@@ -36,7 +36,7 @@ extension PostgresClient {
                 try await copy.outcome().rows
             } onCancel: {
                 copy.abort(
-                    SkeinError(.controlledShutdown, peer: lease.connection.peer, because: "the COPY was cancelled"))
+                    SkeinError(.cancelled, peer: lease.connection.peer, because: "the COPY was cancelled"))
             }
         }
     }
@@ -138,7 +138,8 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         lease.shard.run {
             let connection = self.lease.connection
             guard connection.isUsable else {
-                return self.end(SkeinError(.channelClosed, peer: connection.peer, because: "the connection has ended"))
+                return self.end(
+                    SkeinError(.connectionClosed, peer: connection.peer, because: "the connection has ended"))
             }
             connection.start(self) { PostgresWriter.query(self.text, into: &$0) }
             guard let limit else { return }

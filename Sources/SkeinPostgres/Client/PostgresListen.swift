@@ -48,7 +48,7 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
                 inbox.finish(
                     .failed(
                         SkeinError(
-                            .channelClosed, peer: connection.peer,
+                            .connectionClosed, peer: connection.peer,
                             because: "the connection was lost, and what was sent since then with it; listen again")))
             }
         }

@@ -11,17 +11,17 @@ public final class PostgresLease: SQLExecutor, Sendable {
     let connection: PostgresConnection
     private let pool: PipelinePool<PostgresConnection>
     private let session: Session
-    private let options: PostgresOptions
+    private let configuration: PostgresConfiguration
     private let isOver = Atomic<Bool>(false)
 
     init(
         _ connection: PostgresConnection, _ pool: PipelinePool<PostgresConnection>, _ session: Session,
-        _ options: PostgresOptions
+        _ configuration: PostgresConfiguration
     ) {
         self.connection = connection
         self.pool = pool
         self.session = session
-        self.options = options
+        self.configuration = configuration
     }
 
     deinit {
@@ -39,7 +39,8 @@ public final class PostgresLease: SQLExecutor, Sendable {
         _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> {
         let call = PostgresCall(
-            sql, on: .own(connection), of: connection.peer, session: session, shard: shard, options: options,
+            sql, on: .own(connection), of: connection.peer, session: session, shard: shard,
+            configuration: configuration,
             timeout: timeout, meta: meta,
             callback: callback)
         let corequest = call.handle
@@ -95,7 +96,7 @@ public final class PostgresTransaction: SQLTransaction, Sendable {
     }
 
     /// Gives the connection back; what was not committed is undone.
-    public func putback() async { await lease.end() }
+    public func end() async { await lease.end() }
 
     /// Does something that is undone when it throws, without undoing the rest.
     /// - Returns: what the work returns.

@@ -3,7 +3,7 @@
 import SkeinCore
 import SkeinTransport
 
-extension PostgresOptions {
+extension PostgresConfiguration {
     /// Reads a connection string: `postgres://user:password@host:5432,host2/database?sslmode=verify-full`, `host=… dbname=…`, or
     /// `user:password@host/database`.
     /// - Throws: code 701 that says what is wrong with it.
@@ -135,9 +135,9 @@ extension PostgresOptions {
         target = try choice("target_session_attrs", Target.self) ?? target
         channelBinding = try choice("channel_binding", ChannelBinding.self) ?? channelBinding
         if let name = take("application_name") { applicationName = name }
-        if let file = take("sslrootcert"), file != "system" { tlsOptions.roots = .file(file) }
-        if let file = take("sslcert") { tlsOptions.certificateFile = file }
-        tlsOptions.keyFile = take("sslkey") ?? tlsOptions.keyFile
+        if let file = take("sslrootcert"), file != "system" { tlsConfiguration.roots = .file(file) }
+        if let file = take("sslcert") { tlsConfiguration.certificateFile = file }
+        tlsConfiguration.keyFile = take("sslkey") ?? tlsConfiguration.keyFile
         if let seconds = try number("connect_timeout"), seconds > 0 { pool.connectTimeout = .seconds(seconds) }
         if let seconds = try number("timeout") { timeout = .seconds(seconds) }
         if let count = try number("pool_size") { pool.maximum = max(1, count) }

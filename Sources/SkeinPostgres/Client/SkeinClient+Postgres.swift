@@ -12,12 +12,12 @@ extension SkeinClient {
     /// - Throws: code 701 that says what is wrong with it.
     public func postgres(_ url: String) throws(SkeinError) -> PostgresClient {
         try backEnd(url, .postgres) { (url, dialer) throws(SkeinError) in
-            PostgresClient(try PostgresOptions(url), session: session, dialer: dialer)
+            PostgresClient(try PostgresConfiguration(url), session: session, dialer: dialer)
         }
     }
 
     /// A database of PostgreSQL by its settings; a client with connections of its own.
-    public func postgres(_ options: PostgresOptions) -> PostgresClient {
-        backEnds.keep(PostgresClient(options, session: session, dialer: http.dialer))
+    public func postgres(_ configuration: PostgresConfiguration) -> PostgresClient {
+        backEnds.keep(PostgresClient(configuration, session: session, dialer: http.dialer))
     }
 }

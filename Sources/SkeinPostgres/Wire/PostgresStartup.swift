@@ -23,7 +23,7 @@ struct PostgresStartup {
 
     private let user: String
     private let password: String?
-    private let options: PostgresOptions
+    private let configuration: PostgresConfiguration
     private let tls: TLSInfo?
     private var state = State.authenticating
     /// Which process serves this connection, and what proves that we may cancel its work.
@@ -31,19 +31,19 @@ struct PostgresStartup {
     /// What the server has said about itself.
     private(set) var parameters: [String: String] = [:]
 
-    init(_ options: PostgresOptions, tls: TLSInfo?) {
-        self.options = options
+    init(_ configuration: PostgresConfiguration, tls: TLSInfo?) {
+        self.configuration = configuration
         self.tls = tls
-        user = options.user
-        password = options.password
+        user = configuration.user
+        password = configuration.password
     }
 
     func begin(into output: inout ByteBuffer) {
         var settings = [
-            ("user", user), ("database", options.database), ("client_encoding", "UTF8"),
-            ("application_name", options.applicationName), ("DateStyle", "ISO"),
+            ("user", user), ("database", configuration.database), ("client_encoding", "UTF8"),
+            ("application_name", configuration.applicationName), ("DateStyle", "ISO"),
         ]
-        settings += options.settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        settings += configuration.settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         PostgresWriter.startup(settings, into: &output)
     }
 
@@ -64,7 +64,7 @@ struct PostgresStartup {
             if case .authenticating = state { try refuseUnbound() }
             state = .authenticated
         case (.authenticating, .authenticationCleartext):
-            guard tls != nil || options.isLocal || options.tls == .disable else {
+            guard tls != nil || configuration.isLocal || configuration.tls == .disable else {
                 throw weak("the server asks for the password in clear text over a connection without TLS")
             }
             try refuseUnbound()
@@ -96,19 +96,21 @@ struct PostgresStartup {
     private mutating func beginSASL(_ mechanisms: [String], _ output: inout ByteBuffer) throws(SkeinError) {
         let binding: SCRAMClient<SHA256>.Binding
         let mechanism: String
-        if let certificate = tls?.peerCertificate, options.channelBinding != .disable {
+        if let certificate = tls?.peerCertificate, configuration.channelBinding != .disable {
             if mechanisms.contains("SCRAM-SHA-256-PLUS") {
                 binding = .serverEndPoint(ServerEndPoint.binding(certificate))
                 mechanism = "SCRAM-SHA-256-PLUS"
             } else {
-                guard options.channelBinding != .require else {
+                guard configuration.channelBinding != .require else {
                     throw weak("the server does not offer channel binding, which is required")
                 }
                 binding = .notOffered
                 mechanism = "SCRAM-SHA-256"
             }
         } else {
-            guard options.channelBinding != .require else { throw weak("channel binding is required, and needs TLS") }
+            guard configuration.channelBinding != .require else {
+                throw weak("channel binding is required, and needs TLS")
+            }
             binding = .unsupported
             mechanism = "SCRAM-SHA-256"
         }
@@ -122,7 +124,7 @@ struct PostgresStartup {
 
     /// What is not bound to the connection is not said where that is required, not even a hash.
     private func refuseUnbound() throws(SkeinError) {
-        guard options.channelBinding != .require else {
+        guard configuration.channelBinding != .require else {
             throw weak("the server asks for no proof that could be bound to the connection, which is required")
         }
     }

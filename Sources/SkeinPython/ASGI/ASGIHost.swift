@@ -12,7 +12,7 @@ import Synchronization
 final class ASGIHost: PythonHost, @unchecked Sendable {
     private let app: PythonObjectAddress
     private let loop: ASGILoop
-    let options: PythonOptions
+    let configuration: PythonConfiguration
     let logger: Logger
     private var scopes: ASGIScopes
     /// What the app's lifespan keeps for requests; nil when it has none.
@@ -22,24 +22,26 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
     private let running = Atomic<Int>(0)
 
     private init(
-        _ app: PythonObjectAddress, _ loop: ASGILoop, _ scopes: ASGIScopes, _ options: PythonOptions, _ logger: Logger
+        _ app: PythonObjectAddress, _ loop: ASGILoop, _ scopes: ASGIScopes, _ configuration: PythonConfiguration,
+        _ logger: Logger
     ) {
         self.app = app
         self.loop = loop
         self.scopes = scopes
-        self.options = options
+        self.configuration = configuration
         self.logger = logger
     }
 
     /// Makes an app ready: its lifespan has started.
     static func start(
-        _ app: PythonObjectAddress, _ interpreter: PythonInterpreter, _ options: PythonOptions, _ mount: MountPoint,
+        _ app: PythonObjectAddress, _ interpreter: PythonInterpreter, _ configuration: PythonConfiguration,
+        _ mount: MountPoint,
         _ logger: Logger
     ) async throws -> ASGIHost {
         let loop = try await ASGILoop.started(interpreter)
         let host = try await interpreter.onMain {
             let root = String(decoding: Percent.lenientBytes(mount.path), as: UTF8.self)
-            return ASGIHost(app, loop, try ASGIScopes(loop.words, root: root), options, logger)
+            return ASGIHost(app, loop, try ASGIScopes(loop.words, root: root), configuration, logger)
         }
         if let problem = try await host.startLifespan(interpreter) {
             throw SkeinError(.exception, because: "the app does not start: \(problem)")
@@ -121,7 +123,8 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
     /// What the client sees of an app that fails.
     func errorPage(_ error: PythonError) -> ServerResponse {
         .text(
-            (options.showsTracebacks ? error.traceback : "Internal Server Error") + "\n", status: .internalServerError)
+            (configuration.showsTracebacks ? error.traceback : "Internal Server Error") + "\n",
+            status: .internalServerError)
     }
 
     /// A function that Python calls once, with a text or None.

@@ -71,11 +71,11 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         switch decision {
         case .deny(let response): return response
         case .accept(let subprotocol, let headers):
-            var options = WebSocketOptions()
-            options.subprotocols = subprotocol.map { [$0] } ?? []
+            var configuration = WebSocketConfiguration()
+            configuration.subprotocols = subprotocol.map { [$0] } ?? []
             // The app sees the Origin field, and decides (ASGI has it so).
             let acceptance = Acceptance(self)
-            return try request.webSocket(options, headers: headers, origins: ["*"]) { socket in
+            return try request.webSocket(configuration, headers: headers, origins: ["*"]) { socket in
                 acceptance.isOpen.store(true, ordering: .relaxed)
                 try await self.carry(socket)
             }

@@ -31,44 +31,45 @@ public struct PythonApp: App {
     private let target: String
     private let name: String
     private let interface: Interface
-    private let options: PythonOptions
+    private let configuration: PythonConfiguration
 
     /// An app.
     /// - Parameters:
     ///   - target: a file, `mysite/wsgi.py`, or a module, `mysite.wsgi`; with `:NAME` behind it for the app's name in it.
     ///   - name: the app's name, or a call that makes it: `application`, `site.app`, `create_app("test")`. Default: `application` or `app`.
     ///   - interface: what it speaks.
-    ///   - options: which Python, and how.
+    ///   - configuration: which Python, and how.
     public init(
-        _ target: String, _ name: String? = nil, interface: Interface = .auto, options: PythonOptions = PythonOptions()
+        _ target: String, _ name: String? = nil, interface: Interface = .auto,
+        configuration: PythonConfiguration = PythonConfiguration()
     ) {
         let colon = name == nil ? target.firstByte(":") : nil
         self.target = colon.map { String(target[..<$0]) } ?? target
         self.name = colon.map { String(target.text(after: $0)) } ?? name ?? ""
         self.interface = interface
-        self.options = options
+        self.configuration = configuration
     }
 
     /// Begins Python, if it has not begun, and imports the app.
     /// - Throws: code 701 with the traceback, when the app cannot be imported.
     public func bootstrap(at mount: MountPoint) async throws -> any App {
-        var options = options
-        options.folder =
-            realpath(options.folder, nil).map { path in
+        var configuration = configuration
+        configuration.folder =
+            realpath(configuration.folder, nil).map { path in
                 defer { free(path) }
                 return String(cString: path)
-            } ?? options.folder
-        let logger = options.logger
-        for (name, value) in options.variables { setenv(name, value, 1) }
+            } ?? configuration.folder
+        let logger = configuration.logger
+        for (name, value) in configuration.variables { setenv(name, value, 1) }
         let interpreter = try PythonInterpreter.started(
-            environment: options.environment, folder: options.folder, logger: logger)
+            environment: configuration.environment, folder: configuration.folder, logger: logger)
         if let client = mount.client { PythonHosts.client = client }
         // An ASGI app has one lifespan, whatever its options; a WSGI app with other threads is called by others.
-        let place = "\(mount.path)\n\(options.folder)\n\(target)\n\(name)\n\(interface)"
+        let place = "\(mount.path)\n\(configuration.folder)\n\(target)\n\(name)\n\(interface)"
         var key = place
         var host = PythonHosts.find(place)
         if host == nil {
-            key = "\(place)\n\(options.ofThreads)"
+            key = "\(place)\n\(configuration.ofThreads)"
             host = PythonHosts.find(key)
         }
         if host != nil {
@@ -77,10 +78,10 @@ public struct PythonApp: App {
             )
         } else {
             do {
-                let made = try await make(interpreter, options, mount, logger)
+                let made = try await make(interpreter, configuration, mount, logger)
                 if made is ASGIHost { key = place }
                 host = PythonHosts.add(made, key)
-            } catch let error as SkeinError where options.showsTracebacks {
+            } catch let error as SkeinError where configuration.showsTracebacks {
                 PythonLog.error(error.message, to: logger)
                 return BrokenApp(message: error.message)
             }
@@ -92,12 +93,12 @@ public struct PythonApp: App {
     }
 
     private func make(
-        _ interpreter: PythonInterpreter, _ options: PythonOptions, _ mount: MountPoint, _ logger: Logger
+        _ interpreter: PythonInterpreter, _ configuration: PythonConfiguration, _ mount: MountPoint, _ logger: Logger
     ) async throws -> any PythonHost {
-        let loaded = try await load(interpreter, options)
+        let loaded = try await load(interpreter, configuration)
         return switch loaded.interface {
-        case .asgi: try await ASGIHost.start(loaded.app, interpreter, options, mount, logger)
-        case .wsgi, .auto: try await WSGIHost.make(loaded.app, interpreter, options, mount, logger)
+        case .asgi: try await ASGIHost.start(loaded.app, interpreter, configuration, mount, logger)
+        case .wsgi, .auto: try await WSGIHost.make(loaded.app, interpreter, configuration, mount, logger)
         }
     }
 
@@ -106,15 +107,15 @@ public struct PythonApp: App {
         throw ServerError(.serviceUnavailable)
     }
 
-    private func load(_ interpreter: PythonInterpreter, _ options: PythonOptions) async throws -> (
+    private func load(_ interpreter: PythonInterpreter, _ configuration: PythonConfiguration) async throws -> (
         app: PythonObjectAddress, interface: Interface
     ) {
         do {
             return try await interpreter.onMain { [target, name, interface] in
                 guard let load = PythonModule.function(.loadApp) else { throw PythonError.taken() }
                 let paths = try PythonReference(PyList_New(0))
-                for path in options.paths { try paths.append(new: Python.text(path)) }
-                let arguments = try [target, name, options.folder].map {
+                for path in configuration.paths { try paths.append(new: Python.text(path)) }
+                let arguments = try [target, name, configuration.folder].map {
                     try PythonReference(Python.text($0)).release()
                 }
                 let kind = try PythonReference(Python.text(interface.rawValue))
@@ -138,22 +139,28 @@ extension App where Self == PythonApp {
     /// - Parameters:
     ///   - target: a file or a module, with `:NAME` behind it where no name follows.
     ///   - name: the app's name in it. Default: `application` or `app`.
-    ///   - options: which Python, and how it calls the app.
-    public static func wsgi(_ target: String, _ name: String? = nil, _ options: PythonOptions = PythonOptions())
+    ///   - configuration: which Python, and how it calls the app.
+    public static func wsgi(
+        _ target: String, _ name: String? = nil, _ configuration: PythonConfiguration = PythonConfiguration()
+    )
         -> PythonApp
-    { PythonApp(target, name, interface: .wsgi, options: options) }
+    { PythonApp(target, name, interface: .wsgi, configuration: configuration) }
 
     /// An ASGI app: `engine.mount("/", .asgi("app.main:app"))`.
     /// - Parameters:
     ///   - target: a file or a module, with `:NAME` behind it where no name follows.
     ///   - name: the app's name in it. Default: `application` or `app`.
-    ///   - options: which Python.
-    public static func asgi(_ target: String, _ name: String? = nil, _ options: PythonOptions = PythonOptions())
+    ///   - configuration: which Python.
+    public static func asgi(
+        _ target: String, _ name: String? = nil, _ configuration: PythonConfiguration = PythonConfiguration()
+    )
         -> PythonApp
-    { PythonApp(target, name, interface: .asgi, options: options) }
+    { PythonApp(target, name, interface: .asgi, configuration: configuration) }
 
     /// An app in Python, whichever interface it has: `engine.mount("/", .python("app:app"))`.
-    public static func python(_ target: String, _ options: PythonOptions = PythonOptions()) -> PythonApp {
-        PythonApp(target, options: options)
+    public static func python(_ target: String, _ configuration: PythonConfiguration = PythonConfiguration())
+        -> PythonApp
+    {
+        PythonApp(target, configuration: configuration)
     }
 }

@@ -28,7 +28,7 @@ enum RequestContent: Sendable {
         if let whole = request.takeContent(upTo: memory) { return whole.readableBytes == 0 ? .none : .memory(whole) }
         do {
             return try await readAll(request, memory: memory, folder: folder)
-        } catch let error as SkeinError where error.code == .channelClosed {
+        } catch let error as SkeinError where error.code == .connectionClosed {
             throw CancellationError()  // the client has left, which is no failure
         }
     }

@@ -115,7 +115,7 @@ extension WSGICall {
         let stream = BodyStream(source: self)
         inlet = stream.inlet
         let isEvents = head.headers["Content-Type"]?.hasBytePrefix("text/event-stream") ?? false
-        let taken = isEvents ? stream : ResponseBuffer.start(stream, app.options.buffering, on: request.shard)
+        let taken = isEvents ? stream : ResponseBuffer.start(stream, app.configuration.buffering, on: request.shard)
         let body = HTTPBody.stream(taken, length: head.contentLength)
         deliver(ServerResponse(head.status, headers: head.headers, body: body))
         app.pool.flush()

@@ -19,17 +19,17 @@ import SkeinWorkers
 final class WSGIHost: PythonHost {
     private let app: PythonObjectAddress
     private let base: PythonObjectAddress
-    let options: PythonOptions
+    let configuration: PythonConfiguration
     let logger: Logger
     let pool: PythonThreadPool
 
     private init(
-        _ app: PythonObjectAddress, base: PythonObjectAddress, _ options: PythonOptions, _ logger: Logger,
+        _ app: PythonObjectAddress, base: PythonObjectAddress, _ configuration: PythonConfiguration, _ logger: Logger,
         _ pool: PythonThreadPool
     ) {
         self.app = app
         self.base = base
-        self.options = options
+        self.configuration = configuration
         self.logger = logger
         self.pool = pool
     }
@@ -52,7 +52,8 @@ final class WSGIHost: PythonHost {
     }
 
     static func make(
-        _ app: PythonObjectAddress, _ interpreter: PythonInterpreter, _ options: PythonOptions, _ mount: MountPoint,
+        _ app: PythonObjectAddress, _ interpreter: PythonInterpreter, _ configuration: PythonConfiguration,
+        _ mount: MountPoint,
         _ logger: Logger
     ) async throws -> WSGIHost {
         let base = try await interpreter.onMain {
@@ -65,19 +66,20 @@ final class WSGIHost: PythonHost {
             let count = try Python.call(function)
             return Int(PyLong_AsLongLong(count.object))
         }
-        let threads = max(1, options.threads ?? parallelism)
+        let threads = max(1, configuration.threads ?? parallelism)
         let limits = ThreadPoolMachine.Limits(
-            minimum: threads, maximum: max(threads, options.maximumThreads ?? 64), queue: options.queue,
+            minimum: threads, maximum: max(threads, configuration.maximumThreads ?? 64), queue: configuration.queue,
             parallelism: max(1, parallelism))
         let pool = PythonThreadPool(
-            limits, name: "python \(mount.path.isEmpty ? "/" : mount.path)", requestTimeout: options.requestTimeout,
+            limits, name: "python \(mount.path.isEmpty ? "/" : mount.path)",
+            requestTimeout: configuration.requestTimeout,
             logger: logger
         ) { call in
             Hang.report(call.request, logger) {
                 call.answer(.failure(ServerError(504, "the app did not answer in time")))
             }
         }
-        return WSGIHost(app, base: base, options, logger, pool)
+        return WSGIHost(app, base: base, configuration, logger, pool)
     }
 
     /// The app itself; borrowed.
@@ -88,14 +90,14 @@ final class WSGIHost: PythonHost {
     func respond(to request: ServerRequest) async throws -> ServerResponse {
         let facts = RequestFacts(request)
         let content = try await RequestContent.read(
-            request, memory: options.contentInMemory, folder: options.buffering.folder)
+            request, memory: configuration.contentInMemory, folder: configuration.buffering.folder)
         request.endWithClient()
         return try await WSGICall(request, facts, content, self).answer(by: pool)
     }
 
     /// What the client sees of an app that fails.
     func errorPage(_ error: PythonError) -> ServerResponse {
-        options.showsTracebacks
+        configuration.showsTracebacks
             ? .text(error.traceback + "\n", status: .internalServerError)
             : .text("Internal Server Error\n", status: .internalServerError)
     }

@@ -208,7 +208,7 @@ public struct RedisResponse: Response {
     public var method: String { call.name }
     /// The value.
     public var content: RedisValue { call.value }
-    /// The value; aquests' name.
+    /// The value, under the name that responses of all protocols have.
     public var data: RedisValue { call.value }
     /// The session's logger.
     public var logger: Logger { call.session.logger }

@@ -13,23 +13,23 @@ public final class RedisClient: RedisCommands, BackEnd {
     public typealias Answer = Corequest<RedisResponse>
 
     /// The settings it was made with.
-    public let options: RedisOptions
+    public let configuration: RedisConfiguration
     let session: Session
     let connector: RedisConnector
     private let routes: ShardLocal<any RedisRoute>
     private let isShutDown = Atomic<Bool>(false)
     let subscriber: RedisSubscriber
 
-    package init(_ options: RedisOptions, session: Session, dialer: Dialer) {
-        self.options = options
+    package init(_ configuration: RedisConfiguration, session: Session, dialer: Dialer) {
+        self.configuration = configuration
         self.session = session
-        let connector = RedisConnector(options: options, dialer: dialer)
+        let connector = RedisConnector(configuration: configuration, dialer: dialer)
         self.connector = connector
         routes = ShardLocal(session.shards) { shard in
-            if case .cluster = options.topology {
-                RedisClusterRoute(shard: shard, session: session, options: options, connector: connector)
+            if case .cluster = configuration.topology {
+                RedisClusterRoute(shard: shard, session: session, configuration: configuration, connector: connector)
             } else {
-                RedisServerRoute(shard: shard, session: session, options: options, connector: connector)
+                RedisServerRoute(shard: shard, session: session, configuration: configuration, connector: connector)
             }
         }
         subscriber = RedisSubscriber(connector, on: session.pickShard())
@@ -77,7 +77,7 @@ public final class RedisClient: RedisCommands, BackEnd {
         let shard = session.pickShard()
         let call = RedisCall(
             request, route: own ?? routes[shard], session: session, shard: shard,
-            timeout: timeout, standard: request.blocks ? nil : options.timeout, meta: meta, callback: callback)
+            timeout: timeout, standard: request.blocks ? nil : configuration.timeout, meta: meta, callback: callback)
         let corequest = call.handle
         call.submit()
         return corequest

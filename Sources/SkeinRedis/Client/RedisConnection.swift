@@ -10,7 +10,7 @@ import SkeinTransport
 /// Unchecked: touched on its channel's loop only.
 final class RedisConnection: PooledConnection, @unchecked Sendable {
     let link: PipelineLink
-    private let options: RedisOptions
+    private let configuration: RedisConfiguration
     @exclusivity(unchecked) private var decoder = RESPDecoder()
     /// What waits for an answer, each with the number of writes before its own.
     @exclusivity(unchecked) private var pipeline = Deque<(operation: any RedisOperation, write: Int)>()
@@ -31,10 +31,10 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     private let preparations: [RedisCommand]
 
     init(
-        _ options: RedisOptions, shard: Shard, peer: String, preparations: [RedisCommand] = [],
+        _ configuration: RedisConfiguration, shard: Shard, peer: String, preparations: [RedisCommand] = [],
         ready: EventLoopPromise<Void>
     ) {
-        self.options = options
+        self.configuration = configuration
         self.preparations = preparations
         link = PipelineLink(shard: shard, peer: peer, ready: ready)
     }
@@ -123,12 +123,12 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     // MARK: The greeting
 
     func greet() {
-        guard options.speaksRESP3 else { return authenticate() }
+        guard configuration.speaksRESP3 else { return authenticate() }
         var words: [any RedisEncodable] = [3]
-        if let password = options.password {
-            words += ["AUTH", options.user ?? "default", password] as [any RedisEncodable]
+        if let password = configuration.password {
+            words += ["AUTH", configuration.user ?? "default", password] as [any RedisEncodable]
         }
-        if !options.clientName.isEmpty { words += ["SETNAME", options.clientName] as [any RedisEncodable] }
+        if !configuration.clientName.isEmpty { words += ["SETNAME", configuration.clientName] as [any RedisEncodable] }
         ask(RedisCommand("HELLO", words)) { [weak self] result in
             guard let self else { return }
             switch result {
@@ -145,8 +145,8 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     }
 
     private func authenticate() {
-        guard let password = options.password else { return choose() }
-        let words: [any RedisEncodable] = options.user.map { [$0, password] } ?? [password]
+        guard let password = configuration.password else { return choose() }
+        let words: [any RedisEncodable] = configuration.user.map { [$0, password] } ?? [password]
         ask(RedisCommand("AUTH", words)) { [weak self] result in
             if case .success(.error(let error)) = result { self?.refuse(error) } else { self?.choose() }
         }
@@ -155,7 +155,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     private func choose() {
         guard !isClosed else { return }
         var commands = preparations
-        if options.database != 0 { commands.insert(RedisCommand("SELECT", [options.database]), at: 0) }
+        if configuration.database != 0 { commands.insert(RedisCommand("SELECT", [configuration.database]), at: 0) }
         prepare(commands[...])
     }
 

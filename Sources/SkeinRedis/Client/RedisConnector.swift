@@ -6,14 +6,14 @@ import SkeinTransport
 
 /// Makes connections of one client.
 struct RedisConnector: Sendable {
-    let options: RedisOptions
+    let configuration: RedisConfiguration
     let dialer: Dialer
 
     /// Connects to the server: the first of the named ones that answers, or the one that the sentinels name.
     func connect(_ shard: Shard, cache: RedisCache?) -> EventLoopFuture<RedisConnection> {
         let preparations = cache == nil ? [] : [RedisCommand("CLIENT TRACKING", ["ON"])]
         let connection: EventLoopFuture<RedisConnection>
-        if case .sentinel(let master) = options.topology {
+        if case .sentinel(let master) = configuration.topology {
             connection = askSentinels(0, master, shard).flatMap { endpoint in
                 open(endpoint, shard, preparations).flatMap { Self.checked($0, is: "master") }
             }
@@ -31,27 +31,27 @@ struct RedisConnector: Sendable {
     private func first(
         _ place: Int, _ shard: Shard, _ preparations: [RedisCommand]
     ) -> EventLoopFuture<RedisConnection> {
-        open(options.hosts[place], shard, preparations).flatMapError { error in
+        open(configuration.hosts[place], shard, preparations).flatMapError { error in
             // What a host says about the user holds for the others, which must not be told the password for nothing.
             if (error as? SkeinError)?.code == .unknownAuthentication { return shard.eventLoop.makeFailedFuture(error) }
-            return place + 1 < options.hosts.count
+            return place + 1 < configuration.hosts.count
                 ? first(place + 1, shard, preparations) : shard.eventLoop.makeFailedFuture(error)
         }
     }
 
     /// Connects to one server.
     func open(
-        _ endpoint: Endpoint, _ shard: Shard, _ preparations: [RedisCommand] = [], as other: RedisOptions? = nil
+        _ endpoint: Endpoint, _ shard: Shard, _ preparations: [RedisCommand] = [], as other: RedisConfiguration? = nil
     ) -> EventLoopFuture<RedisConnection> {
-        let options = other ?? self.options
-        var connect = dialer.options(timeout: options.pool.connectTimeout)
-        if let tls = options.tls, case .host = endpoint {
+        let configuration = other ?? self.configuration
+        var connect = dialer.options(timeout: configuration.pool.connectTimeout)
+        if let tls = configuration.tls, case .host = endpoint {
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
         }
         return Connector.connect(to: endpoint, on: shard.eventLoop, connect).flatMap { connected in
-            PipelineLink.begin(on: connected, shard, within: options.pool.connectTimeout) { ready in
+            PipelineLink.begin(on: connected, shard, within: configuration.pool.connectTimeout) { ready in
                 RedisConnection(
-                    options, shard: shard, peer: "redis://\(endpoint)", preparations: preparations, ready: ready)
+                    configuration, shard: shard, peer: "redis://\(endpoint)", preparations: preparations, ready: ready)
             }
         }
     }
@@ -60,12 +60,12 @@ struct RedisConnector: Sendable {
 
     /// Asks one sentinel after the other for the master of a name (`SENTINEL get-master-addr-by-name`).
     private func askSentinels(_ place: Int, _ master: String, _ shard: Shard) -> EventLoopFuture<Endpoint> {
-        var plain = options
+        var plain = configuration
         // What is said about the store does not hold for those who know where it is.
         plain.password = nil
         plain.user = nil
         plain.database = 0
-        return open(options.hosts[place], shard, as: plain).flatMap { connection in
+        return open(configuration.hosts[place], shard, as: plain).flatMap { connection in
             Self.ask(connection, RedisCommand("SENTINEL", ["get-master-addr-by-name", master])).flatMapThrowing {
                 value in
                 connection.close()
@@ -77,7 +77,7 @@ struct RedisConnector: Sendable {
                 return Endpoint.host(host, port: port)
             }
         }.flatMapError { error in
-            place + 1 < options.hosts.count
+            place + 1 < configuration.hosts.count
                 ? askSentinels(place + 1, master, shard) : shard.eventLoop.makeFailedFuture(error)
         }
     }

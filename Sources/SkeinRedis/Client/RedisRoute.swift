@@ -33,12 +33,13 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
     private let cache: RedisCache?
     let peer: String
 
-    init(shard: Shard, session: Session, options: RedisOptions, connector: RedisConnector) {
-        peer = options.description
-        let cache = options.cachedAnswers > 0 ? RedisCache(limit: options.cachedAnswers) : nil
+    init(shard: Shard, session: Session, configuration: RedisConfiguration, connector: RedisConnector) {
+        peer = configuration.description
+        let cache = configuration.cachedAnswers > 0 ? RedisCache(limit: configuration.cachedAnswers) : nil
         self.cache = cache
         pool = PipelinePool<RedisConnection>(
-            shard: shard, session: session, limits: options.pool, peer: options.description, maximumShared: 1
+            shard: shard, session: session, limits: configuration.pool, peer: configuration.description,
+            maximumShared: 1
         ) {
             connector.connect(shard, cache: cache)
         }
@@ -117,7 +118,7 @@ extension RedisCall {
             } catch let error as SkeinError {
                 self.fail(error)
             } catch {
-                self.fail(SkeinError(.controlledShutdown, because: "the call was cancelled"))
+                self.fail(SkeinError(.cancelled, because: "the call was cancelled"))
             }
         }
     }

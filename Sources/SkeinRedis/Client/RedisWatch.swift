@@ -40,7 +40,7 @@ extension RedisClient {
             throw error
         }
         throw SkeinError.status(
-            409, peer: options.description, because: "somebody has changed the keys each of \(attempts) times")
+            409, peer: configuration.description, because: "somebody has changed the keys each of \(attempts) times")
     }
 }
 
@@ -102,7 +102,7 @@ private final class LeasedRoute: RedisRoute, @unchecked Sendable {
     var connectionCount: Int { 0 }
     func send(_ call: RedisCall) {
         guard connection.isUsable else {
-            return call.failLater(SkeinError(.channelClosed, peer: peer, because: "the connection has ended"))
+            return call.failLater(SkeinError(.connectionClosed, peer: peer, because: "the connection has ended"))
         }
         connection.send(call, at: connection.shard.now)
     }

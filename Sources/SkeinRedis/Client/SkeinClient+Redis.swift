@@ -13,12 +13,12 @@ extension SkeinClient {
     /// - Throws: code 701 that says what is wrong with it.
     public func redis(_ url: String) throws(SkeinError) -> RedisClient {
         try backEnd(url, .redis) { (url, dialer) throws(SkeinError) in
-            RedisClient(try RedisOptions(url), session: session, dialer: dialer)
+            RedisClient(try RedisConfiguration(url), session: session, dialer: dialer)
         }
     }
 
     /// A store of Redis by its settings; a client with connections of its own.
-    public func redis(_ options: RedisOptions) -> RedisClient {
-        backEnds.keep(RedisClient(options, session: session, dialer: http.dialer))
+    public func redis(_ configuration: RedisConfiguration) -> RedisClient {
+        backEnds.keep(RedisClient(configuration, session: session, dialer: http.dialer))
     }
 }

@@ -10,7 +10,7 @@ import SkeinTransport
 final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
     private let shard: Shard
     private let session: Session
-    private let options: RedisOptions
+    private let configuration: RedisConfiguration
     private let connector: RedisConnector
     private var pools: [Endpoint: PipelinePool<RedisConnection>] = [:]
     private var slots: RedisSlots?
@@ -19,12 +19,12 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
     private var isShutDown = false
     let peer: String
 
-    init(shard: Shard, session: Session, options: RedisOptions, connector: RedisConnector) {
+    init(shard: Shard, session: Session, configuration: RedisConfiguration, connector: RedisConnector) {
         self.shard = shard
         self.session = session
-        self.options = options
+        self.configuration = configuration
         self.connector = connector
-        peer = options.description
+        peer = configuration.description
     }
 
     var connectionCount: Int { pools.values.reduce(0) { $0 + $1.count } }
@@ -66,7 +66,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
         let connector = connector
         let shard = shard
         let pool = PipelinePool<RedisConnection>(
-            shard: shard, session: session, limits: options.pool, peer: "redis://\(endpoint)", maximumShared: 1,
+            shard: shard, session: session, limits: configuration.pool, peer: "redis://\(endpoint)", maximumShared: 1,
             connect: { connector.open(endpoint, shard) })
         pools[endpoint] = pool
         return pool
@@ -78,7 +78,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
     private func learn() {
         guard !isLearning, !isShutDown else { return }
         isLearning = true
-        ask((slots?.nodes ?? []).shuffled() + options.hosts)
+        ask((slots?.nodes ?? []).shuffled() + configuration.hosts)
     }
 
     private func ask(_ candidates: [Endpoint]) {
@@ -131,7 +131,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
     // MARK: Redirections
 
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool {
-        guard call.redirections < options.maximumRedirections else { return false }
+        guard call.redirections < configuration.maximumRedirections else { return false }
         let words = error.message.splitBytes(separator: " ")
         switch error.kind {
         case "MOVED", "ASK":

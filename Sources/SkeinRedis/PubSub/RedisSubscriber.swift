@@ -47,7 +47,7 @@ final class RedisSubscriber: @unchecked Sendable {
         self.shard = shard
     }
 
-    var confirmationTimeout: Duration { connector.options.timeout }
+    var confirmationTimeout: Duration { connector.configuration.timeout }
 
     /// Adds a listener; the future succeeds when the server has confirmed it.
     func add(_ listener: RedisSubscription.Listener, to channels: [RedisChannel]) -> EventLoopFuture<Void> {
@@ -130,7 +130,7 @@ final class RedisSubscriber: @unchecked Sendable {
     private func watch(_ connection: RedisConnection) {
         let asked = shard.now
         tell(connection, RedisCommand("PING"), nil)
-        shard.eventLoop.scheduleTask(in: TimeAmount(connector.options.pool.checkInterval)) {
+        shard.eventLoop.scheduleTask(in: TimeAmount(connector.configuration.pool.checkInterval)) {
             guard !connection.isClosed else { return }
             guard connection.lastProgress >= asked else {
                 return connection.close(
@@ -174,7 +174,7 @@ final class RedisSubscriber: @unchecked Sendable {
         guard connection === lost || connection == nil else { return }
         connection = nil
         let error = SkeinError(
-            .channelClosed, peer: lost.peer,
+            .connectionClosed, peer: lost.peer,
             because: "the connection was lost, and what was published since then with it; subscribe again")
         let listeners = subscriptions.values.flatMap { $0 }
         let promises = unconfirmed.values.flatMap { $0 }

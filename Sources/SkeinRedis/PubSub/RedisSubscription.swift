@@ -123,7 +123,7 @@ extension RedisClient {
     /// The server tells of it only when it was told to: `redis.configSet("notify-keyspace-events", "KA")`.
     /// - Parameter pattern: what keys are heard of. Default: all.
     public func keyspaceEvents(_ pattern: String = "*", limit: Int = 10_000) async throws -> RedisSubscription {
-        try await subscribe([.pattern("__keyspace@\(options.database)__:\(pattern)")], limit)
+        try await subscribe([.pattern("__keyspace@\(configuration.database)__:\(pattern)")], limit)
     }
 
     private func subscribe(_ channels: [RedisChannel], _ limit: Int) async throws -> RedisSubscription {

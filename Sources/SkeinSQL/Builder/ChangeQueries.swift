@@ -92,7 +92,7 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
     private let table: SQL
     private var changes: [SQL] = []
     private var isForAll = false
-    public var conditions: [Q] = []
+    public var conditions: [SQLCondition] = []
     public var returned: [SQL] = []
 
     init(_ table: SQL) { self.table = table }
@@ -129,7 +129,7 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
 public struct DeleteQuery: FilteredQuery, ReturningQuery {
     private let table: SQL
     private var isForAll = false
-    public var conditions: [Q] = []
+    public var conditions: [SQLCondition] = []
     public var returned: [SQL] = []
 
     init(_ table: SQL) { self.table = table }

@@ -30,8 +30,8 @@ public enum SQLOperator: String, Sendable, CaseIterable {
     case null
 }
 
-/// A condition: `Q("age", .gte, 18) & !Q("name__startswith", "_")`.
-public struct Q: Sendable {
+/// A condition: `SQLCondition("age", .gte, 18) & !SQLCondition("name", .startswith, "_")`.
+public struct SQLCondition: Sendable {
     let sql: SQL
     /// Whether it has parts of its own, so that it needs parentheses inside of another one.
     private let isCompound: Bool
@@ -41,55 +41,45 @@ public struct Q: Sendable {
         self.isCompound = isCompound
     }
 
-    /// A condition in SQL: `Q("length(name) > \(limit)")`.
+    /// A condition in SQL: `SQLCondition("length(name) > \(limit)")`.
     public init(_ condition: SQL) { self.init(condition, isCompound: true) }
 
     /// A column compared with a value.
     /// - Parameters:
-    ///   - column: the column, or another expression; a literal. It may bear its operator, after two underscores: `title__contains`,
-    ///     and two underscores may stand for a point: `b__name`.
+    ///   - column: the column, or another expression; a literal.
     ///   - comparison: how.
     ///   - value: what it is compared with, bound.
     public init(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) {
-        self.init(Self.make(Self.split(column).0, comparison, value.sqlValue), isCompound: false)
+        self.init(Self.make(column, comparison, value.sqlValue), isCompound: false)
     }
 
-    /// A column compared with a value as its name says, else for equality.
-    public init(_ column: SQL, _ value: some SQLConvertible) {
-        let (column, named) = Self.split(column)
-        self.init(Self.make(column, named ?? .eq, value.sqlValue), isCompound: false)
-    }
+    /// A column equal to a value; NULL, when the value is nil.
+    public init(_ column: SQL, _ value: some SQLConvertible) { self.init(column, .eq, value) }
 
     /// A column between two values, both included.
     public init(_ column: SQL, between low: some SQLConvertible, and high: some SQLConvertible) {
-        self.init("\(Self.split(column).0) BETWEEN \(low) AND \(high)", isCompound: false)
+        self.init("\(column) BETWEEN \(low) AND \(high)", isCompound: false)
     }
 
     /// A column among the rows of a query of one column.
     public init(_ column: SQL, in query: SelectQuery, dialect: SQLDialect = .postgres) {
-        self.init("\(Self.split(column).0) IN (\(query.sql(for: dialect)))", isCompound: false)
+        self.init("\(column) IN (\(query.sql(for: dialect)))", isCompound: false)
     }
 
     /// Both.
-    public static func & (left: Q, right: Q) -> Q { Q("\(left.inner) AND \(right.inner)", isCompound: true) }
+    public static func & (left: SQLCondition, right: SQLCondition) -> SQLCondition {
+        SQLCondition("\(left.inner) AND \(right.inner)", isCompound: true)
+    }
     /// One of them, or both.
-    public static func | (left: Q, right: Q) -> Q { Q("\(left.inner) OR \(right.inner)", isCompound: true) }
+    public static func | (left: SQLCondition, right: SQLCondition) -> SQLCondition {
+        SQLCondition("\(left.inner) OR \(right.inner)", isCompound: true)
+    }
     /// Not.
-    public static prefix func ! (condition: Q) -> Q { Q("NOT (\(condition.sql))", isCompound: false) }
+    public static prefix func ! (condition: SQLCondition) -> SQLCondition {
+        SQLCondition("NOT (\(condition.sql))", isCompound: false)
+    }
 
     var inner: SQL { isCompound ? "(\(sql))" : sql }
-
-    /// `b__name__contains` is the column `b.name` and the operator `contains`.
-    private static func split(_ column: SQL) -> (SQL, SQLOperator?) {
-        // A name in quotation marks is taken as it is.
-        guard column.rest.isEmpty, column.first.containsBytes("__"), !column.first.containsByte("\"") else {
-            return (column, nil)
-        }
-        var parts = column.first.replacingBytes("__", with: "\0").splitBytes(separator: "\0").map(String.init)
-        let named = parts.count > 1 ? parts.last.flatMap(SQLOperator.init(rawValue:)) : nil
-        if named != nil { parts.removeLast() }
-        return (SQL(unsafe: parts.joined(separator: ".")), named)
-    }
 
     private static func make(_ column: SQL, _ comparison: SQLOperator, _ value: SQLValue) -> SQL {
         switch comparison {

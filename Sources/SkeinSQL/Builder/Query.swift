@@ -23,7 +23,7 @@ extension SQLQuery {
     }
 }
 
-/// Where the steps of building begin: `Query.select("blogpost").filter("title__contains", word)`.
+/// Where the steps of building begin: `Query.select("blogpost").filter("title", .contains, word)`.
 public enum Query {
     /// Reads rows of a table, or of several: `"user a, profile b"`.
     public static func select(_ tables: SQL) -> SelectQuery { SelectQuery(tables) }
@@ -38,38 +38,38 @@ public enum Query {
 /// A query that is about some of the rows.
 public protocol FilteredQuery: SQLQuery {
     /// What its rows are like, all at once.
-    var conditions: [Q] { get set }
+    var conditions: [SQLCondition] { get set }
 }
 
 extension FilteredQuery {
     /// Only rows for which a condition holds.
-    public func filter(_ condition: Q) -> Self {
+    public func filter(_ condition: SQLCondition) -> Self {
         changed { $0.conditions.append(condition) }
     }
 
     /// Only rows in which a column compares so with a value: `filter("age", .gte, 18)`.
     public func filter(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) -> Self {
-        filter(Q(column, comparison, value))
+        filter(SQLCondition(column, comparison, value))
     }
 
-    /// Only rows in which a column compares with a value as its name says: `filter("age__gte", 18)`.
-    public func filter(_ column: SQL, _ value: some SQLConvertible) -> Self { filter(Q(column, value)) }
+    /// Only rows in which a column is equal to a value: `filter("id", 7)`.
+    public func filter(_ column: SQL, _ value: some SQLConvertible) -> Self { filter(SQLCondition(column, value)) }
 
-    /// Only rows for which a condition holds that is made of a value, if there is one: `filter(ifPresent: word) { Q("title__contains", $0) }`.
-    public func filter<T>(ifPresent value: T?, _ condition: (T) -> Q) -> Self {
+    /// Only rows for which a condition holds that is made of a value, if there is one: `filter(ifPresent: word) { SQLCondition("title", .contains, $0) }`.
+    public func filter<T>(ifPresent value: T?, _ condition: (T) -> SQLCondition) -> Self {
         value.map { filter(condition($0)) } ?? self
     }
 
     /// Only rows for which a condition does not hold.
-    public func exclude(_ condition: Q) -> Self { filter(!condition) }
+    public func exclude(_ condition: SQLCondition) -> Self { filter(!condition) }
 
     /// Only rows in which a column does not compare so with a value.
     public func exclude(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) -> Self {
-        exclude(Q(column, comparison, value))
+        exclude(SQLCondition(column, comparison, value))
     }
 
-    /// Only rows in which a column does not compare with a value as its name says.
-    public func exclude(_ column: SQL, _ value: some SQLConvertible) -> Self { exclude(Q(column, value)) }
+    /// Only rows in which a column is not equal to a value.
+    public func exclude(_ column: SQL, _ value: some SQLConvertible) -> Self { exclude(SQLCondition(column, value)) }
 
     /// The same query, from which others are made; a value, so that none of them changes it.
     public func branch() -> Self { self }

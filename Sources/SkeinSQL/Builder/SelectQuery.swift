@@ -5,9 +5,9 @@ public struct SelectQuery: FilteredQuery {
     private let tables: SQL
     private var columns: [SQL] = []
     private var joins: SQL = ""
-    public var conditions: [Q] = []
+    public var conditions: [SQLCondition] = []
     private var groups: [SQL] = []
-    private var groupConditions: [Q] = []
+    private var groupConditions: [SQLCondition] = []
     private var orders: [SQL] = []
     private var limited: Int?
     private var skipped: Int?
@@ -38,7 +38,7 @@ public struct SelectQuery: FilteredQuery {
     public func group(_ columns: SQL...) -> Self { changed { $0.groups += columns } }
 
     /// Only groups for which a condition holds.
-    public func having(_ condition: Q) -> Self { changed { $0.groupConditions.append(condition) } }
+    public func having(_ condition: SQLCondition) -> Self { changed { $0.groupConditions.append(condition) } }
 
     /// The order; a column with a minus before it goes down: `order("-posted_at", "id")`.
     public func order(_ columns: SQL...) -> Self {

@@ -41,10 +41,6 @@ extension SQLExecutor {
         execute(sql, timeout: timeout, meta: meta, callback: nil)
     }
 
-    /// Starts a statement and returns at once; aquests' other name.
-    @discardableResult
-    public func `do`(_ sql: SQL, timeout: Duration? = nil) -> Corequest<SQLResponse> { execute(sql, timeout: timeout) }
-
     /// Starts a query that was built and returns at once.
     @discardableResult
     public func execute(
@@ -72,7 +68,7 @@ public protocol SQLTransaction: SQLExecutor {
     /// Undoes what was done.
     func rollback() async throws
     /// Gives the connection back; what was not committed is undone. Does nothing after the end.
-    func putback() async
+    func end() async
 }
 
 /// How a transaction is isolated, and what happens when it comes into the way of another one.
@@ -121,7 +117,7 @@ extension SQLDatabase {
                 try await transaction.commit()
                 return result
             } catch {
-                await transaction.putback()
+                await transaction.end()
                 guard attempt < options.retries, (error as? SkeinError)?.sql?.isSerializationFailure == true else {
                     throw error
                 }

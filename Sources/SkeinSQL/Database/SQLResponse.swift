@@ -97,7 +97,7 @@ public struct SQLResponse: Response {
     public var method: String { "execute" }
     /// The rows.
     public var content: Rows { outcome.rows }
-    /// The rows; aquests' name.
+    /// The rows, under the name that responses of all protocols have.
     public var data: Rows { outcome.rows }
     /// The session's logger.
     public var logger: Logger { outcome.logger }

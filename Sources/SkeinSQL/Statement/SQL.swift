@@ -32,6 +32,9 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         numbered = parameters.map(\.sqlValue)
     }
 
+    /// The text of a statement without parameters.
+    package var literal: String? { parameters.isEmpty ? first : nil }
+
     /// The values, in the order of their placeholders.
     public var parameters: [SQLValue] { rest.isEmpty ? numbered : rest.map(\.value) }
 

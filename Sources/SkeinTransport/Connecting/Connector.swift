@@ -9,7 +9,7 @@ package struct ConnectOptions: Sendable {
     /// TLS inside of the connection; with it, the connection is made when the handshake is over.
     package struct TLS: Sendable {
         let client: TLSClient
-        let options: TLSOptions
+        let options: ClientTLSConfiguration
         let protocols: [String]
         let question: TLSNegotiation?
 
@@ -17,7 +17,7 @@ package struct ConnectOptions: Sendable {
         ///   - protocols: what is offered by ALPN, the best first.
         ///   - question: what the server is asked before, in clear text.
         package init(
-            _ client: TLSClient, _ options: TLSOptions, protocols: [String], question: TLSNegotiation? = nil
+            _ client: TLSClient, _ options: ClientTLSConfiguration, protocols: [String], question: TLSNegotiation? = nil
         ) {
             self.client = client
             self.options = options
@@ -170,7 +170,7 @@ package enum Connector {
 
     private static func code(_ error: IOError) -> SkeinError.Code {
         switch error.errnoCode {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM: .socketPanic
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: .overloaded
         default: .connectionFailed
         }
     }

@@ -69,7 +69,7 @@ final class DNSServers: @unchecked Sendable {
         } else {
             query.promise.fail(
                 SkeinError(
-                    .socketPanic, peer: question.name.text,
+                    .overloaded, peer: question.name.text,
                     because: "\(Self.maximumWaiting) names wait for the DNS servers already; ask for fewer at a time"))
         }
         return query.promise.futureResult

@@ -235,7 +235,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     }
 
     private var gone: SkeinError {
-        SkeinError(.channelClosed, peer: peer, because: "the server closed the connection")
+        SkeinError(.connectionClosed, peer: peer, because: "the server closed the connection")
     }
 
     private func ended() {

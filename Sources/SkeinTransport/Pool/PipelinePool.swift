@@ -127,7 +127,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         guard !machine.isLeaseQueueFull else {
             return lease.promise.fail(
                 SkeinError(
-                    .socketPanic, peer: peer,
+                    .overloaded, peer: peer,
                     because: "\(limits.maximumWaiting) leases wait already; raise maximumWaiting, or lease fewer"))
         }
         machine.enqueue(lease)

@@ -14,12 +14,12 @@ import Synchronization
 /// The TLS contexts of a session: reading a system's roots takes longer than a handshake.
 package final class TLSClient: Sendable {
     private struct Key: Hashable {
-        let options: TLSOptions
+        let options: ClientTLSConfiguration
         let protocols: [String]
         /// Files whose names are equal only as characters are not the same.
         let files: [ByteKey?]
 
-        init(_ options: TLSOptions, _ protocols: [String]) {
+        init(_ options: ClientTLSConfiguration, _ protocols: [String]) {
             self.options = options
             self.protocols = protocols
             let roots: String? =
@@ -37,7 +37,7 @@ package final class TLSClient: Sendable {
 
     /// The context for options.
     /// - Throws: code 713 with what is wrong with a file that the options name.
-    package func context(_ options: TLSOptions, protocols: [String]) throws(SkeinError) -> NIOSSLContext {
+    package func context(_ options: ClientTLSConfiguration, protocols: [String]) throws(SkeinError) -> NIOSSLContext {
         let key = Key(options, protocols)
         if let context = contexts.withLock({ $0[key] }) { return context }
         let context = try Self.make(options, protocols)
@@ -48,7 +48,9 @@ package final class TLSClient: Sendable {
         return context
     }
 
-    private static func make(_ options: TLSOptions, _ protocols: [String]) throws(SkeinError) -> NIOSSLContext {
+    private static func make(_ options: ClientTLSConfiguration, _ protocols: [String]) throws(SkeinError)
+        -> NIOSSLContext
+    {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.applicationProtocols = protocols
         configuration.minimumTLSVersion = options.minimumVersion.version
@@ -85,7 +87,7 @@ extension TLSConfiguration {
     }
 }
 
-extension TLSOptions.Version {
+extension ClientTLSConfiguration.Version {
     /// The version as NIOSSL names it.
     package var version: TLSVersion {
         switch self {

@@ -5,13 +5,15 @@ import NIOSSL
 /// What was agreed while a TLS connection was made.
 public struct TLSInfo: Sendable {
     /// The version.
-    public let version: TLSOptions.Version
+    public let version: ClientTLSConfiguration.Version
     /// The protocol inside, by ALPN (RFC 7301): `h2` or `http/1.1`; nil when nothing was agreed.
     public let applicationProtocol: String?
     /// The certificate that the peer has shown; nil when it has shown none.
     public let peerCertificate: PeerCertificate?
 
-    package init(version: TLSOptions.Version, applicationProtocol: String?, peerCertificate: PeerCertificate?) {
+    package init(
+        version: ClientTLSConfiguration.Version, applicationProtocol: String?, peerCertificate: PeerCertificate?
+    ) {
         self.version = version
         self.applicationProtocol = applicationProtocol
         self.peerCertificate = peerCertificate

@@ -121,7 +121,7 @@ package final class WorkerLink: Sendable {
         switch sent {
         case .done: break
         case .full: throw SkeinError(.exception, because: "too many broadcasts are under way; send less of them")
-        case .closed: throw SkeinError(.channelClosed, because: "the master has ended")
+        case .closed: throw SkeinError(.connectionClosed, because: "the master has ended")
         }
     }
 

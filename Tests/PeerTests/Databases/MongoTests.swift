@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import PeerSupport
 import Skein
+import SkeinAncestors
 import SkeinMongo
 import Testing
 
@@ -269,7 +270,7 @@ struct MongoTests {
     func compression(compressor: String) async throws {
         let peer = try await MongoPeer("--compress", "--checksum")
         let skein = SkeinClient()
-        var options = try MongoOptions(peer.uri("d", query: "compressors=\(compressor)"))
+        var options = try MongoConfiguration(peer.uri("d", query: "compressors=\(compressor)"))
         options.sendsChecksums = true
         let db = skein.mongo(options).database
         let text = String(repeating: "weave ", count: 10_000)

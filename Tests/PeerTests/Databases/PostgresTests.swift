@@ -244,14 +244,14 @@ struct PostgresSessionTests {
         #expect(try await db.execute("SELECT sum FROM accounts ORDER BY id").fetch([Int].self) == [10, 10])
         let dropped = try await db.begin()
         dropped.execute("DELETE FROM accounts")
-        await dropped.putback()
+        await dropped.end()
         #expect(try await db.execute("SELECT count(*) FROM accounts").one(Int.self) == 2)
         await skein.shutdown()
     }
 
     @Test("transactions that come into each other's way are done again, if that is wanted")
     func serialization() async throws {
-        var settings = try PostgresOptions(try await PostgresPeer.shared.get().url(query: "pool_size=6"))
+        var settings = try PostgresConfiguration(try await PostgresPeer.shared.get().url(query: "pool_size=6"))
         settings.pool.leaseTimeout = .seconds(60)  // a machine with much else to do takes its time
         let skein = SkeinClient(concurrency: 1000)
         let db = skein.postgres(settings)
@@ -361,7 +361,7 @@ struct PostgresSessionTests {
         try await PostgresPeer.shared.get().untilActive("SELECT pg_sleep(60)%given up%")
         let neighbours = (0..<50).map { db.execute("SELECT \($0)::int") }
         slow.cancel()
-        #expect(await slow.dispatch().failure?.code == .controlledShutdown)
+        #expect(await slow.dispatch().failure?.code == .cancelled)
         #expect(await late.dispatch().failure?.code == .timeout)
         for (number, call) in neighbours.enumerated() { #expect(try await call.one(Int.self) == number) }
         let peer = try await PostgresPeer.shared.get()
@@ -437,7 +437,7 @@ struct PostgresSessionTests {
     @Test("who waited in vain for a connection does not keep the others from it")
     func inVain() async throws {
         let skein = SkeinClient()
-        var options = try PostgresOptions(try await PostgresPeer.shared.get().url(query: "pool_size=1"))
+        var options = try PostgresConfiguration(try await PostgresPeer.shared.get().url(query: "pool_size=1"))
         options.pool.leaseTimeout = .milliseconds(200)
         let db = skein.postgres(options)
         let slow = db.execute("SELECT pg_sleep(1)")
@@ -448,7 +448,7 @@ struct PostgresSessionTests {
         let tx = try await db.begin()
         let behind = db.execute("SELECT 2")
         #expect(try await tx.execute("SELECT 3").one(Int.self) == 3)
-        await tx.putback()
+        await tx.end()
         #expect(try await behind.one(Int.self) == 2)
         await skein.shutdown()
     }

@@ -78,7 +78,7 @@ struct RedisTests {
     @Test("transactions: all or nothing, nobody in between; watched keys are tried again")
     func transactions() async throws {
         let skein = SkeinClient()
-        var options = try RedisOptions(try await RedisPeer.shared.get().url("/4?pool_size=4"))
+        var options = try RedisConfiguration(try await RedisPeer.shared.get().url("/4?pool_size=4"))
         // Those that meet each other try again, and others wait for their connections.
         options.pool.leaseTimeout = .seconds(60)
         let redis = skein.redis(options)
@@ -123,7 +123,7 @@ struct RedisTests {
         let given = redis.blpop("nothing", 0)
         #expect(try await redis.ping().fetch(String.self) == "PONG")
         given.cancel()
-        #expect(await given.dispatch().failure?.code == .controlledShutdown)
+        #expect(await given.dispatch().failure?.code == .cancelled)
         for _ in 0..<5 { #expect(try await redis.blpop("nothing", 0.01).fetch().isNull) }
         #expect(await redis.connectionCount <= 3)
         await skein.shutdown()
@@ -280,7 +280,7 @@ struct RedisTests {
     func silentWhileIdle() async throws {
         let peer = try await RedisPeer()
         let skein = SkeinClient()
-        var options = try RedisOptions(peer.url())
+        var options = try RedisConfiguration(peer.url())
         options.pool.checkInterval = .milliseconds(200)
         let redis = skein.redis(options)
         try await redis.ping().commit()
@@ -302,7 +302,7 @@ struct RedisTests {
         configuration.threads = 2
         configuration.concurrency = 1000
         let skein = SkeinClient(configuration)
-        var options = try RedisOptions(try await RedisPeer.shared.get().url("/12"))
+        var options = try RedisConfiguration(try await RedisPeer.shared.get().url("/12"))
         options.pool.leaseTimeout = .seconds(60)
         let redis = skein.redis(options)
         let db = try skein.postgres(try await PostgresPeer.shared.get().url())

@@ -58,7 +58,7 @@ struct SQLiteTests {
         ] {
             #expect(await db.execute(wrong).dispatch().failure?.code == .exception)
         }
-        let other = try skein.sqlite(SQLiteOptions())
+        let other = try skein.sqlite(SQLiteConfiguration())
         #expect(await other.execute("SELECT * FROM people").dispatch().statusCode == 500)
         await skein.shutdown()
     }
@@ -105,7 +105,7 @@ struct SQLiteTests {
     @Test("transactions: all or nothing, by scope and by hand; one that does nothing is undone")
     func transactions() async throws {
         let skein = SkeinClient()
-        var options = SQLiteOptions(path: TestFolder.path("tx.db"))
+        var options = SQLiteConfiguration(path: TestFolder.path("tx.db"))
         let db = try skein.sqlite(options)
         options.idleTransaction = .milliseconds(700)
         let impatient = try skein.sqlite(options)
@@ -143,27 +143,29 @@ struct SQLiteTests {
     @Test("queries that were built are carried out")
     func queries() async throws {
         let skein = SkeinClient()
-        let db = try skein.sqlite(SQLiteOptions())
+        let db = try skein.sqlite(SQLiteConfiguration())
         try await db.execute("CREATE TABLE post (id INTEGER PRIMARY KEY, title TEXT, hits INT)").commit()
         let posts = (1...20).map { Post(id: $0, title: "post \($0)%", hits: $0 * $0) }
         for post in posts { try await db.execute(try Query.insert("post").data(encoding: post)).commit() }
-        let stem = Query.select("post").filter("title__endswith", "%").exclude("id__in", [2, 3])
+        let stem = Query.select("post").filter("title", .endswith, "%").exclude("id", .in, [2, 3])
         #expect(try await db.execute(stem.get("count(*)")).one(Int.self) == 18)
         #expect(try await db.execute(stem.order("-hits")[1..<3]).fetch([Post].self) == [posts[18], posts[17]])
-        #expect(try await db.execute(stem.filter("title__contains", "1%")).fetch().count == 2)
+        #expect(try await db.execute(stem.filter("title", .contains, "1%")).fetch().count == 2)
         let upsert = Query.insert("post").data(["id": 1, "title": "new", "hits": 0]).upsert(
             on: "id", updating: ["title"]
         ).returning("hits")
         #expect(try await db.execute(upsert).one(Int.self) == 1)
         #expect(
-            await db.execute(Query.update("post").set("hits", to: "hits + \(5)").filter("id__lte", 2)).dispatch()
+            await db.execute(Query.update("post").set("hits", to: "hits + \(5)").filter("id", .lte, 2)).dispatch()
                 .affected == 2)
         #expect(
-            try await db.execute(Query.select("post").get("hits").filter(Q("id", 1) | Q("title", "x"))).one(Int.self)
+            try await db.execute(
+                Query.select("post").get("hits").filter(SQLCondition("id", 1) | SQLCondition("title", "x"))
+            ).one(Int.self)
                 == 6)
         #expect(await db.execute(Query.delete("post")).dispatch().failure?.code == .exception)
         #expect(
-            try await db.execute(Query.delete("post").filter("id__between", [1, 10]).returning("id")).fetch([Int].self)
+            try await db.execute(Query.delete("post").filter("id", .between, [1, 10]).returning("id")).fetch([Int].self)
                 .count == 10)
         await skein.shutdown()
     }

@@ -273,7 +273,7 @@ struct ACMETests {
         #expect(try await curl("lost.example.org", secure, "-k").output == "hello")
         await refused.stop()
 
-        var options = ACMEOptions(names: ["*.example.org", "example.org"], folder: folder)
+        var options = ACMEConfiguration(names: ["*.example.org", "example.org"], folder: folder)
         options.directory = authority.directory
         options.rootsFile = authority.roots
         options.challenge = .dns(program: hook)

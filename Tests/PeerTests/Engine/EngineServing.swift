@@ -33,7 +33,7 @@ extension Engine {
         let folder = try await Certificates.shared.folder()
         var engine = self
         engine.configuration.addresses = [.tls("127.0.0.1", port: 0)]
-        engine.configuration.tls = ServerTLSOptions(certificates: [
+        engine.configuration.tls = ServerTLSConfiguration(certificates: [
             .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
         ])
         return engine

@@ -42,8 +42,8 @@ struct FilePeerTests {
         return folder
     }()
 
-    private static func engine(_ change: (inout FileOptions) -> Void = { _ in }) -> Engine {
-        var options = FileOptions()
+    private static func engine(_ change: (inout FileConfiguration) -> Void = { _ in }) -> Engine {
+        var options = FileConfiguration()
         change(&options)
         var engine = Engine()
         engine.mount("/", .directory("\(folder)/public", options))
@@ -220,7 +220,7 @@ struct FilePeerTests {
 
     @Test("links are followed inside, everywhere, or not at all")
     func links() async throws {
-        func code(_ links: FileOptions.Links, _ path: String) async throws -> String {
+        func code(_ links: FileConfiguration.Links, _ path: String) async throws -> String {
             var code = ""
             try await serving(Self.engine { $0.links = links }) { (port, _) async throws in
                 code = try await curl("-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:\(port)\(path)")
@@ -246,7 +246,7 @@ struct FilePeerTests {
             """
         let made = try await runToEnd("bash", ["-c", script, folder])
         #expect(made.code == 0, "\(made.errors)")
-        var options = FileOptions()
+        var options = FileConfiguration()
         options.listsFolders = true
         var engine = Engine()
         engine.mount("/", .directory(folder, options))
@@ -278,7 +278,7 @@ struct FilePeerTests {
     @Test("folders: a slash, an index, a list for people and for programs")
     func folders() async throws {
         var engine = Engine()
-        var options = FileOptions()
+        var options = FileConfiguration()
         options.listsFolders = true
         engine.mount("/files", .directory("\(Self.folder)/public", options))
         try await serving(engine) { (port, _) async throws in

@@ -9,9 +9,9 @@ import Testing
 @Suite("Forward proxy", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct ForwardProxyTests {
     private func proxying(
-        _ change: (inout ForwardProxyOptions) -> Void, _ test: (Int, HTTPServer) async throws -> Void
+        _ change: (inout ForwardProxyConfiguration) -> Void, _ test: (Int, HTTPServer) async throws -> Void
     ) async throws {
-        var options = ForwardProxyOptions()
+        var options = ForwardProxyConfiguration()
         change(&options)
         var engine = Engine()
         engine.get("/own") { _ in .text("own") }

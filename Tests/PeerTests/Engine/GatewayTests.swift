@@ -57,7 +57,7 @@ struct GatewayTests {
                         ? Identity(user: user, roles: ["user"], proof: .password) : nil
                 }, policy: .anyone),
         ]
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.identity = IdentityFields()
         options.forwardsCredentials = false
         options.allowsUnderscores = true
@@ -138,7 +138,7 @@ struct GatewayTests {
     )
     func cachedIdentities() async throws {
         let (process, back) = try await flask()
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.identity = IdentityFields()
         options.forwardsCredentials = false
         options.cache = .memory(isShared: true)

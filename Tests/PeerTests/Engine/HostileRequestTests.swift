@@ -13,7 +13,7 @@ struct HostileRequestTests {
         engine.configuration.maximumFileSize = 64 << 10
         // Longer than a busy machine takes between a connection and its first byte: one that says nothing is closed without a word.
         engine.configuration.headerTimeout = .seconds(8)
-        engine.configuration.requestLog = RequestLogOptions(TestFolder.path("hostile.log"))
+        engine.configuration.requestLog = RequestLogConfiguration(TestFolder.path("hostile.log"))
         var router = Router()
         router.get("/") { _ in .text("fine") }
         router.get("/int/<int:id>") { .text("\(try $0.parameter("id", as: Int.self))") }

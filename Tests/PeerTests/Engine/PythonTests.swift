@@ -404,9 +404,9 @@ struct ASGITests {
                 """, "\(run.errors)")
         #expect(try await server.json("/state")["disconnected"] == [4123, "enough"])
         let client = SkeinClient()
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.usesHTTP2 = true
-        let socket = try await client.webSocket("\(url)/echo", options: options)
+        let socket = try await client.webSocket("\(url)/echo", configuration: options)
         try await socket.send("over HTTP/2")
         #expect(try await socket.receive()?.text == "over HTTP/2")
         await socket.close()

@@ -14,7 +14,7 @@ struct SharedCacheTests {
         _ test: (String, HTTPServer) async throws -> Void
     ) async throws {
         let services = try await Peers.shared.servicesPort()
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.cache = cache
         var engine = Engine()
         engine.mount("/", .upstream("http://127.0.0.1:\(back ?? services)", options))

@@ -29,7 +29,7 @@ struct SocketGroupTests {
             reports?.yield(String(buffer: try await request.body.collect()))
             return ServerResponse(.noContent)
         }
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.closeTimeout = .milliseconds(200)
         router.webSocket("/chat/<room>", options) { socket, request in
             let room = rooms[request.parameter("room") ?? ""]

@@ -16,10 +16,10 @@ import Testing
 struct UpstreamTests {
     /// Serves one back end at the root.
     private func proxying(
-        _ url: String, _ change: (inout UpstreamOptions) -> Void = { _ in },
+        _ url: String, _ change: (inout UpstreamConfiguration) -> Void = { _ in },
         _ test: (Int, HTTPServer) async throws -> Void
     ) async throws {
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         change(&options)
         var engine = Engine()
         engine.mount("/", .upstream(url, options))
@@ -91,7 +91,7 @@ struct UpstreamTests {
             ], log: TestFolder.path("inner.log"))
         _ = try await inner.untilPrinted("listening on ")
         for http2 in [HTTP2Use?.none, .never] {
-            var options = UpstreamOptions()
+            var options = UpstreamConfiguration()
             options.http2 = http2
             options.host = .replaced
             var engine = Engine()
@@ -127,7 +127,7 @@ struct UpstreamTests {
         var engine = Engine()
         engine.configuration.maximumBodySize = 1 << 30
         engine.mount("/services", .upstream("http://127.0.0.1:\(services)"))
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.http2 = .priorKnowledge
         engine.mount("/", .upstream("http://127.0.0.1:\(nginx2)", options))
         try await serving(engine) { port, server in
@@ -196,7 +196,7 @@ struct UpstreamTests {
         var engine = Engine()
         engine.configuration.addresses = [.tcp("127.0.0.1", port: 0)]
         engine.configuration.logger = lines.logger
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.responseTimeout = .milliseconds(300)
         engine.mount("/silent", .upstream("http://127.0.0.1:\(silent.port)", options))
         engine.mount("/garbage", .upstream("http://127.0.0.1:\(garbage.port)"))
@@ -281,7 +281,7 @@ struct UpstreamTests {
         let hypercorn = try await Peers.shared.hypercornPort()
         var engine = Engine()
         engine.mount("/", .upstream("http://127.0.0.1:\(back)"))
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.http2 = .priorKnowledge
         engine.mount("/two", .upstream("http://127.0.0.1:\(hypercorn)", options))
         try await serving(engine) { port, _ in
@@ -302,7 +302,7 @@ struct UpstreamTests {
 
         var own = Engine()
         own.get("/echo") { request in
-            var options = WebSocketOptions()
+            var options = WebSocketConfiguration()
             options.subprotocols = ["echo.v1"]
             return try request.webSocket(options) { for try await message in $0 { try await $0.send(message) } }
         }

@@ -37,7 +37,7 @@ struct UpstreamTimeTests {
     @Test("a slow client of a large response does not keep the back end's only worker; it gets every byte")
     func buffered() async throws {
         let (process, back) = try await gunicorn()
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.responseBuffering = ResponseBuffering(memory: 1 << 20, folder: TestFolder.url.path)
         var engine = Engine()
         engine.mount("/", .upstream("http://127.0.0.1:\(back)", options))
@@ -89,7 +89,7 @@ struct UpstreamTimeTests {
             """
         let full = try PeerProcess(Peers.python(), ["-c", script], log: TestFolder.path("full.log"))
         let fullPort = try await full.untilPrinted("full ")
-        var options = UpstreamOptions()
+        var options = UpstreamConfiguration()
         options.connectTimeout = .milliseconds(500)
         options.readTimeout = .milliseconds(700)
         var engine = Engine()

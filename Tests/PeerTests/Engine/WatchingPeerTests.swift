@@ -7,10 +7,10 @@ import Testing
 /// What a server says about itself: logs, transactions, metrics, the page of its state.
 @Suite("Watching", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct WatchingPeerTests {
-    private static func engine(_ log: String, _ change: (inout RequestLogOptions) -> Void = { _ in }) -> Engine {
+    private static func engine(_ log: String, _ change: (inout RequestLogConfiguration) -> Void = { _ in }) -> Engine {
         var engine = Engine()
         engine.configuration.threads = 1  // lines of several loops are not in order
-        var options = RequestLogOptions(log)
+        var options = RequestLogConfiguration(log)
         change(&options)
         engine.configuration.requestLog = options
         var router = Router()
@@ -82,8 +82,8 @@ struct WatchingPeerTests {
 
     @Test(
         "the common formats, as the reader of such logs takes them",
-        arguments: [RequestLogOptions.Format.common, .combined])
-    func common(format: RequestLogOptions.Format) async throws {
+        arguments: [RequestLogConfiguration.Format.common, .combined])
+    func common(format: RequestLogConfiguration.Format) async throws {
         let log = TestFolder.path("requests.log")
         try await serving(Self.engine(log) { $0.format = format }) { port, _ in try await ask(port) }
         // The pattern by which Apache's format is mostly read.
@@ -156,7 +156,7 @@ struct WatchingPeerTests {
             return .json(["first": first["headers"], "second": second["headers"]])
         }
         middle.configuration.threads = 1
-        middle.configuration.requestLog = RequestLogOptions(log)
+        middle.configuration.requestLog = RequestLogConfiguration(log)
         try await serving(middle) { (port, _) async throws in
             var front = Engine()
             front.mount("/") { request in

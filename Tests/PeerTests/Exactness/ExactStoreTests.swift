@@ -323,7 +323,7 @@ struct ExactStoreTests {
     func fifo() async throws {
         let peer = try await AWSPeer.shared.get()
         let skein = SkeinClient()
-        let options = AWSOptions(
+        let options = AWSConfiguration(
             region: "eu-west-1", endpoint: peer.endpoint,
             credentials: AWSCredentials(accessKey: "AKTEST", secretKey: "secret"))
         let queue = try await skein.sqs(options).createQueue(

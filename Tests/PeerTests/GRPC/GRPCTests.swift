@@ -8,7 +8,7 @@ import SkeinHTTP
 import Testing
 
 import struct SkeinEngine.ServerConfiguration
-import struct SkeinEngine.ServerTLSOptions
+import struct SkeinEngine.ServerTLSConfiguration
 
 /// Generated code on Skein's transports, with grpcio at the other end.
 @Suite("gRPC", .serialized, .inTurn, .timeLimit(.minutes(5)))
@@ -262,7 +262,7 @@ struct GRPCTests {
     func bothEnds() async throws {
         let folder = try await Certificates.shared.folder()
         var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)
-        configuration.tls = ServerTLSOptions(certificates: [
+        configuration.tls = ServerTLSConfiguration(certificates: [
             .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
         ])
         var settings = SkeinClient.Configuration()

@@ -50,9 +50,10 @@ struct WebSocketClientTests {
     @Test("messages of every kind and size come back, compressed and not")
     func echo() async throws {
         for (peer, isOn) in [(Self.peer, true), (Self.peer, false), (Self.plainPeer, true)] {
-            var options = WebSocketOptions()
+            var options = WebSocketConfiguration()
             if !isOn { options.compression = nil }
-            let socket = try await session().webSocket("\(try await peer.value.url)/echo?id=\(id)", options: options)
+            let socket = try await session().webSocket(
+                "\(try await peer.value.url)/echo?id=\(id)", configuration: options)
             let messages: [WebSocketMessage] = [
                 "", "hello", .text(String(repeating: "ä€😀", count: 1000)), .binary([]),
                 .binary((0..<1 << 20).map { UInt8(truncatingIfNeeded: $0) }),
@@ -87,12 +88,12 @@ struct WebSocketClientTests {
     @Test("headers, credentials and cookies go along; a subprotocol is agreed on; redirects are followed")
     func handshake() async throws {
         let url = try await Self.peer.value.url
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.subprotocols = ["chat.v1", "chat.v2"]
         let jar = CookieJar([Cookie("a", "b", domain: "127.0.0.1")])
         let skein = session { $0.cookies = jar }
         let socket = try await skein.webSocket(
-            "\(url)/headers", options: options, headers: ["X-Thread": "wool"], auth: .basic("weaver", "secret"))
+            "\(url)/headers", configuration: options, headers: ["X-Thread": "wool"], auth: .basic("weaver", "secret"))
         #expect(await socket.subprotocol == "chat.v2")
         var walk = socket.makeAsyncIterator()
         let seen = try JSONDecoder().decode(JSONValue.self, from: Data((try await walk.next()?.text ?? "").utf8))
@@ -223,13 +224,13 @@ struct WebSocketClientTests {
         try await fragile.send("one")
         #expect(try await fragile.receive() == "one")
         let error = await #expect(throws: SkeinError.self) { try await fragile.receive() }
-        #expect([.channelClosed, .socketError].contains(error?.code) && fragile.closing?.code == .abnormal)
+        #expect([.connectionClosed, .socketError].contains(error?.code) && fragile.closing?.code == .abnormal)
 
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.reconnect = .init()
         options.reconnect?.firstWait = .milliseconds(20)
         let skein = session()
-        let socket = try await skein.webSocket("\(url)/drop", options: options)
+        let socket = try await skein.webSocket("\(url)/drop", configuration: options)
         for number in 0..<5 {
             try await socket.send("\(number)")
             #expect(try await socket.receive() == .text("\(number)"))
@@ -244,7 +245,7 @@ struct WebSocketClientTests {
         }
         guard case .tcp(_, let port)? = try await server.start().first else { throw PeerError("no port") }
         options.reconnect?.maximumAttempts = 3
-        let left = try await session().webSocket("ws://127.0.0.1:\(port)/", options: options)
+        let left = try await session().webSocket("ws://127.0.0.1:\(port)/", configuration: options)
         await server.stop()
         let refused = await #expect(throws: SkeinError.self) { try await left.receive() }
         #expect(refused?.code == .connectionFailed)
@@ -252,13 +253,13 @@ struct WebSocketClientTests {
 
     @Test("a peer that does not answer pings is given up")
     func silence() async throws {
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.pingInterval = .milliseconds(200)
         options.pingTimeout = .milliseconds(300)
-        let socket = try await session().webSocket("\(try await Self.peer.value.raw)/mute", options: options)
+        let socket = try await session().webSocket("\(try await Self.peer.value.raw)/mute", configuration: options)
         let error = await #expect(throws: SkeinError.self) { try await socket.receive() }
         #expect(error?.code == .timeout)
-        let patient = try await session().webSocket("\(try await Self.peer.value.url)/echo", options: options)
+        let patient = try await session().webSocket("\(try await Self.peer.value.url)/echo", configuration: options)
         try await Shard.standard.sleep(until: .after(.seconds(1)))
         try await patient.send("still there")
         #expect(try await patient.receive() == "still there")
@@ -273,11 +274,11 @@ struct WebSocketClientTests {
         ])
     func violations(bytes: String, code: Int, failure: Int) async throws {
         let hex = bytes.replacing(" ", with: "")
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.compression = nil
         let name = "\(id)\(hex)"
         let socket = try await session().webSocket(
-            "\(try await Self.peer.value.raw)/?id=\(name)&hex=\(hex)", options: options)
+            "\(try await Self.peer.value.raw)/?id=\(name)&hex=\(hex)", configuration: options)
         let error = await #expect(throws: SkeinError.self) { try await socket.receive() }
         #expect(error?.code.rawValue == failure, "\(String(describing: error))")
         #expect(try await noted(name) == .integer(code))
@@ -309,11 +310,11 @@ struct WebSocketClientTests {
 
         let hypercorn = "ws://127.0.0.1:\(try await Peers.shared.hypercornPort())/"
         #expect(await session().ws(hypercorn, "a").dispatch().data == "1.1 a")
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.usesHTTP2 = true
         let multiplexed = session { $0.http2.use = .priorKnowledge }
         var sockets: [WebSocket] = []
-        for _ in 0..<20 { sockets.append(try await multiplexed.webSocket(hypercorn, options: options)) }
+        for _ in 0..<20 { sockets.append(try await multiplexed.webSocket(hypercorn, configuration: options)) }
         for (number, socket) in sockets.enumerated() {
             try await socket.send("\(number)")
             #expect(try await socket.receive() == .text("2 \(number)"))
@@ -326,7 +327,7 @@ struct WebSocketClientTests {
         // A server of HTTP/2 that cannot do that is asked in HTTP/1.1; nginx has no sockets there either.
         let (nginx, roots) = try await TLSTests.goodPort()
         let negotiating = session { $0.tls.roots = .file(roots) }
-        let refused = await negotiating.ws("wss://localhost:\(nginx)/", "", options: options).dispatch()
+        let refused = await negotiating.ws("wss://localhost:\(nginx)/", "", configuration: options).dispatch()
         #expect(refused.statusCode == 716)
     }
 }

@@ -35,7 +35,7 @@ struct WebSocketServerTests {
         configuration.logger = .silent
         change(&configuration)
         let server = HTTPServer(configuration) { request in
-            var options = WebSocketOptions()
+            var options = WebSocketConfiguration()
             options.subprotocols = ["echo.v1"]
             options.pingInterval = .seconds(1)
             switch request.path {
@@ -118,7 +118,7 @@ struct WebSocketServerTests {
         }
         func secure(_ configuration: inout ServerConfiguration) {
             configuration.addresses = [.tls("127.0.0.1", port: 0)]
-            configuration.tls = ServerTLSOptions(certificates: [
+            configuration.tls = ServerTLSConfiguration(certificates: [
                 .init(certificateFile: "\(folder)/good.pem", keyFile: "\(folder)/good.pem")
             ])
         }
@@ -205,10 +205,10 @@ struct WebSocketServerTests {
         configuration.http.http2.use = .priorKnowledge
         let multiplexed = SkeinClient(configuration)
         try await Self.serving({ $0.shutdownTimeout = .seconds(1) }) { port, server in
-            var options = WebSocketOptions()
+            var options = WebSocketConfiguration()
             options.usesHTTP2 = true
             sockets.append(try await SkeinClient().webSocket("ws://127.0.0.1:\(port)/echo"))
-            sockets.append(try await multiplexed.webSocket("ws://127.0.0.1:\(port)/echo", options: options))
+            sockets.append(try await multiplexed.webSocket("ws://127.0.0.1:\(port)/echo", configuration: options))
             #expect(try await multiplexed.get("http://127.0.0.1:\(port)/version").dispatch().text() == "HTTP/2.0")
             #expect(multiplexed.connectCount == 1)
             for socket in sockets {
@@ -230,7 +230,7 @@ struct WebSocketServerTests {
     @Test("a silent client is asked by pings, and cut off when it does not answer")
     func silence() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
-            var options = WebSocketOptions()
+            var options = WebSocketConfiguration()
             options.pingInterval = .milliseconds(200)
             options.pingTimeout = .milliseconds(200)
             return try request.webSocket(options) { socket in for try await _ in socket {} }
@@ -248,7 +248,7 @@ struct WebSocketServerTests {
     )
     func unfinished() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
-            var options = WebSocketOptions()
+            var options = WebSocketConfiguration()
             options.pingInterval = nil
             options.messageTimeout = .seconds(1)
             return try request.webSocket(options) { socket in for try await _ in socket {} }
@@ -277,7 +277,7 @@ struct WebSocketServerTests {
         configuration.keepAliveTimeout = .seconds(1)
         configuration.bodyTimeout = .seconds(1)
         let server = HTTPServer(configuration) { request in
-            var options = WebSocketOptions()
+            var options = WebSocketConfiguration()
             options.pingInterval = nil
             return try request.webSocket(options) { socket in for try await _ in socket {} }
         }
@@ -298,10 +298,10 @@ struct WebSocketServerTests {
         // One that answers stays.
         var session = SkeinClient.Configuration()
         session.http.http2.use = .priorKnowledge
-        var options = WebSocketOptions()
+        var options = WebSocketConfiguration()
         options.usesHTTP2 = true
         options.pingInterval = nil
-        let socket = try await SkeinClient(session).webSocket("ws://127.0.0.1:\(port)/", options: options)
+        let socket = try await SkeinClient(session).webSocket("ws://127.0.0.1:\(port)/", configuration: options)
         try await Shard.standard.sleep(until: .after(.seconds(3)))
         #expect(socket.closing == nil)
         try await socket.send("still there")

@@ -3,7 +3,7 @@
 import SkeinCore
 
 /// Settings of an SQLite client, each with a safe default.
-public struct SQLiteOptions: Hashable, Sendable {
+public struct SQLiteConfiguration: Hashable, Sendable {
     /// The file; nil for a database in memory, which ends with its client.
     public var path: String?
     /// Reading statements that are carried out at one time, beside the one that writes. Default: 4.

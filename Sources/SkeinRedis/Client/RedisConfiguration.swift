@@ -4,7 +4,7 @@ import SkeinCore
 import SkeinTransport
 
 /// Settings of a Redis client. Most come from a URL; the others have safe defaults.
-public struct RedisOptions: Hashable, Sendable {
+public struct RedisConfiguration: Hashable, Sendable {
     /// How the server is found.
     public enum Topology: Hashable, Sendable {
         /// It is the one that is named.
@@ -26,7 +26,7 @@ public struct RedisOptions: Hashable, Sendable {
     /// The number of the database; a cluster has only 0. Default: 0.
     public var database = 0
     /// TLS, for `rediss://`. Default: none.
-    public var tls: TLSOptions?
+    public var tls: ClientTLSConfiguration?
     /// What the server's list of clients shows. Default: `skein`.
     public var clientName = "skein"
     /// Whether RESP3 is spoken when the server can. Default: true.
@@ -62,17 +62,17 @@ public struct RedisOptions: Hashable, Sendable {
         }
         switch url[..<separator.lowerBound].lowercased() {
         case "redis": break
-        case "rediss": tls = TLSOptions()
+        case "rediss": tls = ClientTLSConfiguration()
         case "redis+unix", "unix":
             try setUser(&rest)
             hosts = [.unix(path: try Self.decoded(rest))]
             rest = ""
         case "redis+sentinel", "rediss+sentinel":
             topology = .sentinel(master: query.removeValue(forKey: "master") ?? "mymaster")
-            if url.hasBytePrefix("rediss") { tls = TLSOptions() }
+            if url.hasBytePrefix("rediss") { tls = ClientTLSConfiguration() }
         case "redis+cluster", "rediss+cluster":
             topology = .cluster
-            if url.hasBytePrefix("rediss") { tls = TLSOptions() }
+            if url.hasBytePrefix("rediss") { tls = ClientTLSConfiguration() }
         case let scheme: throw Self.problem("its scheme is \(scheme) and not redis")
         }
         if !rest.isEmpty { try setHosts(&rest) }

@@ -11,7 +11,7 @@ import SkeinWire
 #endif
 
 /// Settings of an ``UpstreamApp``, each with a safe default.
-public struct UpstreamOptions: Sendable {
+public struct UpstreamConfiguration: Sendable {
     /// How request paths are mapped. Default: the mount's path is replaced by the path of the back end's URL.
     public var path = PathRule.replaced
     /// The `Host` field sent to the back end. Default: the client's.

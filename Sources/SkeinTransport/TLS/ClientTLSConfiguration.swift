@@ -1,7 +1,7 @@
 // What a client can set about TLS. A value, so that connections with the same settings share what is made of them.
 
 /// TLS as a client speaks it. The defaults verify the server's certificate and name against the system's roots.
-public struct TLSOptions: Hashable, Sendable {
+public struct ClientTLSConfiguration: Hashable, Sendable {
     /// Whether the server has to prove who it is.
     public enum Verification: Hashable, Sendable {
         /// Its certificate has to be valid, of a trusted issuer, and for the name that was asked for (RFC 9110, section 4.3.4).

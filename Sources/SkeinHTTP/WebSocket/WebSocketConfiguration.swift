@@ -4,7 +4,7 @@ import SkeinCore
 import SkeinWire
 
 /// Settings of a WebSocket; the defaults suit both sides and a peer that nobody knows.
-public struct WebSocketOptions: Sendable {
+public struct WebSocketConfiguration: Sendable {
     /// Subprotocols: what a client offers or a server accepts, in the order of preference. Default: none.
     public var subprotocols: [String] = []
     /// What the peer may make us hold.

@@ -10,7 +10,7 @@ import SkeinHTTP
 #endif
 
 /// Settings of a client of Amazon Web Services, each with the default that Amazon's own tools have.
-public struct AWSOptions: Sendable {
+public struct AWSConfiguration: Sendable {
     /// The region. Default: `AWS_REGION` or `AWS_DEFAULT_REGION`, else that of the profile.
     public var region: String?
     /// Where the service is, for one's own: `http://localhost:4566`. Default: `AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_DYNAMODB` or

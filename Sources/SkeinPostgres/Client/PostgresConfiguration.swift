@@ -11,7 +11,7 @@ import SkeinTransport
 #endif
 
 /// Settings of a PostgreSQL client. Most come from a connection string; the others have safe defaults.
-public struct PostgresOptions: Hashable, Sendable {
+public struct PostgresConfiguration: Hashable, Sendable {
     /// Whether connections are encrypted (`sslmode`).
     public enum TLSMode: String, Sendable {
         /// They are not.
@@ -61,7 +61,7 @@ public struct PostgresOptions: Hashable, Sendable {
     /// Default: prefer, as everywhere; say `verify-full` where the network is not trusted.
     public var tls = TLSMode.prefer
     /// Whose certificates are trusted, and what is shown.
-    public var tlsOptions = TLSOptions()
+    public var tlsConfiguration = ClientTLSConfiguration()
     /// Which of several hosts is wanted. Default: any.
     public var target = Target.any
     /// Default: when the server offers it.

@@ -5,7 +5,7 @@ import SkeinCore
 import SkeinEngine
 
 /// Which Python runs an app, and how.
-public struct PythonOptions: Sendable {
+public struct PythonConfiguration: Sendable {
     /// A folder of a virtual environment, or a Python program. All apps of a process share one Python. Default: `VIRTUAL_ENV`, `.venv` or `venv` in
     /// ``folder``, or `python3` on the PATH.
     public var environment: String?

@@ -3,7 +3,7 @@
 import SkeinHTTP
 
 /// How the files of a folder are served.
-public struct FileOptions: Sendable {
+public struct FileConfiguration: Sendable {
     /// What is done about symbolic links.
     public enum Links: Sendable, Hashable {
         /// Nothing is served through one.

@@ -4,7 +4,7 @@ import SkeinCore
 import SkeinTransport
 
 /// Settings of a MongoDB client. Most come from a URI; the others have safe defaults.
-public struct MongoOptions: Hashable, Sendable {
+public struct MongoConfiguration: Hashable, Sendable {
     /// The servers that are asked first; a replica set names the others.
     public var hosts: [Endpoint] = [.host("localhost", port: 27017)]
     /// Whether only the one named server is used, whatever set it belongs to. Default: false.
@@ -16,7 +16,7 @@ public struct MongoOptions: Hashable, Sendable {
     /// Who we are. Default: nobody.
     public var credentials: MongoCredentials?
     /// TLS, for `tls=true`. Default: none.
-    public var tls: TLSOptions?
+    public var tls: ClientTLSConfiguration?
     /// Compressors, the best first; the first that the server knows is used. Default: none.
     public var compressors: [MongoCompressor] = []
     /// Whether a CRC-32C follows each message in clear text. Default: false; those that the server sends are always checked.
