@@ -16,10 +16,10 @@ import SkeinEngineCommand
 struct SkeinCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skein",
-        abstract: "One client for everything a program calls, and one engine for everything it serves.",
+        abstract: "A client for HTTP, databases and other services, and an engine that serves apps and files.",
         discussion: """
-            Try `skein demo` first. Exit codes: 0 when all went well, 1 when an answer was 400 or above or did not come, \
-            2 when the command line cannot be understood.
+            Try `skein demo` first. Exit codes: 0 for success, 1 when a response was 400 or above or was missing, \
+            2 for an invalid command line.
             """,
         version: "0.1.0",
         subcommands: [

@@ -25,51 +25,51 @@ extension ServerConfiguration.Forwarding: ExpressibleByArgument {}
 ///
 /// `blog --help` then tells of `--db` and of all of these.
 public struct EngineOptions: ParsableArguments {
-    @Option(help: "HOST:PORT, [IPV6]:PORT, unix:PATH, or systemd for the sockets it hands over; port 0 is a free one.")
+    @Option(help: "HOST:PORT, [IPV6]:PORT, unix:PATH, or systemd for the sockets it passes; port 0 is a free one.")
     public var listen: String = "127.0.0.1:8080"
 
-    @Option(help: "Event-loop threads. Default: one a core.")
+    @Option(help: "Event-loop threads. Default: one per core.")
     public var threads: Int?
 
-    @Option(help: ArgumentHelp("Speak TLS with the certificate in this PEM file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Use TLS with the certificate in this PEM file.", valueName: "file"))
     public var tlsCert: String?
 
     @Option(help: ArgumentHelp("The private key of --tls-cert. Default: in the same file.", valueName: "file"))
     public var tlsKey: String?
 
-    @Option(help: ArgumentHelp("Send who asks on this port in clear text to the port of --listen.", valueName: "port"))
+    @Option(help: ArgumentHelp("Redirect clear-text requests on this port to the port of --listen.", valueName: "port"))
     public var forward: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Believe what proxies at these addresses say of the client; may be repeated.", valueName: "address/bits"))
+            "Trust client fields set by proxies at these addresses; may be repeated.", valueName: "address/bits"))
     public var trust: [String] = []
 
-    @Option(help: "The fields in which trusted proxies tell of the client: x-forwarded or forwarded.")
+    @Option(help: "The fields about the client that trusted proxies set: x-forwarded or forwarded.")
     public var forwarding: ServerConfiguration.Forwarding = .xForwarded
 
-    @Flag(name: .customLong("h2c-upgrade"), help: "Let clients change to HTTP/2 in clear text by Upgrade: h2c.")
+    @Flag(name: .customLong("h2c-upgrade"), help: "Let clients switch to HTTP/2 in clear text with Upgrade: h2c.")
     public var h2cUpgrade = false
 
-    @Flag(help: "Expect a PROXY header on every connection, as load balancers send it.")
+    @Flag(help: "Expect a PROXY header on every connection (from a load balancer).")
     public var proxyProtocol = false
 
-    @Option(help: ArgumentHelp("Write a line for each request; - is standard output.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write the request log to this file; - is standard output.", valueName: "file"))
     public var log: String?
 
-    @Option(help: "skein, combined, common or json.")
+    @Option(help: "The log format: skein, combined, common or json.")
     public var logFormat: RequestLogConfiguration.Format = .skein
 
     @Option(help: ArgumentHelp("Paths that are not logged: /static/ or *.css; may be repeated.", valueName: "pattern"))
     public var logOff: [String] = []
 
-    @Option(help: ArgumentHelp("The size at which a new file is begun.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("The size at which the log file is rotated.", valueName: "bytes"))
     public var logSize: Int = 100 << 20
 
-    @Option(help: ArgumentHelp("Full files that are kept.", valueName: "count"))
+    @Option(help: ArgumentHelp("The number of rotated files to keep.", valueName: "count"))
     public var logKeep: Int = 5
 
-    @Option(help: ArgumentHelp("Work in this folder: relative paths begin there.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The working folder, to which paths are relative.", valueName: "folder"))
     public var chdir: String?
 
     @OptionGroup(title: "Processes") public var processes: ProcessOptions

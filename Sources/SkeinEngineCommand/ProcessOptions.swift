@@ -54,61 +54,61 @@ public struct ProcessOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Serve with so many processes under a master, which replaces those that end. Default: one process without a master; in the background, one worker.",
+            "Serve with this number of processes under a master, which replaces those that end. Default: one process without a master; in the background, one worker.",
             valueName: "count"))
     public var workers: Int?
 
     @Option(help: ArgumentHelp("Replace a worker that uses more than this share of a core.", valueName: "percent"))
     var workerCpu: Double?
 
-    @Option(help: ArgumentHelp("How long it has to use that much.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long the worker must exceed --worker-cpu.", valueName: "seconds"))
     var workerCpuSeconds: Int = 60
 
-    @Option(help: ArgumentHelp("Replace a worker that takes more memory.", valueName: "MiB"))
+    @Option(help: ArgumentHelp("Replace a worker that uses more memory.", valueName: "MiB"))
     var workerMemory: Int?
 
-    @Option(help: ArgumentHelp("Replace a worker after so many requests.", valueName: "count"))
+    @Option(help: ArgumentHelp("Replace a worker after this number of requests.", valueName: "count"))
     var workerRequests: Int?
 
     @Option(help: ArgumentHelp("Replace a worker after this time.", valueName: "seconds"))
     var workerAge: Int?
 
-    @Option(help: ArgumentHelp("Replace a worker that does not answer for so long.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Replace a worker that does not respond for this time.", valueName: "seconds"))
     var workerTimeout: Int = 30
 
-    @Option(help: ArgumentHelp("How long a worker may take until it serves.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Timeout for the start of a worker.", valueName: "seconds"))
     var startTimeout: Int = 60
 
     @Option(
         help: ArgumentHelp(
-            "How long requests and WebSockets may go on when the server ends or a worker is replaced.",
+            "How long requests and WebSockets may continue when the server stops or a worker is replaced.",
             valueName: "seconds"))
     public var drainTime: Int?
 
-    @Option(help: ArgumentHelp("The name in lists of processes and of the default pid file.", valueName: "name"))
+    @Option(help: ArgumentHelp("The name in process lists and of the default pid file.", valueName: "name"))
     public var name: String?
 
-    @Option(help: ArgumentHelp("The file with the number of the master's process.", valueName: "file"))
+    @Option(help: ArgumentHelp("The pid file of the master.", valueName: "file"))
     public var pidFile: String?
 
-    @Option(help: ArgumentHelp("Where a server in the background says what it does.", valueName: "file"))
+    @Option(help: ArgumentHelp("The log file of a server in the background.", valueName: "file"))
     var daemonLog: String?
 
-    @Option(help: "Workers become this user when the ports are open.")
+    @Option(help: "The user of workers, after the ports are open.")
     var user: String?
 
-    @Option(help: "Workers become this group. Default: that of the user.")
+    @Option(help: "The group of workers. Default: that of the user.")
     var group: String?
 
-    @Option(help: ArgumentHelp("The rights that new files do not get, in octal.", valueName: "mask"))
+    @Option(help: ArgumentHelp("The file mode mask (umask), in octal.", valueName: "mask"))
     var umask: String?
 
-    @Option(help: ArgumentHelp("How many files each process may have open.", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum number of open files of each process.", valueName: "count"))
     var openFiles: Int?
 
     @Flag(
         help:
-            "For development: build the program again when its sources have changed, and exchange it, or load apps in Python again; errors are shown in the browser."
+            "For development: rebuild and replace the program when its sources have changed, or load apps in Python again; errors are shown in the browser."
     )
     public var reload = false
 

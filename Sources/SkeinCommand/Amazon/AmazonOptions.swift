@@ -10,16 +10,16 @@ struct AmazonOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where the service is, for one's own. Default: AWS_ENDPOINT_URL, or Amazon's.", valueName: "url"))
+            "The URL of the service. Default: AWS_ENDPOINT_URL, or Amazon's.", valueName: "url"))
     var endpoint: String?
 
-    @Flag(help: "Print the answers as JSON.")
+    @Flag(help: "Print responses as JSON.")
     var json = false
 
     var options: AWSConfiguration { AWSConfiguration(region: region, endpoint: endpoint) }
 
     static let discussion = """
-        Credentials are those of the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), of ~/.aws (AWS_PROFILE), of the container or of \
-        the machine. Ends with 1 when the service refuses, or does not answer.
+        Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), from ~/.aws (AWS_PROFILE), from the container or \
+        from the instance metadata service. The exit code is 1 when the service returns an error or does not respond.
         """
 }

@@ -12,7 +12,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
         discussion: AmazonOptions.discussion + """
 
 
-            Items and keys are plain JSON: {"id": "x", "year": 1931}; bytes are {"$base64": "gA=="}. What is found is printed an item a line, as it comes.
+            Items and keys are plain JSON: {"id": "x", "year": 1931}; bytes are {"$base64": "gA=="}. Items are printed as they arrive, one per line.
 
               skein dynamodb create posts author:S number:N
               skein dynamodb put posts '{"author": "Ada", "number": 1, "title": "On looms"}'
@@ -48,7 +48,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
 
     struct Get: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Print the item of a key; ends with 1 when there is none.")
+            abstract: "Print the item of a key; the exit code is 1 if there is none.")
 
         @OptionGroup var amazon: AmazonOptions
         @Argument(help: "The table.")
@@ -71,7 +71,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
 
     struct Put: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Put items, each in the place of one with the same key.")
+            abstract: "Put items; each replaces an item with the same key.")
 
         @OptionGroup var amazon: AmazonOptions
         @Argument(help: "The table.")
@@ -104,17 +104,17 @@ struct DynamoDBCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Print the items of a partition.")
 
         @OptionGroup var amazon: AmazonOptions
-        @Option(help: ArgumentHelp("The index that is read.", valueName: "name"))
+        @Option(help: ArgumentHelp("The index to read.", valueName: "name"))
         var index: String?
-        @Option(help: ArgumentHelp("How many at most.", valueName: "count"))
+        @Option(help: ArgumentHelp("Maximum number of items.", valueName: "count"))
         var limit: Int?
-        @Flag(help: "The last first.")
+        @Flag(help: "Reverse the order.")
         var descending = false
         @Argument(help: "The table.")
         var table: String
         @Argument(help: "The name of the partition key.")
         var name: String
-        @Argument(help: "Its value, as JSON; what is no JSON is text.")
+        @Argument(help: "Its value, as JSON; invalid JSON is taken as text.")
         var value: String
 
         func run() async throws {
@@ -134,7 +134,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Print all items.")
 
         @OptionGroup var amazon: AmazonOptions
-        @Option(help: ArgumentHelp("How many at most.", valueName: "count"))
+        @Option(help: ArgumentHelp("Maximum number of items.", valueName: "count"))
         var limit: Int?
         @Argument(help: "The table.")
         var table: String
@@ -164,7 +164,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
     }
 
     struct Describe: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Print what the service knows of a table, as JSON.")
+        static let configuration = CommandConfiguration(abstract: "Print the description of a table, as JSON.")
 
         @OptionGroup var amazon: AmazonOptions
         @Argument(help: "The table.")
@@ -179,7 +179,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
     }
 
     struct Create: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Make a table, and wait until it can be used.")
+        static let configuration = CommandConfiguration(abstract: "Create a table, and wait until it is active.")
 
         @OptionGroup var amazon: AmazonOptions
         @Argument(help: "The table.")
@@ -211,7 +211,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
     }
 
     struct Drop: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Delete a table with its items.")
+        static let configuration = CommandConfiguration(abstract: "Delete a table and its items.")
 
         @OptionGroup var amazon: AmazonOptions
         @Argument(help: "The table.")

@@ -10,7 +10,7 @@ struct SQSCommand: AsyncParsableCommand {
         discussion: AmazonOptions.discussion + """
 
 
-            A queue is named by its name or its URL.
+            A queue is given by name or URL.
 
               skein sqs create jobs
               skein sqs send jobs 'first' 'second'
@@ -33,9 +33,9 @@ struct SQSCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Send messages.")
 
         @OptionGroup var amazon: AmazonOptions
-        @Option(help: ArgumentHelp("Of a FIFO queue: the group.", valueName: "id"))
+        @Option(help: ArgumentHelp("The message group, for FIFO queues.", valueName: "id"))
         var group: String?
-        @Option(help: ArgumentHelp("Seconds in which nobody receives them.", valueName: "seconds"))
+        @Option(help: ArgumentHelp("Delay before messages can be received.", valueName: "seconds"))
         var delay: Int?
         @Argument(help: "The queue.")
         var queue: String
@@ -62,11 +62,11 @@ struct SQSCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Receive messages and print their text, one a line.")
 
         @OptionGroup var amazon: AmazonOptions
-        @Flag(help: "Delete them when they are printed.")
+        @Flag(help: "Delete messages after printing them.")
         var delete = false
-        @Option(help: ArgumentHelp("Seconds to wait for the first, at most 20.", valueName: "seconds"))
+        @Option(help: ArgumentHelp("Seconds to wait for the first message, at most 20.", valueName: "seconds"))
         var wait = 0
-        @Option(help: ArgumentHelp("How many at most, one to ten.", valueName: "count"))
+        @Option(help: ArgumentHelp("Maximum number of messages, 1 to 10.", valueName: "count"))
         var maximum = 10
         @Argument(help: "The queue.")
         var queue: String
@@ -102,7 +102,7 @@ struct SQSCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Print the URLs of the queues.")
 
         @OptionGroup var amazon: AmazonOptions
-        @Argument(help: "How their names begin.")
+        @Argument(help: "A prefix of the names.")
         var prefix: String?
 
         func run() async throws {
@@ -115,14 +115,14 @@ struct SQSCommand: AsyncParsableCommand {
     }
 
     struct Create: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Make a queue and print its URL.")
+        static let configuration = CommandConfiguration(abstract: "Create a queue and print its URL.")
 
         @OptionGroup var amazon: AmazonOptions
         @Option(
             name: .shortAndLong, parsing: .unconditionalSingleValue,
             help: ArgumentHelp("An attribute, such as VisibilityTimeout=60; may be repeated.", valueName: "name=value"))
         var attribute: [String] = []
-        @Argument(help: "Its name; of a FIFO queue, it ends with .fifo.")
+        @Argument(help: "Its name; that of a FIFO queue ends with .fifo.")
         var name: String
 
         func validate() throws {
@@ -144,7 +144,7 @@ struct SQSCommand: AsyncParsableCommand {
     }
 
     struct Attributes: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Print what is set and counted of a queue.")
+        static let configuration = CommandConfiguration(abstract: "Print the attributes of a queue.")
 
         @OptionGroup var amazon: AmazonOptions
         @Argument(help: "The queue.")
@@ -174,7 +174,7 @@ struct SQSCommand: AsyncParsableCommand {
     }
 
     struct Drop: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Delete a queue with its messages.")
+        static let configuration = CommandConfiguration(abstract: "Delete a queue and its messages.")
 
         @OptionGroup var amazon: AmazonOptions
         @Argument(help: "The queue.")

@@ -9,8 +9,8 @@ struct MongoDBCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mongo", abstract: "Find and change documents of MongoDB.",
         discussion: """
-            Documents are extended JSON: {"_id": {"$oid": "…"}, "age": {"$gte": 18}}. What is found is printed a document a line, as it \
-            comes. Ends with 1 when the server refuses, or does not answer.
+            Documents are Extended JSON: {"_id": {"$oid": "…"}, "age": {"$gte": 18}}. Results are printed as they arrive, one document \
+            per line. The exit code is 1 when the server returns an error or does not respond.
 
               skein mongo mongodb://localhost blog.posts find '{"author": "Ada"}' --sort '{"date": -1}' --limit 5
               skein mongo localhost blog.posts insert '[{"title": "On looms"}, {"title": "On yarn"}]'
@@ -40,7 +40,7 @@ struct MongoDBCommand: AsyncParsableCommand {
     @Argument(help: "DATABASE.COLLECTION; for run, DATABASE.")
     var target: String
 
-    @Argument(help: "What is done.")
+    @Argument(help: "The operation.")
     var verb: Verb
 
     @Argument(help: "A filter, a document, a change, a pipeline: TEXT, @FILE, or - for standard input.")
@@ -49,19 +49,19 @@ struct MongoDBCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The order, such as {\"date\": -1}.", valueName: "document"))
     var sort: String?
 
-    @Option(help: ArgumentHelp("Members that are wanted (1) or not (0).", valueName: "document"))
+    @Option(help: ArgumentHelp("Members to include (1) or exclude (0).", valueName: "document"))
     var projection: String?
 
-    @Option(help: ArgumentHelp("How many are left out first.", valueName: "count"))
+    @Option(help: ArgumentHelp("Number of documents to skip.", valueName: "count"))
     var skip = 0
 
-    @Option(help: ArgumentHelp("How many at most. Default: all.", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum number. Default: all.", valueName: "count"))
     var limit: Int?
 
-    @Flag(help: "Print one JSON array, instead of a document a line.")
+    @Flag(help: "Print one JSON array, instead of one document per line.")
     var json = false
 
-    @Flag(help: "Name the type of every value, so that nothing is lost.")
+    @Flag(help: "Print canonical Extended JSON, with the type of every value.")
     var canonical = false
 
     @OptionGroup(title: "Aliases")

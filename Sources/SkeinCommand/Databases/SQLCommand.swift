@@ -10,11 +10,11 @@ struct SQLCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sql", abstract: "Execute a statement on PostgreSQL or SQLite.",
         discussion: """
-            Values of -p stand for $1, $2 and so on. The database reads them as they are typed, by the type of their place, like a \
-            literal in quotation marks; null is nothing, and text in quotation marks goes without them. An array of PostgreSQL may be \
-            {1,3} or [1,3]. Several statements, with semicolons between, are executed as one, and each shows what it has come to. \
-            COPY … TO STDOUT and COPY … FROM STDIN use standard output and input. The password of PostgreSQL may stand in PGPASSWORD. \
-            Ends with 1 when the database refuses, or does not answer.
+            The values of -p are those of $1, $2 and so on. The database parses a value by the type of its context, like a \
+            quoted literal; null is NULL, and quotation marks around a text are removed. A PostgreSQL array may be written \
+            {1,3} or [1,3]. Several statements, separated by semicolons, are executed as one script, and the result of each is printed. \
+            COPY … TO STDOUT and COPY … FROM STDIN use standard output and input. PGPASSWORD may hold the password of PostgreSQL. \
+            The exit code is 1 when the database returns an error or does not respond.
 
               skein sql postgres://weaver@localhost/blog 'SELECT * FROM post WHERE id = $1' -p 7
               skein sql sqlite:blog.db 'SELECT title FROM post' --json
@@ -38,7 +38,7 @@ struct SQLCommand: AsyncParsableCommand {
     @Flag(help: "Print the rows as CSV, with the names of the columns first (RFC 4180).")
     var csv = false
 
-    @Flag(help: "Print the cells as they are, tabs between them; one cell alone goes out as its bytes.")
+    @Flag(help: "Print cells without formatting, separated by tabs; a single cell as its bytes.")
     var raw = false
 
     @Option(help: ArgumentHelp("Seconds for the statement.", valueName: "seconds"))

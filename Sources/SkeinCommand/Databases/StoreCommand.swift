@@ -10,8 +10,8 @@ struct StoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "redis", abstract: "Send a command to Redis.",
         discussion: """
-            Options come first; everything behind the URL is the command. SUBSCRIBE and PSUBSCRIBE print messages until they are \
-            interrupted. Ends with 1 when the server refuses, or does not answer.
+            Options come first; everything after the URL is the command. SUBSCRIBE and PSUBSCRIBE print messages until they are \
+            interrupted. The exit code is 1 when the server returns an error or does not respond.
 
               skein redis redis://localhost GET hits
               skein redis --json redis://:secret@localhost/2 HGETALL user:1
@@ -19,17 +19,17 @@ struct StoreCommand: AsyncParsableCommand {
               skein redis redis://localhost PSUBSCRIBE 'news.*'
             """)
 
-    @Flag(help: "Print the answer as JSON.")
+    @Flag(help: "Print the reply as JSON.")
     var json = false
 
     @Flag(
         name: [.customShort("x"), .long],
-        help: "Take the last argument of the command from standard input, as its bytes.")
+        help: "Read the last argument of the command from standard input, as bytes.")
     var stdin = false
 
     @Option(
         help: ArgumentHelp(
-            "Seconds for the command. Default: 10; those that block wait as long as they say.", valueName: "seconds"))
+            "Seconds for the command. Default: 10; blocking commands use their own timeout.", valueName: "seconds"))
     var timeout: Double?
 
     @Argument(help: "redis://…, rediss://…, redis+unix://…, redis+cluster://… or redis+sentinel://….")

@@ -11,12 +11,12 @@ struct DemoCommand: AsyncParsableCommand {
         commandName: "demo",
         abstract: "Start a server and run a mixed load against it, in one process.",
         discussion: """
-            The server listens on a free port of the loopback interface. First a few requests of every kind are sent and \
-            reported line by line, failures among them; then many, through 100 workers. Some of the lines are meant to \
-            show failures; the exit code is 0 when each of them came out as it should.
+            The server listens on a free port of the loopback interface. First the client sends a few requests of every \
+            kind and prints a line for each; then many, with a concurrency of 100. Some lines show intended failures; \
+            the exit code is 0 when each result is as expected.
             """)
 
-    @Option(name: .customShort("n"), help: "Requests of the second part.")
+    @Option(name: .customShort("n"), help: "Requests in the second part.")
     var requests: Int = 20_000
 
     func run() async throws {

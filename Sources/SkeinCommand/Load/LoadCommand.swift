@@ -10,26 +10,26 @@ import SkeinSQL
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "load",
-        abstract: "Put load on a server and measure it.",
+        abstract: "Generate load for a server and measure it.",
         discussion: """
-            Without --rate, each of the -c clients sends its next request when it has the answer to the one before (a \
-            closed loop). With --rate, requests are due at fixed moments whatever the server does, and latency counts \
-            from the moment a request was due: a server that stalls is not flattered (an open loop).
+            Without --rate, each of the -c clients sends its next request after the response to the previous one (a \
+            closed loop). With --rate, requests are scheduled at fixed times whatever the server does, and latency is \
+            measured from the scheduled time, so that it includes the stalls of the server (an open loop).
 
-            Over HTTP/2, each of the -c clients has one connection and -m requests under way on it.
+            Over HTTP/2, each of the -c clients has one connection with -m requests in flight.
 
               skein load -n 100000 -c 64 http://localhost:8080/
               skein load -n 100000 -c 4 -m 32 --http2 http://localhost:8080/
               skein load --duration 10 --rate 2000 -c 200 http://localhost:8080/ --json
 
-            A URL of ws:// is a WebSocket for each client: --data is sent, and a message awaited. With --xml-rpc, --json-rpc and \
+            With a ws:// URL, each client opens a WebSocket, sends --data and waits for a message. With --xml-rpc, --json-rpc and \
             --grpc, each request is a call; --data is a JSON array (or object) of arguments, or a serialized message.
 
               skein load -n 100000 -c 10 ws://localhost:8080/echo --data hello
               skein load --json-rpc sum --data '[1, 2]' http://localhost:8080/
               skein load --grpc routeguide.RouteGuide/GetFeature --data @point.bin http://localhost:50051
 
-            A database's URL bears its statement: query= for SQL, command= for Redis.
+            The URL of a database contains the statement: query= for SQL, command= for Redis and MongoDB.
 
               skein load -c 64 'postgres://weaver@localhost/blog?query=SELECT%201'
               skein load -c 64 'redis://localhost?command=GET%20hits'
@@ -37,19 +37,19 @@ struct LoadCommand: AsyncParsableCommand {
               skein load -c 4 'sqlite:blog.db?query=SELECT%20count(*)%20FROM%20post'
             """)
 
-    @Argument(help: ArgumentHelp("URLs, taken in turn.", valueName: "url"))
+    @Argument(help: ArgumentHelp("URLs, used in turn.", valueName: "url"))
     var urls: [String]
 
-    @Option(name: .customShort("n"), help: "Requests in all. Default: 1000, unless --duration is given.")
+    @Option(name: .customShort("n"), help: "Total number of requests. Default: 1000, unless --duration is given.")
     var requests: Int?
 
-    @Option(name: [.customShort("c"), .customLong("clients")], help: "Clients at one time, each with a connection.")
+    @Option(name: [.customShort("c"), .customLong("clients")], help: "Concurrent clients, each with a connection.")
     var clients: Int = 10
 
-    @Option(help: ArgumentHelp("How long to go on, in seconds.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("The duration of the test.", valueName: "seconds"))
     var duration: Double?
 
-    @Option(help: ArgumentHelp("Requests per second, due at fixed moments.", valueName: "per-second"))
+    @Option(help: ArgumentHelp("Requests per second, scheduled at fixed times.", valueName: "per-second"))
     var rate: Double?
 
     @Option(help: "Event-loop threads.")
@@ -57,13 +57,13 @@ struct LoadCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("m"), .customLong("streams")],
-        help: "Streams on each connection; more than 1 means HTTP/2.")
+        help: "Streams on each connection; more than 1 implies HTTP/2.")
     var streams: Int = 1
 
-    @Flag(name: .customLong("http1"), help: "Speak HTTP/1.1.")
+    @Flag(name: .customLong("http1"), help: "Use HTTP/1.1.")
     var isHTTP1 = false
 
-    @Flag(name: .customLong("http2"), help: "Speak HTTP/2 from the first byte, also in clear text (prior knowledge).")
+    @Flag(name: .customLong("http2"), help: "Use HTTP/2 from the first byte, also in clear text (prior knowledge).")
     var isHTTP2 = false
 
     @Option(help: "The method.")
@@ -72,7 +72,7 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(name: [.customShort("H"), .long], help: "A header field, 'Name: value'; may be repeated.")
     var header: [String] = []
 
-    @Option(name: .shortAndLong, help: "What to send: TEXT, @FILE, or - for standard input.")
+    @Option(name: .shortAndLong, help: "The content: TEXT, @FILE, or - for standard input.")
     var data: String?
 
     @Option(name: .customLong("xml-rpc"), help: ArgumentHelp("Call this function by XML-RPC.", valueName: "function"))
@@ -87,7 +87,7 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Seconds for each request.", valueName: "seconds"))
     var timeout: Double = 30
 
-    @Flag(help: "Make a connection for each request.")
+    @Flag(help: "Open a connection for each request.")
     var noKeepAlive = false
 
     @OptionGroup(title: "Aliases")

@@ -18,10 +18,10 @@ import UnixSignals
 struct MailAgentCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent",
-        abstract: "Deliver what is in the spool.",
+        abstract: "Deliver the messages of the spool.",
         discussion: """
-            One agent at a time works on a spool. It outlives the apps that store messages, and can be ended and started at any time: \
-            nothing is lost. `restart` without options takes those of the last start.
+            One agent at a time works on a spool. It is independent of the apps that store messages, and can be stopped at any time: \
+            no message is lost. `restart` without options uses those of the last start.
 
             \(MailArguments.servers)
 
@@ -41,40 +41,40 @@ struct MailAgentCommand: AsyncParsableCommand {
                 valueName: "url"))
         var relay: String?
 
-        @Option(help: ArgumentHelp("What the agent calls itself. Default: the name of this host.", valueName: "host"))
+        @Option(help: ArgumentHelp("The agent's name in EHLO. Default: the name of this host.", valueName: "host"))
         var name: String?
 
-        @Option(help: ArgumentHelp("Deliveries to a destination at one time.", valueName: "count"))
+        @Option(help: ArgumentHelp("Concurrent deliveries to a destination.", valueName: "count"))
         var concurrency = 20
 
-        @Option(help: ArgumentHelp("Deliveries to all destinations at one time.", valueName: "count"))
+        @Option(help: ArgumentHelp("Concurrent deliveries to all destinations.", valueName: "count"))
         var totalConcurrency = 100
 
-        @Option(help: ArgumentHelp("Messages a second to a destination. Default: no limit.", valueName: "number"))
+        @Option(help: ArgumentHelp("Messages per second to a destination. Default: no limit.", valueName: "number"))
         var rate: Double?
 
         @Option(
             help: ArgumentHelp(
-                "The wait after the first failure; each further one is twice as long.", valueName: "seconds"))
+                "The delay after the first failure, which doubles after each further one.", valueName: "seconds"))
         var firstRetry = 300.0
 
-        @Option(help: ArgumentHelp("The longest wait.", valueName: "seconds"))
+        @Option(help: ArgumentHelp("The maximum delay.", valueName: "seconds"))
         var longestRetry = 14_400.0
 
         @Flag(
             name: .customLong("require-tls"),
-            help: "Send nothing to servers found in the DNS that do not speak TLS and prove who they are.")
+            help: "Require TLS with a verified certificate for servers found in the DNS.")
         var requireTLS = false
 
         @Flag(
             name: .customLong("mta-sts"),
-            help: "Ask domains which servers they have, and let these prove it where a domain wants that (MTA-STS).")
+            help: "Follow the MTA-STS policies of domains: their servers, and verified TLS if required.")
         var mtaSTS = false
 
-        @Flag(help: "Send nothing to servers found in the DNS whose addresses are not of the public internet.")
+        @Flag(help: "Of the servers found in the DNS, use only those with public addresses.")
         var publicOnly = false
 
-        @Option(help: ArgumentHelp("Ask this DNS server; may be repeated.", valueName: "address[:port]"))
+        @Option(help: ArgumentHelp("Use this DNS server; may be repeated.", valueName: "address[:port]"))
         var dns: [String] = []
 
         @Option(help: ArgumentHelp("The port of servers found in the DNS.", valueName: "number"))
@@ -82,15 +82,15 @@ struct MailAgentCommand: AsyncParsableCommand {
 
         @Option(
             help: ArgumentHelp(
-                "Show how it goes at this address: a page, and /.metrics for Prometheus.", valueName: "[host:]port"))
+                "Serve a status page at this address, and /.metrics for Prometheus.", valueName: "[host:]port"))
         var page: String?
 
-        @Flag(help: "Say more.")
+        @Flag(help: "Log more.")
         var verbose = false
 
         @Option(
             help: ArgumentHelp(
-                "Write what happens to this file, which is replaced when it has 10 MiB.", valueName: "file"))
+                "Write the log to this file, which is rotated at 10 MiB.", valueName: "file"))
         var log: String?
 
         func validate() throws {
@@ -181,7 +181,7 @@ struct MailAgentCommand: AsyncParsableCommand {
     }
 
     struct Run: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Deliver in the foreground, until a signal ends it.")
+        static let configuration = CommandConfiguration(abstract: "Deliver in the foreground, until a signal arrives.")
         @OptionGroup var options: Options
 
         func run() async throws {
@@ -223,7 +223,7 @@ struct MailAgentCommand: AsyncParsableCommand {
 
     struct Stop: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "End the agent; what is under way has half a minute to end.")
+            abstract: "Stop the agent; deliveries in progress have half a minute to finish.")
         @OptionGroup var spool: SpoolOption
 
         func run() async throws {
@@ -238,7 +238,7 @@ struct MailAgentCommand: AsyncParsableCommand {
     }
 
     struct Restart: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "End the agent, and start another one.")
+        static let configuration = CommandConfiguration(abstract: "Stop the agent, and start another one.")
         @OptionGroup var options: Options
 
         func run() async throws { try options.start(again: true) }
@@ -246,8 +246,8 @@ struct MailAgentCommand: AsyncParsableCommand {
 
     struct Status: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say how the agent is doing.",
-            discussion: "The exit code is 0 when it runs, and 1 when it does not.")
+            abstract: "Print the state of the agent.",
+            discussion: "The exit code is 0 if the agent runs, and 1 otherwise.")
         @OptionGroup var spool: SpoolOption
 
         @Flag(help: "Print JSON.")
@@ -290,7 +290,7 @@ struct MailAgentCommand: AsyncParsableCommand {
 
 /// The agent beside a server.
 struct MailAgentOption: ParsableArguments {
-    @Flag(help: "Start the mail agent of this user's spool, unless one runs; it goes on when the server ends.")
+    @Flag(help: "Start the mail agent of this user's spool, unless one runs; it continues when the server ends.")
     var mailAgent = false
 
     @Option(

@@ -15,10 +15,10 @@ import SkeinWorkers
 struct MailCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mail",
-        abstract: "Send mail: at once, or by a spool and an agent that delivers it.",
+        abstract: "Send mail: directly, or by a spool and an agent that delivers it.",
         discussion: """
-            Apps store messages in a spool, a folder; the agent, a process of its own, delivers them, tries again what fails, and \
-            tells senders what cannot be delivered.
+            Apps store messages in a spool, a folder; the agent, a separate process, delivers them, retries temporary failures, and \
+            notifies senders of permanent ones.
 
               skein mail send --to ada@example.org --subject Hello --text "It works." --smtp smtp://127.0.0.1:2525
               skein mail agent start --relay smtp://user:password@mail.example.org:587
@@ -109,8 +109,8 @@ extension CommandFailure {
 /// URLs and addresses of the command line, looked at before anything is done.
 enum MailArguments {
     static let servers = """
-        Servers: smtp://host, smtp://user:password@host:587, smtps://host, lmtp://host:24, lmtp+unix:///path, file:///folder. Behind a \
-        question mark: tls=none|opportunistic|required, verify=none|full, ca=FILE, auth=PLAIN|LOGIN|CRAM-MD5|SCRAM-SHA-256|XOAUTH2, \
+        Servers: smtp://host, smtp://user:password@host:587, smtps://host, lmtp://host:24, lmtp+unix:///path, file:///folder. Query \
+        parameters: tls=none|opportunistic|required, verify=none|full, ca=FILE, auth=PLAIN|LOGIN|CRAM-MD5|SCRAM-SHA-256|XOAUTH2, \
         name=HELLO, chunking=no. @FILE reads the URL from a file. With a password, TLS is required unless the server is on this machine.
         """
 

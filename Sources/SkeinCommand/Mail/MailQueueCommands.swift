@@ -51,8 +51,8 @@ struct MailQueueCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "queue", abstract: "List the messages of the spool.",
         discussion: """
-            A line for each message: its name, its state (new, queue, hold, failed), how long it has been there, how often it was \
-            tried, who gets it, and what was said last.
+            A line for each message: its ID, its state (new, queue, hold, failed), its age, the number of attempts, \
+            the recipients, and the last reply of a server.
 
               skein mail queue --state failed
               skein mail queue --json | jq .subject
@@ -60,10 +60,10 @@ struct MailQueueCommand: AsyncParsableCommand {
 
     @OptionGroup var spool: SpoolOption
 
-    @Option(help: "Only those in a state: new, queue, hold or failed; may be repeated.")
+    @Option(help: "Only messages in a state: new, queue, hold or failed; may be repeated.")
     var state: [MailSpool.State] = []
 
-    @Option(help: ArgumentHelp("So many messages at most.", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum number of messages.", valueName: "count"))
     var limit = 1000
 
     @Flag(help: "Print a JSON record for each message.")
@@ -120,17 +120,17 @@ extension MailQueueCommand {
 
 struct MailShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show a message of the spool, and what was said about it.")
+        commandName: "show", abstract: "Show the state of a message in the spool.")
 
     @OptionGroup var spool: SpoolOption
 
-    @Argument(help: "The name of the message.")
+    @Argument(help: "The ID of the message.")
     var id: String
 
     @Flag(help: "Print the message as it is sent, and nothing else.")
     var message = false
 
-    @Flag(help: "Print what is known of it as JSON.")
+    @Flag(help: "Print its state as JSON.")
     var json = false
 
     func run() async throws {
@@ -193,10 +193,10 @@ enum MailNames {
 
 struct MailRetryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "retry", abstract: "Let messages be tried at once, also those that are on hold or were given up.")
+        commandName: "retry", abstract: "Try messages immediately, also those on hold and failed ones.")
 
     @OptionGroup var spool: SpoolOption
-    @Argument(help: "Names of messages.")
+    @Argument(help: "IDs of messages.")
     var ids: [String]
 
     func run() async throws {
@@ -208,10 +208,10 @@ struct MailRetryCommand: AsyncParsableCommand {
 struct MailHoldCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hold",
-        abstract: "Keep messages back, until `retry` lets them go. What is being delivered is delivered.")
+        abstract: "Hold messages until `retry` releases them. A delivery in progress is not stopped.")
 
     @OptionGroup var spool: SpoolOption
-    @Argument(help: "Names of messages.")
+    @Argument(help: "IDs of messages.")
     var ids: [String]
 
     func run() async throws {
@@ -222,14 +222,14 @@ struct MailHoldCommand: AsyncParsableCommand {
 
 struct MailDeleteCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Remove messages for good. What is being delivered is delivered.")
+        commandName: "delete", abstract: "Delete messages permanently. A delivery in progress is not stopped.")
 
     @OptionGroup var spool: SpoolOption
 
     @Option(help: "All messages in a state: new, queue, hold or failed.")
     var all: MailSpool.State?
 
-    @Argument(help: "Names of messages.")
+    @Argument(help: "IDs of messages.")
     var ids: [String] = []
 
     func validate() throws {
@@ -245,7 +245,7 @@ struct MailDeleteCommand: AsyncParsableCommand {
 
 struct MailFlushCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "flush", abstract: "Let all messages of the queue be tried at once.")
+        commandName: "flush", abstract: "Try all messages of the queue immediately.")
 
     @OptionGroup var spool: SpoolOption
 

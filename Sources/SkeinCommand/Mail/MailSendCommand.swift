@@ -30,9 +30,9 @@ struct MailSendCommand: AsyncParsableCommand {
         commandName: "send",
         abstract: "Send a message.",
         discussion: """
-            With --smtp, the message goes to the server at once, and what the server says of each recipient is printed; the exit code \
-            is 1 when it was not taken for all. Without, it is stored in the spool, and its name is printed. TEXT is text, @FILE, or - \
-            for standard input.
+            With --smtp, the message is sent to the server directly, and the server's reply for each recipient is printed; the exit code \
+            is 1 if a recipient was refused. Without it, the message is stored in the spool, and its ID is printed. TEXT is text, @FILE, \
+            or - for standard input.
 
             \(MailArguments.servers)
 
@@ -41,38 +41,38 @@ struct MailSendCommand: AsyncParsableCommand {
               skein mail send --to ada@example.org --subject Hello --text Hi --in 3600
             """)
 
-    @Option(help: ArgumentHelp("Who has written it. Default: this user at this host.", valueName: "address"))
+    @Option(help: ArgumentHelp("The author (From). Default: this user at this host.", valueName: "address"))
     var from: String?
 
-    @Option(help: ArgumentHelp("Who is to get it; commas separate addresses; may be repeated.", valueName: "addresses"))
+    @Option(help: ArgumentHelp("Recipients (To), separated by commas; may be repeated.", valueName: "addresses"))
     var to: [String] = []
 
-    @Option(help: ArgumentHelp("Who is to know of it.", valueName: "addresses"))
+    @Option(help: ArgumentHelp("Recipients of a copy (Cc).", valueName: "addresses"))
     var cc: [String] = []
 
-    @Option(help: ArgumentHelp("Who gets it without the others knowing.", valueName: "addresses"))
+    @Option(help: ArgumentHelp("Hidden recipients of a copy (Bcc).", valueName: "addresses"))
     var bcc: [String] = []
 
-    @Option(help: ArgumentHelp("Where answers go.", valueName: "addresses"))
+    @Option(help: ArgumentHelp("Addresses for replies (Reply-To).", valueName: "addresses"))
     var replyTo: [String] = []
 
-    @Option(help: ArgumentHelp("Where reports of failure go. Default: who has written it.", valueName: "address"))
+    @Option(help: ArgumentHelp("The address for failure reports. Default: the author.", valueName: "address"))
     var returnPath: String?
 
-    @Option(help: "What it is about.")
+    @Option(help: "The subject.")
     var subject = ""
 
     @Option(help: ArgumentHelp("The text: TEXT, @FILE, or - for standard input.", valueName: "text"))
     var text: String?
 
-    @Option(help: ArgumentHelp("The same in HTML.", valueName: "text"))
+    @Option(help: ArgumentHelp("The text in HTML.", valueName: "text"))
     var html: String?
 
     @Option(help: ArgumentHelp("Attach a file; may be repeated.", valueName: "file"))
     var attach: [String] = []
 
     @Option(
-        help: ArgumentHelp("Put a file into the HTML, which shows it by cid:ID; may be repeated.", valueName: "id=file")
+        help: ArgumentHelp("Embed a file that the HTML shows as cid:ID; may be repeated.", valueName: "id=file")
     )
     var embed: [String] = []
 
@@ -82,22 +82,22 @@ struct MailSendCommand: AsyncParsableCommand {
     var header: [String] = []
 
     @Option(
-        help: ArgumentHelp("Send it to this server now, for example smtp://user:password@host:587.", valueName: "url"))
+        help: ArgumentHelp("Send directly to this server, such as smtp://user:password@host:587.", valueName: "url"))
     var smtp: String?
 
     @OptionGroup var spool: SpoolOption
 
-    @Option(help: ArgumentHelp("With the spool: send it to this server, and not the agent's.", valueName: "url"))
+    @Option(help: ArgumentHelp("With the spool: send it to this server instead of the agent's.", valueName: "url"))
     var relay: String?
 
     @Option(
         help: ArgumentHelp(
-            "With the spool: a message with a key that was there in the last week is not stored again.",
+            "With the spool: a message with a key that was used in the last week is not stored again.",
             valueName: "text"))
     var key: String?
 
     @Option(
-        name: .customLong("in"), help: ArgumentHelp("With the spool: send it after this time.", valueName: "seconds"))
+        name: .customLong("in"), help: ArgumentHelp("With the spool: send it after this delay.", valueName: "seconds"))
     var delay: Int?
 
     @Option(help: ArgumentHelp("With the spool: give up after this time. Default: five days.", valueName: "seconds"))
@@ -108,13 +108,13 @@ struct MailSendCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "With --smtp: how long the server may take for a step. Default: 30, and 120 for the end.",
+            "With --smtp: timeout for each step of the server. Default: 30, and 120 for the last.",
             valueName: "seconds"))
     var timeout: Double?
 
     @OptionGroup var signing: SigningOptions
 
-    @Flag(help: "Print what has become of it as JSON.")
+    @Flag(help: "Print the result as JSON.")
     var json = false
 
     func validate() throws {

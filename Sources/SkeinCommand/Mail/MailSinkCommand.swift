@@ -16,25 +16,25 @@ import UnixSignals
 struct MailSinkCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sink",
-        abstract: "Take every message, deliver none, and show them: a mail server for development.",
+        abstract: "Accept every message, deliver none, and show them: a mail server for development.",
         discussion: """
-            Every sender, recipient and password is accepted. The page lists the last messages; HTML is shown in a frame that runs no \
-            scripts and loads nothing from elsewhere. /messages is the same as JSON, /messages/N.eml a message as it came.
+            Every sender, recipient and password is accepted. The page lists the last messages; HTML is shown in a frame without \
+            scripts and remote content. /messages is the same as JSON, /messages/N.eml a message as it was received.
 
               skein mail sink --listen 2525 --page 8025
               skein mail send --to a@example.org --subject Hi --text Hello --smtp smtp://127.0.0.1:2525
             """)
 
-    @Option(help: ArgumentHelp("Take mail at this address.", valueName: "[host:]port"))
+    @Option(help: ArgumentHelp("Accept mail at this address.", valueName: "[host:]port"))
     var listen = "127.0.0.1:2525"
 
-    @Option(help: ArgumentHelp("Show what came at this address. Default: nowhere.", valueName: "[host:]port"))
+    @Option(help: ArgumentHelp("Serve a page with the messages here. Default: none.", valueName: "[host:]port"))
     var page: String?
 
     @Option(help: ArgumentHelp("Write each message to this folder, as N.eml.", valueName: "folder"))
     var folder: String?
 
-    @Option(help: ArgumentHelp("Messages that the page remembers.", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum number of messages on the page.", valueName: "count"))
     var keep = 200
 
     func validate() throws {

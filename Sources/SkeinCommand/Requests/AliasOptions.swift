@@ -9,11 +9,11 @@ import SkeinTransport
 struct AliasOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Name back ends: '@x=10.0.0.1:9001 20, http://10.0.0.2:9002 10', each with its weight; @x/path is then a URL. May be repeated.",
+            "Name back ends: '@x=10.0.0.1:9001 20, http://10.0.0.2:9002 10', each with a weight; @x/path is then a URL. May be repeated.",
             valueName: "@name=members"))
     var alias: [String] = []
 
-    @Option(help: "How requests are spread over an alias: peak-ewma, round-robin, least-requests or hash.")
+    @Option(help: "The load-balancing policy of aliases: peak-ewma, round-robin, least-requests or hash.")
     var balance: Balance = .peakEWMA
 
     enum Balance: String, ExpressibleByArgument, CaseIterable {

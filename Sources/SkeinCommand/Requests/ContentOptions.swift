@@ -5,7 +5,7 @@ import Skein
 import SkeinWire
 
 struct ContentOptions: ParsableArguments {
-    @Option(name: .shortAndLong, help: "What to send: TEXT, @FILE, or - for standard input.")
+    @Option(name: .shortAndLong, help: "The content: TEXT, @FILE, or - for standard input.")
     var data: String?
 
     @Option(help: ArgumentHelp("A field of a form; may be repeated.", valueName: "name=value"))
@@ -14,10 +14,10 @@ struct ContentOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A file of a form, read while it is sent; may be repeated.", valueName: "name=@file"))
     var upload: [String] = []
 
-    @Option(help: ArgumentHelp("Compress what is sent: gzip, deflate, br or zstd.", valueName: "coding"))
+    @Option(help: ArgumentHelp("Compress the content: gzip, deflate, br or zstd.", valueName: "coding"))
     var compress: ContentCoding?
 
-    @Flag(name: .customLong("expect"), help: "Let the content wait until the server asks for it (100-continue).")
+    @Flag(name: .customLong("expect"), help: "Send the content only when the server asks for it (100-continue).")
     var expects = false
 
     func validate() throws {

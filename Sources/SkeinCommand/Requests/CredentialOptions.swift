@@ -15,7 +15,7 @@ struct CredentialOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Send this token (bearer authentication).", valueName: "token"))
     var bearer: String?
 
-    @Flag(help: "Take the credentials of hosts from ~/.netrc, or from the file that NETRC names.")
+    @Flag(help: "Read the credentials of hosts from ~/.netrc, or from the file that NETRC names.")
     var netrc = false
 
     func validate() throws {

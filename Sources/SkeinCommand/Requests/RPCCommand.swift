@@ -9,15 +9,15 @@ struct RPCCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rpc", abstract: "Call a function by XML-RPC or JSON-RPC.",
         discussion: """
-            Arguments are JSON where they are that, else text: 3 is a number, "3" with its quotes is text, and so is yarn. The
-            result is printed as JSON. Ends with 1 when the server answers with a fault, or does not answer.
+            Valid JSON arguments are parsed, others are text: 3 is a number, "3" with its quotes is text, and so is yarn. The
+            result is printed as JSON. The exit code is 1 when the server returns a fault or does not respond.
 
               skein rpc http://localhost:8080/RPC2 package.releases roundup
               skein rpc --json-rpc http://localhost:8080/ sum 1 2 '[3, 4]'
               skein rpc --json-rpc http://localhost:8080/ sum --named '{"a": 1, "b": 2}'
             """)
 
-    @Argument(help: "Where the functions are.")
+    @Argument(help: "The URL of the service.")
     var url: String
 
     @Argument(help: "The name of the function.")
@@ -26,10 +26,10 @@ struct RPCCommand: AsyncParsableCommand {
     @Argument(help: "Its arguments.")
     var arguments: [String] = []
 
-    @Flag(name: .customLong("json-rpc"), help: "Speak JSON-RPC 2.0; without it, XML-RPC.")
+    @Flag(name: .customLong("json-rpc"), help: "Use JSON-RPC 2.0; the default is XML-RPC.")
     var isJSON = false
 
-    @Flag(name: .customLong("xml-rpc"), help: "Speak XML-RPC (the default).")
+    @Flag(name: .customLong("xml-rpc"), help: "Use XML-RPC (the default).")
     var isXML = false
 
     @Option(help: ArgumentHelp("The arguments by name, for JSON-RPC.", valueName: "json-object"))

@@ -16,7 +16,7 @@ extension RequestCommand {
             commandName: name,
             abstract: "Send \(method) requests to one or many URLs.",
             discussion: """
-                Prints a report line for each response. A failure prints its code (700 to 722) and what to do about it.
+                Prints a report line for each response. A failure has a code (700 to 722) and a message that says what to do.
 
                   skein \(name) http://localhost:8080/
                   skein \(name) http://localhost:8080/a http://localhost:8080/b --headers

@@ -19,27 +19,27 @@ struct RequestOptions: ParsableArguments {
     @Flag(help: "Print the status lines and header sections.")
     var headers = false
 
-    @Flag(help: "Print a JSON record for each response; --headers and --body put those in, too.")
+    @Flag(help: "Print a JSON record for each response, with --headers and --body including those.")
     var json = false
 
     @Option(
         name: [.short, .long, .customLong("download")],
-        help: "Write the body of the one URL to FILE, which is there when all of it is.")
+        help: "Write the body of the only URL to FILE, which appears when it is complete.")
     var output: String?
 
-    @Flag(help: "Go on with what an earlier --output has left, and leave behind what this one has when it fails.")
+    @Flag(help: "Continue a failed --output, and keep the partial file if this one fails.")
     var resume = false
 
-    @Flag(help: "Print where the time of each request went: name, connection, TLS, first byte.")
+    @Flag(help: "Print the timings of each request: name, connection, TLS, first byte.")
     var trace = false
 
-    @Option(name: [.short, .long, .customLong("workers")], help: "Requests under way at one time.")
+    @Option(name: [.short, .long, .customLong("workers")], help: "Maximum number of concurrent requests.")
     var concurrency: Int = 10
 
     @Option(help: ArgumentHelp("Seconds for each request.", valueName: "seconds"))
     var timeout: Double = 30
 
-    @Flag(help: "Which HTTP to speak; without a flag, HTTP/1.1 in clear text.")
+    @Flag(help: "The version of HTTP; without a flag, HTTP/1.1 in clear text.")
     var version: VersionOption?
 
     @OptionGroup(title: "Content options")
@@ -114,8 +114,8 @@ enum VersionOption: EnumerableFlag {
 
     static func help(for value: VersionOption) -> ArgumentHelp? {
         switch value {
-        case .http1: "Speak HTTP/1.1."
-        case .http2: "Speak HTTP/2 from the first byte, also in clear text (prior knowledge)."
+        case .http1: "Use HTTP/1.1."
+        case .http2: "Use HTTP/2 from the first byte, also in clear text (prior knowledge)."
         case .http2Upgrade: "Offer HTTP/2 in the first request (Upgrade: h2c)."
         }
     }

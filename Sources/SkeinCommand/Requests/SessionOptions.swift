@@ -17,20 +17,20 @@ struct SessionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Take cookies from FILE if it is there, and write them back in the end (cookies.txt; JSON for *.json).",
+            "Read cookies from FILE if it exists, and write them back at the end (cookies.txt; JSON for *.json).",
             valueName: "file"))
     var cookieJar: String?
 
     @Option(help: ArgumentHelp("Send a cookie; may be repeated.", valueName: "name=value"))
     var cookie: [String] = []
 
-    @Option(help: ArgumentHelp("Keep answers in a folder and use them as HTTP allows.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Cache responses in this folder (RFC 9111).", valueName: "folder"))
     var cache: String?
 
-    @Option(help: ArgumentHelp("Try again so often when a network or server fails in passing.", valueName: "times"))
+    @Option(help: ArgumentHelp("Number of retries after temporary failures.", valueName: "times"))
     var retry = 0
 
-    @Flag(name: .customLong("raw"), help: "Do not undo compression.")
+    @Flag(name: .customLong("raw"), help: "Do not decompress content.")
     var staysCoded = false
 
     func validate() throws {

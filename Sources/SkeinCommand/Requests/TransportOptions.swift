@@ -15,7 +15,7 @@ struct TransportOptions: ParsableArguments {
     var cacert: String?
 
     @Option(
-        name: [.customShort("E"), .long], help: ArgumentHelp("Show this certificate (a PEM file).", valueName: "file"))
+        name: [.customShort("E"), .long], help: ArgumentHelp("The client certificate (a PEM file).", valueName: "file"))
     var cert: String?
 
     @Option(help: ArgumentHelp("The private key of --cert. Default: in the same file.", valueName: "file"))
@@ -24,20 +24,20 @@ struct TransportOptions: ParsableArguments {
     @Option(
         name: [.customShort("x"), .long],
         help: ArgumentHelp(
-            "Go through this proxy: http://[USER:PASSWORD@]HOST:PORT or socks5://…. Default: that of HTTP_PROXY, "
-                + "HTTPS_PROXY or ALL_PROXY, but for the hosts in NO_PROXY.", valueName: "url"))
+            "Use this proxy: http://[USER:PASSWORD@]HOST:PORT or socks5://…. Default: that of HTTP_PROXY, "
+                + "HTTPS_PROXY or ALL_PROXY, except for the hosts in NO_PROXY.", valueName: "url"))
     var proxy: String?
 
     @Option(
         help: ArgumentHelp(
-            "Take ADDRESS for HOST on this port; may be repeated.", valueName: "host:port:address"))
+            "Use ADDRESS for HOST and this port; may be repeated.", valueName: "host:port:address"))
     var resolve: [String] = []
 
     @Option(
-        help: ArgumentHelp("Ask this DNS server; may be repeated. Default: the system's.", valueName: "address[:port]"))
+        help: ArgumentHelp("Use this DNS server; may be repeated. Default: the system's.", valueName: "address[:port]"))
     var dnsServer: [String] = []
 
-    @Flag(help: "Refuse responses that RFC 9112 does not let a server send; without it, what curl reads is read.")
+    @Flag(help: "Refuse responses that violate RFC 9112; by default, those that curl accepts are accepted.")
     var strict = false
 
     func validate() throws {

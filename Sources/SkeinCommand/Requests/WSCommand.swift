@@ -6,11 +6,11 @@ import Skein
 
 struct WSCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ws", abstract: "Talk over a WebSocket.",
+        commandName: "ws", abstract: "Send and receive messages over a WebSocket.",
         discussion: """
-            Each line of standard input is a message, and each message that comes is a line of standard output. At the end of the \
-            input, messages are waited for until the server has been silent for a second (--wait). Ends with 1 when the socket \
-            cannot be opened, is lost, or is closed with the code of an error.
+            Each line of standard input is sent as a message, and each received message is printed as a line. After the end of the \
+            input, the command waits until the server has sent nothing for a second (--wait). The exit code is 1 when the socket \
+            cannot be opened, is lost, or is closed with an error code.
 
               skein ws ws://localhost:8080/chat
               echo '{"op": "ping"}' | skein ws --count 1 wss://example.org/socket
@@ -23,25 +23,25 @@ struct WSCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Send this message instead of standard input; may be repeated.", valueName: "text"))
     var send: [String] = []
 
-    @Flag(help: "Send bytes instead of text.")
+    @Flag(help: "Send binary messages instead of text.")
     var binary = false
 
-    @Option(help: ArgumentHelp("Leave after so many messages.", valueName: "messages"))
+    @Option(help: ArgumentHelp("Exit after this number of messages.", valueName: "messages"))
     var count: Int?
 
-    @Option(help: ArgumentHelp("Seconds of silence to wait for behind the input.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds without a message before exit, after the input ends.", valueName: "seconds"))
     var wait: Double = 1
 
     @Option(help: ArgumentHelp("A subprotocol to offer; may be repeated.", valueName: "name"))
     var subprotocol: [String] = []
 
-    @Flag(help: "Connect again when the connection is lost.")
+    @Flag(help: "Reconnect when the connection is lost.")
     var reconnect = false
 
     @Flag(name: .customLong("no-deflate"), help: "Do not offer compression.")
     var noDeflate = false
 
-    @Flag(name: .customLong("http2"), help: "Use a stream of HTTP/2 where the server has it.")
+    @Flag(name: .customLong("http2"), help: "Use an HTTP/2 stream if the server supports it.")
     var isHTTP2 = false
 
     @Flag(help: "Print each message as a JSON object with opcode and data.")

@@ -18,7 +18,7 @@ struct ResolveCommand: AsyncParsableCommand {
         abstract: "Resolve host names.",
         discussion: """
             Names are resolved as for a request: the hosts file, the search domains, the DNS servers of the system or those \
-            of --server, over UDP and, where an answer does not fit, over TCP.
+            of --server, over UDP, and over TCP if a response does not fit.
 
               skein resolve localhost example.org
               skein resolve @names.txt --server 127.0.0.1:5353 --type AAAA --json
@@ -27,19 +27,19 @@ struct ResolveCommand: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("Names, or @FILE with one on each line (@- reads standard input).", valueName: "name"))
     var names: [String]
 
-    @Option(help: ArgumentHelp("Ask this DNS server; may be repeated.", valueName: "address[:port]"))
+    @Option(help: ArgumentHelp("Use this DNS server; may be repeated.", valueName: "address[:port]"))
     var server: [String] = []
 
     @Option(help: "A, AAAA, or both with ANY.")
     var type: String = "ANY"
 
-    @Option(name: [.short, .long], help: "Names under way at one time.")
+    @Option(name: [.short, .long], help: "Maximum number of concurrent lookups.")
     var concurrency: Int = 200
 
-    @Option(help: ArgumentHelp("Seconds for which a server may take.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds to wait for a server.", valueName: "seconds"))
     var timeout: Double?
 
-    @Flag(help: "Print a JSON record for each name, and one with the sums.")
+    @Flag(help: "Print a JSON record for each name, and one with totals.")
     var json = false
 
     /// Whose turn it is.

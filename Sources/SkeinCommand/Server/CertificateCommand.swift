@@ -8,9 +8,9 @@ import SkeinCore
 struct CertificateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "certificate",
-        abstract: "Make a certificate for development, signed by its own key.",
+        abstract: "Create a self-signed certificate for development.",
         discussion: """
-            Browsers warn of it, and clients need it as a root. Certificates that everybody accepts come by [acme] of skein run.
+            Browsers warn about it, and clients need it as a root. For publicly trusted certificates, use [acme] of skein run.
 
               skein certificate localhost 127.0.0.1 --out local.pem
               skein serve public --listen 127.0.0.1:8443 --tls-cert local.pem
@@ -18,16 +18,16 @@ struct CertificateCommand: AsyncParsableCommand {
             """)
 
     @Argument(
-        help: "Host names and addresses; the first is the certificate's own. Default: localhost, 127.0.0.1 and ::1.")
+        help: "Host names and addresses; the first is the subject. Default: localhost, 127.0.0.1 and ::1.")
     var names: [String] = []
 
-    @Option(help: ArgumentHelp("The file for certificate and key, for its owner alone.", valueName: "file"))
+    @Option(help: ArgumentHelp("The file for certificate and key, readable by its owner only.", valueName: "file"))
     var out: String
 
-    @Option(help: ArgumentHelp("How long it is valid.", valueName: "days"))
+    @Option(help: ArgumentHelp("The validity period.", valueName: "days"))
     var days = 365
 
-    @Flag(help: "Replace the file if it is there.")
+    @Flag(help: "Replace the file if it exists.")
     var force = false
 
     func validate() throws {

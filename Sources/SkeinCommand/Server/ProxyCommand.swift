@@ -23,11 +23,11 @@ struct ByteCount: ExpressibleByArgument {
 struct ProxyCommand: EngineCommand {
     static let configuration = CommandConfiguration(
         commandName: "proxy",
-        abstract: "Pass requests on to back ends.",
+        abstract: "Forward requests to back ends.",
         discussion: """
-            Each mount is a path and the URL of a back end, or the alias of several. Content is streamed both ways; WebSockets, \
-            server-sent events, gRPC and trailers pass. The proxy ends in order on SIGINT and SIGTERM; on SIGHUP it reads its \
-            certificates again and begins new log files.
+            Each mount is a path and the URL of a back end, or an alias for several. Content is streamed in both directions; \
+            WebSockets, server-sent events, gRPC and trailers are forwarded. The proxy shuts down gracefully on SIGINT and SIGTERM; \
+            on SIGHUP it reads its certificates again and reopens log files.
 
               skein proxy --mount /=http://127.0.0.1:9000
               skein proxy --mount '/api=@api/v1' --alias '@api=http://127.0.0.1:9001 20, http://127.0.0.1:9002 10' \\
@@ -40,7 +40,7 @@ struct ProxyCommand: EngineCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Pass the requests for a path and below on to a URL; the path is replaced by that of the URL. May be repeated.",
+            "Forward requests for a path and below to a URL, whose path replaces that of the mount. May be repeated.",
             valueName: "/path=url"))
     var mount: [String] = []
 
@@ -53,86 +53,86 @@ struct ProxyCommand: EngineCommand {
     var health: String?
 
     @Option(
-        help: "The Host field for back ends: kept as the client has sent it, replaced by that of the URL, or a name.")
+        help: "The Host field for back ends: kept (that of the client), replaced (that of the URL), or a name.")
     var host: String = "kept"
 
-    @Flag(help: "Pass the whole path on, that of the mount included.")
+    @Flag(help: "Forward the whole path, including that of the mount.")
     var keepPath = false
 
-    @Flag(name: .customLong("http2-upstream"), help: "Speak HTTP/2 to back ends, also in clear text (gRPC).")
+    @Flag(name: .customLong("http2-upstream"), help: "Use HTTP/2 to back ends, also in clear text (gRPC).")
     var http2Upstream = false
 
-    @Option(help: ArgumentHelp("How long the head of a response may take; then clients get 504.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Timeout for the head of a response; then clients get 504.", valueName: "seconds"))
     var responseTimeout: Double = 60
 
     @Option(
-        help: ArgumentHelp("How long it may take to connect to a back end (default: 10).", valueName: "seconds"))
+        help: ArgumentHelp("Timeout for connecting to a back end (default: 10).", valueName: "seconds"))
     var connectTimeout: Double?
 
     @Option(
         help: ArgumentHelp(
-            "How long a back end may be silent while something is due from it (default: 60).", valueName: "seconds"))
+            "Timeout for silence of a back end while data from it is due (default: 60).", valueName: "seconds"))
     var readTimeout: Double?
 
     @Option(
         help: ArgumentHelp(
-            "Read responses faster than slow clients take them, into a temporary file, up to so many bytes of each (K, M, G).",
+            "Buffer responses for slow clients in a temporary file, up to this number of bytes each (K, M, G).",
             valueName: "bytes"))
     var bufferResponses: ByteCount?
 
-    @Option(help: ArgumentHelp("How long a WebSocket may be silent.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Timeout for silence of a WebSocket.", valueName: "seconds"))
     var tunnelTimeout: Double = 600
 
     @Option(
         help: ArgumentHelp(
-            "Add a field to requests, in place of the client's; may be repeated.", valueName: "name: value"))
+            "Set a field of requests, replacing the client's; may be repeated.", valueName: "name: value"))
     var setRequestHeader: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Add a field to responses, in place of the back end's; may be repeated.", valueName: "name: value"))
+            "Set a field of responses, replacing the back end's; may be repeated.", valueName: "name: value"))
     var setHeader: [String] = []
 
-    @Option(help: ArgumentHelp("Leave a field out of responses; may be repeated.", valueName: "name"))
+    @Option(help: ArgumentHelp("Remove a field from responses; may be repeated.", valueName: "name"))
     var removeHeader: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Allow connections to be upgraded to this protocol, too; may be repeated.", valueName: "name"))
+            "Allow upgrades to this protocol, too; may be repeated.", valueName: "name"))
     var upgrade: [String] = []
 
-    @Option(help: ArgumentHelp("Bytes of a request's content at most; more is answered with 413.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum size of a request's content; more is answered with 413.", valueName: "bytes"))
     var maxBody: Int = 1 << 30
 
     @Flag(
-        help: "Serve as a forward proxy, too: for clients that are set up for one, to servers of the public internet.")
+        help: "Also act as a forward proxy: for clients configured to use one, to public servers only.")
     var forwardProxy = false
 
     @Option(
         help: ArgumentHelp(
-            "Let the forward proxy connect to these addresses, too; may be repeated.", valueName: "address/bits"))
+            "Allow the forward proxy to connect to these addresses, too; may be repeated.", valueName: "address/bits"))
     var forwardAllow: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Let the forward proxy open tunnels to this port, beside 443; may be repeated.", valueName: "port"))
+            "Allow the forward proxy to open tunnels to this port besides 443; may be repeated.", valueName: "port"))
     var forwardPort: [Int] = []
 
     @Option(
         help: ArgumentHelp(
-            "Let the forward proxy ask its clients for a name and a password; may be repeated.",
+            "Require this name and password from clients of the forward proxy; may be repeated.",
             valueName: "name:password"))
     var forwardUser: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Keep responses in memory, up to so many bytes (K, M, G), as far as back ends allow it.", valueName: "bytes"
+            "Cache responses in memory, up to this size (K, M, G).", valueName: "bytes"
         ))
     var cacheMemory: ByteCount?
 
     @Option(
         help: ArgumentHelp(
-            "Keep responses in a folder, up to so many bytes (K, M, G), also over a restart.", valueName: "folder:bytes"
+            "Cache responses in a folder, up to this size (K, M, G); kept over a restart.", valueName: "folder:bytes"
         ))
     var cacheDisk: String?
 

@@ -10,12 +10,12 @@ extension PythonApp.Interface: ExpressibleByArgument {}
 struct PythonCommand: EngineCommand {
     static let configuration = CommandConfiguration(
         commandName: "python",
-        abstract: "Serve an app in Python: Flask, Django, FastAPI and others of WSGI or ASGI.",
+        abstract: "Serve an app in Python: Flask, Django, FastAPI or any other WSGI or ASGI app.",
         discussion: """
-            The app is named by its module or file: `app:app`, `mysite/wsgi.py:application`, `shop.main:create_app()`. It runs unchanged; \
-            HTTP, TLS, files and slow clients are the engine's, outside of the interpreter's lock. Which Python runs it: \
-            --environment, or VIRTUAL_ENV, .venv and venv in the folder, or python3 on the PATH. The module `skein` gives the app the \
-            engine's client.
+            The app is given by its module or file: `app:app`, `mysite/wsgi.py:application`, `shop.main:create_app()`. It runs unchanged; \
+            the engine handles HTTP, TLS, files and slow clients without Python's lock (GIL). The Python that runs the app is that of \
+            --environment, or VIRTUAL_ENV, .venv and venv in the folder, or python3 on the PATH. With the module `skein`, the app uses \
+            the engine's client.
 
               skein python app:app
               skein python mysite/wsgi.py:application --static /static=mysite/static --workers 4
@@ -23,13 +23,13 @@ struct PythonCommand: EngineCommand {
               skein python app:app --reload
             """)
 
-    @Argument(help: "The app: MODULE:NAME or FILE:NAME. Default of the name: application or app.")
+    @Argument(help: "The app: MODULE:NAME or FILE:NAME. Default name: application or app.")
     var app: String?
 
-    @Option(help: "wsgi, asgi or auto, which looks at the app.")
+    @Option(help: "wsgi, asgi or auto (detected from the app).")
     var interface: PythonApp.Interface = .auto
 
-    @Option(help: ArgumentHelp("A folder of a virtual environment, or a Python program.", valueName: "path"))
+    @Option(help: ArgumentHelp("The folder of a virtual environment, or a Python program.", valueName: "path"))
     var environment: String?
 
     @Option(help: ArgumentHelp("Serve the app below this path, as SCRIPT_NAME or root_path.", valueName: "/path"))
@@ -40,31 +40,31 @@ struct PythonCommand: EngineCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Threads that call a WSGI app, always. More begin while calls wait for databases and the like. Default: 1; one a core in a Python without the lock.",
+            "Minimum number of threads that call a WSGI app; more are started while calls wait, for example for databases. Default: 1, or one per core in a Python without the GIL.",
             valueName: "count"))
     var appThreads: Int?
 
-    @Option(help: ArgumentHelp("Threads that call a WSGI app, at most. Default: 64.", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum number of threads that call a WSGI app. Default: 64.", valueName: "count"))
     var maxAppThreads: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Requests that wait for a thread of a WSGI app; others get 503.", valueName: "count"))
+            "Maximum number of requests that wait for a thread of a WSGI app; others get 503.", valueName: "count"))
     var queue = 1024
 
     @Option(
         help: ArgumentHelp(
-            "Answer with 504 when a WSGI app takes longer; the log shows what it hangs in, and a worker is replaced.",
+            "Answer with 504 when a WSGI app takes longer; the log shows its stack, and the worker is replaced.",
             valueName: "seconds"))
     var requestTimeout: Double?
 
     @Option(
         help: ArgumentHelp(
-            "The largest content of a request; what does not fit into memory waits in a temporary file.",
+            "Maximum size of a request's content; large content is stored in a temporary file.",
             valueName: "MiB"))
     var maxBody = 1024
 
-    @Flag(help: "Compress texts that the app answers with, for clients that take them so.")
+    @Flag(help: "Compress text responses of the app for clients that accept it.")
     var compress = false
 
     @OptionGroup(title: "Back ends of skein.get and its like") var aliases: AliasOptions

@@ -8,10 +8,10 @@ import SkeinEngineCommand
 struct RespondCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "respond",
-        abstract: "Serve one text to every request.",
+        abstract: "Answer every request with one text.",
         discussion: """
-            The text is answered by an ordinary asynchronous handler, or, with --immediate, by a plain call. The server \
-            ends in order on SIGINT and SIGTERM.
+            The text is sent by an asynchronous handler, or, with --immediate, by a synchronous call. The server \
+            shuts down gracefully on SIGINT and SIGTERM.
 
               skein respond "hello world" --listen 127.0.0.1:8080
               skein respond "hello world" --listen 127.0.0.1:8443 --tls-cert cert.pem --tls-key key.pem
@@ -19,18 +19,18 @@ struct RespondCommand: AsyncParsableCommand {
               skein respond "hello world" --websocket
             """)
 
-    @Argument(help: "What to answer.")
+    @Argument(help: "The text of the response.")
     var text: String
 
     @OptionGroup var options: EngineOptions
 
-    @Flag(help: "Answer by a plain call on the loop, without a task for each request.")
+    @Flag(help: "Answer by a synchronous call on the event loop, without a task for each request.")
     var immediate = false
 
-    @Flag(help: "Open a WebSocket for those who ask for one, and send each message back.")
+    @Flag(help: "Accept WebSockets, and send each message back.")
     var websocket = false
 
-    @Flag(name: .customLong("no-deflate"), help: "Do not compress messages of WebSockets.")
+    @Flag(name: .customLong("no-deflate"), help: "Do not compress WebSocket messages.")
     var noDeflate = false
 
     func run() async throws {

@@ -16,10 +16,10 @@ extension ConfigurationExample: ExpressibleByArgument {}
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Serve, proxy and guard what a configuration file says.",
+        abstract: "Run the server, proxy or gateway that a configuration file describes.",
         discussion: """
-            The file is TOML; `skein check FILE` says what is wrong with it, and what it means. On SIGHUP, or with --watch when it has \
-            changed, it is read again: connections stay open and no request is lost. A file with mistakes is not taken over; the log \
+            The file is TOML; `skein check FILE` prints its mistakes and its settings. On SIGHUP, or with --watch when it has \
+            changed, it is read again: connections stay open and no request is lost. A file with mistakes is ignored; the log \
             says why.
 
               skein run --print-example proxy > skein.toml
@@ -34,7 +34,7 @@ struct RunCommand: AsyncParsableCommand {
     var watch = false
 
     @Option(
-        help: "Print a file to start from: \(ConfigurationExample.allCases.map(\.rawValue).joined(separator: ", ")).")
+        help: "Print an example file: \(ConfigurationExample.allCases.map(\.rawValue).joined(separator: ", ")).")
     var printExample: ConfigurationExample?
 
     @OptionGroup(title: "Mail") var mail: MailAgentOption
@@ -195,10 +195,10 @@ struct CommandFailure: Error, CustomStringConvertible {
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Say what is wrong with a configuration file, and what it means.",
+        abstract: "Print the mistakes of a configuration file, or its settings.",
         discussion: """
-            Each mistake is a line: file, line, column, key, and what was expected. The exit code is 0 for a good file, and 1 for \
-            another.
+            Each mistake is a line: file, line, column, key, and the expected value. The exit code is 0 for a valid file, and 1 \
+            otherwise.
 
               skein check skein.toml
               skein check skein.toml --explain
@@ -209,13 +209,13 @@ struct CheckCommand: AsyncParsableCommand {
     @Argument(help: "The configuration file.", completion: .file(extensions: ["toml"]))
     var file: String?
 
-    @Flag(help: "Print all settings with their values; those that were left out are comments with their defaults.")
+    @Flag(help: "Print all settings with their values; missing ones are comments with their defaults.")
     var explain = false
 
     @Flag(help: "Print the mistakes as JSON.")
     var json = false
 
-    @Flag(help: "Print all settings that there are, as Markdown.")
+    @Flag(help: "Print all available settings, as Markdown.")
     var settings = false
 
     func validate() throws {

@@ -9,9 +9,9 @@ struct ServeCommand: EngineCommand {
         commandName: "serve",
         abstract: "Serve the files of folders.",
         discussion: """
-            A folder is served with its index.html, ranges, compression, and answers that spare clients what they have \
-            already. Nothing outside of it is reached, and no file whose name begins with a dot. The server ends in order \
-            on SIGINT and SIGTERM; on SIGHUP it reads its certificates again and begins new log files.
+            A folder is served with its index.html, ranges, compression and conditional requests. Files outside of it, and \
+            files whose names begin with a dot, are not served. The server shuts down gracefully \
+            on SIGINT and SIGTERM; on SIGHUP it reads its certificates again and reopens log files.
 
               skein serve public
               skein serve --mount /=public --mount /downloads=/srv/files --list
@@ -19,29 +19,29 @@ struct ServeCommand: EngineCommand {
               skein serve public --log access.log --log-format combined --log-off '/assets/' --max-age 3600
             """)
 
-    @Argument(help: "The folder that is served at /.", completion: .directory)
+    @Argument(help: "The folder to serve at /.", completion: .directory)
     var folder: String?
 
     @Option(
         help: ArgumentHelp("Serve a folder at a path; the option may be repeated.", valueName: "/path=dir"))
     var mount: [String] = []
 
-    @Flag(help: "Answer what is not there with index.html, for pages that find their own way.")
+    @Flag(help: "Answer missing paths with index.html, for single-page applications.")
     var spa = false
 
-    @Flag(help: "List what is in folders without an index.html.")
+    @Flag(help: "List the files of folders without an index.html.")
     var list = false
 
-    @Flag(help: "Follow links that lead out of the folder, too.")
+    @Flag(help: "Also follow symbolic links that lead out of the folder.")
     var followLinks = false
 
-    @Flag(help: "Serve files whose names begin with a dot, too.")
+    @Flag(help: "Also serve files whose names begin with a dot.")
     var hidden = false
 
-    @Flag(name: .customLong("no-compress"), help: "Send everything as it is.")
+    @Flag(name: .customLong("no-compress"), help: "Do not compress responses.")
     var noCompress = false
 
-    @Option(help: ArgumentHelp("How long clients may keep files without asking again.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long clients may cache files (max-age).", valueName: "seconds"))
     var maxAge: Int?
 
     @Flag(help: "Serve a status page at /.status and Prometheus metrics at /.metrics, to local clients only.")

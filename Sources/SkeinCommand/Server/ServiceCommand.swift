@@ -8,10 +8,10 @@ import SkeinWorkers
 struct ServiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "service",
-        abstract: "Run a server as a service of the system.",
+        abstract: "Run a server as a systemd service.",
         discussion: """
-            The unit starts the program when the machine starts, and again when it fails; it watches that it answers, and lets it see \
-            and change little of the machine.
+            The unit starts the program when the machine starts, and restarts it when it fails or does not respond. It limits the access \
+            of the program to the file system and its privileges.
 
               skein service install web -- run /etc/skein/web.toml
               skein service install blog --program /opt/blog/blog --user www --low-ports -- --workers 4
@@ -19,7 +19,7 @@ struct ServiceCommand: AsyncParsableCommand {
             """, subcommands: [Install.self])
 
     struct Install: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Write a unit of systemd for a server.")
+        static let configuration = CommandConfiguration(abstract: "Write a systemd unit for a server.")
 
         @Argument(help: "The name of the service: letters, digits, hyphens, underscores and dots.")
         var name: String
@@ -27,22 +27,22 @@ struct ServiceCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("The program. Default: skein.", valueName: "file"))
         var program: String?
 
-        @Option(help: "The user. Default: one that exists while the service runs.")
+        @Option(help: "The user. Default: a dynamic user that exists while the service runs.")
         var user: String?
 
-        @Option(help: ArgumentHelp("Work in this folder.", valueName: "folder"))
+        @Option(help: ArgumentHelp("The working folder.", valueName: "folder"))
         var folder: String?
 
-        @Flag(help: "Let it listen on ports below 1024.")
+        @Flag(help: "Allow it to listen on ports below 1024.")
         var lowPorts = false
 
-        @Flag(help: "Print the unit, and write nothing.")
+        @Flag(help: "Print the unit instead of writing it.")
         var print = false
 
-        @Option(help: ArgumentHelp("Where units are.", valueName: "folder"))
+        @Option(help: ArgumentHelp("The folder of units.", valueName: "folder"))
         var units = "/etc/systemd/system"
 
-        @Argument(parsing: .postTerminator, help: "The arguments of the program, behind --.")
+        @Argument(parsing: .postTerminator, help: "The arguments of the program, after --.")
         var arguments: [String] = []
 
         func validate() throws {

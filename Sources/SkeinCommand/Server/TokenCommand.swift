@@ -25,7 +25,7 @@ struct TokenCommand: AsyncParsableCommand {
                 valueName: "file"))
         var key: String
 
-        @Option(help: "Allow this algorithm only; may be repeated. Default: all that fit the key.")
+        @Option(help: "Allow this algorithm only; may be repeated. Default: all that match the key.")
         var algorithm: [TokenAlgorithm] = []
 
         func keys() throws -> [TokenKey] {
@@ -40,7 +40,7 @@ struct TokenCommand: AsyncParsableCommand {
 
     struct Key: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make an API key, and the hash that a gateway keeps of it.")
+            abstract: "Generate an API key, and the hash that a gateway stores.")
 
         func run() async throws {
             let (key, hash) = APIKey.make()
@@ -64,7 +64,7 @@ struct TokenCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Sign claims, and print the token.")
 
         @OptionGroup var keyOption: KeyOption
-        @Option(help: ArgumentHelp("Add exp, so many seconds from now, and iat.", valueName: "seconds"))
+        @Option(help: ArgumentHelp("Add iat, and exp this number of seconds from now.", valueName: "seconds"))
         var expiresIn: Int?
         @Argument(help: "The claims as a JSON object.")
         var claims: String
@@ -91,7 +91,7 @@ struct TokenCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Verify tokens; exit code 1 when one is not valid.",
             discussion:
-                "With --json, one object a line: valid, reason and error of an invalid token, header and claims of a valid one."
+                "With --json, one object per line: valid, reason and error of an invalid token, header and claims of a valid one."
         )
 
         @OptionGroup var keyOption: KeyOption
@@ -99,16 +99,16 @@ struct TokenCommand: AsyncParsableCommand {
         var issuer: [String] = []
         @Option(help: "An accepted audience (aud); may be repeated.")
         var audience: [String] = []
-        @Option(help: ArgumentHelp("How much clocks may differ.", valueName: "seconds"))
+        @Option(help: ArgumentHelp("The tolerance for differences between clocks.", valueName: "seconds"))
         var leeway: Double = 60
         @Option(
-            help: ArgumentHelp("Verify as of this moment, in seconds since 1970. Default: now.", valueName: "seconds"))
+            help: ArgumentHelp("Verify at this time, in seconds since 1970. Default: now.", valueName: "seconds"))
         var at: Double?
-        @Flag(help: "Verify the signature alone; the payload may be anything.")
+        @Flag(help: "Verify only the signature; the payload may be anything.")
         var signatureOnly = false
         @Flag(help: "Print JSON.")
         var json = false
-        @Argument(help: "Tokens, or - for standard input with a token a line.")
+        @Argument(help: "Tokens, or - for standard input with one token per line.")
         var tokens: [String]
 
         func run() async throws {
