@@ -43,3 +43,31 @@ extension SkeinClient {
         }
     }
 }
+
+extension EveryMember {
+    /// Calls a function of every member by XML-RPC: `try client.all("@search").xmlrpc("/RPC2") { $0.find("yarn") }`.
+    /// - Parameters:
+    ///   - path: where the functions are.
+    ///   - call: starts a call on a member.
+    /// - Returns: the corequests in the order of the members.
+    /// - Throws: code 701 for a malformed path.
+    public func xmlrpc<Result: Response>(
+        _ path: String, _ call: (XMLRPC) -> Corequest<Result>
+    ) throws(SkeinError) -> CorequestGroup<Result> {
+        let request = HTTPRequest(.post, try HTTPURL(alias.name + path))
+        return CorequestGroup(senders.map { call(XMLRPC(request, over: $0)) })
+    }
+
+    /// Calls a function of every member by JSON-RPC 2.0 over HTTP: `try client.all("@search").jsonrpc("/") { $0.find("yarn") }`.
+    /// - Parameters:
+    ///   - path: where the functions are.
+    ///   - call: starts a call on a member.
+    /// - Returns: the corequests in the order of the members.
+    /// - Throws: code 701 for a malformed path.
+    public func jsonrpc<Result: Response>(
+        _ path: String, _ call: (JSONRPC) -> Corequest<Result>
+    ) throws(SkeinError) -> CorequestGroup<Result> {
+        let request = HTTPRequest(.post, try HTTPURL(alias.name + path))
+        return CorequestGroup(senders.map { call(JSONRPC(request, over: $0)) })
+    }
+}

@@ -62,6 +62,10 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
         }
     }
 
+    package func isAlive(within limit: Duration) async -> Bool {
+        await execute("SELECT 1", timeout: limit).dispatch().statusCode == 200
+    }
+
     /// Closes it; what is under way is done before.
     package func shutdown() async {
         let store = store

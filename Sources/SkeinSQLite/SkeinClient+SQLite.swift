@@ -13,7 +13,7 @@ extension SkeinClient {
     public func sqlite(_ address: String) throws(SkeinError) -> SQLiteClient {
         // One client for a file, whichever way it is written.
         let path = address.hasBytePrefix("@") ? address : "sqlite:\(SQLiteConfiguration(address).path ?? ":memory:")"
-        return try backEnd(path, .sqlite) { (address, _) throws(SkeinError) in
+        return try backEnd(path, .sqlite) { (address, _, session) throws(SkeinError) in
             try SQLiteClient(SQLiteConfiguration(address), session: session)
         }
     }
@@ -22,5 +22,20 @@ extension SkeinClient {
     /// - Throws: code 714 when it cannot be opened.
     public func sqlite(_ configuration: SQLiteConfiguration) throws(SkeinError) -> SQLiteClient {
         backEnds.keep(try SQLiteClient(configuration, session: session))
+    }
+}
+
+extension EveryMember {
+    /// Does the same with every member of an alias of SQLite: `try client.all("@files").sqlite { $0.execute("SELECT count(*) FROM post") }`.
+    /// - Parameter start: starts a corequest on a member.
+    /// - Returns: the corequests in the order of the members.
+    /// - Throws: code 701 when the alias is not one of SQLite.
+    public func sqlite<Result: Response>(
+        _ start: (SQLiteClient) -> Corequest<Result>
+    ) throws(SkeinError) -> CorequestGroup<Result> {
+        CorequestGroup(
+            try client.everyBackEnd(alias.name, .sqlite) { (url, dialer, session) throws(SkeinError) in
+                try SQLiteClient(SQLiteConfiguration(url), session: session)
+            }.map(start))
     }
 }

@@ -18,18 +18,27 @@ final class ProcessRun: Sendable {
     private struct State {
         var processID: pid_t?
         var isCancelled = false
+        /// Wakes the thread.
+        var alarm: CInt = -1
     }
+
+    /// Standard error of a program whose output is streamed: the end of it is kept.
+    private static let keptErrors = 64 << 10
 
     private let program: String
     private let arguments: [String]
-    private let input: [UInt8]
+    private let input: ProcessInput
+    /// Takes the output as it comes, instead of collecting it; returns false when it wants no more for now.
+    private let take: (@Sendable ([UInt8]) -> Bool)?
     private let environment: [String: String]
     private let maximumOutput: Int
     private let state = Mutex(State())
 
     init(
-        _ program: String, _ arguments: [String], input: [UInt8], environment: [String: String], maximumOutput: Int
+        _ program: String, _ arguments: [String], input: ProcessInput, environment: [String: String],
+        maximumOutput: Int, take: (@Sendable ([UInt8]) -> Bool)? = nil
     ) {
+        self.take = take
         self.program = program
         self.arguments = arguments
         self.input = input
@@ -44,13 +53,26 @@ final class ProcessRun: Sendable {
             // The number is this process's as long as nobody has waited for it, which happens under this lock.
             if let id = state.processID { kill(-id, SIGTERM) }
         }
+        wake()
+    }
+
+    /// There is more input, or room for output. From any thread, at any time.
+    func wake() {
+        state.withLock { state in
+            if state.alarm >= 0 { withUnsafeBytes(of: UInt8(1)) { _ = writeSome(state.alarm, $0) } }
+        }
     }
 
     /// Runs the program, and blocks the thread until it has ended.
     /// - Throws: code 701 when it cannot be started, 719 when it writes too much.
     func run() throws -> ProcessOutput {
         var pipes = try Pipes()
-        defer { pipes.closeAll() }
+        state.withLock { $0.alarm = pipes.alarm }
+        defer {
+            state.withLock { $0.alarm = -1 }
+            pipes.closeAll()
+            input.end()
+        }
         try start(&pipes)
         var output = ProcessOutput()
         let failure = exchange(&pipes, &output)
@@ -84,20 +106,42 @@ final class ProcessRun: Sendable {
 
     /// Writes the input and reads the output and the errors, until the program has closed them or has ended.
     private func exchange(_ pipes: inout Pipes, _ output: inout ProcessOutput) -> SkeinError? {
-        var rest = input[...]
-        if rest.isEmpty { pipes.close(\.input) }
+        var rest: ArraySlice<UInt8> = []
+        var isPaused = false
         var hasEnded: ContinuousClock.Instant?
         var hasBeenCancelled: ContinuousClock.Instant?
         while pipes.output >= 0 || pipes.errors >= 0 {
+            if rest.isEmpty, pipes.input >= 0 {
+                if let more = input.take() { rest = more[...] } else { pipes.close(\.input) }
+            }
+            // A descriptor that is negative is not looked at.
             var entries = [
-                pollfd(fd: pipes.output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: isPaused ? -1 : pipes.output, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: pipes.errors, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: pipes.input, events: Int16(POLLOUT), revents: 0),
+                pollfd(fd: rest.isEmpty ? -1 : pipes.input, events: Int16(POLLOUT), revents: 0),
+                pollfd(fd: pipes.alarmed, events: Int16(POLLIN), revents: 0),
             ]
-            _ = poll(&entries, 3, 100)
+            _ = poll(&entries, 4, 100)
+            if entries[3].revents != 0 {
+                var signals: [UInt8] = []
+                _ = pipes.read(\.alarmed, into: &signals)
+                isPaused = false
+            }
             if entries[0].revents != 0, !pipes.read(\.output, into: &output.output) { pipes.close(\.output) }
             if entries[1].revents != 0, !pipes.read(\.errors, into: &output.errors) { pipes.close(\.errors) }
-            if entries[2].revents != 0, !pipes.write(&rest) { pipes.close(\.input) }
+            if entries[2].revents != 0, !pipes.write(&rest) {
+                rest = []
+                pipes.close(\.input)
+                input.end()
+            }
+            if hasEnded != nil, entries[0].revents != 0 { hasEnded = .now }
+            if let take {
+                if !output.output.isEmpty {
+                    isPaused = !take(output.output)
+                    output.output = []
+                }
+                output.errors.removeFirst(max(0, output.errors.count - Self.keptErrors))
+            }
             if output.output.count > maximumOutput || output.errors.count > maximumOutput {
                 finish(SIGKILL)
                 return SkeinError(
@@ -105,7 +149,7 @@ final class ProcessRun: Sendable {
             }
             // What it has started may hold the pipes open, and is nobody's any more.
             if hasEnded == nil, isOver { hasEnded = .now }
-            if let hasEnded, hasEnded.duration(to: .now) > .seconds(1) { break }
+            if let hasEnded, !isPaused, hasEnded.duration(to: .now) > .seconds(1) { break }
             if hasBeenCancelled == nil, state.withLock({ $0.isCancelled }) { hasBeenCancelled = .now }
             if let hasBeenCancelled, hasBeenCancelled.duration(to: .now) > .seconds(1) { finish(SIGKILL) }
         }
@@ -158,11 +202,14 @@ private struct Pipes {
     var input: CInt
     var output: CInt
     var errors: CInt
+    /// Ends of a pipe of this process's own, by which other threads wake this one.
+    var alarm: CInt
+    var alarmed: CInt
     private(set) var given: [skein_descriptor]
 
     init() throws(SkeinError) {
         var ends: [CInt] = []
-        for _ in 0..<3 {
+        for _ in 0..<4 {
             var pair: [CInt] = [-1, -1]
             guard pipe(&pair) == 0 else {
                 for end in ends { closeEnd(end) }
@@ -173,11 +220,13 @@ private struct Pipes {
         input = ends[1]
         output = ends[2]
         errors = ends[4]
+        alarmed = ends[6]
+        alarm = ends[7]
         given = [
             skein_descriptor(source: ends[0], target: 0), skein_descriptor(source: ends[3], target: 1),
             skein_descriptor(source: ends[5], target: 2),
         ]
-        for end in [input, output, errors] { _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK) }
+        for end in [input, output, errors, alarm, alarmed] { _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK) }
     }
 
     mutating func closeGiven() {
@@ -195,6 +244,8 @@ private struct Pipes {
         close(\.input)
         close(\.output)
         close(\.errors)
+        close(\.alarm)
+        close(\.alarmed)
     }
 
     /// - Returns: false at the end.
@@ -206,11 +257,11 @@ private struct Pipes {
         }
     }
 
-    /// - Returns: false when all is written, or nobody reads it.
+    /// - Returns: false when the program does not read any more.
     func write(_ rest: inout ArraySlice<UInt8>) -> Bool {
         let count = rest.withUnsafeBytes { writeSome(input, $0) }
         if count > 0 { rest = rest.dropFirst(count) }
-        return !rest.isEmpty && (count >= 0 || errno == EAGAIN || errno == EINTR)
+        return count >= 0 || errno == EAGAIN || errno == EINTR
     }
 }
 

@@ -60,7 +60,8 @@ extension SkeinClient {
         meta: RequestMetadata = RequestMetadata()
     ) -> Corequest<ProcessResponse> {
         let run = ProcessRun(
-            program, arguments, input: input, environment: environment, maximumOutput: max(0, maximumOutput))
+            program, arguments, input: ProcessInput(input), environment: environment,
+            maximumOutput: max(0, maximumOutput))
         let logger = session.logger
         @Sendable func response(_ result: Result<ProcessOutput, SkeinError>) -> ProcessResponse {
             ProcessResponse(program: program, result, meta: meta, logger: logger)
@@ -83,6 +84,25 @@ extension SkeinClient {
             failed: { error, _ in response(.failure(error)) }, callback: nil)
         if let timeout { corequest.tighten(.after(timeout)) }
         return corequest
+    }
+
+    /// Starts a program whose output is read while it runs (`Subprocess`):
+    ///
+    ///     for try await piece in client.subprocess("tail", "-f", "/var/log/syslog") { print(String(buffer: piece)) }
+    ///
+    /// It gets the arguments as they are; no shell reads them.
+    /// - Parameters:
+    ///   - program: a path, or a name that is looked for on the `PATH`.
+    ///   - arguments: what it is called with.
+    ///   - environment: variables beside those of this process, or in their place.
+    ///   - timeout: from now on; then it is ended, and the sequence throws code 702. Default: none.
+    ///   - pool: the threads, of which a running program takes one. Default: 16, with a queue of 1024.
+    /// - Returns: the program; it is ended when nobody holds it any more.
+    public func subprocess(
+        _ program: String, _ arguments: String..., environment: [String: String] = [:], timeout: Duration? = nil,
+        on pool: WorkPool = .standard
+    ) -> Subprocess {
+        Subprocess(program, arguments, environment: environment, timeout: timeout, pool: pool)
     }
 
     private static func failure(_ error: any Error) -> SkeinError {

@@ -3,6 +3,7 @@
 import NIOCore
 import SkeinCore
 import SkeinHTTP
+import SkeinTransport
 import SkeinWire
 import Synchronization
 
@@ -94,9 +95,10 @@ final class AWSClient: Sendable {
         var credentials = try await store.current()
         var mayRenew = true
         var retries = 0
+        var tried: [Balancer.MemberID] = []
         while true {
             let moment = Date(timeIntervalSinceNow: skew.withLock { $0 })
-            let response = await http.start(sign(request, credentials, place.region, moment)).dispatch()
+            let response = try await send(request, &tried) { sign($0, credentials, place.region, moment) }
             if response.failure == nil, response.statusCode < 300 { return response }
             if response.failure == nil, mayRenew {
                 let error = AWSError(response)
@@ -116,6 +118,23 @@ final class AWSClient: Sendable {
             }
             retries += 1
             guard try await backoff.wait(after: retries) else { return response }
+        }
+    }
+
+    /// Sends a signed request; to a member when the endpoint is an alias, and to another one than before.
+    private func send(
+        _ request: HTTPRequest, _ tried: inout [Balancer.MemberID], _ sign: (HTTPRequest) -> HTTPRequest
+    ) async throws -> HTTPResponse {
+        guard request.url.origin.isAlias else { return await http.start(sign(request)).dispatch() }
+        let alias = try http.aliases.find(request.url.origin.authority)
+        switch alias.begin(tried: tried, isFirst: tried.isEmpty, at: .now()) {
+        case .none(let error): throw error
+        case .attempt(let attempt):
+            tried.append(attempt.id)
+            // The signature covers the host, which is known now.
+            let response = await http.start(sign(attempt.target.request(request))).dispatch()
+            alias.end(attempt, AliasState.outcome(response), since: response.began, at: .now())
+            return response
         }
     }
 

@@ -14,7 +14,8 @@ public struct AWSConfiguration: Sendable {
     /// The region. Default: `AWS_REGION` or `AWS_DEFAULT_REGION`, else that of the profile.
     public var region: String?
     /// Where the service is, for one's own: `http://localhost:4566`. Default: `AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_DYNAMODB` or
-    /// `AWS_ENDPOINT_URL`, else Amazon's of the region.
+    /// `AWS_ENDPOINT_URL`, else Amazon's of the region. `@name` is an alias: each call, and each of its attempts, goes to the member that
+    /// its balancer picks.
     public var endpoint: String?
     /// Places that are asked for credentials, one after the other. Default: environment, files, container, instance.
     public var credentials: [any AWSCredentialSource]

@@ -239,9 +239,14 @@ struct EngineBuilder {
             if let interval = health.duration("interval"), interval < .milliseconds(100) {
                 health.complain("interval", "members are checked every 100 ms at most")
             }
+            if health.has("path"), health.has("grpc") {
+                health.complain("grpc", "a check has a path or a gRPC service")
+            }
             alias.healthCheck = HealthCheck(
-                path: health.text("path"), interval: health.duration("interval") ?? .seconds(5),
-                timeout: health.duration("timeout") ?? .seconds(2))
+                health.text("path").map(HealthCheck.Probe.get) ?? health.text("grpc").map { .grpc(service: $0) }
+                    ?? .standard,
+                interval: health.duration("interval") ?? .seconds(5), timeout: health.duration("timeout") ?? .seconds(2)
+            )
         }
         // The name of the table is the name of the alias, with its @ or without.
         let full = name.hasBytePrefix("@") ? name : "@\(name)"

@@ -114,7 +114,9 @@ enum ConfigurationSchema {
         "A name for back ends.",
         [
             Setting(
-                "members", .list(.text), nil, "URLs, each with a weight if it is not 1: \"http://10.0.0.1:5001 20\"."),
+                "members", .list(.text), nil,
+                "URLs, each with a weight if it is not 1: \"http://10.0.0.1:5001 20\"; \"dns+http://HOST:PORT\" stands for all addresses of a host, \"srv+http://_SERVICE._tcp.DOMAIN\" for the instances of a service."
+            ),
             Setting(
                 "policy", .choice(["peak-ewma", "round-robin", "least-requests", "consistent-hash"]), "peak-ewma",
                 "Which member a request goes to."),
@@ -130,6 +132,9 @@ enum ConfigurationSchema {
                             Setting(
                                 "path", .text, "HEAD /, any response passes",
                                 "The path of a GET, whose status has to be below 400."),
+                            Setting(
+                                "grpc", .text, "none",
+                                "The gRPC service that has to be SERVING (grpc.health.v1); empty for the server."),
                             Setting("interval", .duration, "5s", "How often."),
                             Setting("timeout", .duration, "2s", "How long an answer may take."),
                         ])), "none", "Active health checks."),

@@ -22,6 +22,39 @@ public struct CorequestGroup<Result: Response>: Sendable {
         return results
     }
 
+    /// Waits until as many members as are needed have succeeded, and cancels the others: partial results of a group.
+    /// - Parameters:
+    ///   - quorum: successes that are needed; more than there are members means all of them.
+    ///   - timeout: from now on, for all. Default: none but the members' own.
+    /// - Returns: the responses in order; nil for a member that had not ended when the others were enough. When too few have succeeded, all
+    ///   responses are there, and tell why.
+    public func dispatch(quorum: Int, timeout: Duration? = nil) async -> [Result?] {
+        tighten(timeout)
+        var results = [Result?](repeating: nil, count: count)
+        var missing = Swift.min(quorum, count)
+        await withTaskGroup(of: (Int, Result).self) { group in
+            for (index, member) in members.enumerated() { group.addTask { (index, await member.dispatch()) } }
+            while missing > 0, let (index, response) = await group.next() {
+                results[index] = response
+                if response.isSuccess { missing -= 1 }
+            }
+            cancel()
+        }
+        return results
+    }
+
+    /// What those members carry that succeeded, in order, as soon as there are enough of them; the others are cancelled.
+    /// - Parameters:
+    ///   - quorum: successes that are needed; more than there are members means all of them.
+    ///   - timeout: from now on, for all. Default: none but the members' own.
+    /// - Throws: the error of the first, in order, that failed, when too few have succeeded.
+    public func fetch(quorum: Int, timeout: Duration? = nil) async throws -> [Result.Content] {
+        let results = await dispatch(quorum: quorum, timeout: timeout)
+        let successes = results.compactMap { $0 }.filter(\.isSuccess)
+        if successes.count < Swift.min(quorum, count) { for result in results { try result?.raiseForStatus() } }
+        return successes.map(\.content)
+    }
+
     /// Waits for all and tells how each went.
     public func wait(timeout: Duration? = nil) async -> [Outcome] { await dispatch(timeout: timeout).map(\.outcome) }
 

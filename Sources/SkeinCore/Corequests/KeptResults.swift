@@ -7,7 +7,7 @@ import Synchronization
 ///     let results = KeptResults()
 ///     let users = try await results.fetch("users", for: .seconds(60)) { client.get("https://example.org/users") }
 ///
-/// Who asks for a result that is on its way waits for it, and asks nobody. Results that were used least recently are dropped beyond a number.
+/// A caller that asks for a result on its way waits for it. Results that were used least recently are dropped beyond a number, and beyond a size.
 public final class KeptResults: Sendable {
     private struct Entry {
         let task: Task<any Sendable, Never>
@@ -17,6 +17,8 @@ public final class KeptResults: Sendable {
         let type: ObjectIdentifier
         /// Nil while it is on its way.
         var expires: ContinuousClock.Instant?
+        /// The memory that it takes, once it is there.
+        var size = 0
     }
 
     private struct State {
@@ -24,13 +26,21 @@ public final class KeptResults: Sendable {
         var new = ByteDictionary<Entry>()
         var old = ByteDictionary<Entry>()
         var count = 0
+        /// The memory of the new generation.
+        var size = 0
     }
 
     private let half: Int
+    private let halfSize: Int
     private let state = Mutex(State())
 
-    /// - Parameter maximum: results at most. Default: 1000.
-    public init(maximum: Int = 1000) { half = max(1, maximum / 2) }
+    /// - Parameters:
+    ///   - maximum: the largest number of results. Default: 1000.
+    ///   - maximumBytes: the memory of all results; one that takes more than half of it is not kept. Default: 64 MiB.
+    public init(maximum: Int = 1000, maximumBytes: Int = 64 << 20) {
+        half = max(1, maximum / 2)
+        halfSize = max(1, maximumBytes / 2)
+    }
 
     /// A result that is kept, or that of a new corequest.
     /// - Parameters:
@@ -48,7 +58,7 @@ public final class KeptResults: Sendable {
         await value(name, changed: change, of: Result.self) {
             await start().dispatch()
         } lifetime: {
-            statuses.contains($0.statusCode) ? lifetime : nil
+            statuses.contains($0.statusCode) ? (lifetime, $0.contentSize) : nil
         }
     }
 
@@ -71,16 +81,14 @@ public final class KeptResults: Sendable {
         await value(name, changed: change, of: [Result].self) {
             await start().dispatch()
         } lifetime: { results in
-            results.allSatisfy { statuses.contains($0.statusCode) } ? lifetime : nil
+            guard results.allSatisfy({ statuses.contains($0.statusCode) }) else { return nil }
+            return (lifetime, results.reduce(0) { $0 + $1.contentSize })
         }
     }
 
     /// Forgets a result.
     public func remove(_ name: String) {
-        state.withLock { state in
-            state.new[name] = nil
-            state.old[name] = nil
-        }
+        state.withLock { forget(name, &$0) }
     }
 
     /// Forgets all.
@@ -88,7 +96,7 @@ public final class KeptResults: Sendable {
 
     private func value<Value: Sendable>(
         _ name: String, changed change: Double?, of type: Value.Type, _ ask: @escaping @Sendable () async -> Value,
-        lifetime: @escaping @Sendable (Value) -> Duration?
+        lifetime: @escaping @Sendable (Value) -> (Duration, size: Int)?
     ) async -> Value {
         let task = state.withLock { state in
             let kind = ObjectIdentifier(type)
@@ -113,21 +121,33 @@ public final class KeptResults: Sendable {
     }
 
     private func keep(_ entry: Entry, _ name: String, _ state: inout State) {
-        if state.new[name] == nil, state.new.count >= half {
+        if state.new[name] == nil, state.new.count >= half || state.size + entry.size > halfSize {
             state.old = state.new
             state.new = ByteDictionary()
+            state.size = 0
         }
         state.old[name] = nil
+        state.size += entry.size - (state.new[name]?.size ?? 0)
         state.new[name] = entry
     }
 
     /// A result is there, and stays, or does not.
-    private func settle(_ name: String, _ number: Int, _ lifetime: Duration?) {
+    private func settle(_ name: String, _ number: Int, _ outcome: (lifetime: Duration, size: Int)?) {
         state.withLock { state in
-            for generation in [\State.new, \State.old] where state[keyPath: generation][name]?.number == number {
-                state[keyPath: generation][name]?.expires = lifetime.map { .now + $0 }
-                if lifetime == nil { state[keyPath: generation][name] = nil }
-            }
+            guard
+                var entry = [state.new[name], state.old[name]].compactMap({ $0 }).first(where: { $0.number == number })
+            else { return }
+            guard let outcome, outcome.size <= halfSize else { return forget(name, &state) }
+            forget(name, &state)
+            entry.expires = .now + outcome.lifetime
+            entry.size = outcome.size
+            keep(entry, name, &state)
         }
+    }
+
+    private func forget(_ name: String, _ state: inout State) {
+        state.size -= state.new[name]?.size ?? 0
+        state.new[name] = nil
+        state.old[name] = nil
     }
 }

@@ -25,6 +25,8 @@ public protocol Response: Sendable {
     var refusal: (any Error)? { get }
     /// The other side, for messages.
     var peer: String { get }
+    /// The memory that the content takes, in bytes, more or less; for bounds on what is kept. Default: 1 KiB.
+    var contentSize: Int { get }
     /// The highest status that counts as success; `fetch`, `one` and `commit` throw above it.
     static var highestSuccess: Int { get }
 
@@ -47,11 +49,17 @@ extension Response {
         }
     }
 
+    /// 1 KiB.
+    public var contentSize: Int { 1024 }
+
     /// Nothing but the status.
     public var refusal: (any Error)? { nil }
 
     /// Shortcut for ``raiseForStatus()``.
     public func reraise() throws(SkeinError) { try raiseForStatus() }
+
+    /// Whether `fetch` would not throw because of it.
+    package var isSuccess: Bool { failure == nil && statusCode <= Self.highestSuccess }
 
     /// How the exchange ended, in a word.
     public var outcome: Outcome {

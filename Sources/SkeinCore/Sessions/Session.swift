@@ -23,6 +23,12 @@ package protocol Exchange: CorequestDriver {
 package protocol BackEnd: AnyObject, Sendable {
     /// Closes every connection and fails what waits for one.
     func shutdown() async
+    /// Whether it answers a question that costs nothing within a time limit.
+    func isAlive(within limit: Duration) async -> Bool
+}
+
+extension BackEnd {
+    package func isAlive(within limit: Duration) async -> Bool { true }
 }
 
 /// The loops, the limits and the numbers of one session.

@@ -5,6 +5,7 @@ import GRPCProtobuf
 import NIOCore
 import Skein
 import SkeinCore
+import SkeinHTTP
 import SwiftProtobuf
 
 /// A service by its name.
@@ -85,5 +86,22 @@ extension SkeinClient {
     ) throws(SkeinError) -> GRPCStub {
         let transport = try SkeinClientTransport(url, skein: self, serviceConfig: serviceConfig, auth: auth)
         return GRPCStub(transport, self, service, peer: try HTTPURL(url).origin.description)
+    }
+}
+
+extension EveryMember {
+    /// Calls a method of every member by gRPC:
+    /// `try client.all("@guides").grpc("routeguide.RouteGuide") { $0.call("GetFeature", point, as: Routeguide_Feature.self) }`.
+    /// - Parameters:
+    ///   - service: the full name of the service.
+    ///   - call: starts a call on a member.
+    /// - Returns: the corequests in the order of the members.
+    /// - Throws: code 701 for a member that is not one of HTTP.
+    public func grpc<Result: Response>(
+        _ service: String, _ call: (GRPCStub) -> Corequest<Result>
+    ) throws(SkeinError) -> CorequestGroup<Result> {
+        var calls: [Corequest<Result>] = []
+        for url in urls { calls.append(call(try client.grpc(url, service))) }
+        return CorequestGroup(calls)
     }
 }

@@ -9,7 +9,9 @@ import SkeinTransport
 ///     let response = await client.get("@members/users/7").dispatch()
 ///
 /// A member is `user:password@host:port/path weight`, or a URL and a weight; user and password are percent-encoded (`%40` for `@`). The
-/// weight is 1 when there is none.
+/// weight is 1 when there is none. With `dns+` in front, each address of the host is a member of its own; with `srv+`, each record of the
+/// service with the lowest priority is one (RFC 2782): `dns+http://search.internal:5001 10`, `srv+http://_http._tcp.search.internal`.
+/// The name is looked up again when its time to live is over; members that stay keep what was learned about them.
 public struct Alias: Sendable {
     /// The protocol of the members.
     public struct Scheme: Hashable, Sendable, CustomStringConvertible {
@@ -32,6 +34,7 @@ public struct Alias: Sendable {
 
         /// The protocol that a member's URL names; HTTP for one without a scheme.
         package static func of(member: String) -> Scheme {
+            let member = Member.withoutDiscovery(member)
             guard let end = member.rangeOfBytes("://") else { return member.hasBytePrefix("sqlite:") ? .sqlite : .http }
             return switch member[..<end.lowerBound].lowercased() {
             case "https", "wss": .https
@@ -49,12 +52,18 @@ public struct Alias: Sendable {
         public var url: String
         /// Its share of the requests, relative to the other members. Default: 1.
         public var weight: Double
+        /// Where it is, for ``BalancingConfiguration/zone``. Default: nil, in every zone.
+        public var zone: String?
 
         /// A back end by its URL.
-        /// - Parameter weight: its share of the requests, relative to the other members.
-        public init(url: String, weight: Double = 1) {
+        /// - Parameters:
+        ///   - url: its URL, with `dns+` or `srv+` in front for a name that stands for several.
+        ///   - weight: its share of the requests, relative to the other members.
+        ///   - zone: where it is; requests stay in their zone while half of its members are available.
+        public init(url: String, weight: Double = 1, zone: String? = nil) {
             self.url = url
             self.weight = weight
+            self.zone = zone
         }
 
         /// Reads `user:password@host:port/path weight`, or a URL and a weight.
@@ -73,7 +82,24 @@ public struct Alias: Sendable {
                 }
                 weight = number
             }
-            url = address.rangeOfBytes("://") != nil || scheme == .sqlite ? String(address) : "\(scheme)://\(address)"
+            let plain = Self.withoutDiscovery(address)
+            let prefix = address.prefix(upTo: plain.startIndex)
+            url =
+                plain.rangeOfBytes("://") != nil || scheme == .sqlite
+                ? String(address) : "\(prefix)\(scheme)://\(plain)"
+        }
+
+        /// How a name of DNS becomes members.
+        enum Discovery: Sendable { case addresses, services }
+
+        /// Whether its host is a name that stands for several back ends.
+        var discovery: Discovery? {
+            url.hasBytePrefix("dns+") ? .addresses : url.hasBytePrefix("srv+") ? .services : nil
+        }
+
+        static func withoutDiscovery(_ url: some StringProtocol) -> Substring {
+            let text = Substring(url)
+            return text.hasBytePrefix("dns+") || text.hasBytePrefix("srv+") ? text.dropFirst(4) : text
         }
 
         /// The URL without the password, and the weight.
@@ -125,27 +151,6 @@ public struct Alias: Sendable {
     public static func redis(_ members: String...) throws(SkeinError) -> Alias { try Alias(.redis, members) }
     /// Databases of MongoDB.
     public static func mongo(_ members: String...) throws(SkeinError) -> Alias { try Alias(.mongo, members) }
-}
-
-/// An active health check: a member that fails it gets no requests until it passes.
-public struct HealthCheck: Hashable, Sendable {
-    /// The path of a GET, whose status has to be below 400. nil sends `HEAD /`, to which any response passes.
-    public var path: String?
-    /// How often. Default: 5 s.
-    public var interval: Duration
-    /// How long an answer may take. Default: 2 s.
-    public var timeout: Duration
-
-    /// A check by HTTP; other protocols have none.
-    /// - Parameters:
-    ///   - path: the path of a GET; nil sends `HEAD /`, to which any response passes.
-    ///   - interval: how often.
-    ///   - timeout: how long an answer may take.
-    public init(path: String? = nil, interval: Duration = .seconds(5), timeout: Duration = .seconds(2)) {
-        self.path = path
-        self.interval = interval
-        self.timeout = timeout
-    }
 }
 
 /// The state of an alias' member at one moment.

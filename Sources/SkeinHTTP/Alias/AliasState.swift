@@ -22,11 +22,14 @@ package final class AliasState: Sendable {
     private struct State {
         var alias: Alias
         var balancer: Balancer
+        /// What DNS says of the members that are names, by their URLs.
+        var found: [String: MemberDiscovery] = [:]
         /// In the order of the balancer's members.
         var targets: [AliasTarget]
         /// Members whose return is waited for.
         var awaited: Set<Balancer.MemberID> = []
         var watch = 0
+        var maker: (@Sendable (String) throws(SkeinError) -> any BackEnd)?
     }
 
     /// The name, beginning with `@`.
@@ -41,9 +44,9 @@ package final class AliasState: Sendable {
         configuration = Self.configuration(alias)
         scheme = alias.scheme
         var balancer = Balancer(configuration, seed: .random(in: 0...UInt64.max), at: now)
-        let (targets, list) = try Self.targets(alias)
-        balancer.set(list, at: now)
-        state = Mutex(State(alias: alias, balancer: balancer, targets: targets))
+        let places = try Self.places(alias, [:])
+        balancer.set(places.list, elsewhere: places.elsewhere, at: now)
+        state = Mutex(State(alias: alias, balancer: balancer, targets: places.targets))
     }
 
     package var alias: Alias { state.withLock { $0.alias } }
@@ -59,34 +62,78 @@ package final class AliasState: Sendable {
         return configuration
     }
 
-    private static func targets(_ alias: Alias) throws(SkeinError) -> ([AliasTarget], [(key: String, weight: Double)]) {
+    /// The members as places to send requests to.
+    private struct Places {
+        var targets: [AliasTarget] = []
+        var list: [(key: String, weight: Double)] = []
+        var elsewhere: Set<String> = []
+        private var keys: Set<String> = []
+
+        mutating func add(_ target: AliasTarget, isElsewhere: Bool) {
+            var key = target.url
+            while !keys.insert(key).inserted { key += " " }  // the same back end twice has twice the requests
+            targets.append(target)
+            list.append((key, target.weight))
+            if isElsewhere { elsewhere.insert(key) }
+        }
+    }
+
+    private static func places(_ alias: Alias, _ found: [String: MemberDiscovery]) throws(SkeinError) -> Places {
         guard !alias.members.isEmpty else {
             throw SkeinError(.exception, because: "an alias needs a member; write HOST:PORT WEIGHT")
         }
-        var targets: [AliasTarget] = []
-        var list: [(key: String, weight: Double)] = []
-        var keys: Set<String> = []
+        var places = Places()
         for member in alias.members {
             guard member.weight > 0, member.weight.isFinite else {
-                throw SkeinError(.exception, because: "the weight of \(member) is no positive number")
+                throw SkeinError(.exception, because: "the weight of \(member) is not a positive number")
             }
-            var key = member.url
-            while !keys.insert(key).inserted { key += " " }  // the same back end twice has twice the requests
-            targets.append(try AliasTarget(member, alias.scheme))
-            list.append((key, member.weight))
+            let isElsewhere = member.zone != nil && alias.balancing.zone != nil && member.zone != alias.balancing.zone
+            if let instances = found[member.url]?.instances {
+                for instance in instances {
+                    places.add(try AliasTarget(member, alias.scheme, at: instance), isElsewhere: isElsewhere)
+                }
+                continue
+            }
+            if member.discovery != nil, member.discoveredName == nil {
+                throw SkeinError(.exception, because: "\(member) does not name a host; write dns+http://HOST:PORT")
+            }
+            let target = try AliasTarget(member, alias.scheme)
+            // Until the first answer, a host is one member. A service has no address of its own.
+            if member.discovery != .services { places.add(target, isElsewhere: isElsewhere) }
         }
-        return (targets, list)
+        return places
     }
 
     /// Changes members and health check, which ends the check that was in force before; members that stay keep what was learned.
     package func set(_ alias: Alias, at now: NIODeadline) throws(SkeinError) {
-        let (targets, list) = try Self.targets(alias)
+        let found = state.withLock { state in state.found.filter { url, _ in alias.members.contains { $0.url == url } }
+        }
+        let places = try Self.places(alias, found)
         state.withLock { state in
             state.alias = alias
-            state.balancer.set(list, at: now)
+            state.found = found
+            state.balancer.set(places.list, elsewhere: places.elsewhere, at: now)
             if alias.healthCheck == nil { state.balancer.forgetChecks() }
-            state.targets = targets
+            state.targets = places.targets
             state.watch += 1
+        }
+    }
+
+    /// The members whose instances DNS names.
+    var discovered: [Alias.Member] { state.withLock { $0.alias.members.filter { $0.discovery != nil } } }
+
+    /// Whether there is no member yet because DNS has not answered.
+    var awaitsDiscovery: Bool { state.withLock { $0.targets.isEmpty } }
+
+    /// DNS has answered for a member.
+    func receive(_ answer: MemberDiscovery.Answer, for member: Alias.Member, at now: NIODeadline) {
+        state.withLock { state in
+            guard state.alias.members.contains(member),
+                state.found[member.url, default: MemberDiscovery()].receive(answer),
+                let places = try? Self.places(state.alias, state.found)
+            else { return }
+            state.balancer.set(places.list, elsewhere: places.elsewhere, at: now)
+            state.targets = places.targets
         }
     }
 
@@ -107,19 +154,41 @@ package final class AliasState: Sendable {
                     SkeinError(
                         .overloaded, peer: name,
                         because: "each member of \(name) has as many requests in flight as it takes"))
-            case .none: return .none(SkeinError(.connectionFailed, peer: name, because: "\(name) has no member"))
+            case .none: return .none(hasNoMember)
             }
         }
     }
 
+    package var hasNoMember: SkeinError {
+        SkeinError(
+            .connectionFailed, peer: name,
+            because: "DNS has not named a member of \(name) yet; check the service's name")
+    }
+
     /// Ends an attempt.
-    package func end(_ attempt: Attempt, _ outcome: Balancer.Outcome, at now: NIODeadline) {
-        state.withLock { $0.balancer.report(attempt.attempt, outcome, at: now) }
+    /// - Parameter start: when the request left the client's queue; nil when it did not wait there.
+    package func end(
+        _ attempt: Attempt, _ outcome: Balancer.Outcome, since start: NIODeadline? = nil, at now: NIODeadline
+    ) {
+        state.withLock { $0.balancer.report(attempt.attempt, outcome, since: start, at: now) }
     }
 
     /// Picks the member whose client is handed out, for protocols whose clients stay with a member.
     package func choose(at now: NIODeadline) -> AliasTarget? {
         state.withLock { state in state.balancer.choose(at: now).map { state.targets[$0] } }
+    }
+
+    /// Makes the client of a database's member that health checks ask.
+    var maker: (@Sendable (String) throws(SkeinError) -> any BackEnd)? {
+        get { state.withLock { $0.maker } }
+        set { state.withLock { $0.maker = newValue } }
+    }
+
+    /// The members that are available beside one, in any order.
+    func others(than url: String, at now: NIODeadline) -> [String] {
+        state.withLock { state in
+            zip(state.balancer.members, state.targets).filter { $0.isAvailable(at: now) && $1.url != url }.map(\.1.url)
+        }.shuffled()
     }
 
     /// An attempt to connect to a member, by its URL, has succeeded or failed.
@@ -136,10 +205,10 @@ package final class AliasState: Sendable {
     package var hedgeDelay: Duration? { state.withLock { $0.balancer.hedgeDelay } }
     package var count: Int { state.withLock { $0.targets.count } }
 
-    /// Every member, for requests that go to all of them.
-    package func everyAttempt(at now: NIODeadline) -> [Attempt] {
+    /// Begins an attempt on a certain member; nil when the alias does not have it any more.
+    func begin(on id: Balancer.MemberID, at now: NIODeadline) -> Attempt? {
         state.withLock { state in
-            state.targets.indices.map { index in
+            state.balancer.members.firstIndex { $0.id == id }.map { index in
                 Attempt(attempt: state.balancer.begin(index, at: now), target: state.targets[index])
             }
         }
@@ -169,66 +238,14 @@ package final class AliasState: Sendable {
     /// The state of each member.
     package func status(at now: NIODeadline) -> [AliasMemberStatus] {
         state.withLock { state in
-            zip(state.balancer.members, state.alias.members).map { member, given in
+            zip(state.balancer.members, state.targets).map { member, target in
                 AliasMemberStatus(
-                    url: Alias.Member.redacted(given.url), weight: given.weight,
+                    url: Alias.Member.redacted(target.url), weight: target.weight,
                     isAvailable: member.isAvailable(at: now),
                     inFlight: member.inFlight, limit: member.concurrencyLimit, latency: member.latency / 1e6,
                     requests: member.totalRequests, failures: member.totalFailures)
             }
         }
-    }
-}
-
-/// Where a member is.
-package struct AliasTarget: Sendable {
-    /// The member's URL, credentials included.
-    package let url: String
-    /// The origin of an HTTP member.
-    package let origin: HTTPOrigin?
-    /// What stands before each path, without a slash at its end.
-    let prefix: String
-    let auth: HTTPAuth?
-
-    init(_ member: Alias.Member, _ scheme: Alias.Scheme) throws(SkeinError) {
-        url = member.url
-        guard scheme.isHTTP else {
-            (origin, prefix, auth) = (nil, "", nil)
-            return
-        }
-        var text = member.url
-        var auth: HTTPAuth?
-        if let start = text.rangeOfBytes("://")?.upperBound, let at = text[start...].prefix(before: "/").lastByte("@") {
-            let userInfo = text[start..<at]
-            let user = userInfo.prefix(before: ":")
-            let password = userInfo[user.endIndex...].dropFirst()
-            guard let user = Percent.decode(user), let password = Percent.decode(password) else {
-                throw SkeinError(.exception, because: "the credentials of a member are not percent-encoded text")
-            }
-            auth = .basic(user, password)
-            text.removeSubrange(start...at)
-        }
-        if text.hasBytePrefix("ws://") || text.hasBytePrefix("wss://") { text = "http" + text.dropFirst(2) }
-        guard let parsed = try? HTTPURL(text), !parsed.origin.isAlias else {
-            throw SkeinError(
-                .exception,
-                because:
-                    "the member \(Alias.Member.redacted(member.url)) has no valid address; write HOST:PORT or a URL, with user and password percent-encoded"
-            )
-        }
-        origin = parsed.origin
-        self.auth = auth
-        prefix = parsed.target.hasByteSuffix("/") ? String(parsed.target.dropLast()) : parsed.target
-    }
-
-    /// A request to the alias, as the member gets it.
-    func request(_ request: HTTPRequest) -> HTTPRequest {
-        guard let origin else { return request }
-        var request = request
-        let target = request.url.target
-        request.url = HTTPURL(origin: origin, target: prefix.isEmpty ? target : prefix + target)
-        if let auth, request.auth == nil, !request.headers.contains("Authorization") { request.auth = auth }
-        return request
     }
 }
 

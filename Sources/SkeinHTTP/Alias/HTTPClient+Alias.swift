@@ -16,7 +16,7 @@ extension HTTPClient {
             return fail(request, error, callback: callback)
         }
         guard state.scheme.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
-        guard state.count > 1 else { return startOnOnly(state, request, callback) }
+        guard state.count != 1 else { return startOnOnly(state, request, callback) }
         let shard = context.session.pickShard()
         let balanced = BalancedRequest(
             request: request, state: state, client: self, shard: shard,
@@ -40,7 +40,7 @@ extension HTTPClient {
         case .none(let error): return fail(request, error, callback: callback)
         case .attempt(let attempt):
             return startBare(attempt.target.request(request)) { response in
-                state.end(attempt, AliasState.outcome(response), at: shard.now)
+                state.end(attempt, AliasState.outcome(response), since: response.began, at: shard.now)
                 callback?(response)
             }
         }
@@ -66,7 +66,9 @@ private struct BalancedRequest: Sendable {
         while true {
             let attempt: AliasState.Attempt
             switch state.begin(key: key, tried: tried, isFirst: tried.isEmpty, at: shard.now) {
-            case .none(let error): return client.service.fail(request, error)
+            case .none(let error):
+                guard await mayAppear() else { return client.service.fail(request, error) }
+                continue
             case .attempt(let begun): attempt = begun
             }
             tried.append(attempt.id)
@@ -85,6 +87,15 @@ private struct BalancedRequest: Sendable {
         }
     }
 
+    /// Waits a moment for DNS to name a member.
+    /// - Returns: false when there is nothing to wait for, or it takes too long.
+    private func mayAppear() async -> Bool {
+        guard state.awaitsDiscovery, shard.now - begun < TimeAmount(client.context.configuration.connectTimeout) else {
+            return false
+        }
+        return (try? await shard.sleep(until: .after(.milliseconds(20)))) != nil
+    }
+
     private func sendOnce(_ attempt: AliasState.Attempt) async -> HTTPResponse {
         var outgoing = attempt.target.request(request)
         // Who has sent it waits so long for all attempts together.
@@ -93,7 +104,7 @@ private struct BalancedRequest: Sendable {
         }
         let response = await client.service.send(outgoing)
         let outcome = AliasState.outcome(response)
-        state.end(attempt, outcome, at: shard.now)
+        state.end(attempt, outcome, since: response.began, at: shard.now)
         if case .unreachable = outcome { client.awaitReturn(attempt, of: state) }
         return response
     }
@@ -155,7 +166,7 @@ extension AliasState {
 
     // MARK: What a response says about its member
 
-    static func outcome(_ response: HTTPResponse) -> Balancer.Outcome {
+    package static func outcome(_ response: HTTPResponse) -> Balancer.Outcome {
         if let failure = response.failure {
             // Where the member has sent the client is not the member's fault.
             guard response.history.isEmpty else { return .success }

@@ -194,7 +194,9 @@ final class OriginPool: @unchecked Sendable {
             case .negotiated, .upgrade: ["h2", "http/1.1"]
             case .priorKnowledge: ["h2"]
             }
-        options.tls = ConnectOptions.TLS(context.tls, key.tls ?? configuration.tls, protocols: protocols)
+        var tls = key.tls ?? configuration.tls
+        if let name = origin.serverName, tls.serverName == nil { tls.serverName = name }
+        options.tls = ConnectOptions.TLS(context.tls, tls, protocols: protocols)
         return options
     }
 

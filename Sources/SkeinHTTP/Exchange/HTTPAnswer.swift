@@ -20,6 +20,8 @@ package class HTTPAnswer: @unchecked Sendable {
     final var failure: SkeinError?
     final var timings: HTTPTimings?
     final var cacheUse: CacheUse?
+    /// When the request left the client's queue; 0 when it did not wait there.
+    @exclusivity(unchecked) final var began = NIODeadline.uptimeNanoseconds(0)
 
     init(_ request: HTTPRequest, _ context: HTTPClientContext) {
         self.request = request
@@ -36,6 +38,7 @@ package class HTTPAnswer: @unchecked Sendable {
         copy.trailers = trailers
         copy.timings = timings
         copy.cacheUse = cacheUse
+        copy.began = began
         return copy
     }
 }

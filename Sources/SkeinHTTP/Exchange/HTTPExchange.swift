@@ -51,7 +51,6 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     /// Where the body of a streamed answer goes, once the response was handed out.
     @exclusivity(unchecked) private(set) var inlet: ByteStreamInlet<Headers?>?
     private let made: NIODeadline?
-    private var began = NIODeadline.uptimeNanoseconds(0)
     var replays = 0
     @exclusivity(unchecked) private var redirectStateBox: RedirectStateBox?
     @exclusivity(unchecked) var filter: BodyFilter?

@@ -18,6 +18,9 @@ public struct HTTPResponse: Response {
 
     init(_ answer: HTTPAnswer) { self.answer = answer }
 
+    /// The bytes of the content, and 1 KiB for the head.
+    public var contentSize: Int { answer.body.readableBytes + 1024 }
+
     /// Redirects are no success: 300 and above throws.
     public static var highestSuccess: Int { 299 }
 
@@ -40,6 +43,8 @@ public struct HTTPResponse: Response {
     public var url: HTTPURL { answer.request.url }
     /// The answers that led here, oldest first; empty when nothing was redirected.
     public var history: [HTTPHop] { answer.history }
+    /// When the request left the client's queue.
+    package var began: NIODeadline { answer.began }
     /// The version that carried the answer; HTTP/1.1 when there was none.
     public var version: HTTPVersion { answer.head?.version ?? .http1_1 }
     /// The header section of the answer.

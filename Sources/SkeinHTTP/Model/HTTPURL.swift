@@ -12,12 +12,14 @@ public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
         let authority: String
         let isSecure: Bool
         let isAlias: Bool
+        let serverName: String?
 
-        init(endpoint: Endpoint, authority: String, isSecure: Bool, isAlias: Bool) {
+        init(endpoint: Endpoint, authority: String, isSecure: Bool, isAlias: Bool, serverName: String? = nil) {
             self.endpoint = endpoint
             self.authority = authority
             self.isSecure = isSecure
             self.isAlias = isAlias
+            self.serverName = serverName
         }
     }
 
@@ -26,6 +28,16 @@ public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
     init(endpoint: Endpoint, authority: String, isSecure: Bool = false) {
         storage = Storage(endpoint: endpoint, authority: authority, isSecure: isSecure, isAlias: false)
     }
+
+    /// The same origin at one of its addresses: requests and certificates bear the name.
+    func at(_ address: Endpoint) -> HTTPOrigin {
+        HTTPOrigin(
+            Storage(
+                endpoint: address, authority: authority, isSecure: isSecure, isAlias: false,
+                serverName: endpoint.host.isEmpty ? nil : endpoint.host))
+    }
+
+    private init(_ storage: Storage) { self.storage = storage }
 
     /// The members of an alias.
     init(alias: String) {
@@ -41,6 +53,9 @@ public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
     public var isSecure: Bool { storage.isSecure }
     /// Whether it is an alias, whose members are asked.
     public var isAlias: Bool { storage.isAlias }
+    /// The name in the server's certificate, when it is not the endpoint's.
+    var serverName: String? { storage.serverName }
+
     static func isAliasByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -61,7 +76,9 @@ public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
 
     /// Equal when the endpoint is.
     public static func == (left: HTTPOrigin, right: HTTPOrigin) -> Bool {
-        left.storage === right.storage || (left.endpoint == right.endpoint && left.isSecure == right.isSecure)
+        left.storage === right.storage
+            || (left.endpoint == right.endpoint && left.isSecure == right.isSecure
+                && left.serverName == right.serverName)
     }
 
     /// Hashes the endpoint and whether it is asked over TLS.

@@ -52,8 +52,25 @@ package final class BackEnds: Sendable {
     }
 }
 
+extension BackEnds {
+    /// A client that checks a member of an alias, and only that one; nil as long as nobody has asked for a client of the alias.
+    func checker(_ state: AliasState, _ target: AliasTarget) -> (any BackEnd)? {
+        guard let make = state.maker else { return nil }
+        let key = "check \(state.name) \(target.url)"
+        if let client = clients.withLock({ $0?[key] }) { return client }
+        guard let made = try? make(target.url) else { return nil }
+        return clients.withLock { clients in
+            guard clients != nil else { return nil }
+            clients?[key] = made
+            return made
+        }
+    }
+}
+
 extension SkeinClient {
     /// The client of an address, made when it is asked for first; for the name of an alias, that of the member whose turn it is.
+    ///
+    /// A member that cannot be opened is passed over. A client that cannot connect to its member connects to another one.
     /// - Parameters:
     ///   - address: a URL, or `@name`.
     ///   - scheme: what members of the alias have to speak.
@@ -61,20 +78,73 @@ extension SkeinClient {
     /// - Throws: code 701 for an address that cannot be read, or an alias that is not there or of another protocol.
     package func backEnd<Client: BackEnd>(
         _ address: String, _ scheme: Alias.Scheme,
-        _ make: (_ url: String, _ dialer: Dialer) throws(SkeinError) -> Client
+        _ make: @escaping @Sendable (_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) -> Client
     ) throws(SkeinError) -> Client {
-        var dialer = http.dialer
+        let (dialer, session) = (http.dialer, session)
         guard address.hasBytePrefix("@") else {
-            return try backEnds.client("\(scheme) \(address)") { () throws(SkeinError) in try make(address, dialer) }
+            return try backEnds.client("\(scheme) \(address)") { () throws(SkeinError) in
+                try make(address, dialer, session)
+            }
         }
-        let state = try http.aliases.find(address)
+        let state = try alias(address, of: scheme)
+        state.maker = { (url) throws(SkeinError) in try make(url, dialer, session) }
+        var failure = state.hasNoMember
+        for _ in 0..<max(1, state.count) {
+            guard let url = state.choose(at: shards[0].now)?.url else { break }
+            do throws(SkeinError) {
+                return try backEnds.client("\(address) \(url)") { () throws(SkeinError) in
+                    try make(url, dialer.of(url, in: state), session)
+                }
+            } catch {
+                guard error.code == .connectionFailed else { throw error }
+                state.noteConnect(url, error, at: shards[0].now)
+                failure = error
+            }
+        }
+        throw failure
+    }
+
+    /// The clients of every member of an alias, in the order of the members.
+    /// - Throws: code 701 for an alias that is not there or of another protocol, and what a client cannot be made for.
+    package func everyBackEnd<Client: BackEnd>(
+        _ name: String, _ scheme: Alias.Scheme,
+        _ make: @escaping @Sendable (_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) -> Client
+    ) throws(SkeinError) -> [Client] {
+        let (dialer, session) = (http.dialer, session)
+        let state = try alias(name, of: scheme)
+        var clients: [Client] = []
+        // Each answers for itself: no other member takes its place.
+        for (_, target) in state.targets {
+            clients.append(
+                try backEnds.client("every \(name) \(target.url)") { () throws(SkeinError) in
+                    try make(target.url, dialer, session)
+                })
+        }
+        return clients
+    }
+
+    private func alias(_ name: String, of scheme: Alias.Scheme) throws(SkeinError) -> AliasState {
+        let state = try http.aliases.find(name)
         guard state.scheme == scheme else {
-            throw SkeinError(.exception, because: "\(address) is an alias of \(state.scheme), not of \(scheme)")
+            throw SkeinError(.exception, because: "\(name) is an alias of \(state.scheme), not of \(scheme)")
         }
-        guard let url = state.choose(at: shards[0].now)?.url else {
-            throw SkeinError(.connectionFailed, peer: address, because: "\(address) has no member")
+        return state
+    }
+}
+
+extension Dialer {
+    /// The dialer of a member's client: the balancer is told how attempts went, and the other members are its alternatives.
+    fileprivate func of(_ url: String, in state: AliasState) -> Dialer {
+        let plain = self
+        @Sendable func observed(_ url: String) -> Dialer {
+            var dialer = plain
+            dialer.observer = { [weak state] error in state?.noteConnect(url, error, at: .now()) }
+            return dialer
         }
-        dialer.observer = { [weak state] error in state?.noteConnect(url, error, at: .now()) }
-        return try backEnds.client("\(address) \(url)") { () throws(SkeinError) in try make(url, dialer) }
+        var dialer = observed(url)
+        dialer.alternatives = { [weak state] in
+            state?.others(than: url, at: .now()).map { Alternative(url: $0, dialer: observed($0)) } ?? []
+        }
+        return dialer
     }
 }

@@ -91,6 +91,10 @@ public final class MongoClient: BackEnd {
         get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
 
+    package func isAlive(within limit: Duration) async -> Bool {
+        await database.run(["ping": 1], timeout: limit).dispatch().statusCode == 200
+    }
+
     /// Closes every connection and fails what waits for one.
     package func shutdown() async {
         // A courtesy: the server forgets them by itself after half an hour.

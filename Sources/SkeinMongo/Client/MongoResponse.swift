@@ -32,6 +32,8 @@ public struct MongoResponse: Response {
     public var data: MongoResult { content }
     /// What the server said when it refused.
     public var refusal: (any Error)? { mongoError }
+    /// The bytes of the reply and of the documents.
+    public var contentSize: Int { content.size }
     /// 299.
     public static var highestSuccess: Int { 299 }
 
@@ -76,6 +78,8 @@ public struct MongoResult: Sendable {
         self.shape = shape
         self.batches = batches
     }
+
+    var size: Int { batches.reduce(reply.bytes.readableBytes) { $0 + $1.readableBytes } + 1024 }
 
     /// The documents.
     public var data: [Document] {

@@ -11,7 +11,7 @@ extension SkeinClient {
     /// - Parameter uri: `mongodb://user:password@host1,host2/database?replicaSet=rs0`, or `host/database`; without a database, `test`.
     /// - Throws: code 701 that says what is wrong with it.
     public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
-        try backEnd(uri, .mongo) { (uri, dialer) throws(SkeinError) in
+        try backEnd(uri, .mongo) { (uri, dialer, session) throws(SkeinError) in
             MongoClient(try MongoConfiguration(uri), session: session, dialer: dialer)
         }.database
     }
@@ -19,5 +19,20 @@ extension SkeinClient {
     /// A deployment of MongoDB by its settings; a client with connections of its own.
     public func mongo(_ configuration: MongoConfiguration) -> MongoClient {
         backEnds.keep(MongoClient(configuration, session: session, dialer: http.dialer))
+    }
+}
+
+extension EveryMember {
+    /// Does the same with every member of an alias of MongoDB: `try client.all("@stores").mongo { $0["posts"].findOne() }`.
+    /// - Parameter start: starts a corequest on a member.
+    /// - Returns: the corequests in the order of the members.
+    /// - Throws: code 701 when the alias is not one of MongoDB.
+    public func mongo<Result: Response>(
+        _ start: (MongoDatabase) -> Corequest<Result>
+    ) throws(SkeinError) -> CorequestGroup<Result> {
+        CorequestGroup(
+            try client.everyBackEnd(alias.name, .mongo) { (url, dialer, session) throws(SkeinError) in
+                MongoClient(try MongoConfiguration(url), session: session, dialer: dialer)
+            }.map { start($0.database) })
     }
 }

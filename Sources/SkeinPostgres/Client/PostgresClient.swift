@@ -44,6 +44,10 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         }
     }
 
+    package func isAlive(within limit: Duration) async -> Bool {
+        await execute("SELECT 1", timeout: limit).dispatch().statusCode == 200
+    }
+
     @discardableResult
     public func execute(
         _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?

@@ -11,8 +11,21 @@ struct PostgresConnector: Sendable {
     let dialer: Dialer
     let logger: Logger
 
-    /// Connects to the first host that answers and is what is wanted, on a shard's loop.
+    /// Connects to the first host that answers and is what is wanted, on a shard's loop; to another member of the alias when none does.
     func connect(_ shard: Shard) -> EventLoopFuture<PostgresConnection> {
+        dialer.connect(on: shard.eventLoop) { [self] other in
+            guard let other else { return connectToHosts(shard) }
+            do {
+                let configuration = try PostgresConfiguration(other.url)
+                return PostgresConnector(configuration: configuration, dialer: other.dialer, logger: logger)
+                    .connectToHosts(shard)
+            } catch {
+                return shard.eventLoop.makeFailedFuture(error)
+            }
+        }
+    }
+
+    private func connectToHosts(_ shard: Shard) -> EventLoopFuture<PostgresConnection> {
         attempt(0, shard, target: configuration.target == .preferStandby ? .standby : configuration.target)
     }
 

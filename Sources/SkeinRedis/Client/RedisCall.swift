@@ -220,6 +220,8 @@ public struct RedisResponse: Response {
     public var redisError: RedisError? { if case .error(let error) = call.value { error } else { nil } }
     /// The store that was asked.
     public var peer: String { call.peer }
+    /// The bytes of the value.
+    public var contentSize: Int { call.value.size + 1024 }
     /// 299.
     public static var highestSuccess: Int { 299 }
 

@@ -91,6 +91,10 @@ public final class RedisClient: RedisCommands, BackEnd {
         get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
 
+    package func isAlive(within limit: Duration) async -> Bool {
+        await start(.one(RedisCommand("PING")), timeout: limit).dispatch().statusCode == 200
+    }
+
     /// Closes every connection and fails what waits for one.
     package func shutdown() async {
         isShutDown.store(true, ordering: .releasing)

@@ -18,7 +18,16 @@ struct RedisConnector: Sendable {
                 open(endpoint, shard, preparations).flatMap { Self.checked($0, is: "master") }
             }
         } else {
-            connection = first(0, shard, preparations)
+            connection = dialer.connect(on: shard.eventLoop) { [self] other in
+                guard let other else { return first(0, shard, preparations) }
+                do {
+                    let connector = RedisConnector(
+                        configuration: try RedisConfiguration(other.url), dialer: other.dialer)
+                    return connector.first(0, shard, preparations)
+                } catch {
+                    return shard.eventLoop.makeFailedFuture(error)
+                }
+            }
         }
         guard let cache else { return connection }
         return connection.map { made in

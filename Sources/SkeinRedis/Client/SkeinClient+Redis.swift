@@ -12,7 +12,7 @@ extension SkeinClient {
     ///   `redis+sentinel://host1,host2/0?master=name`, `redis+cluster://host1,host2`.
     /// - Throws: code 701 that says what is wrong with it.
     public func redis(_ url: String) throws(SkeinError) -> RedisClient {
-        try backEnd(url, .redis) { (url, dialer) throws(SkeinError) in
+        try backEnd(url, .redis) { (url, dialer, session) throws(SkeinError) in
             RedisClient(try RedisConfiguration(url), session: session, dialer: dialer)
         }
     }
@@ -20,5 +20,20 @@ extension SkeinClient {
     /// A store of Redis by its settings; a client with connections of its own.
     public func redis(_ configuration: RedisConfiguration) -> RedisClient {
         backEnds.keep(RedisClient(configuration, session: session, dialer: http.dialer))
+    }
+}
+
+extension EveryMember {
+    /// Does the same with every member of an alias of Redis: `try client.all("@stores").redis { $0.get("hits") }`.
+    /// - Parameter start: starts a corequest on a member.
+    /// - Returns: the corequests in the order of the members.
+    /// - Throws: code 701 when the alias is not one of Redis.
+    public func redis<Result: Response>(
+        _ start: (RedisClient) -> Corequest<Result>
+    ) throws(SkeinError) -> CorequestGroup<Result> {
+        CorequestGroup(
+            try client.everyBackEnd(alias.name, .redis) { (url, dialer, session) throws(SkeinError) in
+                RedisClient(try RedisConfiguration(url), session: session, dialer: dialer)
+            }.map(start))
     }
 }

@@ -122,6 +122,8 @@ public struct SQLResponse: Response {
     }
     /// What the database said beside the answer.
     public var notices: [SQLNotice] { outcome.notices }
+    /// 64 bytes for each value.
+    public var contentSize: Int { 1024 + content.count * max(1, content.columns.count) * 64 }
     /// 299.
     public static var highestSuccess: Int { 299 }
 

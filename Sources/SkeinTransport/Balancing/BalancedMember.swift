@@ -16,6 +16,8 @@ package struct BalancedMember: Sendable {
     package let key: String
     package let id: Balancer.MemberID
     package internal(set) var weight: Double
+    /// Whether it is in another zone than the client.
+    package internal(set) var isElsewhere = false
     package private(set) var inFlight = 0
     package private(set) var consecutiveFailures = 0
     /// The moving average of its latency in nanoseconds; 0 before the first answer.

@@ -42,6 +42,8 @@ package struct Balancer: Sendable {
     }
 
     package private(set) var members: [BalancedMember] = []
+    /// Whether there are members in other zones.
+    private var hasZones = false
     package let configuration: BalancingConfiguration
     private var random: FastRandom
     private var nextNumber: UInt32 = 0
@@ -66,22 +68,39 @@ package struct Balancer: Sendable {
     // MARK: Members
 
     /// Sets the members. One that was there before keeps what was learned, also when its weight changes.
-    /// - Parameter list: keys that tell members apart, and weights.
-    package mutating func set(_ list: [(key: String, weight: Double)], at now: NIODeadline) {
+    /// - Parameters:
+    ///   - list: keys that tell members apart, and weights.
+    ///   - elsewhere: the keys of members in other zones.
+    package mutating func set(
+        _ list: [(key: String, weight: Double)], elsewhere: Set<String> = [], at now: NIODeadline
+    ) {
         var before: [String: BalancedMember] = [:]
         for member in members { before[member.key] = member }
         let isFirst = members.isEmpty
+        hasZones = !elsewhere.isEmpty
         members = list.map { key, weight in
             if var known = before[key] {
                 known.weight = max(weight, .leastNonzeroMagnitude)
+                known.isElsewhere = elsewhere.contains(key)
                 return known
             }
             nextNumber += 1
             // A member that joins others starts slowly; the first ones have nobody to leave the requests to.
-            return BalancedMember(
+            var member = BalancedMember(
                 key: key, id: MemberID(number: nextNumber), weight: weight, limit: configuration.concurrency,
                 startedAt: isFirst ? nil : now)
+            member.isElsewhere = elsewhere.contains(key)
+            return member
         }
+    }
+
+    /// Whether requests stay in their zone: half of its members, at least, are available.
+    private func staysInZone(at now: NIODeadline) -> Bool {
+        guard hasZones else { return false }
+        let (count, available) = members.reduce((0, 0)) { sum, member in
+            member.isElsewhere ? sum : (sum.0 + 1, sum.1 + (member.isAvailable(at: now) ? 1 : 0))
+        }
+        return available > 0 && available * 2 >= count
     }
 
     /// The place of a member; nil when the alias does not have it any more.
@@ -106,8 +125,14 @@ package struct Balancer: Sendable {
         }
         // With all others ejected or tried, any is better than none.
         guard
-            let index = dueForTrial(tried, now) ?? choose(
-                key, now, where: { member, _ in member.isAvailable(at: now) && !tried.contains(member.id) })
+            let index = dueForTrial(tried, now)
+                ?? (staysInZone(at: now)
+                    ? choose(
+                        key, now,
+                        where: { member, _ in
+                            !member.isElsewhere && member.isAvailable(at: now) && !tried.contains(member.id)
+                        }) : nil) ?? choose(
+                    key, now, where: { member, _ in member.isAvailable(at: now) && !tried.contains(member.id) })
                 ?? choose(key, now, where: { member, _ in member.isAvailable(at: now) })
                 ?? choose(key, now, where: { member, _ in member.hasRoom })
         else { return .full }
@@ -136,10 +161,14 @@ package struct Balancer: Sendable {
     package mutating func mayHedge(at now: NIODeadline) -> Bool { hedges.withdraw(at: now) }
 
     /// An attempt has ended.
-    package mutating func report(_ attempt: Attempt, _ outcome: Outcome, at now: NIODeadline) {
+    /// - Parameter start: when its request was sent, if that was not at once: the wait before it is not the member's fault.
+    package mutating func report(
+        _ attempt: Attempt, _ outcome: Outcome, since start: NIODeadline? = nil, at now: NIODeadline
+    ) {
         guard let index = index(of: attempt.id, at: attempt.index) else { return }
-        let latency = now - attempt.begun
-        if case .success = outcome { latencies.add(latency) }
+        let latency = now - max(start ?? attempt.begun, attempt.begun)
+        // A second attempt is due after a time that the caller feels, whoever lets it wait.
+        if case .success = outcome { latencies.add(now - attempt.begun) }
         let isEjected = members[index].ends(
             outcome, latency: latency, isTrial: attempt.isTrial, configuration, at: now)
         switch outcome {

@@ -21,6 +21,9 @@ public struct BalancingConfiguration: Hashable, Sendable {
     public var decay = Duration.seconds(10)
     /// The time in which the weight of a new or returned member grows from a tenth to all of it. Default: 10 s.
     public var slowStart = Duration.seconds(10)
+    /// Where this client is. Requests stay with the members of its zone, and those without a zone, while half of them are available.
+    /// Default: nil, zones do not matter.
+    public var zone: String?
     /// When members that fail get no requests for a while.
     public var outliers = OutlierConfiguration()
     /// Additional attempts when a member fails.

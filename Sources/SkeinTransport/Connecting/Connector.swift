@@ -59,6 +59,19 @@ package struct Dialer: Sendable {
     private let dial: Dial?
     /// Who hears how each attempt to connect went: nil is success.
     package var observer: (@Sendable (SkeinError?) -> Void)?
+    /// The other members of the alias that a client belongs to, those first that are likely to answer.
+    package var alternatives: (@Sendable () -> [Alternative])?
+
+    /// A member that can take another one's place.
+    package struct Alternative: Sendable {
+        package let url: String
+        package let dialer: Dialer
+
+        package init(url: String, dialer: Dialer) {
+            self.url = url
+            self.dialer = dialer
+        }
+    }
 
     package init(tls: TLSClient, resolver: DNSResolver?, dial: Dial?) {
         self.tls = tls
@@ -73,6 +86,29 @@ package struct Dialer: Sendable {
         options.dial = dial
         options.observer = observer
         return options
+    }
+
+    /// Connects, and to another member of the alias when this one cannot be connected to.
+    /// - Parameter attempt: connects to the member that the client is made for (nil), or to another one.
+    package func connect<Connection: Sendable>(
+        on loop: any EventLoop, _ attempt: @escaping @Sendable (Alternative?) -> EventLoopFuture<Connection>
+    ) -> EventLoopFuture<Connection> {
+        guard let alternatives else { return attempt(nil) }
+        @Sendable func next(_ rest: ArraySlice<Alternative>, _ error: any Error) -> EventLoopFuture<Connection> {
+            guard let other = rest.first, Self.isUnreachable(error) else { return loop.makeFailedFuture(error) }
+            return attempt(other).flatMapError { next(rest.dropFirst(), $0) }
+        }
+        return attempt(nil).flatMapError { error in
+            Self.isUnreachable(error) ? next(alternatives()[...], error) : loop.makeFailedFuture(error)
+        }
+    }
+
+    /// Whether nothing was said to a server yet.
+    private static func isUnreachable(_ error: any Error) -> Bool {
+        switch (error as? SkeinError)?.code {
+        case .connectionFailed, .dnsNotFound, .tlsHandshakeFailed, .timeout: true
+        default: false
+        }
     }
 }
 

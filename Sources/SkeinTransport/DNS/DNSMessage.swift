@@ -13,6 +13,7 @@ package struct DNSRecordType: RawRepresentable, Hashable, Sendable {
     package static let mx = DNSRecordType(rawValue: 15)
     package static let txt = DNSRecordType(rawValue: 16)
     package static let aaaa = DNSRecordType(rawValue: 28)
+    package static let srv = DNSRecordType(rawValue: 33)
     static let opt = DNSRecordType(rawValue: 41)
 }
 
@@ -37,6 +38,8 @@ package struct DNSRecord: Hashable, Sendable {
         case authority(minimum: Int)
         /// A host that takes mail (RFC 5321, section 5.1); nil for the root, which says that there is none (RFC 7505).
         case exchange(preference: Int, DNSName?)
+        /// An instance of a service (RFC 2782); the name is nil for the root, which says that the service is not available.
+        case service(priority: Int, weight: Int, port: Int, DNSName?)
         /// The bytes of a text, its parts joined.
         case text([UInt8])
         case other
@@ -127,6 +130,7 @@ package struct DNSResponse: Sendable {
                 guard let minimum = data.readInteger(as: UInt32.self) else { throw .malformedRecord }
                 content = .authority(minimum: Int(minimum))
             case .mx: content = (try? exchange(&data, message)) ?? .other
+            case .srv: content = (try? service(&data, message)) ?? .other
             case .txt: content = text(&data) ?? .other
             default: content = .other
             }
@@ -141,6 +145,16 @@ package struct DNSResponse: Sendable {
         guard let preference = data.readInteger(as: UInt16.self) else { throw .malformedRecord }
         let isRoot = data.readableBytesView.first == 0
         return .exchange(preference: Int(preference), isRoot ? nil : try DNSName(from: &data, message: message))
+    }
+
+    private static func service(_ data: inout ByteBuffer, _ message: ByteBuffer) throws(DNSError) -> DNSRecord.Content {
+        guard let (priority, weight, port) = data.readMultipleIntegers(as: (UInt16, UInt16, UInt16).self) else {
+            throw .malformedRecord
+        }
+        let isRoot = data.readableBytesView.first == 0
+        return .service(
+            priority: Int(priority), weight: Int(weight), port: Int(port),
+            isRoot ? nil : try DNSName(from: &data, message: message))
     }
 
     private static func text(_ data: inout ByteBuffer) -> DNSRecord.Content? {
@@ -196,6 +210,7 @@ extension DNSRecord.Content {
         switch self {
         case .address(let bytes): type == .a && bytes.count == 4 || type == .aaaa && bytes.count == 16
         case .exchange: type == .mx
+        case .service: type == .srv
         case .text: type == .txt
         case .alias, .authority, .other: false
         }

@@ -154,7 +154,7 @@ struct AliasTests {
             for _ in 0..<8 {
                 group.addTask {
                     var failed = 0
-                    while !state.isOver.withLock({ $0 }) {
+                    while !state.isOver.withLock({ $0 }), !Task.isCancelled {
                         let response = await client.get("@members/x", timeout: .seconds(5)).dispatch()
                         guard let text = try? response.text(), response.statusCode == 200 else {
                             failed += 1

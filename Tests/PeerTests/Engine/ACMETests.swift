@@ -133,7 +133,7 @@ struct ACMETests {
             configuration.http.keepAlive = false
             let client = SkeinClient(configuration)
             var failed = 0
-            while !load.isOver.withLock({ $0 }) {
+            while !load.isOver.withLock({ $0 }), !Task.isCancelled {
                 let response = await client.get("https://127.0.0.1:\(secure)/").dispatch()
                 if response.statusCode != 200 {
                     failed += 1

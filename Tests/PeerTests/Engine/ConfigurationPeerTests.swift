@@ -220,7 +220,7 @@ struct ConfigurationPeerTests {
             for _ in 0..<4 {
                 group.addTask {
                     var failed = 0
-                    while !state.isOver.withLock({ $0 }) {
+                    while !state.isOver.withLock({ $0 }), !Task.isCancelled {
                         let response = await client.get("http://127.0.0.1:\(port)/back/x").dispatch()
                         if response.statusCode != 200 {
                             failed += 1

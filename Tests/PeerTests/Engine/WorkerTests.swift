@@ -18,7 +18,7 @@ struct WorkerTests {
                     // One attempt, and nothing is retried: every failure is seen.
                     let client = SkeinClient()
                     var failures: [SkeinError] = []
-                    while !state.isOver {
+                    while !state.isOver, !Task.isCancelled {
                         let response = await client.post("\(probe.url)/count").dispatch()
                         if response.statusCode == 200 { state.answer() }
                         if let failure = response.failure { failures.append(failure) }
@@ -71,7 +71,7 @@ struct WorkerTests {
 
     @Test("Reloads and exchanges of the program under load: no request fails, and WebSockets end with 1012")
     func reloads() async throws {
-        let probe = try await Probe("--workers", "2", "--drain-time", "2")
+        let probe = try await Probe("--workers", "2", "--drain-time", "4")
         // wrk repeats nothing, and counts every connection that was refused or ended.
         async let load = runToEnd("wrk", ["-t1", "-c12", "-d14s", "--timeout", "5s", "\(probe.url)/pid"])
         let state = ProbeLoad()
@@ -80,7 +80,7 @@ struct WorkerTests {
             configuration.http.http2.use = .priorKnowledge
             let client = SkeinClient(configuration)
             var failed = 0
-            while !state.isOver {
+            while !state.isOver, !Task.isCancelled {
                 if await client.get("\(probe.url)/slow").dispatch().statusCode != 200 { failed += 1 }
             }
             await client.shutdown()
@@ -289,7 +289,7 @@ struct WorkerTests {
             for _ in 0..<6 {
                 group.addTask {
                     var (done, lost) = (0, 0)
-                    while !state.isOver {
+                    while !state.isOver, !Task.isCancelled {
                         if let fence = try? await probe.ask("/inside", .post), Int(fence) != nil {
                             done += 1
                         } else {
