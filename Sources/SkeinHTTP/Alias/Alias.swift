@@ -1,15 +1,15 @@
-// A name for back ends of one protocol: what a program registers, and what it finds out about it.
+// A name for back ends of one protocol: its registration, and the state of its members.
 
 import SkeinCore
 import SkeinTransport
 
-/// The back ends behind a name such as `@members`: one protocol, several members, and how requests are spread over them.
+/// The back ends behind a name such as `@members`: one protocol, several members, and the load balancing between them.
 ///
 ///     try client.alias("@members", .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))
 ///     let response = await client.get("@members/users/7").dispatch()
 ///
 /// A member is `user:password@host:port/path weight`, or a URL and a weight; user and password are percent-encoded (`%40` for `@`). The
-/// weight is 1 when there is none.
+/// weight defaults to 1.
 public struct Alias: Sendable {
     /// The protocol of the members.
     public struct Scheme: Hashable, Sendable, CustomStringConvertible {
@@ -30,7 +30,7 @@ public struct Alias: Sendable {
 
         var isHTTP: Bool { self == .http || self == .https }
 
-        /// The protocol that a member's URL names; HTTP for one without a scheme.
+        /// The protocol of a member's URL; HTTP for a URL without a scheme.
         package static func of(member: String) -> Scheme {
             guard let end = member.rangeOfBytes("://") else { return member.hasBytePrefix("sqlite:") ? .sqlite : .http }
             return switch member[..<end.lowerBound].lowercased() {
@@ -58,7 +58,7 @@ public struct Alias: Sendable {
         }
 
         /// Reads `user:password@host:port/path weight`, or a URL and a weight.
-        /// - Throws: code 701 when the weight is no positive number, or there is no address.
+        /// - Throws: code 701 when the weight is not a positive number, or the address is missing.
         init(_ text: String, scheme: Scheme) throws(SkeinError) {
             let words = text.splitBytes(separator: " ")
             guard let address = words.first, words.count < 3 else {
@@ -81,7 +81,7 @@ public struct Alias: Sendable {
             weight == 1 ? Self.redacted(url) : "\(Self.redacted(url)) \(weight)"
         }
 
-        /// A URL without its password, wherever it stands, also when it is malformed.
+        /// A URL without its password, also when the URL is malformed.
         static func redacted(_ url: String) -> String {
             var text = url
             let start = text.rangeOfBytes("://")?.upperBound ?? text.startIndex
@@ -99,7 +99,7 @@ public struct Alias: Sendable {
     public let scheme: Scheme
     /// The back ends.
     public var members: [Member]
-    /// How requests are spread over them.
+    /// The load balancing between them.
     public var balancing = BalancingConfiguration()
     /// Active health checks. Default: none.
     public var healthCheck: HealthCheck?
@@ -131,16 +131,16 @@ public struct Alias: Sendable {
 public struct HealthCheck: Hashable, Sendable {
     /// The path of a GET, whose status has to be below 400. nil sends `HEAD /`, to which any response passes.
     public var path: String?
-    /// How often. Default: 5 s.
+    /// The interval between two checks. Default: 5 s.
     public var interval: Duration
-    /// How long an answer may take. Default: 2 s.
+    /// The timeout of a check. Default: 2 s.
     public var timeout: Duration
 
-    /// A check by HTTP; other protocols have none.
+    /// A check over HTTP; other protocols have no active checks.
     /// - Parameters:
     ///   - path: the path of a GET; nil sends `HEAD /`, to which any response passes.
-    ///   - interval: how often.
-    ///   - timeout: how long an answer may take.
+    ///   - interval: the time between two checks.
+    ///   - timeout: the time limit for a response.
     public init(path: String? = nil, interval: Duration = .seconds(5), timeout: Duration = .seconds(2)) {
         self.path = path
         self.interval = interval
@@ -158,7 +158,7 @@ public struct AliasMemberStatus: Sendable, Encodable {
     public let isAvailable: Bool
     /// Requests in flight.
     public let inFlight: Int
-    /// Requests in flight that it may have; nil for any number.
+    /// The limit of requests in flight; nil for no limit.
     public let limit: Int?
     /// The moving average of its latency, in milliseconds.
     public let latency: Double

@@ -7,7 +7,7 @@ import Synchronization
 
 /// The alias of a client, from its registration on.
 package final class AliasState: Sendable {
-    /// An attempt that was begun and whose end has to be told, and where it goes.
+    /// An attempt in progress, whose end must be reported to the balancer, and its target.
     package struct Attempt: Sendable {
         fileprivate let attempt: Balancer.Attempt
         package let target: AliasTarget
@@ -24,7 +24,7 @@ package final class AliasState: Sendable {
         var balancer: Balancer
         /// In the order of the balancer's members.
         var targets: [AliasTarget]
-        /// Members whose return is waited for.
+        /// Members that wait to become reachable again.
         var awaited: Set<Balancer.MemberID> = []
         var watch = 0
     }
@@ -32,7 +32,7 @@ package final class AliasState: Sendable {
     /// The name, beginning with `@`.
     package let name: String
     package let configuration: BalancingConfiguration
-    /// What its members speak.
+    /// The protocol of its members.
     let scheme: Alias.Scheme
     private let state: Mutex<State>
 
@@ -48,7 +48,8 @@ package final class AliasState: Sendable {
 
     package var alias: Alias { state.withLock { $0.alias } }
 
-    /// A client of a database stays with its member: members take turns, and one that cannot be connected to is left out at once.
+    /// A database client stays with its member: members are picked in turn, and one that refuses connections is ejected
+    /// at once.
     private static func configuration(_ alias: Alias) -> BalancingConfiguration {
         var configuration = alias.balancing
         if !alias.scheme.isHTTP {
@@ -71,14 +72,15 @@ package final class AliasState: Sendable {
                 throw SkeinError(.exception, because: "the weight of \(member) is no positive number")
             }
             var key = member.url
-            while !keys.insert(key).inserted { key += " " }  // the same back end twice has twice the requests
+            while !keys.insert(key).inserted { key += " " }  // a back end listed twice gets twice the requests
             targets.append(try AliasTarget(member, alias.scheme))
             list.append((key, member.weight))
         }
         return (targets, list)
     }
 
-    /// Changes members and health check, which ends the check that was in force before; members that stay keep what was learned.
+    /// Changes members and health check, and stops the health check in force before; members that stay keep their
+    /// statistics.
     package func set(_ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         let (targets, list) = try Self.targets(alias)
         state.withLock { state in
@@ -122,7 +124,7 @@ package final class AliasState: Sendable {
         state.withLock { state in state.balancer.choose(at: now).map { state.targets[$0] } }
     }
 
-    /// An attempt to connect to a member, by its URL, has succeeded or failed.
+    /// Reports that an attempt to connect to a member, given by its URL, has succeeded or failed.
     package func noteConnect(_ url: String, _ error: SkeinError?, at now: NIODeadline) {
         state.withLock { state in
             guard let index = state.targets.firstIndex(where: { $0.url == url }) else { return }
@@ -158,7 +160,7 @@ package final class AliasState: Sendable {
         state.withLock { $0.balancer.isBack(id, at: now) }
     }
 
-    /// - Returns: false when somebody waits already.
+    /// - Returns: false when another task waits already.
     func beginsWaiting(for id: Balancer.MemberID) -> Bool { state.withLock { $0.awaited.insert(id).inserted } }
     func endsWaiting(for id: Balancer.MemberID) { state.withLock { _ = $0.awaited.remove(id) } }
 
@@ -180,13 +182,13 @@ package final class AliasState: Sendable {
     }
 }
 
-/// Where a member is.
+/// The address of a member.
 package struct AliasTarget: Sendable {
     /// The member's URL, credentials included.
     package let url: String
     /// The origin of an HTTP member.
     package let origin: HTTPOrigin?
-    /// What stands before each path, without a slash at its end.
+    /// The prefix of each path, without a trailing slash.
     let prefix: String
     let auth: HTTPAuth?
 
@@ -221,7 +223,7 @@ package struct AliasTarget: Sendable {
         prefix = parsed.target.hasByteSuffix("/") ? String(parsed.target.dropLast()) : parsed.target
     }
 
-    /// A request to the alias, as the member gets it.
+    /// The request as it is sent to the member.
     func request(_ request: HTTPRequest) -> HTTPRequest {
         guard let origin else { return request }
         var request = request
@@ -243,7 +245,7 @@ package final class AliasTable: Sendable {
     package var all: [AliasState] { states.withLock { Array($0.values) }.sorted { $0.name < $1.name } }
 
     /// The alias of a name.
-    /// - Throws: code 701 that names those there are.
+    /// - Throws: code 701, with the registered names, when it is unknown.
     package func find(_ name: String) throws(SkeinError) -> AliasState {
         if let state = self[name] { return state }
         let known = all.map(\.name).joined(separator: ", ")
@@ -253,7 +255,8 @@ package final class AliasTable: Sendable {
                 + (known.isEmpty ? "register it with alias(_:_:)" : "there are \(known)"))
     }
 
-    /// Registers an alias. One that is registered already gets the new members, and keeps what was learned if the rest is the same.
+    /// Registers an alias. An alias of the same name gets the new members, and keeps its statistics if the rest is
+    /// equal.
     package func register(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         try Alias.check(name: name)
         if let state = self[name], state.scheme == alias.scheme, state.alias.balancing == alias.balancing {
@@ -263,12 +266,12 @@ package final class AliasTable: Sendable {
         states.withLock { $0[name] = state }
     }
 
-    /// Forgets an alias; what is under way ends as it would.
+    /// Removes an alias; requests in flight continue.
     package func remove(_ name: String) { states.withLock { $0[name] = nil } }
 }
 
 extension Alias {
-    /// - Throws: code 701 for a name that no alias can have.
+    /// - Throws: code 701 for a name that is not allowed.
     package static func check(name: String) throws(SkeinError) {
         guard name.hasBytePrefix("@"), name.utf8.count > 1,
             name.utf8.dropFirst().allSatisfy({ HTTPOrigin.isAliasByte($0) })

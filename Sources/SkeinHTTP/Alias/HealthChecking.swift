@@ -5,7 +5,7 @@ import SkeinCore
 import SkeinTransport
 
 extension HTTPClient {
-    /// Checks each member at an interval, as long as the client and the alias are there.
+    /// Checks each member at an interval, as long as the client and the alias exist.
     func watch(_ state: AliasState, _ check: HealthCheck) {
         let shard = context.session.pickShard()
         let number = state.watch
@@ -21,8 +21,8 @@ extension HTTPClient {
         round()
     }
 
-    /// Tries each second to connect to a member that was ejected because it could not be connected to, so that it is used again as soon as
-    /// it is there.
+    /// Tries each second to connect to a member that was ejected because it was unreachable, so that it is used again
+    /// as soon as it is back.
     func awaitReturn(_ attempt: AliasState.Attempt, of state: AliasState) {
         let loop = context.session.pickShard().eventLoop
         guard state.isEjected(attempt.id, at: .now()), state.beginsWaiting(for: attempt.id),
@@ -51,9 +51,9 @@ extension HTTPClient {
         let url = HTTPURL(origin: origin, target: target.prefix + (check.path ?? "/"))
         let request = HTTPRequest(check.path == nil ? .head : .get, url, auth: target.auth, timeout: check.timeout)
         _ = startBare(request) { response in
-            // A check that the client's own queue refuses says nothing.
+            // A check refused by the client's own queue says nothing about the member.
             if case .cancelled = AliasState.outcome(response) { return }
-            // Who only wants to know whether it is there is content with any answer.
+            // Without a path, the check only needs a response of any status.
             let isHealthy = response.failure == nil && (check.path == nil || response.statusCode < 400)
             state.checked(id, isHealthy: isHealthy)
         }
