@@ -1,5 +1,5 @@
-// The life of a call of any protocol, without clock and timer: it waits for its slot, runs, and ends once, within its time limits. Each
-// step returns the moment for which the owner sets the call's timer.
+// The life of a call of any protocol, without clock and timer: it waits for its slot, runs, and ends once, within its
+// time limits. Each step returns the moment for which the owner sets the call's timer.
 
 import NIOCore
 
@@ -14,7 +14,7 @@ package struct CallLife {
         case over
     }
 
-    /// What the owner does when the timer has fired.
+    /// The owner's action when the timer has fired.
     package enum TimeUp: Equatable {
         /// Set the timer again.
         case wait(until: NIODeadline)
