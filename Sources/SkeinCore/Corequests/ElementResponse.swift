@@ -9,8 +9,8 @@ public protocol ElementResponse: Response {
     func elements() -> Elements
 }
 
-/// A corequest can be iterated over when its response carries a sequence: `for try await row in database.query("SELECT
-/// …")`.
+/// A corequest can be iterated over when its response carries a sequence:
+/// `for try await row in database.query("SELECT …")`.
 ///
 /// The first step waits for the response, and throws `SkeinError` when the exchange failed or the status is not a
 /// success.

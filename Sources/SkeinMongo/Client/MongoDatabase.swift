@@ -1,14 +1,14 @@
-// A database: the ancestor's commands, each with the name of its collection, and whatever else a server understands.
+// A database: commands with the names of aquests, each with its collection, and any other command.
 
 import SkeinCore
 
 /// A database. Every command starts at once and returns a corequest.
 public struct MongoDatabase: Sendable {
-    /// The deployment it is in.
+    /// The client of its deployment.
     public let client: MongoClient
     /// Its name.
     public let name: String
-    /// The session that commands are made in. Default: none.
+    /// The session of its commands. Default: none.
     public let session: MongoSession?
 
     init(client: MongoClient, name: String, session: MongoSession? = nil) {
@@ -22,10 +22,10 @@ public struct MongoDatabase: Sendable {
 
     /// Starts any command: `run(["dbStats": 1])`.
     /// - Parameters:
-    ///   - command: its first member names it.
-    ///   - readPreference: which members of a replica set may carry it out. Default: the primary.
-    ///   - timeout: from the moment it gets its place to its answer. Default: the client's.
-    ///   - meta: what travels along to the response.
+    ///   - command: the command; its first member is its name.
+    ///   - readPreference: the members of a replica set that may execute it. Default: the primary.
+    ///   - timeout: from the moment it gets a slot to its response. Default: the client's.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop.
     @discardableResult
     public func run(
@@ -49,18 +49,18 @@ public struct MongoDatabase: Sendable {
         return try await client.start(command).fetch().data.compactMap { $0["name"]?.string }
     }
 
-    /// Deletes it and all that is in it.
+    /// Drops the database.
     @discardableResult
     public func drop() -> Corequest<MongoResponse> { run(["dropDatabase": 1]) }
 
-    // MARK: The ancestor's commands
+    // MARK: Commands with the names of aquests
 
     /// Finds documents.
     /// - Parameters:
-    ///   - collection: the name of the collection.
-    ///   - spec: what they have to be like. Default: anything.
-    ///   - offset: how many are left out first.
-    ///   - limit: how many are wanted; -1 for all. Default: 1.
+    ///   - collection: the collection.
+    ///   - spec: the filter. Default: all documents.
+    ///   - offset: the number of documents to skip.
+    ///   - limit: the maximum number of documents; -1 for all. Default: 1.
     @discardableResult
     public func find(
         _ collection: String, _ spec: Document = [:], offset: Int = 0, limit: Int = 1
@@ -78,7 +78,8 @@ public struct MongoDatabase: Sendable {
         self[collection].find(spec)
     }
 
-    /// Finds documents and keeps the cursor for ``getMore(_:_:_:)``; who does not read to its end has to close it by ``killCursors(_:in:)``.
+    /// Finds documents and keeps the cursor open for ``getMore(_:_:_:)``; a caller that does not read to the end must
+    /// close it by ``killCursors(_:in:)``.
     @discardableResult
     public func findkc(
         _ collection: String, _ spec: Document = [:], offset: Int = 0, limit: Int = 1
@@ -86,68 +87,68 @@ public struct MongoDatabase: Sendable {
         self[collection].begin(spec, FindOptions(skip: offset), batchSize: max(1, limit))
     }
 
-    /// The next documents of a cursor.
+    /// The next batch of a cursor.
     /// - Parameters:
-    ///   - collection: the name of its collection.
-    ///   - cursor: ``MongoResult/cursorID`` of the answer before.
-    ///   - count: how many at most; 0 for the server's choice.
+    ///   - collection: its collection.
+    ///   - cursor: ``MongoResult/cursorID`` of the previous response.
+    ///   - count: the maximum number of documents; 0 for the server's choice.
     @discardableResult
     public func getMore(_ collection: String, _ cursor: Int64, _ count: Int = 0) -> Corequest<MongoResponse> {
         client.start(self[collection].getMore(cursor, batchSize: count > 0 ? count : nil))
     }
 
-    /// Closes cursors that are not read to their end.
+    /// Closes cursors before their end.
     @discardableResult
     public func killCursors(_ cursors: [Int64], in collection: String) -> Corequest<MongoResponse> {
         run(["killCursors": .string(collection), "cursors": .array(cursors.map { .int64($0) })])
     }
 
-    /// Adds documents.
-    /// - Parameter continueOnError: whether those behind one that cannot be added are added all the same.
+    /// Inserts documents.
+    /// - Parameter continueOnError: whether the documents after a failed one are inserted nevertheless.
     @discardableResult
     public func insert(
         _ collection: String, _ documents: [Document], continueOnError: Bool = false
     ) -> Corequest<MongoResponse> { self[collection].insertMany(documents, ordered: !continueOnError) }
 
-    /// Adds a document.
+    /// Inserts a document.
     @discardableResult
     public func insert(_ collection: String, _ document: Document) -> Corequest<MongoResponse> {
         self[collection].insertOne(document)
     }
 
-    /// Changes all documents that are like the spec.
-    /// - Parameter change: operators, `["$set": ["read": true]]`, or plain members, which are set.
+    /// Updates all documents that match a filter.
+    /// - Parameter change: update operators, `["$set": ["read": true]]`, or plain members, which are set.
     @discardableResult
     public func update(_ collection: String, _ spec: Document, _ change: Document) -> Corequest<MongoResponse> {
         self[collection].updateMany(spec, Self.operators(change))
     }
 
-    /// Changes one document that is like the spec: by operators, or as a whole.
+    /// Updates one document that matches a filter: by operators, or by replacement.
     @discardableResult
     public func updateone(_ collection: String, _ spec: Document, _ change: Document) -> Corequest<MongoResponse> {
         self[collection].write(spec, change, upserts: false)
     }
 
-    /// Changes all documents that are like the spec, or adds one when there is none.
+    /// Updates all documents that match a filter, or inserts one when there is none.
     @discardableResult
     public func upsert(_ collection: String, _ spec: Document, _ change: Document) -> Corequest<MongoResponse> {
         self[collection].updateMany(spec, Self.operators(change), upserts: true)
     }
 
-    /// Changes one document that is like the spec, or adds one when there is none.
+    /// Updates one document that matches a filter, or inserts one when there is none.
     @discardableResult
     public func upsertone(_ collection: String, _ spec: Document, _ change: Document) -> Corequest<MongoResponse> {
         self[collection].write(spec, change, upserts: true)
     }
 
-    /// Deletes documents that are like the spec.
-    /// - Parameter flag: 1 for the first of them only. Default: all.
+    /// Deletes documents that match a filter.
+    /// - Parameter flag: 1 for the first match only. Default: all.
     @discardableResult
     public func delete(_ collection: String, _ spec: Document, flag: Int = 0) -> Corequest<MongoResponse> {
         flag & 1 == 1 ? self[collection].deleteOne(spec) : self[collection].deleteMany(spec)
     }
 
-    /// Many documents cannot be replaced by one; their members are set.
+    /// Several documents cannot be replaced by one; the plain members are set.
     private static func operators(_ change: Document) -> Document {
         change.isEmpty || change.hasOperators ? change : ["$set": .document(change)]
     }

@@ -4,8 +4,8 @@ import SkeinCore
 import SkeinTransport
 
 extension PostgresOptions {
-    /// Parses a connection string: `postgres://user:password@host:5432,host2/database?sslmode=verify-full`, `host=…
-    /// dbname=…`, or
+    /// Parses a connection string: `postgres://user:password@host:5432,host2/database?sslmode=verify-full`,
+    /// `host=… dbname=…`, or
     /// `user:password@host/database`.
     /// - Throws: code 701 with the error in it.
     public init(_ text: String) throws(SkeinError) {

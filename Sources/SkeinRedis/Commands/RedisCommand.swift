@@ -87,8 +87,8 @@ public struct RedisCommand: Sendable {
 
 /// A receiver of commands: a client, one of its connections, or a transaction.
 ///
-/// Each command of Redis 7 is a method; any other command can be called as a method by its name: `redis.lrange("k", 0,
-/// 3)`.
+/// Each command of Redis 7 is a method; any other command can be called as a method by its name:
+/// `redis.lrange("k", 0, 3)`.
 @dynamicMemberLookup
 public protocol RedisCommands: Sendable {
     /// The result type of a command.
