@@ -136,7 +136,7 @@ enum XMLRPCCodec {
     }
 
     private static func value(_ element: XMLValue) throws(SkeinError) -> XMLRPCValue {
-        guard let inner = element.children.first else { return .string(element.text) }  // a value without a type is a string
+        guard let inner = element.children.first else { return .string(element.text) }  // default type
         let text = inner.text
         let word = text.trimmingCharacters(in: .whitespacesAndNewlines)
         switch inner.name {
