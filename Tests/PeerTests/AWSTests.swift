@@ -52,7 +52,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("messages: sent, received, kept, given back, deleted")
+    @Test("messages: sent, received, extended, returned, deleted")
     func messages() async throws {
         let skein = SkeinClient()
         let queue = try await skein.sqs(options()).createQueue("messages")
@@ -80,7 +80,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("hundreds of messages by tens over one connection, half of a batch failing on the way")
+    @Test("hundreds of messages in batches of ten over one connection, with partial failures")
     func many() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1
@@ -105,7 +105,7 @@ struct AWSTests {
             SQSMessage.self, from: Data(#"{"MessageId": "x", "ReceiptHandle": "\#(receipt)", "Body": ""}"#.utf8))
     }
 
-    @Test("a consumer deletes what its handler accepted, gives back the rest, and keeps what takes long")
+    @Test("a consumer deletes accepted messages, returns the rest, and extends slow ones")
     func consumer() async throws {
         let skein = SkeinClient()
         let queue = try await skein.sqs(options()).createQueue("work")
@@ -154,7 +154,7 @@ struct AWSTests {
         return isSo
     }
 
-    @Test("boto3 reads what Skein writes, and the other way round")
+    @Test("boto3 reads Skein's messages and items, and vice versa")
     func boto3() async throws {
         let peer = try await AWSPeer.shared.get()
         let skein = SkeinClient()
@@ -226,7 +226,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("a thousand items in batches, some of them not come to, then queried page by page, over one connection")
+    @Test("a thousand items in batches, some unprocessed, then queried page by page, over one connection")
     func thousands() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1
@@ -268,7 +268,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("transactions are all or nothing, and say why not")
+    @Test("transactions are atomic, and report reasons")
     func transactions() async throws {
         let skein = SkeinClient()
         let db = skein.dynamodb(try await options())
@@ -298,7 +298,7 @@ struct AWSTests {
 
     // MARK: What goes wrong
 
-    @Test("too many requests are tried again with pauses, and refused for good when it does not help")
+    @Test("throttled requests are retried with pauses, and fail in the end")
     func throttling() async throws {
         let skein = SkeinClient()
         var options = try await options()
@@ -316,7 +316,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("a wrong key, a wrong secret and none are refused with a sentence")
+    @Test("a wrong key, a wrong secret and missing credentials are clear errors")
     func refused() async throws {
         let skein = SkeinClient()
         for (credentials, code) in [
@@ -366,7 +366,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("a clock that is wrong is set by what the service says")
+    @Test("clock skew is corrected by the service's time")
     func clock() async throws {
         @Sendable func answer(_ status: String, _ body: String) -> ScriptedServer.Step {
             .send(
@@ -390,7 +390,7 @@ struct AWSTests {
         await server.stop()
     }
 
-    @Test("through a proxy, kept alive")
+    @Test("through a proxy, with keep-alive")
     func proxied() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1

@@ -67,7 +67,7 @@ struct DNSPeerTests {
         return DNSResolver(configuration, eventLoop: Self.loop)
     }
 
-    @Test("addresses, aliases, names in any case, of other scripts and inside of search domains")
+    @Test("addresses, aliases, names in any case, internationalised names, search domains")
     func answers() async throws {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
         let resolver = resolver([server]) { $0.searchDomains = ["search.test"] }
@@ -85,7 +85,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("an answer that does not fit comes over TCP")
+    @Test("a truncated response is repeated over TCP")
     func truncated() async throws {
         let (port, _) = try await Self.dnsmasq.value
         let resolver = resolver(["127.0.0.1:\(port)"])
@@ -101,7 +101,7 @@ struct DNSPeerTests {
         await failing.close()
     }
 
-    @Test("one question for a name, however many wait; none while the answer is kept")
+    @Test("one query for a name, for any number of callers; none while it is cached")
     func oneQuestion() async throws {
         let server = try await ScriptedDNSServer.start { question, _ in
             [ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])]
@@ -115,7 +115,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("what has a wrong number, another question or makes no sense is dropped")
+    @Test("responses with a wrong ID or question, and malformed ones, are dropped")
     func lies() async throws {
         let server = try await ScriptedDNSServer.start { question, _ in
             var wrongNumber = ScriptedDNSServer.answer(question, address: [6, 6, 6, 6])
@@ -133,7 +133,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("a dead first server costs its time limit once; one that refuses or fails costs nothing")
+    @Test("a dead first server costs one timeout; one that refuses or fails costs none")
     func deadServer() async throws {
         let silent = try await ScriptedDNSServer.start { _, _ in [] }
         let failing = try await ScriptedDNSServer.start { question, _ in
@@ -150,7 +150,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("when nobody answers, it is code 704 and says whom it asked")
+    @Test("when no server responds, it is code 704 with the servers' names")
     func nobody() async throws {
         let resolver = resolver(["127.0.0.1:9", "[::1]:9"])
         let error = await #expect(throws: SkeinError.self) { try await Self.addresses(resolver, "a.test") }
@@ -164,7 +164,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("a session resolves by itself; a dead IPv6 beside a living IPv4 costs no more than the wait for it")
+    @Test("a session resolves by itself; a dead IPv6 address costs only the connection attempt delay")
     func session() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.http.dns = Self.configuration(["127.0.0.1:\(try await Self.dnsmasq.value.port)"])
@@ -186,7 +186,7 @@ struct DNSPeerTests {
         #expect(await SkeinClient(configuration).get("http://localhost:\(port)/hello").dispatch().statusCode == 200)
     }
 
-    @Test("a name is resolved while its request waits for a place; a connection leaves from the address that is set")
+    @Test("a name is resolved while its request waits for a slot; the source address is used")
     func prefetch() async throws {
         let names = try await ScriptedDNSServer.start { question, _ in
             [ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])]
@@ -218,7 +218,7 @@ struct DNSPeerTests {
         await names.stop()
     }
 
-    @Test("many names, one question each, over few sockets")
+    @Test("many names, one query each, over few sockets")
     func manyNames() async throws {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
         let resolver = resolver([server]) { $0.timeout = .seconds(5) }
@@ -259,7 +259,7 @@ struct DNSPeerTests {
         await names.stop()
     }
 
-    @Test("an answer is kept for its own time, or for the least that is set")
+    @Test("a response is cached for its TTL, or for the minimum that is set")
     func kept() async throws {
         for (seconds, minimum, expected) in [(UInt32(0), Duration.zero, 2), (0, .seconds(300), 1), (60, .zero, 1)] {
             let names = try await ScriptedDNSServer.start { question, _ in
@@ -276,7 +276,7 @@ struct DNSPeerTests {
         }
     }
 
-    @Test("a name whose answers may not be kept is not asked for by every request that waits")
+    @Test("a name with an uncacheable response is not queried for every waiting request")
     func zeroTimeToLive() async throws {
         let names = try await ScriptedDNSServer.start { question, _ in
             var answer = ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])
@@ -295,7 +295,7 @@ struct DNSPeerTests {
         await names.stop()
     }
 
-    @Test("an address of the local link with its interface is connected to; the server is not told of it")
+    @Test("a link-local address with its interface is connected to; the zone is not sent")
     func zone() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("::1", port: 0)], threads: 1)) { request in
             .text(request.headers["Host"] ?? "")
@@ -309,7 +309,7 @@ struct DNSPeerTests {
         await server.stop()
     }
 
-    @Test("skein resolve asks and prints; load and get take addresses by hand")
+    @Test("skein resolve prints addresses; load and get accept fixed addresses")
     func command() async throws {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
         let found = try await runToEnd(CommandTests.skein, ["resolve", "both.test", "none.test", "--server", server])

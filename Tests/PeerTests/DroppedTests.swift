@@ -70,7 +70,7 @@ struct DroppedTests {
         }
     }
 
-    @Test("a response of which all has arrived, but was not read, leaves a connection that can be used")
+    @Test("a complete but unread response leaves a reusable connection")
     func fullBuffer() async throws {
         // Exactly as many bytes as stop the reading of a connection.
         func answer(_ content: String) -> [ScriptedServer.Step] {
@@ -205,7 +205,7 @@ struct DroppedTests {
         await server.stop()
     }
 
-    @Test("connections driven by hand")
+    @Test("manually driven connections")
     func driven() async throws {
         let port = try await Peers.shared.nginxPort()
         let before = try descriptors(to: port)

@@ -78,7 +78,7 @@ struct FailureTests {
         await good.stop()
     }
 
-    @Test("an unknown host, a refused port, a malformed URL, a header that cannot be sent")
+    @Test("an unknown host, a refused port, a malformed URL, an invalid header")
     func neverSent() async throws {
         let skein = session()
         #expect(await skein.get("http://no-such-host.invalid/", timeout: .seconds(20)).dispatch().statusCode == 704)
@@ -96,7 +96,7 @@ struct FailureTests {
         await server.stop()
     }
 
-    @Test("an idempotent request on a connection that had died is sent once more, and only once")
+    @Test("an idempotent request on a dead connection is sent once more, and only once")
     func replay() async throws {
         let server = try await ScriptedServer.start { number in
             number == 0 ? [.send(Self.ok), .wait, .close] : [.send(Self.ok), .wait, .send(Self.ok)]
@@ -131,7 +131,7 @@ struct FailureTests {
         await server.stop()
     }
 
-    @Test("bytes behind an answer that nobody asked for end the connection before another request sees them")
+    @Test("unsolicited bytes after a response close the connection before the next request")
     func responseSplitting() async throws {
         let server = try await ScriptedServer.start { _ in
             [.send(Self.ok + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"), .wait]
@@ -143,7 +143,7 @@ struct FailureTests {
         await server.stop()
     }
 
-    @Test("a peer that takes no bytes ends an upload at the time limit, whose source is not drained into memory")
+    @Test("an upload to a peer that does not read ends at the timeout, without buffering its source")
     func stuckUpload() async throws {
         let server = try await ScriptedServer.start { _ in [.stopReading] }
         let skein = session()

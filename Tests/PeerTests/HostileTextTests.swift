@@ -17,7 +17,7 @@ import Testing
 /// and back from the peer.
 @Suite("Hostile texts", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HostileTextTests {
-    @Test("there are enough of them")
+    @Test("the table is complete")
     func count() { #expect(HostileStrings.all.count >= 60) }
 
     private func databases() async throws -> [(SkeinClient, any SQLExecutor)] {
@@ -28,7 +28,7 @@ struct HostileTextTests {
         ]
     }
 
-    @Test("identifiers and values of SQL stay what they are")
+    @Test("identifiers and values of SQL are not changed")
     func sql() async throws {
         for (skein, db) in try await databases() {
             for text in HostileStrings.all where !text.utf8.contains(0) {
@@ -45,7 +45,7 @@ struct HostileTextTests {
         }
     }
 
-    @Test("two statements that are equal only as characters are two", arguments: HostileStrings.twins)
+    @Test("two statements that are equal only by canonical equivalence are distinct", arguments: HostileStrings.twins)
     func statements(pair: (String, String)) async throws {
         for (skein, db) in try await databases() {
             try await db.execute("CREATE TEMP TABLE twins (k text, n int)").dispatch().raiseForStatus()
@@ -81,7 +81,7 @@ struct HostileTextTests {
         await skein.shutdown()
     }
 
-    @Test("keys, fields, channels and kept answers of Redis")
+    @Test("keys, fields, channels and cached responses of Redis")
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
         let skein = SkeinClient()
@@ -147,7 +147,7 @@ struct HostileTextTests {
         }
     }
 
-    @Test("names of uploaded files name no folder and hold no line")
+    @Test("names of uploaded files contain no folder and no line end")
     func uploads() {
         for text in HostileStrings.all + [
             "..", ".", "a/..", "a\\..", "x/\u{301}y", "/etc/passwd", "a\r\nSet-Cookie: x",
@@ -163,7 +163,7 @@ struct HostileTextTests {
         #expect(attributes["name"] == "good")
     }
 
-    @Test("events that a server sends are as many as there were")
+    @Test("the number of server-sent events does not change")
     func events() {
         for text in HostileStrings.all {
             let event = ServerSentEvent(text, name: text, id: text)
@@ -174,7 +174,7 @@ struct HostileTextTests {
         }
     }
 
-    @Test("Prometheus reads labels as they were, CSV and log lines stay lines")
+    @Test("Prometheus reads labels unchanged, CSV and log lines stay lines")
     func lines() async throws {
         let labels = HostileStrings.all.map { "m{l=\"\(PrometheusText.escape($0))\"} 1" }.joined(separator: "\n") + "\n"
         let path = try TestFolder.write(labels, as: "labels.txt")
@@ -191,7 +191,7 @@ struct HostileTextTests {
         }
     }
 
-    @Test("a jar's file cannot be made to hold other cookies than were set")
+    @Test("a jar's file cannot be manipulated to hold other cookies")
     func jar() throws {
         let url = try HTTPURL("https://a.example.com/")
         let jar = CookieJar(publicSuffixes: .builtIn)

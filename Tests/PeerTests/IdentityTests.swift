@@ -33,7 +33,7 @@ struct IdentityTests {
         ("", "common.test", false), ("DNS:a.test", "common.test", false),
     ]
 
-    @Test("a table of names, beside openssl")
+    @Test("a table of names, compared with openssl")
     func names() async throws {
         let folder = TestFolder.path("identity")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -73,7 +73,7 @@ struct IdentityTests {
             ])
     }
 
-    @Test("a certificate of an address is for no name, directly and through a proxy's tunnel")
+    @Test("a certificate for an address does not match a name, directly and through a proxy's tunnel")
     func addressIsNoName() async throws {
         let folder = try await Certificates.shared.folder()
         let made = try await runToEnd(

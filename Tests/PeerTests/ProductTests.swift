@@ -56,7 +56,7 @@ struct ProductTests {
         #expect(needed.contains("NIOCore"))
     }
 
-    @Test("`import Skein` brings at most 80 names, none of them a word for everything")
+    @Test("`import Skein` adds at most 80 names, without overly general ones")
     func names() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()

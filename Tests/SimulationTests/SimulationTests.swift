@@ -4,7 +4,7 @@ import Testing
 /// Client, pools and servers against each other, over connections that the simulation makes, under its clock.
 @Suite("Simulation")
 struct SimulationTests {
-    @Test("whatever peers and networks do, each call ends once and in time, and gives back what it held")
+    @Test("whatever peers and networks do, each call ends once and in time, and releases its resources")
     func seeds() async {
         // `scripts/simulate` runs more of them, and CI, too.
         for seed in UInt64(1)...100 {
@@ -14,7 +14,7 @@ struct SimulationTests {
         }
     }
 
-    @Test("a history runs the same way each time", arguments: UInt64(1)...50)
+    @Test("a history is reproducible", arguments: UInt64(1)...50)
     func replay(seed: UInt64) {
         let history = History(seed: seed)
         let (first, second) = (Simulation.run(history), Simulation.run(history))

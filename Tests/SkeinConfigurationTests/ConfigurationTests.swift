@@ -280,20 +280,20 @@ struct ConfigurationTests {
         #expect(found.count == 1 && found.first?.hasPrefix(expected) == true, "\(text)\n\(found)")
     }
 
-    @Test("what is written out is as good as what is left out")
+    @Test("explicit defaults equal omitted settings")
     func written() {
         let text =
             "[[listen]]\naddress = \"a:1\"\ntls = true\n[[listen]]\naddress = \"a:2\"\ntls = false\nredirect_to_tls = true\n[tls]\ncertificate = \"/dev/null\"\n"
         #expect(problems(text + Self.mount) == [])
     }
 
-    @Test("all mistakes of a file are told, in the order of the file")
+    @Test("all mistakes of a file are reported, in file order")
     func several() {
         let found = problems("[server]\nthreads = 0\nhttp2 = 1\nfoo = 1\n")
         #expect(found.map { $0.prefix(2) } == ["1:", "2:", "3:", "4:"])
     }
 
-    @Test("what a file means is a file that means the same", arguments: ConfigurationExample.allCases)
+    @Test("the normal form of a file is equivalent to the file", arguments: ConfigurationExample.allCases)
     func explanation(example: ConfigurationExample) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }

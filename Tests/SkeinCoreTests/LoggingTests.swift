@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Loggers")
 struct LoggingTests {
-    @Test("a full log file is moved aside, and only so many are kept")
+    @Test("a full log file is renamed, and only a number of them are retained")
     func rotation() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-log-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -45,7 +45,7 @@ struct AccessPolicyTests {
         (.certificate("other.example.org"), .forbidden, .forbidden, .forbidden),
     ]
 
-    @Test("each policy, for an administrator, a user, and nobody", arguments: rows.indices)
+    @Test("each policy, for an administrator, a user, and an anonymous client", arguments: rows.indices)
     func decisions(row: Int) {
         let row = Self.rows[row]
         for (identity, expected) in [(Self.admin, row.admin), (Self.user, row.user), (nil, row.none)] {

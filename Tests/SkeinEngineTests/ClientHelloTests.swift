@@ -43,7 +43,7 @@ struct ClientHelloTests {
         #expect(ClientHello.read(ByteBuffer(bytes: bytes + [23, 3, 3])) == .hello(Self.expected))
     }
 
-    @Test("what is none, and what is too long")
+    @Test("other messages, and too long ones")
     func other() {
         #expect(ClientHello.read(ByteBuffer(string: "GET / HTTP/1.1\r\n")) == .other)
         #expect(ClientHello.read(ByteBuffer(bytes: [22, 3, 1, 0, 1, 2])) == .other)
@@ -54,7 +54,7 @@ struct ClientHelloTests {
         #expect(ClientHello.read(ByteBuffer(bytes: Self.hello([(16, [0, 9, 1])]))) == .other)
     }
 
-    @Test("mutated messages are read, waited for or refused")
+    @Test("mutated messages are parsed, incomplete or refused")
     func mutated() async {
         let good = Self.hello([Self.name, Self.protocols], recordSize: 50)
         var mutator = Mutator(random: SeededGenerator(seed: 5))

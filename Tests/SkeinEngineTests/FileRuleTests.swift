@@ -51,7 +51,7 @@ struct FileRuleTests {
         #expect(Preconditions.weigh(headers, .get, validators) == expected)
     }
 
-    @Test("a method that changes something fails where one that reads is told that nothing is new")
+    @Test("an unsafe method fails with 412 where a safe one gets 304")
     func changing() {
         let validators = Validators(tag: "\"a\"", modified: Self.modified)
         #expect(Preconditions.weigh(["If-None-Match": "*"], .put, validators) == .failed)

@@ -9,7 +9,7 @@ import Testing
 struct KeySetMachineTests {
     private func at(_ seconds: Double) -> NIODeadline { .uptimeNanoseconds(UInt64(1e12 + seconds * 1e9)) }
 
-    @Test("the first token fetches, those beside it wait; afterwards keys are used")
+    @Test("the first token starts a fetch, concurrent ones wait; later the keys are used")
     func first() {
         var machine = KeySetMachine()
         #expect(machine.needs(isKnown: false, at: at(0)) == .fetch)
@@ -23,7 +23,7 @@ struct KeySetMachineTests {
         #expect(machine.needs(isKnown: false, at: at(31)) == .wait)
     }
 
-    @Test("an issuer that is down: nobody waits for it more than once in 30 s, and old keys stay in use")
+    @Test("an unreachable issuer: at most one wait in 30 s, and old keys stay in use")
     func down() {
         var machine = KeySetMachine()
         #expect(machine.needs(isKnown: false, at: at(0)) == .fetch)

@@ -50,7 +50,7 @@ struct PathMappingTests {
         #expect(mapping.path(ByteBuffer(string: "/m" + path), localStart: 2) == expected)
     }
 
-    @Test("a pattern that cannot be filled is refused")
+    @Test("a pattern with a missing parameter is refused")
     func refused() {
         #expect(throws: SkeinError.self) { try mapping("/") { $0.path = .patterns([("/a/<x>", "/b/<y>")]) } }
         #expect(throws: SkeinError.self) { try mapping("/") { $0.path = .patterns([("/a/<x>", "/b/*")]) } }

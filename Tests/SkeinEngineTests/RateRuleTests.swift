@@ -7,7 +7,7 @@ import Testing
 /// Meters, by hand and against a list of all that has come.
 @Suite("Rate limits")
 struct RateRuleTests {
-    @Test("a bucket lets a burst through, then the rate")
+    @Test("a bucket allows a burst, then the rate")
     func bucket() {
         let rule = RateRule(10, per: .seconds(10), .tokenBucket(size: 3))
         var meter = RateMeter(at: 0)
@@ -20,7 +20,7 @@ struct RateRuleTests {
         #expect(meter.take(rule, at: 50).remaining == 1)
     }
 
-    @Test("a window counts what lies in the last seconds")
+    @Test("a window counts the requests of the last seconds")
     func window() {
         let rule = RateRule(4, per: .seconds(10), .slidingWindow)
         var meter = RateMeter(at: 0)
@@ -73,7 +73,7 @@ struct RateRuleTests {
         }
     }
 
-    @Test("a store holds so many meters, and the busy ones")
+    @Test("a store has a limit, and keeps the most recently used counts")
     func store() {
         let store = LocalRateStore(maximum: 100)
         let rule = RateRule(5, per: .seconds(60), .slidingWindow)

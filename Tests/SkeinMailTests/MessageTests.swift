@@ -41,7 +41,7 @@ struct MessageTests {
                 """)
     }
 
-    @Test("who gets a blind copy stands in no field")
+    @Test("blind copy recipients are in no field")
     func blind() throws {
         var message = MailMessage(from: "a@x.org", to: [], subject: "s")
         message.bcc = ["secret@x.org", "secret@x.org"]
@@ -183,7 +183,7 @@ struct MessageTests {
         #expect(Data(empty.finish()).base64EncodedString() == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
     }
 
-    @Test("templates fill in values, escaped in HTML and as they are in text")
+    @Test("templates insert values, escaped in HTML and unescaped in text")
     func templates() throws {
         let template = try MailTemplate(
             subject: "For {{name}}", text: "Dear {{name}}{{#items}}, {{.}}{{/items}}", html: "<p>{{name}}</p>{{{raw}}}")
@@ -195,7 +195,7 @@ struct MessageTests {
         #expect(throws: SkeinError.self) { _ = try MailTemplate(text: "{{#open}}") }
     }
 
-    @Test("a MIME reader takes any bytes", arguments: 1...20)
+    @Test("the MIME reader accepts any bytes", arguments: 1...20)
     func reader(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
         var message = MailMessage(from: "a@b.c", to: ["d@e.f"], subject: "é", text: "é", html: "<b>")
@@ -215,7 +215,7 @@ struct MessageTests {
 
 @Suite("Servers for mail as URLs")
 struct MailRelayTests {
-    @Test("what a URL means")
+    @Test("the meaning of URLs")
     func urls() throws {
         let plain = try MailRelay("smtp://mail.example.org")
         #expect(plain.target == .server(.host("mail.example.org", port: 25), isLMTP: false))
@@ -234,7 +234,7 @@ struct MailRelayTests {
         #expect(try MailRelay("smtp://u:p@127.0.0.1").tls == .opportunistic)
     }
 
-    @Test("who asks for a proof does not go on without one, and no password is shown")
+    @Test("required authentication is not skipped, and no password is shown")
     func proofs() throws {
         for url in ["smtp://mail.example.org?verify=full", "smtp://mail.example.org?ca=/x.pem"] {
             #expect(try MailRelay(url).tls == .required)

@@ -93,7 +93,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("with pipelining all commands go at once; the content waits for the answer to DATA")
+    @Test("with pipelining all commands are sent at once; the content waits for the reply to DATA")
     func pipelining() {
         follow(
             Self.offering("PIPELINING", "SIZE 1000") + [
@@ -104,7 +104,7 @@ struct SMTPMachineTests {
             ], recipients: ["b@x", "c@x"])
     }
 
-    @Test("with chunks a short message needs one answer to wait for")
+    @Test("with chunks a short message needs a single reply")
     func chunking() {
         follow(
             Self.offering("PIPELINING", "CHUNKING") + [
@@ -126,7 +126,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("when nobody is accepted, a content that the server asks for is empty")
+    @Test("when no recipient is accepted, the content after DATA is empty")
     func nobody() {
         follow(
             Self.offering("PIPELINING") + [
@@ -135,7 +135,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("a refused sender is the answer for all recipients, whatever the server says of them")
+    @Test("a refused sender is the result for all recipients, whatever their replies")
     func sender() {
         follow(
             Self.plain + [
@@ -153,7 +153,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("a connection that ends before the last dot has sent nothing; behind it, nobody knows")
+    @Test("a connection that ends before the final dot has sent nothing; after it, the result is unknown")
     func lost() {
         let begun =
             Self.plain + [
@@ -170,7 +170,7 @@ struct SMTPMachineTests {
         follow(begun + ["S: 552 too large", "C: (refused 552) (close)"])
     }
 
-    @Test("a yes before the content was sent is none, and what comes behind the end of a connection is told at once")
+    @Test("a positive reply before the content is invalid, and messages after the end of a connection fail at once")
     func early() {
         let begun =
             Self.plain + [
@@ -193,7 +193,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("greetings and hellos that are no yes")
+    @Test("greetings and hello replies that are not positive")
     func refused() {
         follow(["S: 554 no service", "C: (fail 714) (close)"])
         follow(["S: 421 busy", "C: (fail 714) (close)"])
@@ -205,7 +205,7 @@ struct SMTPMachineTests {
         follow(Self.plain + ["S: 250 what nobody asked for", "C: (close)"])
     }
 
-    @Test("TLS when it is offered, or not at all; what was offered before it counts no more")
+    @Test("TLS if offered or required; extensions from before it are discarded")
     func startTLS() {
         let offered = ["S: 220 hi", "C: EHLO localhost|", "S: 250-x|250-AUTH PLAIN|250 STARTTLS"]
         follow(
@@ -227,7 +227,7 @@ struct SMTPMachineTests {
             ], secret)
     }
 
-    @Test("a password is sent only where nobody else can read it")
+    @Test("a password is sent only over a protected connection")
     func authentication() {
         var settings = SMTPClientMachine.Settings()
         settings.credentials = .password(user: "u", password: "p")
@@ -262,7 +262,7 @@ struct SMTPMachineTests {
             ], settings)
     }
 
-    @Test("a server that does not prove that it knows the password is not believed")
+    @Test("a server that does not authenticate is refused")
     func scram() {
         var settings = SMTPClientMachine.Settings()
         settings.credentials = .password(user: "u", password: "p")
@@ -273,7 +273,7 @@ struct SMTPMachineTests {
         #expect(Self.words(machine.receive(.received(Self.reply("235 2.7.0 welcome")))) == ["(fail 706)", "(close)"])
     }
 
-    @Test("LMTP answers for each recipient that was accepted")
+    @Test("LMTP has a reply for each accepted recipient")
     func lmtp() {
         var settings = SMTPClientMachine.Settings()
         settings.isLMTP = true
@@ -288,7 +288,7 @@ struct SMTPMachineTests {
             settings, recipients: ["b@x", "c@x", "d@x"])
     }
 
-    @Test("what the server cannot take is not sent")
+    @Test("messages that the server cannot accept are not sent")
     func problems() {
         follow(Self.offering("SIZE 99") + ["(send)", "C: (refused 552)"])
         follow(Self.plain + ["(send)", "C: (refused 553)"], utf8: true)
@@ -345,7 +345,7 @@ struct SMTPMachineTests {
         #expect(!open && machine.phase == .closed)
     }
 
-    @Test("replies are found wherever the bytes are cut")
+    @Test("replies are parsed however the bytes are split")
     func decoder() throws {
         let bytes = Array("220-first\r\n220 second\r\n250 2.1.0 ok\r\n550\n".utf8)
         for size in 1...bytes.count {
@@ -370,7 +370,7 @@ struct SMTPMachineTests {
         #expect(throws: SkeinError.self) { while try decoder.next() != nil {} }
     }
 
-    @Test("replies without an end are not kept")
+    @Test("replies without an end are not buffered")
     func endless() {
         var line = SMTPReplyDecoder()
         line.append(ByteBuffer(repeating: 0x32, count: 10_000))
@@ -380,7 +380,7 @@ struct SMTPMachineTests {
         #expect(throws: SkeinError.self) { _ = try lines.next() }
     }
 
-    @Test("only CR LF ends a line, and dots are doubled, wherever the bytes are cut")
+    @Test("only CR LF ends a line, and dots are doubled, however the bytes are split")
     func dots() {
         let cases = [
             ("", ".\r\n"), ("a", "a\r\n.\r\n"), ("a\r\n", "a\r\n.\r\n"), (".\r\n", "..\r\n.\r\n"),

@@ -10,11 +10,11 @@ import Testing
 #endif
 
 /// Mutated input finds no crash, no hang and no trap. `SKEIN_FUZZ` sets the number of inputs; `scripts/fuzz` runs ten million.
-@Suite("Codecs fuzzed")
+@Suite("Fuzzed codecs")
 struct FuzzTests {
     static let inputs = ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 24_000
 
-    @Test("mutated forms with files are read or refused")
+    @Test("mutated forms with files are parsed or refused")
     func forms() async {
         let seeds = [MultipartDecoderTests.form, "--b\r\n\r\n--b\r\n\r\n\r\n--b--"].map { Array($0.utf8) }
         var mutator = Mutator(random: SeededGenerator(seed: 3))

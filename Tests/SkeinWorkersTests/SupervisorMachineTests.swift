@@ -34,7 +34,7 @@ struct SupervisorMachineTests {
         }
     }
 
-    @Test("Workers are started, and all of them serve before it is said")
+    @Test("The server is ready when all workers serve")
     func begin() {
         var life = Life(2)
         #expect(life.receive(.begin) == [.start(1, slot: 0), .start(2, slot: 1)])
@@ -44,7 +44,7 @@ struct SupervisorMachineTests {
         #expect(life.machine.phase(of: 1) == .ready)
     }
 
-    @Test("A worker that ends before any has served ends the server with a failure")
+    @Test("A worker that ends before any is ready fails the server")
     func failsToBegin() {
         var life = Life(2)
         _ = life.receive(.begin)
@@ -53,7 +53,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.exited(2)) == [])
     }
 
-    @Test("A worker that does not become ready in time is killed, and so the server fails")
+    @Test("A worker that does not become ready in time is killed, and the server fails")
     func neverReady() {
         var life = Life()
         _ = life.receive(.begin)
@@ -63,7 +63,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.exited(1)) == [.end(isFailure: true)])
     }
 
-    @Test("A worker that has served and ends is replaced at once")
+    @Test("A worker that ends after being ready is replaced at once")
     func replaced() {
         var life = Life.serving(2)
         #expect(life.receive(.exited(1)) == [.start(3, slot: 0)])
@@ -131,7 +131,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.exited(2), after: .seconds(2)) == [.start(3, slot: 0)])
     }
 
-    @Test("A second reload gives up what the first one has begun")
+    @Test("A second reload cancels the first one")
     func reloadTwice() {
         var life = Life.serving()
         _ = life.receive(.reload)
@@ -206,7 +206,7 @@ struct SupervisorMachineTests {
             ])
     }
 
-    @Test("Before anything serves, a reload changes nothing")
+    @Test("Before any worker is ready, a reload changes nothing")
     func reloadBeforeServing() {
         var life = Life(2)
         _ = life.receive(.begin)
@@ -218,7 +218,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.ready(3)) == [.drain(1), .serving])
     }
 
-    @Test("A reload ends also when the slot that it waits for is taken away")
+    @Test("A reload also ends when the slot that it waits for is removed")
     func reloadOfLessWorkers() {
         var life = Life.serving(2)
         _ = life.receive(.reload)
@@ -226,7 +226,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.scale(-1)) == [.drain(2), .kill(4), .report(.scaled(1)), .serving])
     }
 
-    @Test("A hung worker that answers again before its successor serves drains in order")
+    @Test("A hung worker that recovers before its successor is ready drains in order")
     func answersAgain() {
         var life = Life.serving()
         _ = life.receive(.tick([.init(id: 1, silence: .seconds(30))]))
@@ -245,7 +245,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.scale(100)).last == .report(.scaled(64)))
     }
 
-    @Test("A stop drains workers that serve and kills those that do not yet; a second one kills all")
+    @Test("A stop drains ready workers and kills the others; a second one kills all")
     func stop() {
         var life = Life.serving(2)
         _ = life.receive(.reload)
@@ -259,7 +259,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.stop(gracefully: false)) == [])
     }
 
-    @Test("A stop during a back-off starts nobody any more")
+    @Test("A stop during a back-off starts no more workers")
     func stopDuringBackoff() {
         var life = Life.serving()
         _ = life.receive(.exited(1))
@@ -369,7 +369,7 @@ struct SupervisorMachineTests {
         #expect(world.ended)
     }
 
-    @Test("A reload under way never lowers the number of workers that serve", arguments: 1...4)
+    @Test("A reload in progress never lowers the number of ready workers", arguments: 1...4)
     func reloadKeepsServing(count: Int) {
         var life = Life.serving(count)
         var serving = Set(1...count)

@@ -84,7 +84,7 @@ struct AliasTests {
         return names
     }
 
-    @Test("members with weights, credentials and paths; one that fails is left out; all of them at once")
+    @Test("members with weights, credentials and paths; a failing one is skipped; all of them at once")
     func http() async throws {
         let a = try await Member.start("a")
         let b = try await Member.start("b")
@@ -144,7 +144,7 @@ struct AliasTests {
         }
     }
 
-    @Test("a member that is killed costs no request, and is used again when it is back")
+    @Test("a killed member costs no request, and is used again when it is back")
     func killed() async throws {
         let members = [try await Member.start("a"), try await Member.start("b"), try await Member.start("c")]
         let client = SkeinClient()
@@ -184,7 +184,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("a slow member's requests are sent to another one, too")
+    @Test("a slow member's requests are hedged")
     func hedged() async throws {
         let members = [try await Member.start("a"), try await Member.start("b")]
         let client = SkeinClient()
@@ -203,7 +203,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("an active check takes a member out before a request finds out, and brings it back")
+    @Test("an active check removes a member before a request fails, and adds it again")
     func healthChecks() async throws {
         let members = [try await Member.start("a"), try await Member.start("b")]
         let client = SkeinClient()
@@ -221,7 +221,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("WebSockets and remote calls go to an alias, too")
+    @Test("WebSockets and remote calls to an alias")
     func otherProtocols() async throws {
         let client = SkeinClient()
         let sockets = try PeerProcess(
@@ -248,7 +248,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("databases: each call goes to the member whose turn it is, and one that is away is left out")
+    @Test("databases: calls go to the members in turn, and an unreachable one is skipped")
     func databases() async throws {
         let client = SkeinClient()
         let postgres = try await PostgresPeer.shared.get().url()
@@ -280,7 +280,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("mistakes are told")
+    @Test("mistakes are clear errors")
     func mistakes() async throws {
         let client = SkeinClient()
         let unknown = await client.get("@nobody/x").dispatch()

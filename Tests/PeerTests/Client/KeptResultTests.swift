@@ -5,9 +5,9 @@ import SkeinRedis
 import Testing
 
 /// Results that are kept for a while, of servers that count how often they were asked.
-@Suite("Kept results", .serialized, .inTurn, .timeLimit(.minutes(2)))
+@Suite("Cached results", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct KeptResultTests {
-    @Test("A result is asked for once, by many at one time, until its lifetime or a change is over")
+    @Test("A result is requested once for concurrent callers, until its lifetime ends or a change")
     func kept() async throws {
         let redis = try await RedisPeer.shared.get()
         let client = SkeinClient()
@@ -32,7 +32,7 @@ struct KeptResultTests {
         await client.shutdown()
     }
 
-    @Test("Statuses that are not named are not kept; groups are kept together; the rest goes beyond a number")
+    @Test("Other statuses are not cached; groups are cached together; the rest is evicted")
     func statuses() async throws {
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
         let client = SkeinClient()

@@ -19,7 +19,7 @@ struct MongoTests {
         var hits = 0
     }
 
-    @Test("the ancestor's commands, with its result shape")
+    @Test("commands with the names and results of aquests")
     func ancestor() async throws {
         let (skein, db) = try await database("ancestor")
         let posts: [Document] = (0..<5).map { ["_id": BSON($0), "author": $0 < 3 ? "Hans" : "Steve", "hits": 0] }
@@ -48,7 +48,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("collections: values of Swift in and out, aggregates, counts, indexes, changes with answers")
+    @Test("collections: Swift values in and out, aggregates, counts, indexes, find and modify")
     func modern() async throws {
         let (skein, db) = try await database("modern")
         let posts = db["posts"]
@@ -90,7 +90,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("a key that is there already is 409, and what was added before it stays")
+    @Test("a duplicate key is 409, and earlier insertions stay")
     func duplicates() async throws {
         let (skein, db) = try await database("duplicates")
         try await db["t"].insertMany([["_id": 1], ["_id": 2]]).commit()
@@ -136,7 +136,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("cursors bring batches as they are wanted, and are closed when nobody reads on")
+    @Test("cursors load batches on demand, and are closed when abandoned")
     func cursors() async throws {
         let (skein, db) = try await database("cursors")
         try await db["t"].insertMany((0..<1000).map { ["_id": BSON($0)] }).commit()
@@ -181,7 +181,7 @@ struct MongoTests {
         Issue.record("a cursor was left open")
     }
 
-    @Test("pymongo reads what Skein writes, and the other way round, of every type")
+    @Test("pymongo reads Skein's documents, and vice versa, of every type")
     func pymongo() async throws {
         let (skein, db) = try await database("exchange")
         let peer = try await MongoPeer.shared.get()
@@ -205,7 +205,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("many callers share few connections, and each has its own answer")
+    @Test("many callers share few connections, each with its own response")
     func multiplexed() async throws {
         let (skein, db) = try await database("many", "maxPoolSize=1")
         try await db.insert("t", (0..<100).map { ["_id": BSON($0)] }).commit()
@@ -232,7 +232,7 @@ struct MongoTests {
 
     static let guarded = SharedPeer { try await MongoPeer("--auth") }
 
-    @Test("a wrong password, a wrong user and none are refused with a sentence")
+    @Test("a wrong password, a wrong user and missing credentials are clear errors")
     func refused() async throws {
         let skein = SkeinClient()
         let peer = try await Self.guarded.get()
@@ -246,7 +246,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("TLS, with the client's certificate as its credentials")
+    @Test("TLS, with the client certificate as credentials")
     func tls() async throws {
         let folder = try await Certificates.shared.folder()
         let peer = try await MongoPeer("--auth", "--tls", "\(folder)/good.pem", "\(folder)/ca.pem")
@@ -292,7 +292,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("a call that is given up does not hurt those of others, and its cursor is closed")
+    @Test("an abandoned call does not affect others, and its cursor is closed")
     func abandoned() async throws {
         let (skein, db) = try await database("abandoned")
         try await db["t"].insertMany((0..<500).map { ["_id": BSON($0)] }).commit()
@@ -307,7 +307,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("a server that lies about lengths, or answers what was not asked, fails its callers and nobody else")
+    @Test("a server with wrong lengths or unsolicited replies fails its own callers only")
     func liars() async throws {
         let hello = ByteBuffer(bytes: Self.answer(to: 1, ["ok": 1, "isWritablePrimary": true, "maxWireVersion": 17]))
         for (lie, words) in [
@@ -339,7 +339,7 @@ struct MongoTests {
         return Array(bytes.readableBytesView)
     }
 
-    @Test("nobody there: the reason is said when the time for looking is over")
+    @Test("no server: the reason is reported after the selection timeout")
     func nobody() async throws {
         let skein = SkeinClient()
         let db = try skein.mongo("mongodb://127.0.0.1:1/d?serverSelectionTimeoutMS=200")
@@ -388,7 +388,7 @@ struct MongoReplicaTests {
         ]).commit()
     }
 
-    @Test("members are found by one of them, written to and read from as they are")
+    @Test("members are found through one of them, and used by their roles")
     func members() async throws {
         let (peer, skein, db) = try await database("readPreference=secondary&replicaSet=rs0")
         try await db["t"].insertOne(["_id": 1]).commit()
@@ -410,7 +410,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("a primary that steps down: writes go on with the next one, and none is done twice")
+    @Test("a primary that steps down: writes continue on the next one, and none is repeated")
     func stepDown() async throws {
         let (peer, skein, db) = try await database()
         try await db["t"].insertOne(["_id": 0]).commit()
@@ -426,7 +426,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("a connection that is lost: reads are done again, writes once, and what is not sure is said")
+    @Test("a lost connection: reads are retried, writes once, and unknown outcomes are reported")
     func lost() async throws {
         let (peer, skein, db) = try await database()
         try await db["t"].insertOne(["_id": 0, "n": 0]).commit()
@@ -459,7 +459,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("transactions are all or nothing, and are tried again when the server says so")
+    @Test("transactions are atomic, and retried on transient errors")
     func transactions() async throws {
         let (peer, skein, db) = try await database()
         let client = db.client
@@ -508,7 +508,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("changes are heard as they happen, and behind a lost connection without a gap")
+    @Test("changes are received as they happen, and without a gap after a lost connection")
     func changes() async throws {
         let (peer, skein, db) = try await database()
         try await db["t"].insertOne(["_id": 0]).commit()
@@ -535,7 +535,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("kill -9 under load: everybody has an answer or a reason, and none has another's")
+    @Test("kill -9 under load: every call gets its own response or an error")
     func killed() async throws {
         let (peer, skein, db) = try await database("serverSelectionTimeoutMS=500")
         try await db.insert("t", (0..<50).map { ["_id": BSON($0)] }).commit()

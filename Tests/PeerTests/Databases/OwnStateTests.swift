@@ -99,7 +99,7 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("a statement that the keywords do not show is noticed by the server's answer, and harms nobody for long")
+    @Test("a session change that keywords do not reveal is detected by the response, with limited effect")
     func noticed() async throws {
         let (skein, db) = try await postgres()
         // A simple query of several statements is refused, and a script runs on a connection of its own.
@@ -110,7 +110,7 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("a procedure is not called again when the server ends its session meanwhile; a query is")
+    @Test("a procedure is not repeated when the server ends its session; a query is")
     func notTwice() async throws {
         let peer = try await PostgresPeer.shared.get()
         _ = try await peer.query(
@@ -131,7 +131,7 @@ struct OwnStateTests {
         #expect(try await peer.query("SELECT count(*) FROM calls") == "1")
     }
 
-    @Test("COPY keeps to its time limit, its cancellation and its direction")
+    @Test("COPY observes its timeout, cancellation and direction")
     func copy() async throws {
         let (skein, db) = try await postgres("pool_size=2")
         try await db.script("DROP TABLE IF EXISTS copied; CREATE TABLE copied (a int)").commit()
@@ -173,7 +173,7 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("hosts are not tried one after the other with a password that the first has refused")
+    @Test("a refused password is not sent to the other hosts")
     func nextHost() async throws {
         let peer = try await PostgresPeer.shared.get()
         let lures = try await ScriptedServer.start { _ in [.close] }
@@ -208,7 +208,7 @@ struct OwnStateTests {
         }
     }
 
-    @Test("SQLite's own traps are out of reach, and statements end with their time limit")
+    @Test("dangerous functions of SQLite are disabled, and statements end at their timeout")
     func sqliteTraps() async throws {
         let skein = SkeinClient()
         let db = try skein.sqlite("sqlite::memory:")
@@ -294,7 +294,7 @@ struct OwnStateTests {
 
     // MARK: Redis
 
-    @Test("a refused subscription says so, and one that was refused does not disturb another", arguments: ["3", "2"])
+    @Test("a refused subscription is an error, and does not disturb others", arguments: ["3", "2"])
     func subscriptions(version: String) async throws {
         let peer = try await RedisPeer.shared.get()
         _ = try await peer.command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "resetchannels", "&open*")
@@ -311,7 +311,7 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("without the permission for MULTI, nothing of a transaction is carried out")
+    @Test("without the permission for MULTI, no command of a transaction is executed")
     func multi() async throws {
         let peer = try await RedisPeer.shared.get()
         _ = try await peer.command("ACL", "SETUSER", "single", "on", ">pw", "~*", "&*", "+@all", "-multi")

@@ -75,7 +75,7 @@ struct PgBouncerTests {
         for client in clients { await client.shutdown() }
     }
 
-    @Test("statements that are prepared each time notice that a table has changed, with their types as they were bound")
+    @Test("statements prepared for each execution notice changed tables, and keep their bound types")
     func changedBehindAPooler() async throws {
         let peer = try await PostgresPeer.shared.get()
         let skein = SkeinClient()
@@ -116,7 +116,7 @@ struct PgBouncerTests {
         await skein.shutdown()
     }
 
-    @Test("a statement heals when a table has changed, alone, in a transaction and in a stream")
+    @Test("a statement recovers from a changed table, alone, in a transaction and in a stream")
     func changedTables() async throws {
         let peer = try await PostgresPeer.shared.get()
         let skein = SkeinClient()

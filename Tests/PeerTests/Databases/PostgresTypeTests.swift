@@ -68,7 +68,7 @@ struct PostgresTypeTests {
         return peer
     }
 
-    @Test("every type comes as what it is, goes back, and is the same for the server")
+    @Test("every type is decoded, sent back, and equal for the server")
     func roundTrips() async throws {
         let peer = try await Self.prepared.get()
         let skein = SkeinClient()
@@ -103,7 +103,7 @@ struct PostgresTypeTests {
         await skein.shutdown()
     }
 
-    @Test("values that do not fit are the server's to refuse, and typed")
+    @Test("values out of range are refused by the server, with typed errors")
     func range() async throws {
         let skein = SkeinClient()
         let db = try skein.postgres(try await PostgresPeer.shared.get().url())
@@ -139,7 +139,7 @@ struct PostgresTypeTests {
         enum CodingKeys: String, CodingKey { case id, name, price, at, key, bytes, tags, note, mood }
     }
 
-    @Test("what psycopg writes is read here, and what is written here asyncpg reads")
+    @Test("values of psycopg are read, and asyncpg reads ours")
     func python() async throws {
         let peer = try await Self.prepared.get()
         let skein = SkeinClient()

@@ -63,7 +63,7 @@ struct SQLiteTests {
         await skein.shutdown()
     }
 
-    @Test("a file that Python writes and reads, at the same time")
+    @Test("a file that Python writes and reads concurrently")
     func file() async throws {
         let path = TestFolder.path("loom.db")
         let skein = SkeinClient(concurrency: 1000)
@@ -102,7 +102,7 @@ struct SQLiteTests {
         await skein.shutdown()
     }
 
-    @Test("transactions: all or nothing, by scope and by hand; one that does nothing is undone")
+    @Test("transactions: atomic, by closure and manually; an idle one is rolled back")
     func transactions() async throws {
         let skein = SkeinClient()
         var options = SQLiteOptions(path: TestFolder.path("tx.db"))
@@ -140,7 +140,7 @@ struct SQLiteTests {
         var hits: Int
     }
 
-    @Test("queries that were built are carried out")
+    @Test("built queries are executed")
     func queries() async throws {
         let skein = SkeinClient()
         let db = try skein.sqlite(SQLiteOptions())
@@ -168,7 +168,7 @@ struct SQLiteTests {
         await skein.shutdown()
     }
 
-    @Test("a path that cannot be opened is refused in one sentence")
+    @Test("a path that cannot be opened is a clear error")
     func unopened() async throws {
         let error = #expect(throws: SkeinError.self) { try SkeinClient().sqlite("/no/such/folder/x.db") }
         #expect(error?.code == .connectionFailed)

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// Certificates of pebble, Let's Encrypt's server for tests, with nonces that it refuses and certificates that end soon.
-@Suite("Certificates by themselves", .serialized, .inTurn, .timeLimit(.minutes(4)))
+@Suite("Automatic certificates", .serialized, .inTurn, .timeLimit(.minutes(4)))
 struct ACMETests {
     /// pebble with its server of DNS, by which all names lead to this machine.
     private struct Authority {
@@ -106,7 +106,7 @@ struct ACMETests {
         let isOver = Mutex(false)
     }
 
-    @Test("the first certificate, renewals under load, the authority away, a restart: HTTPS goes on throughout")
+    @Test("the first certificate, renewals under load, an unreachable CA, a restart: HTTPS is always available")
     func life() async throws {
         let authority = try await Authority.start(life: 15)
         let folder = TestFolder.path("acme")
@@ -166,7 +166,7 @@ struct ACMETests {
         await authority.names.stop()
     }
 
-    @Test("by a handshake, while other clients are served; a name that is not asked for is refused")
+    @Test("by tls-alpn-01, while other clients are served; an unrequested name is refused")
     func handshake() async throws {
         let authority = try await Authority.start(life: 86_400)
         let file = try configuration(
@@ -208,7 +208,7 @@ struct ACMETests {
         }
     }
 
-    @Test("skein certificate: openssl and curl take it as a root")
+    @Test("skein certificate: openssl and curl accept it as a root")
     func local() async throws {
         let file = TestFolder.path("local.pem")
         let made = try await runToEnd(
@@ -231,7 +231,7 @@ struct ACMETests {
         await skein.stop()
     }
 
-    @Test("a wildcard by DNS; a challenge that fails; another key for the account")
+    @Test("a wildcard by DNS; a failing challenge; a new account key")
     func dns() async throws {
         let authority = try await Authority.start(life: 86_400)
         let hook = TestFolder.path("hook.sh")

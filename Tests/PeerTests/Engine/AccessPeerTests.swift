@@ -170,7 +170,7 @@ struct AccessPeerTests {
         }
     }
 
-    @Test("CORS: what is asked beforehand, what is answered, errors too")
+    @Test("CORS: preflight requests, responses, errors too")
     func cors() async throws {
         try await serving(try Self.engine()) { (port, _) async throws in
             let url = "http://127.0.0.1:\(port)/cors"

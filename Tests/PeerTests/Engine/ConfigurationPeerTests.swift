@@ -127,7 +127,7 @@ struct ConfigurationPeerTests {
             .output
     }
 
-    @Test("the files to start from: each serves what it says")
+    @Test("the sample files: each serves as described")
     func examples() async throws {
         let (process, back) = try await gunicorn()
         let folder = TestFolder.path("examples")
@@ -191,7 +191,7 @@ struct ConfigurationPeerTests {
         let answered = Mutex(0)
     }
 
-    @Test("reloads under load: no request is dropped, mistakes leave the old file in force, memory stays")
+    @Test("reloads under load: no request is dropped, an invalid file changes nothing, memory is constant")
     func reloads() async throws {
         let (process, back) = try await gunicorn()
         let port = try await Ports.free()
@@ -260,7 +260,7 @@ struct ConfigurationPeerTests {
         await process.stop()
     }
 
-    @Test("--watch reads a changed file again; keys and passwords of skein token open what they are for")
+    @Test("--watch reloads a changed file; keys and passwords of skein token are accepted")
     func watching() async throws {
         let port = try await Ports.free()
         let path = TestFolder.path("watch.toml")

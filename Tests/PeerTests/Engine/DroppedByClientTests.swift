@@ -171,7 +171,7 @@ struct DroppedByClientTests {
         }
     }
 
-    @Test("streams of HTTP/2 that never end are ended: an early answer, empty frames, a window of a byte at a time")
+    @Test("endless HTTP/2 streams are ended: an early response, empty frames, a window of a byte at a time")
     func endless() async throws {
         var engine = Engine()
         engine.configuration.bodyTimeout = .seconds(2)

@@ -184,7 +184,7 @@ struct FilePeerTests {
         }
     }
 
-    @Test("no spelling of a path leads out of the folder, or to what is hidden")
+    @Test("no spelling of a path leads out of the folder, or to hidden files")
     func inside() async throws {
         let paths = [
             "/../secret.txt", "/sub/../../secret.txt", "/%2e%2e/secret.txt", "/%2E%2E%2Fsecret.txt", "/..%2fsecret.txt",
@@ -275,7 +275,7 @@ struct FilePeerTests {
         }
     }
 
-    @Test("folders: a slash, an index, a list for people and for programs")
+    @Test("folders: a slash, an index, a listing for people and for programs")
     func folders() async throws {
         var engine = Engine()
         var options = FileOptions()
@@ -298,7 +298,7 @@ struct FilePeerTests {
         }
     }
 
-    @Test("ages by path, types of one's own, a fallback for pages")
+    @Test("max-age by path, custom types, a fallback for pages")
     func options() async throws {
         let engine = Self.engine { options in
             options.maximumAge = ["/": .seconds(300), "/sub": .zero, "/sub/deep": .seconds(3600)]
@@ -317,7 +317,7 @@ struct FilePeerTests {
         }
     }
 
-    @Test("a file that changes is served as it is now")
+    @Test("a changed file is served in its current state")
     func changing() async throws {
         let path = "\(Self.folder)/public/changing.txt"
         try await serving(Self.engine()) { (port, _) async throws in

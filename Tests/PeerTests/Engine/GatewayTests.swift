@@ -40,7 +40,7 @@ struct GatewayTests {
         return (status, run.output)
     }
 
-    @Test("tokens, keys and passwords in front of Flask; roles by alias and mount; identities that cannot be forged")
+    @Test("tokens, keys and passwords in front of Flask; roles by alias and mount; forged identities are removed")
     func credentials() async throws {
         let (process, back) = try await flask()
         let secret = try TokenKey(secret: Array(repeating: 7, count: 32))
@@ -161,7 +161,7 @@ struct GatewayTests {
         await process.stop()
     }
 
-    @Test("an OIDC provider's tokens, by its key set; unknown keys, and the provider away")
+    @Test("an OIDC provider's tokens, by its key set; unknown keys, and an unreachable provider")
     func provider() async throws {
         let port = try await Ports.free()
         func start() async throws -> PeerProcess {
@@ -274,7 +274,7 @@ struct GatewayTests {
         }
     }
 
-    @Test("tokens of authlib, joserfc and jwcrypto are valid; authlib and jwcrypto take ours")
+    @Test("tokens of authlib, joserfc and jwcrypto are valid; authlib and jwcrypto accept ours")
     func issuers() async throws {
         let script = """
             import json, sys, time
@@ -324,7 +324,7 @@ struct GatewayTests {
         #expect(try await PeerTests.python(check, file) == .array(Array(repeating: "bob", count: 16)))
     }
 
-    @Test("opaque tokens: the issuer is asked, what it says is remembered, and without it nobody passes")
+    @Test("opaque tokens: introspection is cached, and without the issuer access is refused")
     func introspection() async throws {
         // RFC 7662 by Flask: one token is active, with an audience.
         let script = """
@@ -371,7 +371,7 @@ struct GatewayTests {
         }
     }
 
-    @Test("limits: curl and Flask see what is left, and what is too much")
+    @Test("limits: curl and Flask see the remaining quota, and 429")
     func limits() async throws {
         let (process, back) = try await flask()
         struct Away: RateStore {

@@ -207,7 +207,7 @@ struct HostileRequestTests {
         post("/multipart", ["Content-Type: multipart/form-data; boundary=b", "Content-Length: 2000000"], "", 413),
     ]
 
-    @Test("each gets its status, and harms nobody else")
+    @Test("each gets its status, and does not affect others")
     func table() async throws {
         let attacks = Self.smuggling + Self.starts + Self.paths + Self.injections + Self.contents
         #expect(attacks.count >= 140)
@@ -234,7 +234,7 @@ struct HostileRequestTests {
         }
     }
 
-    @Test("what hides behind a refused request is not answered, over many connections at one time")
+    @Test("requests hidden behind a refused one are not answered, over many concurrent connections")
     func crowd() async throws {
         try await serving(Self.engine()) { (port, _) async throws in
             try await withThrowingTaskGroup(of: String.self) { group in

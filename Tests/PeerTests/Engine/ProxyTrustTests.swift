@@ -121,7 +121,7 @@ struct ProxyTrustTests {
         return inputs
     }()
 
-    @Test("two hundred inputs that can be read in two ways: the proxy refuses, or the back end sees as many requests")
+    @Test("two hundred ambiguous inputs: the proxy refuses, or the back end sees the same number of requests")
     func smuggling() async throws {
         #expect(Self.smuggling.count >= 200)
         for back in try await Self.backEnds() {
@@ -157,7 +157,7 @@ struct ProxyTrustTests {
         }
     }
 
-    @Test("what a client says of itself does not reach the back end, but for what a trusted proxy says")
+    @Test("a client's forwarding fields do not reach the back end, except from a trusted proxy")
     func spoofing() async throws {
         let back = try await Self.backEnds()
         let lies = [

@@ -28,7 +28,7 @@ struct ServePeerTests {
         return folder
     }
 
-    @Test("skein serve: folders, a log, a list, an app of pages; what is wrong is said")
+    @Test("skein serve: folders, a log, a listing, a single-page app; errors are reported")
     func command() async throws {
         let folder = try folder()
         let log = TestFolder.path("access.log")
@@ -63,7 +63,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("TLS with a forward from clear text, and HTTP/2")
+    @Test("TLS with a redirect from clear text, and HTTP/2")
     func secure() async throws {
         let certificates = try await Certificates.shared.folder()
         var engine = Engine()
@@ -138,7 +138,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("a PROXY header says who the client is; without one there is nothing")
+    @Test("a PROXY header gives the client's address; without one the connection is closed")
     func proxyHeader() async throws {
         var engine = Engine()
         engine.configuration.expectsProxyHeader = true
@@ -310,7 +310,7 @@ struct ServePeerTests {
         #expect(lines.contains(" GET / HTTP/2.0 "))
     }
 
-    @Test("clients that send too slowly are cut off, over HTTP/1.1 and HTTP/2, and others feel nothing")
+    @Test("clients that send too slowly are disconnected, over HTTP/1.1 and HTTP/2, and others are not affected")
     func slowSenders() async throws {
         var engine = Engine()
         engine.configuration.headerTimeout = .seconds(1)
@@ -357,7 +357,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("clients that take an answer too slowly are cut off, whether it is made or a file")
+    @Test("clients that read too slowly are disconnected, for dynamic content and files")
     func slowTakers() async throws {
         let file = TestFolder.path("served")
         try FileManager.default.createDirectory(atPath: file, withIntermediateDirectories: true)
@@ -394,7 +394,7 @@ struct ServePeerTests {
         return await answer
     }
 
-    @Test("content is sent back while it comes", arguments: ["--http1.1", "--http2-prior-knowledge"])
+    @Test("content is echoed while it arrives", arguments: ["--http1.1", "--http2-prior-knowledge"])
     func duplex(version: String) async throws {
         var engine = Engine()
         engine.mount("/") { .stream($0.body) }
@@ -411,7 +411,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("blocking work on threads: so many at one time, so many wait, the rest is told to come back")
+    @Test("blocking work on threads: limits of concurrency and queue, the rest gets 503")
     func threads() async throws {
         let gate = Gate()
         var engine = Engine()
@@ -464,7 +464,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("the test client on a port, and attached to a server that runs")
+    @Test("the test client on a port, and attached to a running server")
     func testClient() async throws {
         var engine = Engine()
         engine.mount("/") { request in

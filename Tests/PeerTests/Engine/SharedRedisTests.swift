@@ -52,7 +52,7 @@ struct SharedRedisTests {
         try await two.stop()
     }
 
-    @Test("A lock ends with its lifetime, its holder knows it, and its fence is smaller than the next one's")
+    @Test("A lock ends with its lifetime, its holder detects that, and its fence is smaller than the next one's")
     func fences() async throws {
         let redis = try await RedisPeer.shared.get()
         let client = SkeinClient()

@@ -59,7 +59,7 @@ struct SocketGroupTests {
         return engine
     }
 
-    @Test("Python's websockets: all, one by name in all of its tabs, all but one, from outside, rooms apart")
+    @Test("Python's websockets: all, one by name in several tabs, all but one, from outside, separate rooms")
     func python() async throws {
         let rooms = SocketGroups<String>()
         try await serving(Self.engine(rooms)) { (port, _) async throws in
@@ -136,7 +136,7 @@ struct SocketGroupTests {
         }
     }
 
-    @Test("a member that takes nothing is left, and nobody waits for it")
+    @Test("a member that does not read is closed, without delaying others")
     func slow() async throws {
         let rooms = SocketGroups<String>()
         try await serving(Self.engine(rooms)) { (port, _) async throws in
@@ -168,7 +168,7 @@ struct SocketGroupTests {
         }
     }
 
-    @Test("pages of other sites open no sockets")
+    @Test("pages of other sites cannot open sockets")
     func origins() async throws {
         try await serving(Self.engine(SocketGroups())) { (port, _) async throws in
             func ask(_ origin: String) async throws -> String {

@@ -116,7 +116,7 @@ struct UpstreamTests {
         response.replacing("http://127.0.0.1:\(back)/", with: "/")
     }
 
-    @Test("large content is streamed both ways; a client that leaves ends the request of the back end")
+    @Test("large content is streamed both ways; a client that leaves ends the request to the back end")
     func streaming() async throws {
         let services = try await Peers.shared.servicesPort()
         let nginx2 = try await Peers.shared.nginxHTTP2Ports().many
@@ -157,7 +157,7 @@ struct UpstreamTests {
         }
     }
 
-    @Test("a back end that breaks off in the middle leaves no response that looks complete")
+    @Test("a back end that fails in the middle never yields a complete-looking response")
     func brokenOff() async throws {
         for (index, end) in [ScriptedServer.Step.close, .reset].enumerated() {
             for head in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
@@ -188,7 +188,7 @@ struct UpstreamTests {
         }
     }
 
-    @Test("what stands in the way is 502 or 504, with the reason in the log and not in the response")
+    @Test("failures are 502 or 504, with the reason in the log and not in the response")
     func failures() async throws {
         let silent = try await ScriptedServer.start { _ in [.wait, .wait] }
         let garbage = try await ScriptedServer.start { _ in [.send("SSH-2.0-x\r\n\r\n"), .close] }
@@ -227,7 +227,7 @@ struct UpstreamTests {
         }
     }
 
-    @Test("interim responses and trailers pass, also from one version to the other")
+    @Test("interim responses and trailers are forwarded, also between versions")
     func partsBeside() async throws {
         let back = try await ScriptedServer.start { _ in
             [
@@ -425,7 +425,7 @@ struct UpstreamTests {
         for process in processes { await process.stop() }
     }
 
-    @Test("a back end that knows no WebSockets, and one that says 103 for ever")
+    @Test("a back end without WebSockets, and one that sends 103 for ever")
     func misleading() async throws {
         let back = try await ScriptedServer.start { _ in
             [.until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml")]

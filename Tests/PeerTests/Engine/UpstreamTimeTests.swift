@@ -34,7 +34,7 @@ struct UpstreamTimeTests {
         try await runToEnd("curl", ["-sS", "--max-time", "60", url] + arguments)
     }
 
-    @Test("a slow client of a large response does not keep the back end's only worker; it gets every byte")
+    @Test("a slow client of a large response does not occupy the back end's only worker; it gets every byte")
     func buffered() async throws {
         let (process, back) = try await gunicorn()
         var options = UpstreamOptions()
@@ -112,7 +112,7 @@ struct UpstreamTimeTests {
         await full.stop()
     }
 
-    @Test("OPTIONS with Max-Forwards goes so far and no farther")
+    @Test("OPTIONS with Max-Forwards is forwarded that many times")
     func maxForwards() async throws {
         let services = try await Peers.shared.httpbinPort()
         var engine = Engine()

@@ -100,7 +100,7 @@ struct WatchingPeerTests {
         #expect(found[8]?[4]?.string == "-" && found[9] == nil)
     }
 
-    @Test("JSON, a line an answer")
+    @Test("JSON, one line per response")
     func json() async throws {
         let log = TestFolder.path("requests.log")
         try await serving(Self.engine(log) { $0.format = .json }) { port, _ in try await ask(port) }
@@ -113,7 +113,7 @@ struct WatchingPeerTests {
         #expect(lines[3]["bearer"]?.string?.hasPrefix("sha256:") == true)
     }
 
-    @Test("a client that goes away is logged with what it got; a full file makes room for the next")
+    @Test("a client that leaves is logged with the bytes it got; a full file is rotated")
     func ends() async throws {
         let log = TestFolder.path("requests.log")
         var engine = Self.engine(log) {
@@ -144,7 +144,7 @@ struct WatchingPeerTests {
                 && !manager.fileExists(atPath: "\(log).3"))
     }
 
-    @Test("back ends are told the transaction and the trace, from hop to hop")
+    @Test("the transaction and the trace are sent to back ends, from hop to hop")
     func transactions() async throws {
         let log = TestFolder.path("requests.log")
         // Three servers in a row, the last one Python's.
@@ -184,7 +184,7 @@ struct WatchingPeerTests {
         #expect(Self.lines(log).map { $0.split(separator: " ")[11] } == ["2001", "2002"])
     }
 
-    @Test("metrics, as Prometheus' own reader takes them")
+    @Test("metrics, parsed by Prometheus' own reader")
     func metrics() async throws {
         let registry = PrometheusRegistry()
         registry.makeCounter(label: "own.counter", dimensions: [("a-b", "x\"\\\n")]).increment(by: 3)
@@ -227,7 +227,7 @@ struct WatchingPeerTests {
         }
     }
 
-    @Test("the page of the state, in a browser and as JSON")
+    @Test("the status page, in a browser and as JSON")
     func status() async throws {
         var engine = Self.engine(TestFolder.path("requests.log"))
         engine.mount("/.status", .status())

@@ -69,7 +69,7 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("Reloads and exchanges of the program under load: no request fails, and WebSockets end with 1012")
+    @Test("Reloads and upgrades of the program under load: no request fails, and WebSockets end with 1012")
     func reloads() async throws {
         let probe = try await Probe("--workers", "2", "--drain-time", "2")
         // wrk repeats nothing, and counts every connection that was refused or ended.
@@ -190,7 +190,7 @@ struct WorkerTests {
         try await busy.stop()
     }
 
-    @Test("States, locks, broadcasts, limits, maintenance and numbers are those of all workers")
+    @Test("States, locks, broadcasts, limits, maintenance and metrics are shared by all workers")
     func shared() async throws {
         let probe = try await Probe("--workers", "3", "--threads", "1")
         await withTaskGroup(of: Void.self) { group in
@@ -239,7 +239,7 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("What is sent to a group of sockets reaches its members in all workers, in order")
+    @Test("Messages to a socket group reach its members in all workers, in order")
     func sockets() async throws {
         let probe = try await Probe("--workers", "2", "--threads", "1", "--drain-time", "5")
         let client = SkeinClient()
@@ -281,7 +281,7 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("A lock whose holders are killed is never lost, and never has two")
+    @Test("A lock whose holders are killed is never lost, and never held twice")
     func killedHolders() async throws {
         let probe = try await Probe("--workers", "3", "--threads", "1")
         let state = ProbeLoad()
@@ -386,7 +386,7 @@ struct WorkerTests {
         try await gone(second)
     }
 
-    @Test("An exchange that is cut short leaves one server, or none", arguments: [SIGTERM, SIGINT, SIGKILL])
+    @Test("An interrupted upgrade leaves one server, or none", arguments: [SIGTERM, SIGINT, SIGKILL])
     func cutShort(_ signal: Int32) async throws {
         let file = try TestFolder.write("serve\n", as: "behaviour")
         let probe = try await Probe("--workers", "1", "--behaviour", file, "--start-timeout", "20")
@@ -411,7 +411,7 @@ struct WorkerTests {
         #expect(!FileManager.default.fileExists(atPath: probe.pidFile))
     }
 
-    @Test("Workers give up the rights of root with every thread, and still write their log")
+    @Test("All threads of workers drop root privileges, and still write their log")
     func identity() async throws {
         guard getuid() == 0 else { return }  // only root has rights to give up
         let log = TestFolder.path("user.log")
@@ -432,7 +432,7 @@ struct WorkerTests {
         #expect(try String(contentsOfFile: log, encoding: .utf8).contains("/pid"))
     }
 
-    @Test("More and fewer workers by signal, and an end at once; workers do not outlive their master")
+    @Test("More and fewer workers by signal, and an immediate end; workers do not outlive their master")
     func signals() async throws {
         let probe = try await Probe("--workers", "1")
         kill(probe.master, SIGTTIN)
@@ -479,7 +479,7 @@ struct WorkerTests {
         for child in started { try await gone(child) }
     }
 
-    @Test("A hundred replacements leave no descriptor, no zombie and no memory")
+    @Test("A hundred replacements leak no descriptor, zombie or memory")
     func replacements() async throws {
         let probe = try await Probe("--workers", "2", "--threads", "1", "--drain-time", "1")
         func resources() throws -> (files: Int, memory: Int) {
@@ -504,7 +504,7 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("The service manager hears that the server is ready, reloads, lives and stops")
+    @Test("The service manager is told when the server is ready, reloads, is alive and stops")
     func notifications() async throws {
         let path = TestFolder.path("notify")
         let manager = try PeerProcess(

@@ -326,7 +326,7 @@ struct ExactSQLTests {
         }
     }
 
-    @Test("what cannot be carried exactly is an error with a sentence")
+    @Test("values that cannot be represented exactly are clear errors")
     func refused() async throws {
         let (skein, db) = try await postgres()
         #expect(await db.execute("SELECT \(1e300 as Double)::float4").dispatch().sqlError?.sqlState == "22003")
@@ -502,7 +502,7 @@ struct ExactSQLTests {
 
     // MARK: The builder
 
-    @Test("rows of defaults, rows of different columns, conditions on nothing")
+    @Test("rows of defaults, rows with different columns, empty conditions")
     func builder() async throws {
         let (skein, db) = try await postgres("&pool_size=1")
         try await db.withConnection { lease in

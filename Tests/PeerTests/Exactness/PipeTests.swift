@@ -49,7 +49,7 @@ struct PipeTests {
         #expect(missing.code == 2 && missing.errors.contains("/nowhere"))
     }
 
-    @Test("output that cannot be written is said, and is no success")
+    @Test("failed output is an error")
     func full() async throws {
         let base = try await nginx()
         let redis = try await RedisPeer.shared.get().url()
@@ -74,7 +74,7 @@ struct PipeTests {
         #expect(closed.errors.isEmpty && closed.output.hasSuffix("\n141\n"), "\(closed.errors)")
     }
 
-    @Test("several statements show what each has come to; COPY uses the standard streams; an error shows its place")
+    @Test("several statements print each result; COPY uses the standard streams; an error shows its position")
     func postgres() async throws {
         let url = try await PostgresPeer.shared.get().url()
         let several = try await shell(

@@ -9,7 +9,7 @@ import Testing
 
 /// URLs, hosts and Location fields beside curl. Where the two differ, the kind of the difference has its name and its reason here, and
 /// in docs/Client.md.
-@Suite("URLs beside curl", .serialized, .inTurn, .timeLimit(.minutes(5)))
+@Suite("URLs compared with curl", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct URLDifferentialTests {
     /// What a client makes of a URL: what it says to the server, or that it refuses.
     private enum Reading: Equatable, CustomStringConvertible {

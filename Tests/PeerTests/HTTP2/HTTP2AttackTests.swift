@@ -68,7 +68,7 @@ struct HTTP2AttackTests {
         #expect(await server.stop() == 0)
     }
 
-    @Test("a client that takes nothing of its answers loses its streams, and one that says nothing its connection")
+    @Test("a client that does not read loses its streams, and a silent one its connection")
     func stalls() async throws {
         try await ServerTests.serving {
             $0.bodyTimeout = .milliseconds(300)

@@ -125,7 +125,7 @@ struct MailComposeTests {
         ]
     }
 
-    @Test("300 messages of all kinds are read back as they went in, and their signatures verify")
+    @Test("300 messages of all kinds are parsed back unchanged, and their signatures verify")
     func readers() async throws {
         let keys = try await Self.keys()
         let spool = try MailSpool(TestFolder.path("spool"), keys: keys)

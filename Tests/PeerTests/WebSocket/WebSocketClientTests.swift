@@ -47,7 +47,7 @@ struct WebSocketClientTests {
         throw PeerError("nothing was noted")
     }
 
-    @Test("messages of every kind and size come back, compressed and not")
+    @Test("messages of every kind and size are echoed, compressed and not")
     func echo() async throws {
         for (peer, isOn) in [(Self.peer, true), (Self.peer, false), (Self.plainPeer, true)] {
             var options = WebSocketOptions()
@@ -84,7 +84,7 @@ struct WebSocketClientTests {
         }
     }
 
-    @Test("headers, credentials and cookies go along; a subprotocol is agreed on; redirects are followed")
+    @Test("headers, credentials and cookies are sent; a subprotocol is negotiated; redirects are followed")
     func handshake() async throws {
         let url = try await Self.peer.value.url
         var options = WebSocketOptions()
@@ -106,7 +106,7 @@ struct WebSocketClientTests {
         await skein.fetchAll()
     }
 
-    @Test("the short form: opcode and message; -1 when the server closes first; what stands in the way")
+    @Test("the short form: opcode and message; -1 when the server closes first; failures")
     func shortForm() async throws {
         let url = try await Self.peer.value.url
         let skein = session()
@@ -139,7 +139,7 @@ struct WebSocketClientTests {
         #expect(called.withLock { $0 } == 1)
     }
 
-    @Test("a handler object hears of opening, messages and the end")
+    @Test("a handler object receives opening, messages and the end")
     func handler() async throws {
         final class Talk: WebSocketHandler {
             let heard = Mutex<[String]>([])
@@ -166,7 +166,7 @@ struct WebSocketClientTests {
         #expect(talk.heard.withLock { $0 } == ["open", "one", "two", "closed 1000"])
     }
 
-    @Test("a server has to wait for who does not read, and nothing is lost")
+    @Test("back-pressure for a consumer that does not read, without loss")
     func backPressure() async throws {
         let url = try await Self.plainPeer.value.url
         let socket = try await session().webSocket("\(url)/push?id=\(id)&count=3000&size=16000")
@@ -189,7 +189,7 @@ struct WebSocketClientTests {
         #expect(socket.closing?.code == .normal)
     }
 
-    @Test("a message in fragments is not torn by another one, and who waits for its end can be cancelled")
+    @Test("a fragmented message is not interleaved with others, and waiting for its end can be cancelled")
     func fragments() async throws {
         let socket = try await session().webSocket("\(try await Self.peer.value.url)/echo")
         let (pieces, next) = AsyncStream.makeStream(of: ByteBuffer.self)
@@ -216,7 +216,7 @@ struct WebSocketClientTests {
         await socket.close()
     }
 
-    @Test("a lost connection is made again, if that is wanted, and an error if not")
+    @Test("a lost connection is reopened if enabled, else an error")
     func reconnect() async throws {
         let url = try await Self.peer.value.url
         let fragile = try await session().webSocket("\(url)/drop")
@@ -250,7 +250,7 @@ struct WebSocketClientTests {
         #expect(refused?.code == .connectionFailed)
     }
 
-    @Test("a peer that does not answer pings is given up")
+    @Test("a peer that does not answer pings is disconnected")
     func silence() async throws {
         var options = WebSocketOptions()
         options.pingInterval = .milliseconds(200)

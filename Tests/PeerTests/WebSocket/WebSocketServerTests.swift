@@ -154,7 +154,7 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test("frames behind the handshake, in one packet with it; the answer is the RFC's")
+    @Test("frames in the same packet as the handshake; the response of the RFC")
     func eager() async throws {
         for path in ["/echo", "/handled"] {
             try await Self.serving { port, _ in
@@ -198,7 +198,7 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test("a stopping server tells its sockets, over HTTP/1.1 and HTTP/2, and one that keeps silent is cut off")
+    @Test("a stopping server closes its sockets, over HTTP/1.1 and HTTP/2, and cuts off a silent client")
     func shutdown() async throws {
         var sockets: [WebSocket] = []
         var configuration = SkeinClient.Configuration()
@@ -227,7 +227,7 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test("a silent client is asked by pings, and cut off when it does not answer")
+    @Test("a silent client is checked by pings, and cut off without a pong")
     func silence() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
             var options = WebSocketOptions()
@@ -271,7 +271,7 @@ struct WebSocketServerTests {
         await server.stop()
     }
 
-    @Test("an HTTP/2 connection whose streams rest is asked whether it is there, and cut off when it is not")
+    @Test("an idle HTTP/2 connection with open streams is checked, and cut off without a response")
     func silentConnection() async throws {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
         configuration.keepAliveTimeout = .seconds(1)

@@ -114,7 +114,7 @@ struct PairTests {
         #expect(pair.client.streamCount == 0 && pair.server.streamCount == 0)
     }
 
-    @Test("an orderly end: two GOAWAYs, between which what is on its way is still answered")
+    @Test("a graceful shutdown: two GOAWAYs, between which requests in transit are still answered")
     func shutdown() throws {
         let pair = Pair(seed: 1)
         try pair.run()
@@ -128,7 +128,7 @@ struct PairTests {
         #expect(pair.client.isDrained == true)
     }
 
-    @Test("much content through windows of 64 KiB")
+    @Test("large content through windows of 64 KiB")
     func largeBody() async throws {
         var limits = HTTP2Limits()
         limits.maximumStreamWindow = limits.streamWindow
