@@ -4,7 +4,7 @@ import Skein
 import SkeinAWS
 import Testing
 
-/// moto, behind a gate that checks each signature with botocore, and boto3 as the other client.
+/// moto, behind a proxy that checks each signature with botocore, and boto3 as the other client.
 @Suite("AWS", .timeLimit(.minutes(3)), InTurn())
 struct AWSTests {
     private static let key = AWSCredentials(accessKey: "AKTEST", secretKey: "secret")
@@ -94,7 +94,7 @@ struct AWSTests {
         let some = try await queue.messages(wait: .zero)
         #expect(try await queue.deleteAll(some).isEmpty && some.count == 10)
         #expect(try await queue.attributes()["ApproximateNumberOfMessages"] == "290")
-        // What the service takes for wrong is not sent again.
+        // A request that the service rejects is not sent again.
         let wrong = try await queue.deleteAll([some[0], some[1]] + [try Self.message(receipt: "nonsense")])
         #expect(wrong.map(\.index) == [2] && wrong[0].code == "ReceiptHandleIsInvalid")
         await skein.shutdown()
@@ -115,7 +115,7 @@ struct AWSTests {
         let consumer = Task {
             try await queue.consume(concurrency: 4, visibility: .seconds(6)) { message in
                 if message.body == "7", message.receiveCount == 1 { throw Later() }
-                // Longer than it is kept without being extended.
+                // Longer than the visibility timeout without extensions.
                 if message.body == "8" { try await Task.sleep(for: .seconds(7)) }
                 done.yield(message.body)
             }
@@ -123,7 +123,7 @@ struct AWSTests {
         var all: [String] = []
         for await word in words {
             all.append(word)
-            // When all are done, it asks for what it has room for, and not for one by one.
+            // When all are done, it requests as many messages as it has room for, not single ones.
             if all.count == 25 { try await queue.send("25").commit() }
             if all.count == 26 { break }
         }
@@ -138,7 +138,8 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    /// Whether so many messages of a queue are asked for at one time within a while. Two may still be deleted then.
+    /// Whether requests for this many messages of a queue are in progress at once within a while. Two may still be in
+    /// deletion then.
     private func asksFor(atLeast count: Int, of queue: SQSQueue) async throws -> Bool {
         let skein = SkeinClient()
         let url = try await AWSPeer.shared.get().endpoint + "/control/log"
@@ -296,7 +297,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    // MARK: What goes wrong
+    // MARK: Errors
 
     @Test("throttled requests are retried with pauses, and fail in the end")
     func throttling() async throws {
@@ -357,7 +358,7 @@ struct AWSTests {
         ]
         let db = skein.dynamodb(try await options(nil, container))
         #expect(await db.call("ListTables", [:]).dispatch().statusCode == 200)
-        // Others are handed out to somebody else, so that these have expired.
+        // The others are received by another consumer, so that these have expired.
         #expect(try await call(container) == 200)
         #expect(await db.call("ListTables", [:]).dispatch().statusCode == 200)
         var elsewhere = container

@@ -239,7 +239,7 @@ struct ClientTests {
 
     private struct Record: Decodable, Sendable { let id: Int }
 
-    /// What `one` makes of a path: nil for a record, else the code.
+    /// The result of `one` for a path: nil for a record, otherwise the code.
     private func code(_ skein: SkeinClient, _ url: String) async -> Int? {
         do {
             let record: Record = try await skein.get(url).one(Record.self)

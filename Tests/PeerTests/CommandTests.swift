@@ -254,7 +254,8 @@ struct CommandTests {
 
     @Test("load keeps its rate, and reports a stalled server honestly")
     func openLoop() async throws {
-        // One client, 100 requests a second, and a server that takes 50 ms for each: the queue grows, and so must latency.
+        // One client, 100 requests a second, and a server that takes 50 ms for each: the queue grows, and so must the
+        // latency.
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
             try await request.shard.sleep(until: .after(.milliseconds(50)))
             return .text("late")

@@ -201,7 +201,7 @@ struct ConnectionTests {
         let server = try await ScriptedServer.start { number in
             number == 0 ? steps : [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")]
         }
-        // A loop of its own: time counts here.
+        // A separate event loop, because this test measures time.
         let shard = Shard(index: 0, eventLoop: SupportLoops.group.any())
         let connection = try HTTPConnection("http://127.0.0.1:\(server.port)", shard: shard, timeout: .seconds(3))
         let error = await #expect(throws: SkeinError.self) {

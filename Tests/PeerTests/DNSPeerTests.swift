@@ -8,10 +8,10 @@ import SkeinTransport
 import Synchronization
 import Testing
 
-/// The resolver against dnsmasq, and against a server that truncates, lies, stalls and refuses.
+/// The resolver against dnsmasq, and against a server that truncates, sends false data, stalls and refuses.
 @Suite("DNS", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DNSPeerTests {
-    /// A loop of its own: time counts here.
+    /// A separate event loop, because this test measures time.
     private static let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1).any()
 
     private static let dnsmasq = Task {
@@ -90,7 +90,8 @@ struct DNSPeerTests {
         let (port, _) = try await Self.dnsmasq.value
         let resolver = resolver(["127.0.0.1:\(port)"])
         #expect(try await Self.addresses(resolver, "many.test").count == 60)
-        // Sixty addresses fit into the 1232 bytes of EDNS; a server that says it cut them is asked over TCP all the same.
+        // Sixty addresses fit into the 1232 bytes of EDNS; if the server marks the response as truncated, the client
+        // still repeats the query over TCP.
         let cut = try await ScriptedDNSServer.start { question, _ in
             [ScriptedDNSServer.answer(question, address: [192, 0, 2, 1], flags: 0x8380)]
         }
@@ -234,7 +235,7 @@ struct DNSPeerTests {
         "one kind of address counts when the server fails for the other one, in a session and in skein resolve",
         arguments: [UInt16(0x8182), 0x8184, 0x8185, 0], [true, false])
     func partly(flags: UInt16, hasIPv4: Bool) async throws {
-        // SERVFAIL, NOTIMP, REFUSED, and silence for the other kind.
+        // SERVFAIL, NOTIMP, REFUSED, and no response for the other record type.
         let names = try await ScriptedDNSServer.start { question, _ in
             let type = question.getInteger(at: question.writerIndex - 11 - 4, as: UInt16.self)
             if (type == 1) == hasIPv4 {

@@ -2,7 +2,7 @@ import Foundation
 import PeerSupport
 import Testing
 
-/// The programs of `examples`, tried from outside by curl, websockets and grpcio.
+/// The programs of `examples`, tested from outside by curl, websockets and grpcio.
 @Suite("Examples", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct ExampleTests {
     private static func program(_ name: String) -> String {

@@ -3,10 +3,10 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Clients that do what no client should, over a bare socket; the server answers, closes, and serves the next one.
+/// Clients that violate the protocol, over a raw socket; the server responds, closes, and serves the next one.
 @Suite("Hostile clients", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HostileClientTests {
-    /// Sends bytes and reads until the server closes, or until so many responses have come.
+    /// Sends bytes and reads until the server closes, or until a number of responses have been received.
     private func exchange(_ port: Int, _ pieces: [String]) async throws -> String {
         let client = try await RawClient.connect(port)
         for piece in pieces { try await client.send(piece) }
@@ -157,7 +157,7 @@ struct HostileClientTests {
 }
 
 extension String {
-    /// How often a text occurs.
+    /// The number of occurrences of a text.
     fileprivate func components(_ separator: String) -> Int {
         split(separator: separator, omittingEmptySubsequences: false).count - 1
     }

@@ -13,8 +13,8 @@ import Testing
 @testable import SkeinEngine
 @testable import SkeinHTTP
 
-/// Texts that get out of their quotation marks where they are handled as characters, through everything that writes text for a peer,
-/// and back from the peer.
+/// Strings that break out of their quotation marks if they are processed as characters, through all code that writes
+/// text for a peer, and back from the peer.
 @Suite("Hostile texts", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HostileTextTests {
     @Test("the table is complete")
@@ -68,7 +68,7 @@ struct HostileTextTests {
         let texts = HostileStrings.all.filter { !$0.utf8.contains(0) }
         let back = try await db.execute("SELECT \(texts)::text[]").one([String].self)
         #expect(back.count == texts.count && zip(back, texts).allSatisfy { $0.equalsBytes($1) })
-        // As text, which is what is sent where a type is not known.
+        // As text, which is sent where a type is not known.
         let written = SQLValue.array(texts.map { .text($0) }).description
         let read = try await db.execute("SELECT (\(written)::text)::text[]").one([String].self)
         #expect(read.count == texts.count && zip(read, texts).allSatisfy { $0.equalsBytes($1) })
@@ -142,7 +142,7 @@ struct HostileTextTests {
             print(json.dumps([[len(head.encode().split(b"\\r\\n")), head.encode().count(b"\\n"), head.encode().count(b'"')] for head in json.load(open(sys.argv[1]))]))
             """, input)
         for (number, text) in texts.enumerated() {
-            // Two lines and the empty one, and no quotation mark but the four around two names.
+            // Two lines and the empty one, and no quotation marks except the four around two names.
             #expect(lines[number] == .array([.integer(3), .integer(2), .integer(4)]), "\(text.debugDescription)")
         }
     }
@@ -158,7 +158,7 @@ struct HostileTextTests {
                     && !name.utf8.contains { $0 < 0x20 || $0 == 0x2F || $0 == 0x5C || $0 == 0x7F })
         }
         #expect(UploadedFile.safeName("C:\\folder\\a.txt") == "a.txt")
-        // A quotation mark before a combining mark ends a name all the same.
+        // A quotation mark before a combining mark still ends a name.
         let (_, attributes) = MediaType.split("form-data; filename=\"\u{301}; name=evil; x=\"; name=good")
         #expect(attributes["name"] == "good")
     }
@@ -207,7 +207,7 @@ struct HostileTextTests {
             #expect(read.cookies.allSatisfy { $0.domain == "a.example.com" && $0.isHostOnly })
             #expect(!read.cookies.contains { $0.name.hasPrefix("__") })
         }
-        // What no server could have set is not taken from a file.
+        // A cookie that no server could have set is not read from a file.
         let forged = try TestFolder.write(
             """
             .com\tTRUE\t/\tFALSE\t0\tall\t1

@@ -3,14 +3,14 @@ import PeerSupport
 import Skein
 import Testing
 
-/// Proxies that we did not write: squid, with and without a user, and microsocks.
+/// Third-party proxies: squid, with and without a user, and microsocks.
 @Suite("Proxies", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ProxyPeerTests {
     static let squid = Task {
         let (plain, known) = (try await Ports.free(), try await Ports.free())
         let folder = TestFolder.path("squid")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        // Started by root, squid becomes another user, who writes here.
+        // If root starts squid, it switches to another user, which writes here.
         try FileManager.default.setAttributes([.posixPermissions: 0o777], ofItemAtPath: folder)
         let hash = try await runToEnd("openssl", ["passwd", "-apr1", "secret"]).output
         try "weaver:\(hash)".write(toFile: "\(folder)/users", atomically: true, encoding: .utf8)
@@ -119,7 +119,7 @@ struct ProxyPeerTests {
                 #expect(response.failure?.message.contains("user") == true)
             }
         }
-        // To a plain request, 407 is an answer like any other.
+        // For a plain request, 407 is a response like any other.
         #expect(await (try await session("http://127.0.0.1:\(squid)")).get(plainURL).dispatch().statusCode == 407)
     }
 

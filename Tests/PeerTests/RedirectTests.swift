@@ -7,7 +7,7 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// Redirects and credentials, against httpbin and nginx, and against a server of ours for what they cannot do wrong.
+/// Redirects and credentials, against httpbin and nginx, and against a server of ours for incorrect behaviour.
 @Suite("Redirects and credentials", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct RedirectTests {
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
@@ -75,7 +75,7 @@ struct RedirectTests {
                 let base = "http://127.0.0.1:\(port)"
                 let refused = await SkeinClient().post("\(base)/socket", body: .text("content")).dispatch()
                 #expect(refused.statusCode == 711 && asked.withLock { $0 } == 0, "\(refused.reportLine)")
-                // On a socket that the caller has chosen, a redirect may stay there.
+                // On a socket that the caller has chosen, a redirect may stay on it.
                 #expect(try await SkeinClient().get("http+unix://\(encoded)/relative").dispatch().text() == "local")
                 var configuration = SkeinClient.Configuration()
                 configuration.http.cookies = CookieJar()
@@ -139,7 +139,7 @@ struct RedirectTests {
                     == true)
             await skein.shutdown()
         }
-        // A proxy would resolve what is written in another way.
+        // A proxy would resolve other spellings differently.
         configuration.http.proxy = .always(try Proxy("http://127.0.0.1:\(sockets.port)"))
         let behind = SkeinClient(configuration)
         for host in [
@@ -265,7 +265,7 @@ struct RedirectTests {
         #expect(still.output.contains(" 302 "))
     }
 
-    /// A server that redirects as it is told, and says who came with what.
+    /// A server that redirects as a test specifies, and reports the received requests.
     private func redirecting(_ test: (String) async throws -> Void) async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
             func redirect(_ status: Int, _ location: String, _ body: HTTPBody = .none) -> ServerResponse {

@@ -4,10 +4,10 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// The server against clients that we did not write: curl, wrk, Python's http.client, requests and dugong.
+/// The server against third-party clients: curl, wrk, Python's http.client, requests and dugong.
 @Suite("Server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ServerTests {
-    /// Starts a server with the routes that these tests need, and stops it after.
+    /// Starts a server with the routes that these tests need, and stops it afterwards.
     static func serving(
         _ change: (inout ServerConfiguration) -> Void = { _ in }, _ test: (Int) async throws -> Void
     ) async throws {
@@ -106,7 +106,7 @@ struct ServerTests {
                     version, "--limit-rate", "5M", "-o", "/dev/null", "-w", "%{size_download}", "\(base)/large")
                 #expect(size == "\(20 << 20)")
             }
-            // A client that has said all it wants to say still gets its answer.
+            // A client that has closed its sending side still gets its response.
             let client = try await RawClient.connect(port)
             try await client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
             try await client.finishSending()

@@ -66,7 +66,7 @@ struct SessionTests {
 
     @Test("the request's callback takes precedence over the session's, and that over the report")
     func callbacks() async throws {
-        // A closure may not capture a mutex; a class may hold it.
+        // A closure cannot capture a mutex; a class can hold one.
         final class Seen: Sendable { let names = Mutex<[String]>([]) }
         let names = Seen()
         let skein = SkeinClient(concurrency: 1, callback: { _ in names.names.withLock { $0.append("session") } })

@@ -14,7 +14,7 @@ struct TLSTests {
         return SkeinClient(configuration)
     }
 
-    /// Starts nginx with a port for each certificate, and one more that wants a certificate of the client.
+    /// Starts nginx with a port for each certificate, and one more that requires a client certificate.
     private static func nginx() async throws -> (ports: [String: Int], folder: String) {
         let certificates = try await Certificates.shared.folder()
         let folder = TestFolder.path("tls-web")
@@ -59,7 +59,7 @@ struct TLSTests {
         return (ports["good"] ?? 0, "\(folder)/ca.pem")
     }
 
-    /// The port that wants a certificate of the client.
+    /// The port that requires a client certificate.
     static func mutualPort() async throws -> Int { try await shared.value.ports["mutual"] ?? 0 }
 
     @Test("a certificate of a trusted root is accepted, and available on the response")

@@ -14,7 +14,7 @@ import Testing
 /// Aliases whose members are gunicorn, nginx and databases: slow, failing, killed, and brought back.
 @Suite("Aliases", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct AliasTests {
-    /// gunicorn with an app that says its name, and is slow or fails when it is asked to.
+    /// gunicorn with an app that reports its name, and is slow or fails on request.
     private final class Member: Sendable {
         let name: String
         let port: Int
@@ -57,7 +57,7 @@ struct AliasTests {
             return Member(name, port, try await start(name, port))
         }
 
-        /// Ends master and worker without a word.
+        /// Kills master and worker.
         func kill() async {
             let process = process.withLock { $0 }
             for line
@@ -102,7 +102,7 @@ struct AliasTests {
         let basic = "Basic " + Data("us@er:pass word".utf8).base64EncodedString()
         #expect(try all.map { try $0.text() } == ["a /x -", "b /base/x \(basic)", "c /x -"])
 
-        // What one member fails at, another one does; only what may be sent twice is.
+        // A request that fails at one member is sent to another one; only requests that may be repeated.
         for _ in 0..<12 {
             #expect(await client.get("@members/fail-b").dispatch().statusCode == 200)
         }
@@ -137,7 +137,7 @@ struct AliasTests {
 
         func count(_ member: String) -> Int { counts.withLock { $0[member] ?? 0 } }
 
-        /// Waits until some members have answered so often.
+        /// Waits until some members have answered this often.
         func until(_ members: String..., answers wanted: Int) async throws {
             for await _ in answers.stream where members.reduce(0, { $0 + count($1) }) >= wanted { return }
             throw CancellationError()
@@ -170,7 +170,7 @@ struct AliasTests {
         }
         try await state.until("b", answers: 1)
         await members[1].kill()
-        // Long enough for several attempts to fail, if they did.
+        // Long enough for several attempts that fail.
         let others = state.count("a") + state.count("c")
         try await state.until("a", "c", answers: others + 1000)
         let before = state.count("b")

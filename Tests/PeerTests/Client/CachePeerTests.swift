@@ -4,7 +4,7 @@ import PeerSupport
 import Skein
 import Testing
 
-/// The cache in front of servers that count what they are asked, and beside squid.
+/// The cache in front of servers that count their requests, and compared with squid.
 @Suite("HTTP cache", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct CachePeerTests {
     private let key = UUID().uuidString

@@ -6,19 +6,19 @@ import SkeinHTTP
 import SkeinWire
 import Testing
 
-/// What is sent and what comes back, against httpbin, nginx and services on Flask.
+/// Content of requests and responses, against httpbin, nginx and services on Flask.
 @Suite("Content", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ContentTests {
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
 
-    /// The SHA-256 of a file by a program that is not ours.
+    /// The SHA-256 of a file, computed by a third-party program.
     private func hash(_ path: String) async throws -> String {
         String(try await runToEnd("sha256sum", [path]).output.prefix { $0 != " " })
     }
 
-    // MARK: Answers
+    // MARK: Responses
 
     @Test("gzip, deflate, Brotli and Zstandard are decoded, over HTTP/1.1 and HTTP/2; a switch disables it")
     func decoded() async throws {
@@ -271,7 +271,7 @@ struct ContentTests {
         #expect(again.statusCode == 200 && !again.request.headers.contains("Expect"), "\(again.reportLine)")
         await ignorant.stop()
 
-        // Behind another request on one connection: the answers to that one do not decide about the content.
+        // After another request on one connection: the responses to that one do not affect the content.
         let behind = try await ScriptedServer.start { _ in
             [
                 .until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),

@@ -4,7 +4,7 @@ import Skein
 import Synchronization
 import Testing
 
-/// Downloads from nginx, interrupted and gone on with.
+/// Downloads from nginx, interrupted and resumed.
 @Suite("Downloads", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DownloadTests {
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }

@@ -5,7 +5,7 @@ import SkeinEngine
 import SkeinSQLite
 import Testing
 
-/// What somebody writes who has never seen Skein, as they would write it.
+/// Code as a user who is new to Skein would write it.
 @Suite("First steps", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct FirstStepsTests {
     private struct Echo: Decodable, Equatable {

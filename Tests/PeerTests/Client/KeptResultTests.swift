@@ -4,7 +4,7 @@ import Skein
 import SkeinRedis
 import Testing
 
-/// Results that are kept for a while, of servers that count how often they were asked.
+/// Cached results, from servers that count their requests.
 @Suite("Cached results", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct KeptResultTests {
     @Test("A result is requested once for concurrent callers, until its lifetime ends or a change")
@@ -39,7 +39,7 @@ struct KeptResultTests {
         let results = KeptResults(maximum: 10)
         let missing = await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/nothing") }
         #expect(missing.statusCode == 404)
-        // The same name leads to another page: the first answer was not kept, and the second one is.
+        // The same name leads to another page: the first response was not stored, and the second one is.
         #expect(await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/hello") }.statusCode == 200)
         #expect(
             await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/nothing") }.statusCode == 200)

@@ -8,7 +8,7 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// Layers around a client, against servers that fail when they are told to.
+/// Layers around a client, against servers that fail on request.
 @Suite("Layers and events", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct LayerTests {
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
@@ -111,7 +111,7 @@ struct LayerTests {
         for _ in 0..<3 { #expect(await skein.get("\(base)/\(key)/4").dispatch().statusCode == 503) }
         for _ in 0..<5 { #expect(await skein.get("\(base)/\(key)/4").dispatch().statusCode == 714) }
         #expect(try await count(key) == 3)
-        /// What comes when the server is asked again.
+        /// The result when the server is asked again.
         func next() async -> Int {
             while true {
                 let code = await skein.get("\(base)/\(key)/4").dispatch().statusCode

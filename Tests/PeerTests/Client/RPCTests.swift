@@ -32,7 +32,7 @@ struct RPCTests {
         return Int(try await process.untilPrinted("listening ")) ?? 0
     }
 
-    /// Where Python's servers listen.
+    /// The addresses of Python's servers.
     static func xmlPort() async throws -> Int { try await xmlServer.value }
     static func jsonPort() async throws -> Int { try await jsonServer.value }
 

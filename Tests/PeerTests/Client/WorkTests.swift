@@ -76,7 +76,7 @@ struct WorkTests {
     @Test("A timed-out program is killed with its process group, and nothing is left open")
     func ended() async throws {
         let client = SkeinClient()
-        // Those of other tests of this process have low numbers.
+        // Descriptors of other tests in this process have low numbers.
         func pipes() throws -> Int {
             try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
                 let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")
@@ -91,7 +91,7 @@ struct WorkTests {
             "sh", "-c", "sleep \(mark) & trap '' TERM; sleep \(mark)", timeout: .milliseconds(200))
         #expect(await late.dispatch().statusCode == 702)
         #expect(start.duration(to: .now) < .seconds(1), "the corequest does not wait for the program")
-        // Pipes of a background program do not keep a corequest.
+        // Pipes held open by a background program do not delay a corequest.
         let quick = client.process("sh", "-c", "sleep \(mark) & echo started")
         #expect(try await quick.fetch().text == "started\n")
         await withTaskGroup(of: Void.self) { group in

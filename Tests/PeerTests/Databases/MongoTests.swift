@@ -54,7 +54,7 @@ struct MongoTests {
         let posts = db["posts"]
         let all = (0..<250).map { Post(_id: $0, author: $0 % 2 == 0 ? "Ada" : "Bob", hits: $0) }
         #expect(try await posts.insertMany(encoding: all).fetch().insertedIDs.count == 250)
-        // More than one batch of the server's.
+        // More than one batch of the server.
         #expect(try await posts.find(sort: ["_id": 1]).fetch([Post].self) == all)
         let some = posts.find(["hits": ["$gte": 100]], sort: ["hits": -1], projection: ["author": 1], skip: 1, limit: 3)
         #expect(try await some.fetch().data.map { Set($0.keys) } == Array(repeating: ["_id", "author"], count: 3))
@@ -122,7 +122,7 @@ struct MongoTests {
         #expect(response.content.reply["nDelete"]?.int == (ordered ? nil : 1))
         #expect(response.content.upsertedIDs == (ordered ? [] : [9000]))
         #expect(try await db["t"].count().fetch(Int.self) == 2500)
-        // The peer takes a thousand at a time.
+        // The peer accepts a thousand at a time.
         let log =
             try await db.client["admin"].run(["peerLog": 1, "of": .string(db.name)]).fetch().reply["log"]?.array ?? []
         let sizes = log.compactMap { entry -> Int? in
@@ -155,7 +155,7 @@ struct MongoTests {
         #expect(sum == 44850)
         for try await document in db["t"].stream([:], FindOptions(batchSize: 10)) where document["_id"] == 15 { break }
         try await untilNoCursors(db)
-        // One that the server has closed is an error with its name.
+        // A cursor that the server has closed is an error with its name.
         var walk = db["t"].stream([:], FindOptions(batchSize: 10)).makeAsyncIterator()
         _ = try await walk.next()
         #expect(try await openCursors(db) == 1)
@@ -402,7 +402,7 @@ struct MongoReplicaTests {
         #expect(try await log(db, "distinct").map { $0["server"] } == [2])
         let wrong = try skein.mongo(peer.uri("rs", query: "replicaSet=other&serverSelectionTimeoutMS=300"))
         #expect(await wrong["t"].count().dispatch().failure?.code == .connectionFailed)
-        // One that is named alone is read from, though it is no primary.
+        // A member that is named alone is read from, even if it is not the primary.
         let direct = try skein.mongo("mongodb://127.0.0.1:\(peer.ports[1])/rs?directConnection=true")
         #expect(try await direct["t"].count().fetch(Int.self) == 1)
         #expect(await direct["t"].insertOne(["_id": 2]).dispatch().mongoError?.codeName == "NotWritablePrimary")
@@ -432,7 +432,7 @@ struct MongoReplicaTests {
         try await db["t"].insertOne(["_id": 0, "n": 0]).commit()
         try await fail(db, ["failCommands": ["find"], "closeConnection": true])
         #expect(try await db["t"].findOne(["_id": 0]).fetch().numberReturned == 1)
-        // Lost before it was done, and behind that: the server knows the write by its number.
+        // Lost before and after it was executed: the server recognises the write by its number.
         for point: Document in [[:], ["afterExecution": true]] {
             var data: Document = ["failCommands": ["update"], "closeConnection": true]
             for (key, value) in point { data.append(key, value) }
@@ -440,7 +440,7 @@ struct MongoReplicaTests {
             try await db["t"].updateOne(["_id": 0], ["$inc": ["n": 1]]).commit()
         }
         #expect(try await db["t"].findOne(["_id": 0]).fetch().data[0]["n"] == 2)
-        // What changes many cannot be recognised.
+        // Writes that change many documents cannot be recognised.
         try await fail(db, ["failCommands": ["update"], "closeConnection": true, "afterExecution": true])
         let many = await db["t"].updateMany([:], ["$inc": ["n": 1]]).dispatch()
         #expect(many.failure?.message.contains("whether it was carried out is not known") == true)
@@ -481,7 +481,7 @@ struct MongoReplicaTests {
         let inserts = try await log(db, "insert").suffix(3)
         #expect(inserts.map { $0["document"]?["startTransaction"]?.bool } == [true, nil, true])
         #expect(inserts.allSatisfy { $0["document"]?["autocommit"] == false && $0["document"]?["lsid"] != nil })
-        // A conflict, and a commit of which nothing was heard.
+        // A conflict, and a commit without a response.
         try await fail(
             db, ["failCommands": ["insert"], "errorCode": 112, "errorLabels": ["TransientTransactionError"]])
         try await fail(db, ["failCommands": ["commitTransaction"], "closeConnection": true, "afterExecution": true])
@@ -489,14 +489,14 @@ struct MongoReplicaTests {
             try await session.database["t"].insertOne(["_id": 4]).commit()
         }
         #expect(try await db["t"].count().fetch(Int.self) == 4)
-        // By hand.
+        // Without the retry helper.
         let session = client.startSession()
         try session.startTransaction()
         #expect(throws: SkeinError.self) { try session.startTransaction() }
         try await session.database["t"].insertOne(["_id": 5]).commit()
         try await session.abortTransaction()
         await #expect(throws: SkeinError.self) { try await session.commitTransaction() }
-        // Outside of transactions a session reads what it has written.
+        // Outside of transactions a session reads its own writes.
         try await session.database["t"].insertOne(["_id": 6]).commit()
         #expect(try await session.database["t"].count().fetch(Int.self) == 5)
         let last = try await log(db, "insert").last?["document"]

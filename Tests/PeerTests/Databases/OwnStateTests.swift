@@ -8,7 +8,8 @@ import SkeinSQL
 import SkeinSQLite
 import Testing
 
-/// What one caller does to a session is gone for the next, nothing that may have run is sent again, and no statement ends the process.
+/// One caller's changes to a session are reset for the next, nothing that may have been executed is sent again, and no
+/// statement ends the process.
 @Suite("State of sessions", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct OwnStateTests {
     private func postgres(_ query: String = "pool_size=1") async throws -> (SkeinClient, PostgresClient) {
@@ -42,7 +43,7 @@ struct OwnStateTests {
                 "SELECT count(*)::text FROM pg_prepared_statements WHERE name = 'left_over'", "0"
             ),
             ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT count(*)::text FROM pg_cursors WHERE name = 'c'", "0"),
-            // In a transaction, now is when it began.
+            // In a transaction, now() is its start.
             ("BEGIN", "SELECT (now() > clock_timestamp() - interval '100 ms')::text", "true"),
         ])
     func leases(statement: String, question: String, answer: String) async throws {
@@ -102,7 +103,7 @@ struct OwnStateTests {
     @Test("a session change that keywords do not reveal is detected by the response, with limited effect")
     func noticed() async throws {
         let (skein, db) = try await postgres()
-        // A simple query of several statements is refused, and a script runs on a connection of its own.
+        // A simple query of several statements is refused, and a script runs on a dedicated connection.
         let open = await db.script("BEGIN; SELECT 1").dispatch()
         #expect(open.failure?.message.contains("was undone") == true)
         let answers = (0..<40).map { _ in db.execute("SELECT 1") }
@@ -224,7 +225,7 @@ struct OwnStateTests {
         #expect(await db.execute(endless, timeout: .milliseconds(200)).dispatch().failure?.code == .timeout)
         #expect(try await db.execute("SELECT 1").one(Int.self) == 1)
         #expect(ContinuousClock.now - begun < .seconds(10))
-        // The columns change under a statement that is kept.
+        // The columns change under a cached statement.
         try await db.execute("CREATE TABLE moving (a int)").commit()
         try await db.execute("INSERT INTO moving VALUES (1)").commit()
         _ = try? await db.transaction { transaction in

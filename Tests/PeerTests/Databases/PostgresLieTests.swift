@@ -4,7 +4,7 @@ import Skein
 import SkeinPostgres
 import Testing
 
-/// Servers that say what no server of PostgreSQL says.
+/// Servers that send messages that PostgreSQL never sends.
 @Suite("PostgreSQL: malicious servers", .timeLimit(.minutes(1)))
 struct PostgresLieTests {
     private static let greeting: [UInt8] =
@@ -44,7 +44,7 @@ struct PostgresLieTests {
         let question = "R\0\0\0\u{8}\0\0\0\u{3}"
         let server = try await ScriptedServer.start { _ in [.send("N"), .wait, .send(question), .wait] }
         let skein = SkeinClient()
-        // The same server by an address that is not known to be this machine's.
+        // The same server by an address that is not known to be local.
         let address = "postgres://u:secret@0.0.0.0:\(server.port)/d?timeout=5"
         let failure = await (try skein.postgres(address)).execute("SELECT 1").dispatch().failure
         #expect(failure?.code == .unknownAuthentication && failure?.message.contains("clear text") == true)

@@ -171,7 +171,7 @@ struct PostgresTests {
         let rows = try await db.script("SELECT 1 AS a; SELECT 2 AS b").fetch()
         #expect(rows.columns == ["b"] && rows[0][0].int == 2)
         #expect(await db.execute("SELEC 1; SELECT 2").dispatch().sqlError?.sqlState == "42601")
-        // Several statements are never executed by mistake: a value that was pasted into the text cannot add one.
+        // Several statements are never executed by mistake: a value that was inserted into the text cannot add one.
         let stacked = await db.execute("SELECT 1; DROP TABLE people").dispatch()
         #expect(
             stacked.sqlError?.sqlState == "42601" && "\(stacked.failure as Any)\(stacked.reason)".contains("script"))
@@ -196,7 +196,7 @@ struct PostgresTests {
     }
 }
 
-/// What takes more than one statement.
+/// Tests that need more than one statement.
 @Suite("PostgreSQL: transactions, streams, notifications, failures", .timeLimit(.minutes(3)))
 struct PostgresSessionTests {
     private func database(_ query: String = "") async throws -> (SkeinClient, PostgresClient) {
@@ -221,7 +221,7 @@ struct PostgresSessionTests {
             }
         }
         #expect(error?.sql?.sqlState == "23514" && error?.sql?.isConstraintViolation == true)
-        // One that fails and nobody looks at: the commit says that nothing was done.
+        // One that fails and whose result is not read: the commit reports that nothing was done.
         let silent = await #expect(throws: SkeinError.self) {
             try await db.transaction { tx in
                 tx.execute("UPDATE accounts SET sum = 0")
@@ -381,7 +381,7 @@ struct PostgresSessionTests {
         let (skein, db) = try await database("pool_size=3")
         _ = try await db.execute("SELECT 1").one(Int.self)
         let slow = db.execute("SELECT pg_sleep(100)", timeout: .seconds(100))
-        // What is sent in the same moment stands behind it; this takes longer.
+        // Statements sent at the same moment are behind it; this takes longer.
         try await PostgresPeer.shared.get().untilActive("SELECT pg_sleep(100)")
         for number in 0..<50 { #expect(try await db.execute("SELECT \(number)::int").one(Int.self) == number) }
         #expect(!slow.isOver, "\(slow.result?.reason ?? "")")
@@ -425,7 +425,7 @@ struct PostgresSessionTests {
         let (good, bad) = await load.value
         #expect(good + bad == 32 * 300)
         #expect(try await db.execute("SELECT 'well'").one(String.self) == "well")
-        // Told to end while nobody asks for anything: the next statement finds another connection.
+        // Terminated while idle: the next statement finds another connection.
         await peer.stop()
         try await peer.restart()
         #expect(try await db.execute("SELECT 'again'").one(String.self) == "again")

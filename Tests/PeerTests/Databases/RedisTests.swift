@@ -79,7 +79,7 @@ struct RedisTests {
     func transactions() async throws {
         let skein = SkeinClient()
         var options = try RedisOptions(try await RedisPeer.shared.get().url("/4?pool_size=4"))
-        // Those that meet each other try again, and others wait for their connections.
+        // Transactions that conflict are tried again, and others wait for their connections.
         options.pool.leaseTimeout = .seconds(60)
         let redis = skein.redis(options)
         try await redis.flushdb().commit()
@@ -200,12 +200,12 @@ struct RedisTests {
         let statistics = try await peer.command("info", "commandstats")
         #expect(!statistics.contains("cmdstat_get:"))
         try await peer.command("-n", "9", "set", "kept", "2")
-        // The server tells of it in its own time.
+        // The server sends notifications with a delay.
         for attempt in 0..<1000 {
             if try await redis.get("kept").fetch(Int.self) == 2 { break }
             #expect(attempt < 999)
         }
-        // A key that is said as a number is the same key.
+        // A key given as a number is the same key.
         let seven = RedisCommand("GET", [7])
         try await redis.set("7", "old").commit()
         #expect(try await redis.send(seven).fetch(String.self) == "old")
@@ -218,7 +218,7 @@ struct RedisTests {
         await peer.crash()
     }
 
-    // MARK: Trouble
+    // MARK: Failures
 
     @Test(
         "a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
@@ -423,7 +423,7 @@ struct RedisTests {
     }
 }
 
-/// The slot of a key, by the server's own reckoning done again here.
+/// The slot of a key, computed here in the same way as by the server.
 enum RedisPeerSlots {
     static func slot(_ key: String) -> Int {
         var crc: UInt16 = 0

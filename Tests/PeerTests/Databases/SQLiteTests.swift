@@ -8,7 +8,7 @@ import SkeinSQL
 import SkeinSQLite
 import Testing
 
-/// SQLite, with Python's sqlite3 as the other one at the file.
+/// SQLite, with Python's sqlite3 as the other user of the file.
 @Suite("SQLite", .timeLimit(.minutes(2)))
 struct SQLiteTests {
     private struct Person: Codable, Equatable {
@@ -175,7 +175,7 @@ struct SQLiteTests {
     }
 }
 
-/// What is the same for corequests of every protocol, with several of them at once.
+/// Behaviour that corequests of every protocol share, with several of them at once.
 @Suite("Corequests of several protocols", .timeLimit(.minutes(2)))
 struct MixedTests {
     @Test("one session, one summary; late responses and values make one group of all")
@@ -201,7 +201,7 @@ struct MixedTests {
         #expect(summary.tasks == 7)
         let slow = db.execute("SELECT pg_sleep(30)").then { _ in 1 }
         slow.cancel()
-        // The work was given the cancelled response, and made a value of it.
+        // The work received the cancelled response and converted it to a value.
         #expect(await slow.dispatch().failure == nil)
         await skein.shutdown()
         #expect(await db.execute("SELECT 1").dispatch().failure?.code == .shuttingDown)

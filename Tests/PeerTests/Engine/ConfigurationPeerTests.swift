@@ -7,7 +7,7 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// `skein run` with curl in front and gunicorn behind it, and our reading of TOML beside Python's.
+/// `skein run` with curl in front and gunicorn behind it, and our TOML parser compared with Python's.
 @Suite("Configuration by file", .serialized, .inTurn, .timeLimit(.minutes(4)))
 struct ConfigurationPeerTests {
     private static let documents = [
@@ -291,7 +291,7 @@ struct ConfigurationPeerTests {
             #expect(try await curl(url, "-u", wrong).hasSuffix(" 401"))
         }
         #expect(try await curl(url, "-H", "X-API-Key: \(made[0])") == "in 200")
-        // Who guesses gets no more guesses; who was right before goes on.
+        // A client that guesses passwords is blocked; a client that was right before continues.
         var statuses: [String] = []
         for number in 0..<20 { statuses.append(String(try await curl(url, "-u", "ada:guess\(number)").suffix(3))) }
         #expect(statuses.first == "401" && statuses.last == "429", "\(statuses)")

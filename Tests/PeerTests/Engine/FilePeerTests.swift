@@ -3,10 +3,10 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Files: what nginx answers and what Skein answers to the same requests, and what nobody gets.
+/// Files: the responses of nginx and of Skein to the same requests, and files that are never served.
 @Suite("Files", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct FilePeerTests {
-    /// A folder with files of all kinds, made once.
+    /// A folder with files of all kinds, created once.
     private static let folder: String = {
         let folder = TestFolder.path("files")
         let manager = FileManager.default
@@ -292,7 +292,7 @@ struct FilePeerTests {
             #expect(names == ["<a>.txt", "b.txt"])
             let page = try await curl("-H", "Accept: text/html", "\(base)/listed/")
             #expect(page.contains("<a href=\"./%3Ca%3E.txt\">&lt;a&gt;.txt</a>"))
-            // A path that would be another host in a Location is none.
+            // A path that would be another host in a Location is not used.
             let host = try await curl("--path-as-is", "-i", "http://127.0.0.1:\(port)//evil.test/sub")
             #expect(host.hasPrefix("HTTP/1.1 404"))
         }

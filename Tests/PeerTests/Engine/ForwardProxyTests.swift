@@ -112,7 +112,7 @@ struct ForwardProxyTests {
             let refused = await client.readToEnd()
             #expect(refused.hasPrefix("HTTP/1.1 400"), "\(refused)")
         }
-        // A server that is none.
+        // A server that is not a proxy.
         try await serving(Engine()) { port, _ in
             let none = try await status("-p", "-x", "http://127.0.0.1:\(port)", "http://127.0.0.1:\(nginx)/")
             #expect(none == "000 405")

@@ -6,7 +6,7 @@ import SkeinSQLite
 import Synchronization
 import Testing
 
-/// Who may look, who may ask, and what a stranger's word is worth.
+/// Access to status pages and proxies, and which fields of untrusted clients are believed.
 @Suite("Security defaults", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct OpenDoorTests {
     @Test("one family of forwarding fields is trusted, from trusted proxies, and only their own entries")
@@ -24,7 +24,7 @@ struct OpenDoorTests {
             }
             #expect(try await ask() == "127.0.0.1 false -")
             #expect(try await ask("X-Forwarded-For: 203.0.113.9") == "203.0.113.9 false -")
-            // Nobody has checked what the other field says; it is removed.
+            // No trusted proxy has checked the other field; it is removed.
             #expect(
                 try await ask("X-Forwarded-For: 203.0.113.9", "Forwarded: for=127.0.0.9;proto=https")
                     == "203.0.113.9 false -")

@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// WSGI apps, as their own server has them.
+/// WSGI apps, compared with their own servers.
 @Suite("Python: WSGI", .serialized, .inTurn, .timeLimit(.minutes(8)))
 struct WSGITests {
     private struct Grid: Decodable {
@@ -39,7 +39,8 @@ struct WSGITests {
         let grid = try JSONDecoder().decode(Grid.self, from: Data(finished.output.utf8))
         #expect(grid.count >= 60, "\(finished.errors)")
         for difference in grid.differences {
-            // Chunked content has a length here, which gunicorn does not tell; Django and Bottle see none of it there.
+            // Chunked content has a length here, which gunicorn does not report; Django and Bottle see none of it
+            // there.
             if reference == "gunicorn", difference.request == "chunked content", difference.skein.contains("200") {
                 continue
             }
@@ -74,7 +75,7 @@ struct WSGITests {
             #expect(try response.statusCode == 500 && response.text() == "Internal Server Error\n", "\(path)")
             #expect(server.process.output.contains(reason), "\(path): \(server.process.output.suffix(500))")
         }
-        // The head has left: the client can only be cut off.
+        // The head was sent: the server can only close the connection.
         for path in ["/closing-error", "/too-late"] {
             let run = try await runToEnd(
                 "curl", ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "\(server.url)\(path)"])
@@ -153,7 +154,8 @@ struct WSGITests {
     @Test("slow clients occupy no thread, neither when sending nor when reading")
     func slowClients() async throws {
         let server = try await PythonServer("probe:app", "--max-app-threads", "1")
-        // 200 clients that send a byte now and then, and 50 that read nothing of what a thread would have to wait for.
+        // 200 clients that send a byte now and then, and 50 that do not read a response for which a thread would have
+        // to wait.
         let slow = try await runToEnd(
             Peers.python(),
             [
@@ -495,7 +497,7 @@ struct PythonClientTests {
     }
 }
 
-/// What goes wrong in Python, and what the rest of the server has of it.
+/// Failures in Python, and their effect on the rest of the server.
 @Suite("Python: robustness", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct PythonCareTests {
     private func folder(_ source: String) throws -> String {
@@ -519,7 +521,7 @@ struct PythonCareTests {
         try await server.until("another worker") { try await server.text("/pid") != first }
         #expect(server.process.output.contains("SIGSEGV"))
         let second = try await server.text("/pid")
-        // What is being answered does not hang, however long it takes.
+        // A response in progress is not a hang, however long it takes.
         #expect(try await server.text("/ticks") == String(repeating: "tick ", count: 8))
         #expect(try await server.text("/pid") == second)
         let hanging = try await server.ask("/sleep?30")
@@ -527,7 +529,7 @@ struct PythonCareTests {
         try await server.until("the stacks") { server.process.output.contains("time.sleep(float(") }
         #expect(try await server.text("/static/grid.py").contains("import"))
         try await server.until("another worker") { try await server.text("/pid") != second }
-        // A process that the app has forked does not answer in the server's place.
+        // A process that the app has forked does not respond in place of the server.
         #expect(try await server.text("/fork") == "the parent")
         #expect(try await server.text("/") == "probe")
         await server.stop()

@@ -53,7 +53,7 @@ struct SharedCacheTests {
             let part = try await fetch(url, "-r", "0-0")
             #expect(part.status == "206" && part.content == "1")
             #expect(try await fetch(url, "-r", "5-").status == "416")
-            // An unsafe method makes it void (RFC 9111, section 4.4).
+            // An unsafe method invalidates it (RFC 9111, section 4.4).
             _ = try await fetch(url, "-X", "DELETE")
             #expect(try await fetch(url).content == "3")
 
@@ -91,7 +91,7 @@ struct SharedCacheTests {
     @Test("large responses are stored while they are sent, and served from there; too large ones are passed")
     func large() async throws {
         let nginx = try await Peers.shared.nginxPort()
-        // nginx says nothing about how long its files may be kept; one that was changed long ago may be for a while.
+        // nginx does not say how long its files may be stored; one that was changed long ago may be stored for a while.
         try await proxying(.memory(maximumBytes: 128 << 20, isShared: true), nginx) { base, _ in
             let first = try await runToEnd("curl", ["-sS", "-o", "/dev/null", "-D", "-", "\(base)/varied"])
             #expect(first.output.contains("fwd=uri-miss; stored"), "\(first.output)")
@@ -159,7 +159,7 @@ struct SharedCacheTests {
             try await slow.send("GET /x HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\r\n")
             try await slow.untilReceived("\r\n\r\n0")
             #expect(try await fetch("\(base)/x", "-X", "PURGE").status == "204")
-            // The second waits for the first, who leaves.
+            // The second waits for the first, whose client disconnects.
             async let second = runToEnd("curl", ["-sS", "--max-time", "9", "\(base)/x"])
             try await Task.sleep(for: .milliseconds(200))
             await slow.close()
@@ -211,10 +211,10 @@ struct SharedCacheTests {
         }
         let (first, base) = try await start()
         #expect(try await fetch(base + path).content == "1")
-        // Kept under the name that clients ask for, which has another port the next time.
+        // Stored under the URL that clients request, which has another port the next time.
         let host = ["-H", "Host: shop.example"]
         #expect(try await fetch(base + path, host[0], host[1]).content == "2")
-        // A response is written behind its answer: who is killed in between has not kept it.
+        // A response is written to disk after it was sent: a process that is killed in between has not stored it.
         let end = ContinuousClock.now + .seconds(20)
         while try FileManager.default.contentsOfDirectory(atPath: folder).count(where: { $0.hasSuffix(".entry") }) < 2,
             .now < end

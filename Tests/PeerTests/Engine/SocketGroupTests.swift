@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Rooms with sockets of Python's websockets, of our own client, and of two tabs of a browser.
+/// Rooms with sockets of Python's websockets, of our own client, and of two browser tabs.
 @Suite("Groups of sockets", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct SocketGroupTests {
     private static let page = """
@@ -117,7 +117,7 @@ struct SocketGroupTests {
             ]
             let url = "\(isSecure ? "https" : "http")://localhost:\(port)/?name="
             let browser = try PeerProcess("chromium", flags + [url + "ann"], log: TestFolder.path("chromium.log"))
-            // The second tab is opened by the browser's own interface for programs.
+            // The second tab is opened through the browser's remote interface.
             var door: Substring?
             while door == nil {
                 try await Task.sleep(for: .milliseconds(50))
@@ -153,7 +153,7 @@ struct SocketGroupTests {
             let large = String(repeating: "x", count: 200_000)
             var heard = 0
             var sent = 0
-            // Until the deaf one is gone, which the limit of what is unsent brings about.
+            // Until the socket that does not read is closed because of the limit of unsent bytes.
             while room.names.contains("deaf"), sent < 20_000 {
                 room.send(.text(large))
                 sent += 1

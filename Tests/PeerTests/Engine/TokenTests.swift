@@ -59,7 +59,7 @@ struct TokenTests {
                 var verifier = TokenVerifier(keys: [key], issuers: ["https://id.example"], audiences: ["shop"])
                 let verified = try verifier.verify(token)
                 #expect(verified.subject == "ada", "\(name)")
-                // All of some, and some of the others, which cost more.
+                // All cases of some algorithms, and some cases of the others, which take longer.
                 let step = name.hasPrefix("HS") || name == "EdDSA" ? 1 : 13
                 for index in token.utf8.indices.enumerated().filter({ $0.offset % step == 0 }).map(\.element) {
                     await Task.yield()  // other tests share the threads

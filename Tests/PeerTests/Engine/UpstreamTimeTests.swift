@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Slow clients and slow back ends: gunicorn with one worker, which does one thing at a time, and curl.
+/// Slow clients and slow back ends: gunicorn with one worker, which handles one request at a time, and curl.
 @Suite("Reverse proxy and time", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct UpstreamTimeTests {
     private static let app = """
@@ -59,7 +59,7 @@ struct UpstreamTimeTests {
                 stride(from: 0, to: content.count, by: piece.count).allSatisfy {
                     content[$0..<$0 + piece.count] == piece
                 })
-            // A client that leaves takes its file with it, and the back end goes on.
+            // When a client disconnects, its file is deleted, and the back end continues.
             #expect(
                 try await curl("\(url)/large", "--limit-rate", "1M", "--max-time", "1", "-o", "/dev/null").code == 28)
             #expect(try await curl("\(url)/hello").output == "hello")

@@ -4,7 +4,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// What a server says about itself: logs, transactions, metrics, the page of its state.
+/// Observability: logs, transactions, metrics, the status page.
 @Suite("Watching", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct WatchingPeerTests {
     private static func engine(_ log: String, _ change: (inout RequestLogOptions) -> Void = { _ in }) -> Engine {
@@ -33,7 +33,7 @@ struct WatchingPeerTests {
         return text.split(separator: "\n").map(String.init)
     }
 
-    /// What curl and a bare socket ask for in each of the tests of formats.
+    /// The requests of curl and a raw socket in each of the tests of formats.
     private func ask(_ port: Int) async throws {
         let base = "http://127.0.0.1:\(port)"
         _ = try await curl(
@@ -86,7 +86,7 @@ struct WatchingPeerTests {
     func common(format: RequestLogOptions.Format) async throws {
         let log = TestFolder.path("requests.log")
         try await serving(Self.engine(log) { $0.format = format }) { port, _ in try await ask(port) }
-        // The pattern by which Apache's format is mostly read.
+        // The pattern with which Apache's format is usually parsed.
         let found = try await python(
             #"""
             import json, re, sys
@@ -219,7 +219,7 @@ struct WatchingPeerTests {
             func code(_ path: String, _ field: String) async throws -> String {
                 try await curl("-o", "/dev/null", "-w", "%{http_code}", "-H", field, "\(base)\(path)")
             }
-            // To who comes from elsewhere there is nothing, whatever it claims.
+            // Clients of other machines get nothing, whatever their fields claim.
             #expect(try await code("/metrics", "X-Forwarded-For: 127.0.0.1") == "404")
             #expect(try await code("/metrics", "Forwarded: for=127.0.0.1") == "404")
             #expect(try await code("/some", "X: y") == "404")

@@ -10,7 +10,8 @@ import Testing
 
 @testable import SkeinHTTP
 
-/// Values through stores, queues and remote calls, by the library and by the program, beside the clients of others.
+/// Values through stores, queues and remote calls, by the library and by the program, compared with third-party
+/// clients.
 @Suite("Exactness: stores and calls", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ExactStoreTests {
     private static let skein = CommandTests.skein
@@ -52,7 +53,7 @@ struct ExactStoreTests {
         await skein.shutdown()
     }
 
-    /// What a line of the shell prints, whatever its code.
+    /// The output of a shell line, whatever its exit code.
     private static func bytes(_ line: String) async throws -> [UInt8] {
         let path = TestFolder.path("bytes")
         _ = try await runToEnd("bash", ["-c", "(\(line)) > \(path)"])

@@ -4,7 +4,7 @@ import PeerSupport
 import Skein
 import Testing
 
-/// Responses that RFC 9112 does not let a server send, read beside curl. Where the two differ, the difference has its reason here and
+/// Responses that violate RFC 9112, compared with curl. Where the two differ, the reason for the difference is here and
 /// in docs/Client.md.
 @Suite("Tolerance", .serialized, .inTurn, .timeLimit(.minutes(3)))
 struct ToleranceTests {
@@ -13,7 +13,7 @@ struct ToleranceTests {
     struct Case: Sendable, CustomStringConvertible {
         let name: String
         let response: [UInt8]
-        /// Whether strict reading takes it, too.
+        /// Whether strict parsing accepts it, too.
         var isStrict = false
         /// Why curl and Skein differ; nil where they do not.
         var difference: String?
@@ -186,7 +186,7 @@ struct ToleranceTests {
         #expect(response.headers.rawValue("x-c").map(Array.init) == Array("caf".utf8) + [0xE9])
         let error = #expect(throws: SkeinError.self) { try response.raiseForStatus() }
         #expect(error?.code.rawValue == 500)
-        // Sent on as they came.
+        // Forwarded as received.
         var passed = Headers()
         passed.merge(response.headers)
         #expect(passed.rawValue("X-C").map(Array.init) == Array("caf".utf8) + [0xE9])

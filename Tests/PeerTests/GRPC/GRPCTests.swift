@@ -25,7 +25,7 @@ struct GRPCTests {
     private static let plain = peer([])
     private static let compressing = peer(["gzip"])
 
-    /// Where grpcio's server listens.
+    /// The address of grpcio's server.
     static func url() async throws -> String { try await plain.value }
 
     private func calling<T: Sendable>(
