@@ -1,7 +1,7 @@
 import SkeinSimulation
 import Testing
 
-/// What a balancer makes of members under a virtual clock. `skein-simulate balancing --check` runs all scenarios, and CI does that.
+/// A balancer's decisions with a virtual clock. `skein-simulate balancing --check` runs all scenarios, as CI does.
 @Suite("Balancing under a virtual clock")
 struct BalancingTests {
     @Test("hedging reduces the tail latency to a tenth, with three percent more requests")

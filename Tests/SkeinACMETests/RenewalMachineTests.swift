@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinACME
 
-/// When certificates are asked for, and again after a failure.
+/// When certificates are requested, and again after a failure.
 @Suite("Renewal")
 struct RenewalMachineTests {
     @Test("after two thirds of the lifetime, with a random twelfth")

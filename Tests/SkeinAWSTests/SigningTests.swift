@@ -6,7 +6,7 @@ import Testing
 
 @testable import SkeinAWS
 
-/// The signatures that Amazon prints.
+/// The signatures in the AWS documentation.
 @Suite("AWS signatures")
 struct SigningTests {
     private static let key = AWSCredentials(

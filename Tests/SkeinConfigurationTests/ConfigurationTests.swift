@@ -4,13 +4,13 @@ import Testing
 
 @testable import SkeinConfiguration
 
-/// Configuration files with mistakes: each is found, with its line, its key and a sentence that says what to do.
+/// Configuration files with errors: each is reported with its line, its key and a message that says what to do.
 @Suite("Configuration files")
 struct ConfigurationTests {
     private static let mount = "[[mount]]\npath = \"/\"\ntext = \"x\"\n"
 
     static let broken: [(text: String, expected: String)] = [
-        // The text.
+        // Syntax.
         ("a = ", "1:5: a value is expected here"),
         ("a 1", "1:3: a key is followed by = and its value"),
         ("= 1", "1:1: a key is expected here: letters, digits, _ and -, or a string"),

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinCore
 
-/// Counts what a stream asks of its source.
+/// Counts a stream's requests to its source.
 private final class Source: ByteStreamSource {
     let wanted = Atomic<Int>(0)
     let cancelled = Atomic<Int>(0)

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinCore
 import Testing
 
-/// The table of a call's life: where it stands, what happens, when it is looked at next.
+/// The table of a call's life: its state, the event, and when it is checked next.
 @Suite("Call life")
 struct CallLifeTests {
     private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)

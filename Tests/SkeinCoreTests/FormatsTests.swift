@@ -1,7 +1,7 @@
 import SkeinCore
 import Testing
 
-/// The formats that several protocols share, by their own documents' examples.
+/// The formats that several protocols share, with the examples of their specifications.
 @Suite("Formats")
 struct FormatsTests {
     @Test(
@@ -80,7 +80,7 @@ struct FormatsTests {
     }
 }
 
-/// How long is waited before the next attempt.
+/// The delay before the next attempt.
 @Suite("Back-off")
 struct BackoffTests {
     @Test("each wait is longer than the one before, up to the longest")

@@ -35,7 +35,7 @@ struct JSONTests {
     func refused(text: String, word: String, offset: Int) {
         let error = #expect(throws: JSONError.self) { try JSONValue(json: text) }
         #expect(error?.message.contains(word) == true && error?.offset == offset, "\(String(describing: error))")
-        // Values of a type are as strict.
+        // Typed values are decoded as strictly.
         #expect(throws: JSONError.self) { try JSON.decode([String: Int].self, from: text.utf8) }
     }
 

@@ -1,7 +1,7 @@
 import SkeinCore
 import Testing
 
-/// Text as bytes: what Swift's own functions would answer differently.
+/// Text as bytes: where Swift's own functions would give other results.
 @Suite("Text of protocols")
 struct ProtocolTextTests {
     @Test("delimiters are found before combining marks")

@@ -74,7 +74,7 @@ struct TimerWheelTests {
             if step % 5 == 0 {
                 now += UInt64(step % 37)
                 let fired = Set(wheel.expire(now: at(now)))
-                // Rounded up to ticks: everything a tick overdue has fired, nothing early has.
+                // Rounded up to ticks: every timer that is a tick overdue has fired, none too early.
                 for name in fired { #expect((model[name] ?? .max) <= now) }
                 for name in fired { model[name] = nil }
                 #expect(!model.values.contains { $0 + 20 <= now })

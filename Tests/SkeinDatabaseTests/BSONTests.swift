@@ -12,7 +12,7 @@ private func bytes(_ hex: String) -> ByteBuffer {
         })
 }
 
-/// Bytes, canonical extended JSON, and the relaxed form where it is another one: the corpus of the specification, type by type.
+/// Bytes, canonical extended JSON, and the relaxed form if it differs: the corpus of the specification, type by type.
 @Suite("BSON")
 struct BSONTests {
     static let valid: [(hex: String, canonical: String, relaxed: String?)] = [
@@ -141,7 +141,7 @@ struct BSONTests {
         #expect(document.extendedJSON(.canonical) == canonical)
         if let relaxed { #expect(document.extendedJSON() == relaxed) }
         #expect(try Document(extendedJSON: canonical).bytes == encoded)
-        // Taken apart and put together again, by values and by coding.
+        // Decoded and encoded again, by values and by Codable.
         #expect(Document(pairs: document.map { ($0.key, $0.value) }).bytes == encoded)
         struct Holder: Codable { let value: Document }
         let coded = try Document(encoding: Holder(value: document))
@@ -334,7 +334,7 @@ struct BSONTests {
         document.append("d", 3)
         #expect(document["d"]?.double == 2.5 && document.count == 4)
         #expect(Document().isEmpty && document != ["a": 1])
-        // A NUL would cut a name, so that it became another one.
+        // A NUL would cut the name, so that it became a different one.
         #expect(Document(dictionaryLiteral: ("is\0Admin", 1)).keys == ["is\u{FFFD}Admin"])
     }
 
@@ -363,7 +363,7 @@ struct BSONTests {
                 }
             }
             guard let document = try? Document(bytes: ByteBuffer(bytes: input)) else { continue }
-            // Whatever is taken for a document can be read to its end, and written.
+            // Whatever is accepted as a document can be read to its end, and written.
             _ = try Document(bytes: Document(pairs: document.map { ($0.key, $0.value) }).bytes)
             _ = document.description
         }

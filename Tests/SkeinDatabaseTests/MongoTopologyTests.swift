@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinMongo
 
-/// What servers say, and what is thought of them then.
+/// The responses of servers, and the resulting view of the topology.
 @Suite("MongoDB topology")
 struct MongoTopologyTests {
     private static func at(_ name: String) -> Endpoint { .host(name, port: 27017) }
@@ -57,7 +57,7 @@ struct MongoTopologyTests {
         #expect(topology.kind == .replicaSetWithPrimary && Self.names(topology, .write) == ["a"])
         #expect(Self.names(topology, .read(.secondary)) == ["b", "c"])
         #expect(Self.names(topology, .read(.nearest)) == ["a", "b", "c"])
-        // It steps down, and another one is elected.
+        // The primary steps down, and another one is elected.
         topology.update(MongoServer(Self.at("a"), problem: "it said: not primary"))
         #expect(
             topology.kind == .replicaSetWithoutPrimary && Self.names(topology, .read(.primaryPreferred)) == ["b", "c"])

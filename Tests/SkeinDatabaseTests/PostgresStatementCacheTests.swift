@@ -2,7 +2,7 @@ import Testing
 
 @testable import SkeinPostgres
 
-/// Which statement of PostgreSQL has which name, and which one goes for another.
+/// The names of PostgreSQL statements, and which one is evicted for another.
 @Suite("PostgreSQL: prepared statements")
 struct PostgresStatementCacheTests {
     private func cache(limit: Int = 2, isNamed: Bool = true) -> PostgresStatementCache {

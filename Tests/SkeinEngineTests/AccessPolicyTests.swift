@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// Who may, as a table of policies and what they say of requests with and without an identity.
+/// Access control, as a table of policies and their decisions for requests with and without an identity.
 @Suite("Access policies")
 struct AccessPolicyTests {
     typealias Decision = AccessPolicy.Decision

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// Mutated input finds no crash, and what is taken is sound. `SKEIN_FUZZ` sets the number of inputs.
+/// Mutated input causes no crash, and accepted input is valid. `SKEIN_FUZZ` sets the number of inputs.
 @Suite("Engine fuzzed")
 struct EngineFuzzTests {
     private static let inputs = ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 24_000

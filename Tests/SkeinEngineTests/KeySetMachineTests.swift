@@ -16,7 +16,7 @@ struct KeySetMachineTests {
         #expect(machine.needs(isKnown: false, at: at(1)) == .wait)
         machine.ended(true, at: at(2))
         #expect(machine.needs(isKnown: true, at: at(3)) == .use)
-        // A kid that nobody knows, too soon after the last fetch.
+        // An unknown kid, too soon after the last fetch.
         #expect(machine.needs(isKnown: false, at: at(4)) == .use)
         #expect(machine.needs(isKnown: false, at: at(30)) == .fetch)
         #expect(machine.needs(isKnown: true, at: at(31)) == .use)
@@ -38,7 +38,7 @@ struct KeySetMachineTests {
         #expect(machine.needs(isKnown: true, at: at(650)) == .use)
         #expect(machine.needs(isKnown: true, at: at(662)) == .useAndFetch)
         machine.ended(false, at: at(667))
-        // After so long, the issuer is asked first.
+        // After this time, the keys are fetched first.
         #expect(machine.needs(isKnown: true, at: at(100_000)) == .fetch)
         #expect(machine.needs(isKnown: true, at: at(100_001)) == .use)
     }

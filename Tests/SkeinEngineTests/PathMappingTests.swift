@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// What a back end gets for a path, and clients for its redirects.
+/// The path that a back end receives, and the redirects that clients receive.
 @Suite("Path mapping")
 struct PathMappingTests {
     private func mapping(_ base: String, _ change: (inout UpstreamOptions) -> Void = { _ in }) throws -> PathMapping {

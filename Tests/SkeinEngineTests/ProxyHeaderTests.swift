@@ -3,7 +3,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// PROXY headers, whole and cut.
+/// PROXY headers, complete and truncated.
 @Suite("PROXY header")
 struct ProxyHeaderTests {
     private static func version2(_ kind: UInt8, _ family: UInt8, _ rest: [UInt8]) -> [UInt8] {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// Meters, by hand and against a list of all that has come.
+/// Rate meters, with fixed examples and against a list of all requests.
 @Suite("Rate limits")
 struct RateRuleTests {
     @Test("a bucket allows a burst, then the rate")
@@ -16,7 +16,7 @@ struct RateRuleTests {
         #expect(meter.take(rule, at: 0.5).retryAfter == 0.5)
         #expect(meter.take(rule, at: 1) == RateDecision(isAllowed: true, remaining: 0, reset: 3, retryAfter: 1))
         #expect(meter.take(rule, at: 100) == RateDecision(isAllowed: true, remaining: 2, reset: 1, retryAfter: 0))
-        // A clock that goes back gives nothing.
+        // A clock that goes back adds nothing.
         #expect(meter.take(rule, at: 50).remaining == 1)
     }
 
@@ -62,7 +62,8 @@ struct RateRuleTests {
             for _ in 0..<decision.remaining { #expect(rest.take(rule, at: now).isAllowed) }
             #expect(!rest.take(rule, at: now).isAllowed)
         }
-        // In any span, a bucket lets through its size and the rate; a window twice its limit at most, since the past counts evenly.
+        // In any interval, a bucket allows its size plus the rate; a window at most twice its limit, because past
+        // requests are assumed to be evenly distributed.
         for (first, start) in passed.enumerated() {
             for (count, end) in passed[first...].enumerated() {
                 let most =

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// What is sent of a handler's response: (status, body, trailers, method) → (announcement, content, trailers).
+/// Which parts of a handler's response are sent: (status, body, trailers, method) → (announcement, content, trailers).
 @Suite("Response plan")
 struct ResponsePlanTests {
     private static let stream = HTTPBody.sequence([ByteBuffer(string: "piece")])

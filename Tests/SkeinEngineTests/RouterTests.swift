@@ -63,7 +63,7 @@ struct RouterTests {
         ])
     func found(path: String, text: String) async throws {
         let client = try await TestClient.inMemory(Self.router())
-        // In memory, the path stands as it would be sent.
+        // In a test without sockets, the path is given as it would be sent.
         let response = try await client.get(path)
         #expect(response.status == .ok && response.text == text)
         await client.stop()
@@ -133,7 +133,7 @@ struct RouterTests {
         #expect(try await client.get("/v2").text == "/v2||/v2/x")
         #expect(try await client.get("/v22").text == "root /v22")
         #expect(try await client.get("/passed").text == "second")
-        // A longer mount is another place: what it does not serve is not served.
+        // A longer mount is separate: requests that it does not serve are not passed to the shorter one.
         #expect(try await client.get("/v1/nothing").status == .notFound)
         await client.stop()
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// What waits for a slow client, in memory and in a file, comes out as it went in.
+/// Data that waits for a slow client, in memory and in a file, is read as it was written.
 @Suite("Spill queue")
 struct SpillQueueTests {
     /// A queue with its file.

@@ -6,7 +6,7 @@ import Testing
 @testable import SkeinHTTP
 @testable import SkeinWire
 
-/// Credentials by the examples of their specifications.
+/// Credentials, with the examples of their specifications.
 @Suite("Credentials")
 struct AuthTests {
     private func request(

@@ -6,7 +6,7 @@ import Testing
 @testable import SkeinHTTP
 @testable import SkeinWire
 
-/// What RFC 9111 says about a kept response, as a table.
+/// The rules of RFC 9111 for a stored response, as a table.
 @Suite("Cache entries")
 struct CacheEntryTests {
     private static let now = Date(timeIntervalSince1970: 784_111_777)  // Sun, 06 Nov 1994 08:49:37 GMT
@@ -80,7 +80,7 @@ struct CacheEntryTests {
         #expect(!may("max-age=10, stale-if-error=60", 80))
         #expect(!may("max-age=10, stale-if-error=60, must-revalidate", 20))
         #expect(!may("max-age=10", 11))
-        // A server that is not there (RFC 9111, section 4.2.4).
+        // A server that is unreachable (RFC 9111, section 4.2.4).
         #expect(may("max-age=10", 11, grace: 5))
         #expect(!may("max-age=10", 16, grace: 5))
         for control in ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage=1"] {
@@ -195,7 +195,7 @@ struct CacheEntryTests {
         let first = try store()
         await first.keep(entry("de"))
         await first.keep(entry("fr"))
-        // After a restart the new variant comes first, and the old ones are found all the same.
+        // After a restart the new variant comes first, and the old ones are still found.
         let second = try store()
         await second.keep(entry("it"))
         #expect(await Set(second.entries("http://a/").map { String(buffer: $0.content) }) == ["de", "fr", "it"])

@@ -5,7 +5,7 @@ import Testing
 @testable import SkeinHTTP
 @testable import SkeinWire
 
-/// The cookie jar by the rules of RFC 6265bis.
+/// The cookie jar, by the rules of RFC 6265bis.
 @Suite("Cookies")
 struct CookieTests {
     private static let now = Date(timeIntervalSince1970: 1_700_000_000)
@@ -13,7 +13,7 @@ struct CookieTests {
 
     private func jar() -> CookieJar { CookieJar([], publicSuffixes: Self.suffixes, now: { Self.now }) }
 
-    /// What is sent to a URL after another one has set cookies.
+    /// The cookies sent to a URL after another one has set cookies.
     private func sent(_ fields: [String], from: String, to: String) throws -> String? {
         let jar = jar()
         var headers = Headers()

@@ -26,7 +26,7 @@ struct HTTP1ClientMachineTests {
         return Machine(limits, at: at(0))
     }
 
-    /// A machine that has sent requests, each in a write of its own.
+    /// A machine that has sent requests, each in a separate write.
     private func sent(_ calls: Call..., depth: Int = 1, keepsAlive: Bool = true) -> Machine {
         var machine = machine(depth: depth, keepsAlive: keepsAlive)
         for (write, call) in calls.enumerated() { machine.send(call, at: at(0), writes: write) }

@@ -3,7 +3,7 @@ import SkeinHTTP
 import SkeinWire
 import Testing
 
-/// What a client keeps of the streams of an HTTP/2 connection.
+/// The client's records of the streams of an HTTP/2 connection.
 @Suite("HTTP/2 client streams")
 struct HTTP2ClientStreamsTests {
     final class Call {}

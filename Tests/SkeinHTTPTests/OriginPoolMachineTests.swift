@@ -39,7 +39,7 @@ struct OriginPoolMachineTests {
         return Machine(version, limits)
     }
 
-    /// All actions that the machine has now, in words; what is sent on a connection stays there.
+    /// All pending actions of the machine as text; requests sent on a connection stay on it.
     private func actions(_ machine: inout Machine) -> [String] {
         var names: [String] = []
         while let action = machine.next(at: now), names.count < 20 {

@@ -2,7 +2,7 @@ import SkeinCore
 import SkeinHTTP
 import Testing
 
-/// XML as data: what is read, and what is refused.
+/// XML as data: valid and refused documents.
 @Suite("XML")
 struct XMLTests {
     @Test("elements, attributes, texts, references, CDATA, comments")

@@ -37,7 +37,7 @@ struct DeliveryScheduleTests {
             most = max(most, running)
         }
         #expect(most == 20)
-        // A server that wants less gets half as much.
+        // A server that throttles the client gets half as much.
         _ = schedule.ended(a, .throttled, at: 0)
         #expect(schedule.start(at: 0).isEmpty)
         #expect(schedule.running == 19)
@@ -106,7 +106,7 @@ struct DeliveryScheduleTests {
         #expect(schedule.start(at: 1000).count == 1)
         #expect(schedule.start(at: 1099).isEmpty)
         #expect(schedule.start(at: 1100).count == 1)
-        // An hour back: what was due within it is due now.
+        // An hour back: messages that were due within it are due now.
         for number in 10..<20 { schedule.add(Self.entry(number, due: 1_000_000), to: b) }
         #expect(schedule.start(at: 1_000_000).contains { $0.0 == b })
         #expect(schedule.start(at: 500_000).isEmpty)

@@ -15,7 +15,7 @@ struct MessageLedgerTests {
         #expect(ledger.start(id, serial: serial) == .begin && ledger.start(id, serial: serial) == .begin)
         #expect(!ledger.isFree(id) && !ledger.isLast(id))
         #expect(ledger.end(id, isDone: true) == .nothing && ledger.isLast(id))
-        // Some of the other destination are to be tried again.
+        // Some recipients of the other destination are to be tried again.
         #expect(ledger.end(id, isDone: false) == .nothing && ledger.isFree(id))
         #expect(ledger.start(id, serial: serial) == .begin)
         #expect(ledger.end(id, isDone: true) == .settle && !ledger.isFree(id))
@@ -42,7 +42,7 @@ struct MessageLedgerTests {
         let new = try #require(newTaken)
         ledger.endTaking([id])
         #expect(ledger.start(id, serial: old) == .void && ledger.start(id, serial: new) == .begin)
-        // One that could not be read stays as it was.
+        // A message that could not be read stays unchanged.
         #expect(ledger.end(id, isDone: false) == .nothing)
         ledger.beginTaking([id])
         ledger.endTaking([id])

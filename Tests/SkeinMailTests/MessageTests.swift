@@ -144,7 +144,7 @@ struct MessageTests {
         let header = parts.prefix { $0.count > 1 }
         for line in header { #expect(line.count <= 79, "\(String(Substring(line)))") }
         #expect(!header.contains { $0.allSatisfy { $0 == 32 || $0 == 13 } })
-        // What was written is what is read.
+        // The parsed message equals the written one.
         let read = ReadMessage(Array(text.utf8))
         #expect(read["subject"].equalsBytes(message.subject))
         #expect(read.parts.last?.name == message.attachments[0].name)
@@ -178,7 +178,7 @@ struct MessageTests {
         Array(" C\r\nD E".utf8).withUnsafeBytes { expected.append($0) }
         #expect(hash.finish() == expected.finish())
         #expect(RelaxedHeader.field(name: "SubJect ", value: " AbC\r\n \t d ") == Array("subject:AbC d".utf8))
-        // The hash of nothing, as RFC 6376 has it for the relaxed form.
+        // The hash of an empty body, as RFC 6376 gives it for the relaxed form.
         var empty = RelaxedBodyHash()
         #expect(Data(empty.finish()).base64EncodedString() == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
     }

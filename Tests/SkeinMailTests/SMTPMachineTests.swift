@@ -13,7 +13,7 @@ struct SMTPMachineTests {
         return (try? decoder.next()) ?? SMTPReply(code: 0, lines: [])
     }
 
-    /// What the machine does, in words.
+    /// The actions of the machine, as text.
     private static func words(_ actions: [SMTPClientMachine.Action]) -> [String] {
         actions.map { action in
             switch action {
@@ -37,7 +37,7 @@ struct SMTPMachineTests {
         }
     }
 
-    /// Goes through a history: `S: reply`, `C: expected actions`, or an event in parentheses.
+    /// Plays a dialogue: `S: reply`, `C: expected actions`, or an event in parentheses.
     private func follow(
         _ history: [String], _ settings: SMTPClientMachine.Settings = .init(), recipients: [String] = ["b@x"],
         size: Int = 100,
@@ -117,7 +117,7 @@ struct SMTPMachineTests {
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|", "S: 250 ok", "S: 250 ok", "C: BDAT 99999 LAST| (chunk)",
                 "(written)", "S: 452 full", "C: RSET|", "S: 250 ok", "C: (deferred 452) (ready)",
             ], size: 99999)
-        // Nobody is to get the chunk, and its refusal says nothing new.
+        // No recipient is to receive the chunk, and its refusal adds no information.
         follow(
             Self.offering("PIPELINING", "CHUNKING") + [
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|BDAT 100 LAST| (chunk)", "(written)", "S: 250 ok",
@@ -166,7 +166,7 @@ struct SMTPMachineTests {
         follow(begun + ["(written)", "(lost)", "C: (deferred 451, uncertain)"])
         follow(begun + ["(written)", "(silence)", "C: (deferred 451, uncertain) (close)"])
         follow(begun + ["(written)", "S: 421 4.3.0 full", "C: (deferred 421) (close)"])
-        // The server answers in the middle of the content: it does not want the rest.
+        // The server replies in the middle of the content: it does not want the rest.
         follow(begun + ["S: 552 too large", "C: (refused 552) (close)"])
     }
 
@@ -181,7 +181,8 @@ struct SMTPMachineTests {
         follow(Self.plain + ["S: 421 bye", "C: (close)", "(send)", "C: (deferred 451, not begun)"])
         follow(Self.plain + ["(lost)", "(send)", "C: (deferred 451, not begun)"])
         follow(Self.plain + ["(send)", "C: MAIL FROM:<a@x>|", "(lost)", "C: (deferred 451, not begun)"])
-        // Whoever has sent all of it at once knows nothing when the connection ends without a word, and all when there is one.
+        // After everything was sent at once, the outcome is unknown if the connection ends without a reply, and known
+        // with one.
         let sent =
             Self.offering("PIPELINING", "CHUNKING")
             + ["(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|BDAT 100 LAST| (chunk)", "(written)"]
@@ -217,7 +218,7 @@ struct SMTPMachineTests {
         required.tls = .required
         follow(offered + ["C: STARTTLS|", "S: 454 not now", "C: (fail 713) (close)"], required)
         follow(["S: 220 hi", "C: EHLO localhost|", "S: 250 x", "C: (fail 713) (close)"], required)
-        // Credentials were offered in clear text only, where the password must not be sent.
+        // The server offered only credentials in clear text, where the password must not be sent.
         var secret = required
         secret.credentials = .password(user: "u", password: "p")
         follow(

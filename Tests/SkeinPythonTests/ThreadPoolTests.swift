@@ -2,7 +2,7 @@ import Testing
 
 @testable import SkeinPython
 
-/// When a thread of Python is woken, begun and ended.
+/// When a Python thread is woken, started and ended.
 @Suite("Threads of Python")
 struct ThreadPoolTests {
     private func machine(minimum: Int = 1, maximum: Int = 8, queue: Int = 100, parallelism: Int = 1)
@@ -11,7 +11,7 @@ struct ThreadPoolTests {
         ThreadPoolMachine(.init(minimum: minimum, maximum: maximum, queue: queue, parallelism: parallelism))
     }
 
-    /// A pool with one thread that has done a call of so many nanoseconds, again and again, and sleeps.
+    /// A pool with one thread that has repeatedly run a call of this many nanoseconds, and sleeps.
     private func used(_ time: Int64, maximum: Int = 8) -> ThreadPoolMachine {
         var pool = machine(maximum: maximum)
         for turn in 0..<100 {
@@ -135,7 +135,7 @@ struct ThreadPoolTests {
         #expect(pool.sleptLong() == .end)
         #expect(pool.sleptLong() == .sleep)
         #expect((pool.threads, pool.idle) == (1, 1))
-        // The one that was woken goes on, however long it has slept.
+        // The woken thread continues, however long it has slept.
         #expect(pool.submitted() == .wake)
         #expect(pool.sleptLong() == .sleep)
     }
@@ -186,7 +186,7 @@ struct ThreadPoolTests {
             }
             #expect(pool.threads == pool.idle + pool.coming + working)
             #expect(pool.threads <= pool.limits.maximum)
-            // Someone is there, or on the way.
+            // A thread exists, or is starting.
             if pool.waiting > 0 { #expect(pool.coming + working > 0) }
         }
     }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import SkeinTransport
 
-/// Which addresses are of the public internet (RFC 6890), and which of this machine.
+/// Which addresses belong to the public internet (RFC 6890), and which to this machine.
 @Suite("Addresses")
 struct AddressPolicyTests {
     @Test(

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinTransport
 import Testing
 
-/// The balancer's table: (members, what they did) → whom a request goes to.
+/// The balancer's table: (members, their history) → the member for a request.
 @Suite("Balancer")
 struct BalancerTests {
     /// A balancer with members `m0`, `m1`, …, asked at seconds after its start.
@@ -102,7 +102,7 @@ struct BalancerTests {
         for _ in 0..<15 { three.send { $0 == 0 ? .failure : .success } }
         #expect(!three.isAvailable(0, at: 29))
         #expect(three.counts(30, at: 29) == [0, 15, 15])
-        // One on trial, while it has no answer.
+        // A member on trial, while its response is pending.
         let picked = (0..<9).compactMap { _ in three.attempt(at: 31) }
         #expect(picked.count { $0.index == 0 } == 1)
         #expect(three[0].standing == .onTrial)
@@ -237,7 +237,7 @@ struct BalancerTests {
         let one = Members([1], limit: ConcurrencyConfiguration())
         var open: [Balancer.Attempt] = []
         var now = 0.0
-        /// Answers that take some milliseconds each, with as many in flight as there may be.
+        /// Responses that take some milliseconds each, with the maximum number in flight.
         func answer(_ milliseconds: Double, _ times: Int) {
             for attempt in open { one.end(attempt, .cancelled, at: now) }
             open = []

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinTransport
 import Testing
 
-/// What every connection's side of a channel has in common.
+/// The common behaviour of all connections over a channel.
 @Suite("Channel sides")
 struct ChannelTests {
     @Test("reading resumes when the last reason to pause is removed, in any order")

@@ -14,7 +14,7 @@ struct DNSTests {
             ("BÜCHER.example", "xn--bcher-kva.example"), ("bu\u{308}cher.example", "xn--bcher-kva.example"),
             ("münchen.de", "xn--mnchen-3ya.de"), ("例え.テスト", "xn--r8jz45g.xn--zckzah"), ("a_b.c", "a_b.c"),
             ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"),
-            // UTS 46: full-width and compatibility letters, the full stops of other scripts, what is ignored.
+            // UTS 46: full-width and compatibility letters, the full stops of other scripts, ignored characters.
             ("ＥＸＡＭＰＬＥ.org", "example.org"), ("Ⅳ.example", "iv.example"), ("例え。jp", "xn--r8jz45g.jp"),
             ("a\u{AD}b.example", "ab.example"), ("faß.de", "xn--fa-hia.de"), ("ａ．ｂ", "a.b"), ("☃.net", "xn--n3h.net"),
         ])
@@ -76,7 +76,7 @@ struct DNSTests {
         #expect(
             message.answer(to: question)
                 == .records([.address([1, 2, 3, 4]), .address([5, 6, 7, 8])], timeToLive: 30))
-        // Cut anywhere, it is an error and nothing worse.
+        // Truncated at any place, it is an error and nothing worse.
         for length in 0..<bytes.readableBytes {
             #expect(throws: DNSError.self) { try DNSResponse(bytes.getSlice(at: 0, length: length) ?? ByteBuffer()) }
         }

@@ -56,7 +56,7 @@ struct LinkMachineTests {
         #expect(link.state == .closed)
     }
 
-    /// What the timer leads to, at times after the connection's opening.
+    /// The effect of the timer, at times after the connection was opened.
     private static func look(
         _ link: inout LinkMachine, after seconds: Int64, underWay: Int = 0, isAbandoned: Bool = false,
         isRead: Bool = true, mayClose: Bool = true

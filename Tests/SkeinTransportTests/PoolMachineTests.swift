@@ -2,7 +2,7 @@ import NIOCore
 import SkeinTransport
 import Testing
 
-/// The table of a pool whose connections are shared and granted: (state, occasion) → (action, state).
+/// The table of a pool whose connections are shared and leased: (state, event) → (action, state).
 @Suite("Pool")
 struct PoolMachineTests {
     final class Member: PoolMember {
@@ -35,7 +35,7 @@ struct PoolMachineTests {
         return machine
     }
 
-    /// What a machine wants to have done, in words.
+    /// The actions of a machine, as text.
     private func all(_ machine: inout Machine, _ occasion: Machine.Occasion) -> [String] {
         var words: [String] = []
         while let action = machine.next(occasion), words.count < 20 {
@@ -91,7 +91,7 @@ struct PoolMachineTests {
         #expect(machine.pick(at: now + .milliseconds(5)) == nil)
         machine.enqueue(Call())
         #expect(all(&machine, .need) == ["connect"])
-        // The slow one answers before the new one is there.
+        // The slow one replies before the new one is connected.
         #expect(all(&machine, .room(member)) == ["send"])
         var full = open(member, maximum: 1)
         #expect(full.pick(at: now + .seconds(5)) === member, "there can be no other")
@@ -124,7 +124,7 @@ struct PoolMachineTests {
         let lost = machine.connectFailed()
         #expect(lost.calls.count == 1 && lost.leases.count == 1)
         #expect(all(&machine, .noMore) == [])
-        // With one that stands, calls go there.
+        // If there is an open connection, calls are sent on it.
         let member = Member()
         member.underWay = 1
         var open = open(member, maximum: 2)

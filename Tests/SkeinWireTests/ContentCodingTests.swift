@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// Content codings, there and back, cut at every place and broken in every way.
+/// Content codings: encoded and decoded, split at every place, and corrupted in every way.
 @Suite("Content codings")
 struct ContentCodingTests {
     private static let text = String(
@@ -75,7 +75,7 @@ struct ContentCodingTests {
 
     @Test("raw deflate, gzip with several members, gzip with trailing bytes")
     func kinds() throws {
-        // The deflated bytes inside of a zlib frame: two bytes before them, four behind.
+        // The deflated bytes inside a zlib frame: two bytes before them, four after.
         let framed = ContentEncoder.encode(ByteBuffer(string: Self.text), .deflate)
         let raw = try #require(framed.getSlice(at: 2, length: framed.readableBytes - 6))
         #expect(String(buffer: try decode(raw, [.deflate], pieceSize: 1)) == Self.text)

@@ -70,14 +70,14 @@ struct FuzzTests {
                 if isRead { found[parsing] = events } else { refused += 1 }
                 _ = try? decoder.finish()
             }
-            // What is exactly right is the same for both.
+            // Valid input gives the same result in both.
             if let strict = found[.strict] { #expect(found[.tolerant] == strict) }
         }
         #expect(refused > Self.inputs / 40)
     }
 
     /// Feeds an input in two pieces. A decoder that gives more events than bytes would never end.
-    /// - Returns: whether the decoder took it all.
+    /// - Returns: whether the decoder accepted all of it.
     private func drive(
         _ input: [UInt8], _ mutator: inout Mutator, _ append: (ByteBuffer) -> Void, _ step: () throws -> Bool
     ) -> Bool {

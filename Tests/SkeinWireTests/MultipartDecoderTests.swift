@@ -2,7 +2,7 @@ import NIOCore
 import SkeinWire
 import Testing
 
-/// Forms with files, cut at every place.
+/// Forms with files, split at every place.
 @Suite("Multipart decoder")
 struct MultipartDecoderTests {
     static let form =

@@ -96,7 +96,7 @@ struct SharedPageTests {
     @Test("One holder of a lock in all processes, and increasing fences")
     func locks() async throws {
         let page = try SharedPage()
-        // Two tables of locks are to the system what two processes are.
+        // For the system, two lock tables are like two processes.
         let (here, there) = (try NamedLocks(page), try NamedLocks(page))
         let first = try #require(try here.tryLock("a"))
         #expect(try here.tryLock("a") == nil)
@@ -142,7 +142,7 @@ struct SharedPageTests {
         let locks = try NamedLocks(page)
         let (entry, index) = try page.lock("fragile")
         _ = entry
-        // Python takes the system's lock on the same file, and is killed while it holds it.
+        // Python takes the system's lock on the same file, and is killed while it holds the lock.
         let program = """
             import fcntl, os, struct, sys, time
             file = os.open('/proc/\(getpid())/fd/\(page.descriptor)', os.O_RDWR)
@@ -231,7 +231,7 @@ struct SharedPageTests {
         record.own(1)
         let bytes = UnsafeMutableRawBufferPointer(start: skein_page_record(page.page, 0), count: 2048)
         for pattern in [Int64.min, -1, .max] {
-            // All but the number of the process.
+            // All except the process ID.
             for place in stride(from: 8, to: bytes.count, by: 8) {
                 bytes.storeBytes(of: pattern, toByteOffset: place, as: Int64.self)
             }

@@ -7,7 +7,7 @@ struct SupervisorMachineTests {
     typealias Machine = SupervisorMachine
     typealias Action = Machine.Action
 
-    /// A machine with its time.
+    /// A machine with a clock.
     struct Life {
         var machine: Machine
         var now = Duration.zero
@@ -24,7 +24,7 @@ struct SupervisorMachineTests {
             return machine.receive(event, at: now)
         }
 
-        /// A machine whose workers serve, and have for a minute.
+        /// A machine whose workers have served for a minute.
         static func serving(_ count: Int = 1, _ change: (inout Machine.Settings) -> Void = { _ in }) -> Life {
             var life = Life(count, change)
             _ = life.receive(.begin)
@@ -212,7 +212,7 @@ struct SupervisorMachineTests {
         _ = life.receive(.begin)
         #expect(life.receive(.reload) == [])
         #expect(life.receive(.ready(1)) == [])
-        // One serves: the other slot is filled with a new worker anyway, and both are asked for.
+        // One serves: the other slot is filled with a new worker anyway, and both are requested.
         #expect(life.receive(.reload) == [.report(.willReplace(1, .reload)), .start(3, slot: 0)])
         #expect(life.receive(.ready(2)) == [])
         #expect(life.receive(.ready(3)) == [.drain(1), .serving])
@@ -269,14 +269,14 @@ struct SupervisorMachineTests {
         #expect(life.receive(.tick([]), after: .seconds(60)) == [])
     }
 
-    /// A world of processes that do as they are told, or not.
+    /// Simulated processes that obey, or do not.
     private struct World {
         var life: Life
         var random: SeededRandom
         var alive: Set<Int> = []
         var mayStart: Set<Int> = []
         var ended = false
-        /// Workers that serve, as the world knows it.
+        /// Workers that serve in the simulation.
         var serving: Set<Int> = []
         var killed: Set<Int> = []
 
@@ -341,7 +341,7 @@ struct SupervisorMachineTests {
         for _ in 0..<300 {
             let before = (world.serving.count, world.alive.count)
             world.step()
-            // Draining and killed workers besides, there are two a slot at most.
+            // Not counting draining and killed workers, there are at most two in each slot.
             let active = world.alive.filter {
                 [.starting, .ready].contains(world.life.machine.phase(of: $0))
             }
@@ -387,7 +387,7 @@ struct SupervisorMachineTests {
     }
 }
 
-/// A generator whose numbers are the same each time.
+/// A generator with the same numbers each time.
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 

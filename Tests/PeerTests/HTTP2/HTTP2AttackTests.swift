@@ -4,7 +4,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Attacks on a running server: it says why, closes, has lost nothing, and serves the next client.
+/// Attacks on a running server: it reports the reason, closes, releases everything, and serves the next client.
 @Suite("HTTP/2 attacks", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2AttackTests {
     struct Attack: CustomTestStringConvertible, Sendable {
@@ -45,7 +45,7 @@ struct HTTP2AttackTests {
         Attack("a window that overflows", reaction: 3) { frames, _ in frames.windowUpdate(0, 0x7FFF_FFFF) },
     ]
 
-    /// On a process of its own, whose memory is nobody else's.
+    /// In a separate process, so that its memory is not shared with other tests.
     @Test("a hundred thousand frames", arguments: attacks)
     func attack(_ attack: Attack) async throws {
         let server = try PeerProcess(

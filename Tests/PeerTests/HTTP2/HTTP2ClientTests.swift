@@ -19,7 +19,7 @@ struct HTTP2ClientTests {
         return SkeinClient(configuration)
     }
 
-    /// Starts nghttpd on a folder with a page, a style sheet and what else a test wants.
+    /// Starts nghttpd on a folder with a page, a style sheet and further files of a test.
     private func nghttpd(_ arguments: [String] = [], _ test: (Int, PeerProcess) async throws -> Void) async throws {
         let port = try await Ports.free()
         let folder = TestFolder.path("nghttpd")
@@ -174,12 +174,12 @@ struct HTTP2ClientTests {
         let group = CorequestGroup((0..<50).map { _ in skein.get(base) })
         for response in await group.dispatch() { #expect(try response.text() == "2 GET 0") }
         #expect(skein.connectCount == 1)
-        // nginx stays with HTTP/1.1, and nobody notices.
+        // nginx continues with HTTP/1.1.
         let plain = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
         for response in await CorequestGroup((0..<10).map { _ in skein.get(plain) }).dispatch() {
             #expect(response.version == .http1_1 && response.statusCode == 200)
         }
-        // A request with content does not offer it.
+        // A request with content does not offer the upgrade.
         let fresh = session(.upgrade)
         #expect(try await fresh.post(base, body: .text("hello")).dispatch().text() == "1.1 POST 5")
     }

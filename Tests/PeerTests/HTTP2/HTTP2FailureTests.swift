@@ -3,7 +3,7 @@ import PeerSupport
 import Skein
 import Testing
 
-/// The client's HTTP/2 against a server that misbehaves: the code and the sentence for each.
+/// The client's HTTP/2 against a server that violates the protocol: the code and the message for each.
 @Suite("HTTP/2 client, failures", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2FailureTests {
     private static func bytes(_ write: (inout Frames) -> Void) -> ByteBuffer {

@@ -44,12 +44,12 @@ struct HTTP2ServerTests {
             let two = try await runToEnd(
                 "curl", ["-sS", "--http2", "-w", " %{http_version} %{num_connects}\n", "\(base)/", "\(base)/json"])
             #expect(two.output == "hello world 2 1\n{\"a\":[1,2,3]} 2 0\n")
-            // One with content stays where it is.
+            // A request with content is not upgraded.
             let body = try await runToEnd(
                 "curl", ["-sS", "--http2", "-d", "content", "-w", " %{http_version}", "\(base)/echo"])
             #expect(body.output == "content 1.1")
         }
-        // Nobody is offered it by default: it leads past proxies that pass the field on.
+        // By default, the upgrade is not offered: it bypasses proxies that forward the field.
         try await ServerTests.serving { port in
             let refused = try await runToEnd(
                 "curl", ["-sS", "--http2", "-w", " %{http_version}", "http://127.0.0.1:\(port)/"])

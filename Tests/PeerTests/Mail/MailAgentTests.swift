@@ -6,14 +6,14 @@ import SkeinMail
 import Synchronization
 import Testing
 
-/// The agent beside servers that fail in every way, and beside dnsmasq.
+/// The agent with servers that fail in every way, and with dnsmasq.
 @Suite("Mail: the agent", .serialized, .inTurn, .timeLimit(.minutes(4)))
 struct MailAgentTests {
     private static func message(_ to: MailAddress..., subject: String = "subject") -> MailMessage {
         MailMessage(from: "a@example.org", to: to, subject: subject, text: "text")
     }
 
-    /// An agent with short waits.
+    /// An agent with short delays.
     static func agent(
         _ spool: MailSpool, to server: MailServer? = nil, _ change: (inout MailAgent.Configuration) -> Void = { _ in }
     ) -> MailAgent {
@@ -26,7 +26,7 @@ struct MailAgentTests {
         return MailAgent(spool, configuration)
     }
 
-    /// Lets an agent run while something is done.
+    /// Runs an agent during a closure.
     static func deliver<Value>(
         _ spool: MailSpool, to server: MailServer? = nil, _ change: (inout MailAgent.Configuration) -> Void = { _ in },
         _ work: (MailAgent) async throws -> Value
@@ -50,7 +50,7 @@ struct MailAgentTests {
     }
 
     static func isEmpty(_ spool: MailSpool) -> Bool {
-        // A message that goes on leaves a report behind, which is looked for after it.
+        // A delivered message leaves a report, which is checked after it.
         [MailSpool.State.new, .queue, .hold, .new, .queue].allSatisfy { spool.names($0).isEmpty }
     }
 
@@ -79,7 +79,7 @@ struct MailAgentTests {
             #expect(count(recipient) == 1, "\(recipient)")
         }
         #expect(count("never@x.test") == 0 && status.counters.failed == 3)
-        // Two messages of their own, and the one of many.
+        // Two messages with one recipient each, and the one with many.
         let reports = kept.filter { $0.from == "<>" }
         #expect(reports.count == 3 && reports.allSatisfy { $0.to == ["a@example.org"] })
         #expect(spool.names(.failed).count == 3)
@@ -287,7 +287,7 @@ struct MailAgentTests {
         }
         #expect(!server.kept.contains { $0.to.contains { $0.contains("small") || $0.contains("large") } })
         await server.process.stop()
-        // A server that is told the length beforehand gets less than that.
+        // A server that is told the size beforehand receives fewer bytes than that.
         let sink = MailSink(logger: .silent) { mail in
             if mail.recipients.contains("ok-large@x.test") { Issue.record("a broken message was taken") }
         }
@@ -414,7 +414,7 @@ struct MailAgentTests {
         }
         let shown = try await runToEnd("curl", ["-s", "http://127.0.0.1:\(page)/.metrics"])
         #expect(shown.output.contains("skein_mail_delivered_total 1"))
-        // The options of the last start hold.
+        // The options of the last start are used.
         #expect(try await skein("agent", "restart").code == 0)
         #expect(try await skein("send", "--from", "a@x.test", "--to", "ok-again@x.test", "--text", "hello").code == 0)
         _ = try await server.untilKept(2)

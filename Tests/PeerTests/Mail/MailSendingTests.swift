@@ -4,7 +4,7 @@ import SkeinCore
 import SkeinMail
 import Testing
 
-/// The client of SMTP beside aiosmtpd, postfix and its smtp-sink, and our sink beside smtp-source and swaks.
+/// The SMTP client with aiosmtpd, postfix and its smtp-sink, and our sink with smtp-source and swaks.
 @Suite("Mail: sending", .serialized, .inTurn, .timeLimit(.minutes(3)))
 struct MailSendingTests {
     private static let plain = SharedPeer { try await MailServer() }
@@ -59,7 +59,7 @@ struct MailSendingTests {
         let number = UUID().uuidString
         let evil =
             "first\(sequence)MAIL FROM:<evil@x.test>\r\nRCPT TO:<ok@y.test>\r\nDATA\r\nsecond \(number)\(sequence)"
-        // As a text, and as a message that somebody else has put together.
+        // As text, and as a message composed by another program.
         _ = try await Self.send(Self.message("ok-s@x.test", text: evil), server.url + "?chunking=no")
         let spool = try MailSpool(TestFolder.path("spool"))
         _ = try spool.store(

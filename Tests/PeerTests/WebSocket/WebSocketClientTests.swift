@@ -24,7 +24,7 @@ struct WebSocketClientTests {
     private static let peer = Task { try await Peer("sockets", []) }
     private static let plainPeer = Task { try await Peer("sockets-plain", ["--no-deflate"]) }
 
-    /// Where Python's server listens.
+    /// The address of Python's server.
     static func url() async throws -> String { try await peer.value.url }
 
     private let id = UUID().uuidString
@@ -36,7 +36,7 @@ struct WebSocketClientTests {
         return SkeinClient(configuration)
     }
 
-    /// What the peer has noted under a name, once it has.
+    /// The value that the peer has recorded under a name, once it exists.
     private func noted(_ id: String) async throws -> JSONValue {
         for _ in 0..<200 {
             let answer = await SkeinClient().ws("\(try await Self.peer.value.url)/log?id=\(id)", "").dispatch()
@@ -171,7 +171,7 @@ struct WebSocketClientTests {
         let url = try await Self.plainPeer.value.url
         let socket = try await session().webSocket("\(url)/push?id=\(id)&count=3000&size=16000")
         var seen = -1
-        // The peer has stopped when its number stays what it was.
+        // The peer has stopped when its number no longer changes.
         while true {
             let answer = await SkeinClient().ws("\(url)/log?id=\(id)", "").dispatch()
             let now = try answer.decode(Int.self)
@@ -195,7 +195,7 @@ struct WebSocketClientTests {
         let (pieces, next) = AsyncStream.makeStream(of: ByteBuffer.self)
         let slow = Task { try await socket.send(.text, fragments: pieces) }
         next.yield(ByteBuffer(string: "a"))
-        // Once the first fragment is out, nothing else gets through.
+        // Once the first fragment is sent, no other message can be sent.
         let probing = Task(executorPreference: socket.shard.executor) {
             while socket.trySend("x") { await Task.yield() }
         }
@@ -233,7 +233,7 @@ struct WebSocketClientTests {
         for number in 0..<5 {
             try await socket.send("\(number)")
             #expect(try await socket.receive() == .text("\(number)"))
-            // Until the loss is known, a message may go the way of the connection.
+            // Until the client notices the loss, a message may be written to the lost connection.
             while skein.connectCount < number + 2 { try await Shard.standard.sleep(until: .after(.milliseconds(1))) }
         }
         await socket.close()
@@ -323,7 +323,7 @@ struct WebSocketClientTests {
         }
         #expect(multiplexed.connectCount == 1)
         for socket in sockets { await socket.close() }
-        // A server of HTTP/2 that cannot do that is asked in HTTP/1.1; nginx has no sockets there either.
+        // An HTTP/2 server without support for it is asked in HTTP/1.1; nginx has no sockets there either.
         let (nginx, roots) = try await TLSTests.goodPort()
         let negotiating = session { $0.tls.roots = .file(roots) }
         let refused = await negotiating.ws("wss://localhost:\(nginx)/", "", options: options).dispatch()

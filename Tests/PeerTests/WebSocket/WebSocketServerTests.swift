@@ -5,7 +5,7 @@ import Skein
 import SkeinEngine
 import Testing
 
-/// The server's WebSockets with Python's client, a browser, and clients that break the rules.
+/// The server's WebSockets with Python's client, a browser, and clients that violate the protocol.
 @Suite("WebSocket server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct WebSocketServerTests {
     private static let page = """
@@ -258,7 +258,7 @@ struct WebSocketServerTests {
             let client = try await RawClient.connect(port)
             try await client.send(Self.good.joined(separator: "\r\n") + "\r\n\r\n")
             try await client.untilReceived("\r\n\r\n")
-            // A first fragment of one byte, masked by nothing, and more of them.
+            // A first fragment of one byte, with a zero mask, and more of them.
             try await client.send(ByteBuffer(bytes: [0x01, 0x81, 0, 0, 0, 0, 0x61]))
             for _ in 0..<3 where trickles {
                 try await Task.sleep(for: .milliseconds(250))
@@ -295,7 +295,7 @@ struct WebSocketServerTests {
         try await mute.send(frames.take())
         let answer = Array(await mute.bytesToEnd().readableBytesView)
         #expect(answer.firstRange(of: [0, 0, 8, 6, 0, 0, 0, 0, 0]) != nil, "no PING in \(answer.count) bytes")
-        // One that answers stays.
+        // A client that replies stays connected.
         var session = SkeinClient.Configuration()
         session.http.http2.use = .priorKnowledge
         var options = WebSocketOptions()
@@ -311,7 +311,7 @@ struct WebSocketServerTests {
 }
 
 extension Array where Element: Sendable {
-    /// The elements as they would come from elsewhere.
+    /// The elements as they would come from another source.
     fileprivate var async: AsyncStream<Element> {
         AsyncStream { continuation in
             for element in self { continuation.yield(element) }

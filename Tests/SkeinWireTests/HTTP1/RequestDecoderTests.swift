@@ -2,7 +2,7 @@ import NIOCore
 import SkeinWire
 import Testing
 
-/// What a decoder made of a whole input.
+/// A decoder's result for a complete input.
 private struct Decoded: Equatable {
     var heads: [String] = []
     var bodies: [String] = []
@@ -109,7 +109,7 @@ struct RequestDecoderTests {
         ] as [(String, HTTP1Error)])
     func malformed(input: String, error: HTTP1Error) {
         #expect(decode(input).error == error)
-        // The verdict does not depend on how the bytes arrive.
+        // The result does not depend on how the bytes arrive.
         #expect(decode(Array(input.utf8).map { ByteBuffer(bytes: [$0]) }).error == error)
     }
 

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinWire
 import Testing
 
-/// Feeds pieces as the answers to some methods, then the end of the connection; tells what came, a line an event.
+/// Feeds pieces as the responses to some methods, then the end of the connection; returns the events, one on each line.
 private func decode(
     _ pieces: [ByteBuffer], to methods: [HTTPMethod] = [.get], mayUpgrade: Bool = false, closes: Bool = false,
     parsing: HTTPParsing = .strict
@@ -170,7 +170,7 @@ struct ResponseDecoderTests {
         let lines = decode([ByteBuffer(string: input)], parsing: .tolerant)
         #expect(lines.first == head && lines.last?.hasPrefix("end []") == true, "\(lines)")
         #expect(decode(Array(input.utf8).map { ByteBuffer(bytes: [$0]) }, parsing: .tolerant) == lines)
-        // What could be two messages for two readers ends the connection.
+        // Bytes that two parsers could read as different messages end the connection.
         #expect(lines.last?.contains("closing") == input.contains("chunked"))
     }
 

@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// What RFC 9113 demands of an endpoint whose peer breaks a rule: the frames, and the reaction.
+/// What RFC 9113 requires of an endpoint whose peer violates a rule: the frames, and the reaction.
 struct Violation: CustomTestStringConvertible, Sendable {
     enum Reaction: Equatable {
         case connection(HTTP2ErrorCode)
@@ -276,7 +276,7 @@ struct ServerConformanceTests {
 
     @Test("frames", arguments: frames + messages + bodies)
     func reaction(_ violation: Violation) {
-        // At once, and a byte at a time: a frame that is cut anywhere means the same.
+        // At once, and one byte at a time: a frame that is split anywhere means the same.
         for step in [Int.max, 1] {
             var engine = HTTP2Engine.server()
             var frames = Frames()

@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// Windows in both directions, and whose turn it is.
+/// Windows in both directions, and the order of the streams.
 @Suite("HTTP/2 flow control and scheduling")
 struct FlowControlTests {
     private func request(_ engine: inout HTTP2Engine, _ frames: inout Frames) throws -> HTTP2Stream {
@@ -17,7 +17,7 @@ struct FlowControlTests {
         engine.send(ByteBuffer(repeating: 0x78, count: bytes), isLast: true, on: stream)
     }
 
-    /// What the engine has to say now, its output taken as a socket would.
+    /// The engine's current output, taken as a socket would.
     private func drain(_ engine: inout HTTP2Engine) -> [WrittenFrame] {
         var frames: [WrittenFrame] = []
         while true {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SkeinWire
 
-/// The rules of RFC 6455, sections 5 to 8, as frames and what becomes of them, in both roles, whole and byte by byte.
+/// The rules of RFC 6455, sections 5 to 8, as frames and their results, in both roles, whole and byte by byte.
 @Suite("WebSocket frames")
 struct WebSocketDecoderTests {
     typealias Row = (String, [ScriptedFrame], String)

@@ -97,7 +97,7 @@ struct WebSocketEncoderTests {
 
     private static let both = WebSocketCompression()
 
-    /// The examples of section 7.2.3, and what breaks the rules.
+    /// The examples of section 7.2.3, and violations of the rules.
     private static let frames: [(String, [ScriptedFrame], String)] = [
         ("one block", [.init(0xC1, bytes: [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00])], "text Hello"),
         (
