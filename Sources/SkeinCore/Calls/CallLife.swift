@@ -31,7 +31,7 @@ package struct CallLife {
     private var isOwnTimeout: Bool
     /// The deadline of the caller's task, for the response and its content.
     private let limit: NIODeadline
-    /// The deadline of those who wait for the response, for the response alone.
+    /// The deadline of the tasks that wait for the response, for the response only.
     private var responseLimit = NIODeadline.distantFuture
     /// The end of the call's own time limit, if it was queued with one.
     private var ownLimit: NIODeadline?

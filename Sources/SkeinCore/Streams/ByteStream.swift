@@ -131,7 +131,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
             }
             state.pieces.append(bytes)
             state.buffered += bytes.readableBytes
-            // The source is resumed only when the consumer has read everything: not as soon as there is some room.
+            // The source stays paused until at most half of the high-water mark is buffered: see `next()`.
             if state.buffered >= highWater { state.isPaused = true }
             return (nil, !state.isPaused)
         }

@@ -25,7 +25,7 @@ public struct APIKey: Sendable {
     ///   - sha256: the hash of the key, 64 hexadecimal digits: `printf %s KEY | sha256sum`, or the output of
     ///     `skein token key`.
     ///   - roles: its roles. Default: none.
-    /// - Throws: code 701 for what is not such a hash.
+    /// - Throws: code 701 for text that is not such a hash.
     public init(_ name: String, sha256: String, roles: Set<String> = []) throws(SkeinError) {
         let hash = sha256.lowercased()
         guard hash.utf8.count == 64, hash.utf8.allSatisfy({ Bytes.hexValue($0) != nil }) else {

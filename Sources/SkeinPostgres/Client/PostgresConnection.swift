@@ -232,7 +232,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         expectAnswer()
     }
 
-    /// Cancels the work of a lease and closes the connection, so that rows which nobody will read are not received.
+    /// Cancels the work of a lease and closes the connection, so that unread rows are not received.
     func abandonWork() {
         cancelWork()
         close()

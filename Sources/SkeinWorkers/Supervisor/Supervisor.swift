@@ -17,9 +17,9 @@ import SkeinCore
 ///
 /// | signal        | what it does                                                                              |
 /// |---------------|-------------------------------------------------------------------------------------------|
-/// | SIGTERM       | workers finish what is under way; a second one ends them at once                            |
+/// | SIGTERM       | workers finish their requests; a second one ends them at once                               |
 /// | SIGINT, SIGQUIT | everything ends at once                                                                  |
-/// | SIGHUP        | a new worker for each, one after the other; the old ones finish what is under way            |
+/// | SIGHUP        | a new worker for each, one after the other; the old ones finish their requests               |
 /// | SIGUSR2       | starts the program on the disk as the new master; when it serves, this one ends              |
 /// | SIGTTIN, SIGTTOU | one worker more, one less                                                               |
 package final class Supervisor {
