@@ -299,7 +299,7 @@ struct CacheEntry: Sendable {
         return Self.opaque(tag).equalsBytes(Self.opaque(own))
     }
 
-    /// The entry after a successful validation (section 3.2); nil when the new fields forbid to store it.
+    /// The entry after a successful validation (section 3.2); nil when the new fields forbid storing it.
     func refreshed(
         by response: HTTPResponse, of asker: CacheAsker, isShared: Bool, requested: Date, received: Date
     ) -> CacheEntry? {
